@@ -1,0 +1,180 @@
+"""The format of a servable model: what training writes beside the native model and serving verifies.
+
+A bundle is one folder. Its ``manifest.json`` names every other file with size and sha256, and the
+registry keeps the sha256 of the manifest itself (version tag ``manifest_sha256``), so a changed,
+cut or exchanged file is found before anything is loaded. Nothing in a bundle is code: ONNX and JSON only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MANIFEST: Final = "manifest.json"
+MODEL: Final = "model.onnx"
+GOLDEN: Final = "golden.json"
+REFERENCE: Final = "reference.json"
+EXPLAIN: Final = "explain.json"
+BUNDLE_FILES: Final = (MODEL, GOLDEN, REFERENCE, EXPLAIN)
+
+ARTIFACT_FOLDER: Final = "serving"
+"""Where a bundle lies inside a registered version's artifacts."""
+MANIFEST_TAG: Final = "manifest_sha256"
+"""Version tag that carries the sha256 of the manifest: the root of a bundle's integrity."""
+
+INPUT_NAME: Final = "features"
+"""The graph's one input: float32 (rows, 19), as :func:`app.schemas.encode` makes it."""
+OUTPUT_NAME: Final = "probabilities"
+"""The output that is read: float32 (rows, 2); column 1 is the probability of churn."""
+
+GOLDEN_TOLERANCE: Final = 1e-5
+"""Largest difference between a golden score and the same row scored on this machine (float32 kernels differ)."""
+MAX_FILE_BYTES: Final = 256 * 1024 * 1024
+MAX_MANIFEST_BYTES: Final = 1024 * 1024
+
+
+class BundleError(Exception):
+    """A bundle that must not be served; the message says which file and why."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FileDigest(_Frozen):
+    """Size in bytes and sha256 of one file."""
+
+    bytes: Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
+    sha256: Sha256
+
+
+class RiskBands(_Frozen):
+    """Lower ends of the bands "medium" and "high"; below ``medium`` the band is "low"."""
+
+    medium: Probability
+    high: Probability
+
+
+class Manifest(_Frozen):
+    """What a bundle is, where it came from, and the digest of each of its files."""
+
+    format: Literal[1] = 1
+    schema_version: int
+    model_name: str
+    model_type: Literal["logistic_regression", "gradient_boosting"]
+    created_at: datetime
+    run_id: str
+    git_revision: str | None
+    dataset_sha256: Sha256
+    threshold: Probability
+    risk_bands: RiskBands
+    metrics: dict[str, float]
+    files: dict[Literal["model.onnx", "golden.json", "reference.json", "explain.json"], FileDigest]
+
+
+class GoldenRow(_Frozen):
+    """One customer, as a client would send it, and the score the model must give."""
+
+    customer: dict[str, str | int | float | None]
+    score: Probability
+
+
+class Golden(_Frozen):
+    rows: Annotated[list[GoldenRow], Field(min_length=1, max_length=1000)]
+
+
+class Bins(_Frozen):
+    """A reference distribution: ``proportions[i]`` of the training rows fell into bin ``i``.
+
+    ``edges`` are the inner edges of a number's bins, ascending: bin i holds edges[i-1] < x <= edges[i], with no
+    lower end for the first and no upper end for the last, so len(proportions) == len(edges) + 1. A category
+    has no edges: bin i is category i of :data:`app.schemas.FEATURES`.
+    """
+
+    edges: list[float] | None
+    proportions: list[Probability]
+
+
+class Reference(_Frozen):
+    """The distributions that drift is measured against."""
+
+    rows: int
+    features: dict[str, Bins]
+    score: Bins
+
+
+class Linear(_Frozen):
+    """A model whose logit is ``base`` plus one contribution per feature, exactly.
+
+    ``contributions[f]`` is, for a category, a table by code; for a number ``[slope, centre]``, giving
+    slope * (x - centre). Contributions are measured from the training mean: ``base`` is the logit of the average customer.
+    """
+
+    method: Literal["linear"] = "linear"
+    base: float
+    contributions: dict[str, list[float]]
+
+
+class Occlusion(_Frozen):
+    """For any other model: a feature's contribution is the change of the logit when it is set to ``reference``.
+
+    ``reference`` holds the coded median or most frequent value of each feature, in the order of FEATURES. The
+    contributions need not add up to the logit.
+    """
+
+    method: Literal["occlusion"] = "occlusion"
+    reference: list[float]
+
+
+class Explain(_Frozen):
+    explainer: Annotated[Linear | Occlusion, Field(discriminator="method")]
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest(path: Path) -> FileDigest:
+    """Size and sha256 of a file."""
+    data = path.read_bytes()
+    return FileDigest(bytes=len(data), sha256=sha256(data))
+
+
+def write_json(path: Path, model: BaseModel) -> None:
+    """Write a model of this module in a stable form (sorted keys, one line per key)."""
+    path.write_text(json.dumps(model.model_dump(mode="json"), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def check_file(name: str, data: bytes, expected: FileDigest) -> None:
+    """Raise :class:`BundleError` unless ``data`` is the file the manifest speaks of."""
+    if len(data) != expected.bytes:
+        raise BundleError(f"{name}: {len(data)} bytes, the manifest says {expected.bytes}")
+    if sha256(data) != expected.sha256:
+        raise BundleError(f"{name}: its sha256 is not the one in the manifest")
+
+
+def parse_manifest(data: bytes, expected_sha256: str | None) -> Manifest:
+    """Parse a manifest, after its own digest when the registry gave one.
+
+    Raises:
+        BundleError: another manifest than the registered one, not a manifest, or a file missing from it.
+    """
+    if expected_sha256 is not None and sha256(data) != expected_sha256:
+        raise BundleError(f"{MANIFEST}: its sha256 is not the registered one ({MANIFEST_TAG})")
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BundleError(f"{MANIFEST}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if missing := [name for name in BUNDLE_FILES if name not in manifest.files]:
+        raise BundleError(f"{MANIFEST}: names no {', '.join(missing)}")
+    return manifest
