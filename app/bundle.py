@@ -116,7 +116,8 @@ class Linear(_Frozen):
     """A model whose logit is ``base`` plus one contribution per feature, exactly.
 
     ``contributions[f]`` is, for a category, a table by code; for a number ``[slope, centre]``, giving
-    slope * (x - centre). Contributions are measured from the training mean: ``base`` is the logit of the average customer.
+    slope * (x - centre). Contributions are measured from the training mean: ``base`` is the logit of the
+    average customer.
     """
 
     method: Literal["linear"] = "linear"
