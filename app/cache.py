@@ -1,0 +1,52 @@
+"""Optional cache of single predictions in Redis or Valkey.
+
+The key is a digest of the coded input and the version and manifest of the model that scored it, so a new model never
+sees an old score and no feature value can be read from Redis. Batches are scored: that is cheaper than looking them up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+from app.metrics import Metrics
+from app.model import Model
+from app.redis_gate import RedisGate
+from app.schemas import FEATURES
+
+_SCORE = struct.Struct("<d")
+_CODED = struct.Struct(f"<{len(FEATURES)}d")
+
+
+class PredictionCache:
+    """Scores by model and input; every failure is a miss."""
+
+    def __init__(self, gate: RedisGate, metrics: Metrics, ttl_seconds: int) -> None:
+        self._gate = gate
+        self._ttl = ttl_seconds
+        self._hits = metrics.cache.labels("hit")
+        self._misses = metrics.cache.labels("miss")
+        self._off = metrics.cache.labels("off")
+
+    @staticmethod
+    def key(model: Model, coded: list[float]) -> str:
+        """The cache key of one coded customer under one model."""
+        digest = hashlib.blake2b(_CODED.pack(*coded), digest_size=16, key=model.fingerprint).hexdigest()
+        return f"churn-score:{model.origin.version}:{digest}"
+
+    async def get(self, key: str) -> float | None:
+        """The stored score, or None."""
+        found = await self._gate.call(lambda: self._gate.client.mget([key]))
+        if found is None:
+            self._off.inc()
+            return None
+        value = found[0]
+        if not isinstance(value, bytes) or len(value) != _SCORE.size:
+            self._misses.inc()
+            return None
+        self._hits.inc()
+        score: float = _SCORE.unpack(value)[0]
+        return score if 0 <= score <= 1 else None
+
+    async def put(self, key: str, score: float) -> None:
+        await self._gate.call(lambda: self._gate.client.set(key, _SCORE.pack(score), ex=self._ttl))

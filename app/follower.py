@@ -1,0 +1,207 @@
+"""Keeps the live model in step with the registry's alias, beside the requests and never in their way.
+
+A new version is downloaded into a folder of its own, verified and loaded in a thread, and only then put into service by
+one assignment. The folder of the last good version stays on disk: the next start serves it at once, with or without
+MLflow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app import bundle
+from app.bundle import BundleError
+from app.model import Model, Origin, load
+from app.registry import Registered, Registry, RegistryError
+from app.security import KeyFileError
+from app.service import Service
+
+log = logging.getLogger("app.follower")
+
+_CURRENT: Final = "current.json"
+KEY_CHECK_SECONDS: Final = 1.0
+
+
+class _Current(BaseModel):
+    """Which folder of the cache holds the last model that was verified and served."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
+    manifest_sha256: bundle.Sha256
+
+
+def _folder_name(version: str, manifest_sha256: str) -> str:
+    return Registered(version=version, manifest_sha256=manifest_sha256, artifact_path="").folder_name
+
+
+class ModelCache:
+    """The local copies of verified models."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def load_last(self, alias: str) -> Model | None:
+        """The last good model, verified again from its first byte; None if there is none that may be served."""
+        try:
+            current = _Current.model_validate_json((self.root / _CURRENT).read_bytes())
+            folder = self.root / _folder_name(current.version, current.manifest_sha256)
+            origin = Origin(version=current.version, source="cache", alias=alias)
+            return load(folder, origin, manifest_sha256=current.manifest_sha256)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError, BundleError) as error:
+            log.warning("the local copy of the model is refused: %s", error)
+            return None
+
+    def adopt(self, downloaded: Path, registered: Registered) -> None:
+        """Make a verified download the last good model and drop all older ones but the one before it."""
+        folder = self.root / registered.folder_name
+        if folder.exists():
+            shutil.rmtree(folder)
+        downloaded.rename(folder)
+        current = _Current(version=registered.version, manifest_sha256=registered.manifest_sha256)
+        temporary = self.root / f".{_CURRENT}.{os.getpid()}"
+        temporary.write_text(current.model_dump_json(), encoding="utf-8")
+        temporary.rename(self.root / _CURRENT)
+        copies = sorted((p for p in self.root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
+        for old in copies[:-2]:
+            if old != folder:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def new_folder(self) -> Path:
+        """An empty folder on the cache's own disk, so that adopting it is a rename."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".download-", dir=self.root))
+
+
+class Follower:
+    """Loads the first model and follows the alias until it is cancelled."""
+
+    def __init__(self, service: Service, registry: Registry) -> None:
+        self._service = service
+        self._registry = registry
+        self._settings = service.settings
+        self._cache = ModelCache(service.settings.model_cache_dir)
+        self._refused: Registered | None = None
+        self._lock = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Serve the local copy if there is a good one, before the registry is asked."""
+        model = await asyncio.to_thread(self._cache.load_last, self._settings.model_alias)
+        if model is not None:
+            self._service.put_into_service(model)
+            log.info("serving version %s from the local copy", model.origin.version)
+
+    async def run(self) -> None:
+        """Look the alias up for ever; sooner while there is no model at all."""
+        while True:
+            await self.refresh()
+            pause = self._settings.model_poll_seconds if self._service.metrics.model else 1.0
+            # Spread, so that replicas started together do not ask together.
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+
+    async def refresh(self) -> None:
+        """Look the alias up once and swap the model if it names another version. Never raises."""
+        async with self._lock:
+            try:
+                registered = await self._registry.resolve()
+                self._registry_answered(registered)
+                await self._follow(registered)
+            except RegistryError as error:
+                self._registry_failed(str(error))
+            except Exception as error:
+                # The follower must outlive whatever it meets; the live model goes on serving.
+                log.exception("looking for a new model failed")
+                self._registry_failed(f"unexpected {type(error).__name__}")
+
+    async def _follow(self, registered: Registered) -> None:
+        live = self._service.metrics.model
+        stale = live is None or live.model.fingerprint.hex() != registered.manifest_sha256
+        if live is not None and not stale and live.model.origin.version == registered.version:
+            self._service.metrics.model_stale.set(0)
+            self._service.registry.refused = None
+            return
+        self._service.metrics.model_stale.set(1)
+        if registered == self._refused:
+            return
+        folder = self._cache.new_folder()
+        try:
+            await self._registry.download(registered, folder)
+            origin = Origin(version=registered.version, source="registry", alias=self._settings.model_alias)
+            model = await asyncio.to_thread(load, folder, origin, manifest_sha256=registered.manifest_sha256)
+        except BundleError as error:
+            self._refuse(registered, error)
+        else:
+            self._service.put_into_service(model)
+            self._service.metrics.model_stale.set(0)
+            self._service.registry.refused = None
+            log.info("serving version %s from the registry", registered.version)
+            with contextlib.suppress(FileNotFoundError):
+                self._adopt(folder, registered)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _adopt(self, folder: Path, registered: Registered) -> None:
+        try:
+            self._cache.adopt(folder, registered)
+        except OSError as error:
+            log.warning("version %s serves, but no local copy could be kept: %s", registered.version, error)
+
+    def _refuse(self, registered: Registered, error: BundleError) -> None:
+        # Remembered, so that a broken version is not downloaded again at every look-up; another manifest or a
+        # restart tries again, and so does POST /v1/model/refresh.
+        self._refused = registered
+        self._service.metrics.model_refused.inc()
+        self._service.registry.refused = f"version {registered.version}: {error}"
+        log.error("version %s is refused: %s", registered.version, error)
+
+    async def close(self) -> None:
+        await self._registry.close()
+
+    def forget_refusal(self) -> None:
+        """Try a refused version once more at the next look-up."""
+        self._refused = None
+
+    def _registry_answered(self, registered: Registered) -> None:
+        state, metrics = self._service.registry, self._service.metrics
+        state.reachable, state.last_error = True, None
+        state.last_success = metrics.registry_success_time = time.time()
+        state.wanted_version = registered.version
+        metrics.registry_up.set(1)
+
+    def _registry_failed(self, reason: str) -> None:
+        state = self._service.registry
+        if state.last_error != reason:
+            log.warning("the model registry: %s", reason)
+        state.reachable, state.last_error = False, reason
+        self._service.metrics.registry_up.set(0)
+
+
+async def watch_keys(service: Service) -> None:
+    """Read the key file again whenever it changes, until cancelled."""
+    fits = True
+    while service.keys is not None:
+        await asyncio.sleep(KEY_CHECK_SECONDS)
+        try:
+            changed = service.keys.refresh()
+        except KeyFileError as error:
+            if fits:
+                log.warning("the old API keys stay in force: %s", error)
+            fits = False
+        else:
+            fits = fits or changed
+            if changed:
+                log.info("new API keys are in force")
+        service.metrics.keys_valid.set(fits)

@@ -1,0 +1,100 @@
+"""The application: everything is injected here, nothing lives in a module."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from app import openapi
+from app.edge import Edge
+from app.follower import Follower, watch_keys
+from app.model import load
+from app.parsing import Parser
+from app.registry import Registry
+from app.routes import health, model
+from app.routes.predict import PredictBatch, PredictOne
+from app.service import Service
+from app.settings import Settings
+
+log = logging.getLogger("app")
+
+FROM_REGISTRY: Final = "mlflow"
+
+
+def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
+    """Build the API.
+
+    Args:
+        settings: see :class:`app.settings.Settings`.
+        service: the shared state, for tests that bring their own; made from the settings otherwise.
+
+    Returns:
+        The ASGI application. Its lifespan loads the first model and follows the alias.
+
+    Raises:
+        BundleError: MODEL_SOURCE is a folder without a model that may be served.
+    """
+    service = service or Service(settings)
+    follower = Follower(service, Registry(settings)) if settings.model_source == FROM_REGISTRY else None
+    if follower is None:
+        service.put_into_service(load(Path(settings.model_source)))
+
+    async def refresh() -> None:
+        if follower is not None:
+            follower.forget_refusal()
+            await follower.refresh()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(service.close)
+            await _start(service, follower, stack)
+            yield
+
+    app = FastAPI(title="Churn API", version=version("churn-platform"), lifespan=lifespan, redoc_url=None)
+    parser = Parser(settings.max_batch_rows)
+    app.router.routes.insert(0, Route("/v1/predict", PredictOne(service, parser), methods=["POST"]))
+    app.router.routes.insert(1, Route("/v1/predict/batch", PredictBatch(service, parser), methods=["POST"]))
+    app.include_router(model.router(service, refresh))
+    app.include_router(health.router(service))
+    app.add_exception_handler(HTTPException, _to_the_edge)
+    app.add_middleware(Edge, service=service)
+    app.state.service = service
+    description: dict[str, Any] = {}
+
+    def describe() -> dict[str, Any]:
+        if not description:
+            description.update(openapi.describe(app, settings.max_batch_rows))
+        return description
+
+    app.openapi = describe  # type: ignore[method-assign]  # the documented way to extend the page
+    return app
+
+
+def _to_the_edge(_: Request, error: Exception) -> Response:
+    raise error  # the edge turns every error into a problem of the catalogue; the framework's own shape never shows
+
+
+async def _start(service: Service, follower: Follower | None, stack: contextlib.AsyncExitStack) -> None:
+    tasks = [asyncio.create_task(watch_keys(service))]
+    if follower is not None:
+        await follower.start()
+        tasks.append(asyncio.create_task(follower.run()))
+
+    async def stop() -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if follower is not None:
+            await follower.close()
+
+    stack.push_async_callback(stop)

@@ -1,0 +1,227 @@
+"""The one home of metric names, labels and buckets. Rules and dashboards refer to what is defined here.
+
+Labels are bounded: routes are templates, versions are those loaded now, keys are ids from the key file.
+Per-request counters use children looked up once, and the feature bins plain integers read at scrape time, because a
+prediction takes less time than twenty locked increments.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from typing import Final
+
+import numpy as np
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app.bundle import Bins
+from app.model import Model, Scores
+from app.schemas import FEATURES, Features
+
+LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+SCORE_BUCKETS: Final = tuple(i / 20 for i in range(1, 21))
+SCORE_LABEL: Final = "score"
+"""The name under which the score's bins stand beside those of the features."""
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads; the library has only this global switch
+
+
+class BinCounter:
+    """Counts of one distribution over the bins of the reference."""
+
+    __slots__ = ("counts", "edges", "reference")
+
+    def __init__(self, bins: Bins) -> None:
+        self.edges = bins.edges
+        self.reference = bins.proportions
+        self.counts = [0] * len(bins.proportions)
+
+    def add(self, value: float) -> None:
+        self.counts[int(value) if self.edges is None else bisect_left(self.edges, value)] += 1
+
+    def add_many(self, values: np.ndarray[tuple[int], np.dtype[np.floating]]) -> None:
+        indices = values.astype(np.intp) if self.edges is None else np.searchsorted(self.edges, values, side="left")
+        for i, n in enumerate(np.bincount(indices, minlength=len(self.counts)).tolist()):
+            self.counts[i] += n
+
+
+class ModelCounters:
+    """What one loaded model has predicted; dropped with the model, so old versions leave no series behind."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.decisions = {"churn": 0, "stay": 0}
+        self.bands = {"low": 0, "medium": 0, "high": 0}
+        self.features = [BinCounter(model.reference.features[f.name]) for f in FEATURES]
+        self.score = BinCounter(model.reference.score)
+        self.score_sum = 0.0
+        self.histogram = BinCounter(Bins(edges=list(SCORE_BUCKETS), proportions=[0.0] * (len(SCORE_BUCKETS) + 1)))
+
+    def add(self, row: Sequence[float], score: float, decision: str, band: str) -> None:
+        self.decisions[decision] += 1
+        self.bands[band] += 1
+        self.score.add(score)
+        self.score_sum += score
+        self.histogram.add(score)
+        for counter, value in zip(self.features, row, strict=True):
+            counter.add(value)
+
+    def add_many(self, features: Features, scores: Scores, decisions: Sequence[str], bands: Sequence[str]) -> None:
+        for value in self.decisions:
+            self.decisions[value] += decisions.count(value)
+        for value in self.bands:
+            self.bands[value] += bands.count(value)
+        self.score.add_many(scores)
+        self.score_sum += float(scores.sum())
+        self.histogram.add_many(scores)
+        for i, counter in enumerate(self.features):
+            counter.add_many(features[:, i])
+
+    @property
+    def distributions(self) -> Iterable[tuple[str, BinCounter]]:
+        yield SCORE_LABEL, self.score
+        for feature, counter in zip(FEATURES, self.features, strict=True):
+            yield feature.name, counter
+
+
+class _ModelCollector(Collector):
+    """Exports the counters of the model that serves now."""
+
+    def __init__(self, current: Callable[[], ModelCounters | None]) -> None:
+        self._current = current
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        counters = self._current()
+        if counters is None:
+            return
+        model = counters.model
+        version = model.origin.version
+        info = GaugeMetricFamily(
+            "churn_model_info", "The model that serves; always 1.", labels=["version", "model_type", "source"]
+        )
+        info.add_metric([version, model.manifest.model_type, model.origin.source], 1)
+        yield info
+        yield GaugeMetricFamily("churn_model_loaded_timestamp_seconds", "When it was loaded.", value=model.loaded_at)
+        created = model.manifest.created_at.timestamp()
+        yield GaugeMetricFamily("churn_model_created_timestamp_seconds", "When it was trained.", value=created)
+        yield GaugeMetricFamily("churn_model_age_seconds", "Time since it was trained.", value=time.time() - created)
+        yield GaugeMetricFamily(
+            "churn_model_threshold", "Score at which churn is decided.", value=model.manifest.threshold
+        )
+        predictions = CounterMetricFamily(
+            "churn_predictions", "Customers scored.", labels=["model_version", "decision"]
+        )
+        for decision, count in counters.decisions.items():
+            predictions.add_metric([version, decision], count)
+        yield predictions
+        bands = CounterMetricFamily(
+            "churn_predictions_by_band", "Customers scored, by risk band.", labels=["model_version", "band"]
+        )
+        for band, count in counters.bands.items():
+            bands.add_metric([version, band], count)
+        yield bands
+        yield self._histogram(counters, version)
+        yield from self._bins(counters, version)
+
+    @staticmethod
+    def _histogram(counters: ModelCounters, version: str) -> Metric:
+        edges = [*map(str, SCORE_BUCKETS), "+Inf"]
+        family = HistogramMetricFamily(
+            "churn_prediction_score", "Predicted probability of churn.", labels=["model_version"]
+        )
+        buckets = list(zip(edges, accumulate(counters.histogram.counts), strict=True))
+        family.add_metric([version], buckets, counters.score_sum)
+        return family
+
+    @staticmethod
+    def _bins(counters: ModelCounters, version: str) -> Iterable[Metric]:
+        labels = ["model_version", "feature", "bin"]
+        seen = CounterMetricFamily(
+            "churn_feature_bin", "Scored customers by bin of each feature, and of the score, for drift.", labels=labels
+        )
+        expected = GaugeMetricFamily(
+            "churn_feature_bin_reference_ratio", "Share of the training rows in that bin.", labels=labels
+        )
+        for name, counter in counters.distributions:
+            for i, (count, share) in enumerate(zip(counter.counts, counter.reference, strict=True)):
+                seen.add_metric([version, name, str(i)], count)
+                expected.add_metric([version, name, str(i)], share)
+        yield seen
+        yield expected
+        yield GaugeMetricFamily(
+            "churn_feature_bin_reference_rows",
+            "Training rows behind the reference.",
+            value=counters.model.reference.rows,
+        )
+
+
+class Metrics:
+    """Every metric of one process, in a registry of its own so that two apps can live in one interpreter."""
+
+    def __init__(self) -> None:
+        self.registry = r = CollectorRegistry()
+        self.model: ModelCounters | None = None
+        self.registry_success_time = math.nan
+        ProcessCollector(registry=r)
+        PlatformCollector(registry=r)
+        self.requests = Counter("churn_http_requests", "Answered requests.", ["route", "method", "status"], registry=r)
+        self.latency = Histogram(
+            "churn_http_request_duration_seconds",
+            "From the request's first byte in the application to the last byte of the answer.",
+            ["route"],
+            buckets=LATENCY_BUCKETS,
+            registry=r,
+        )
+        self.in_flight = Gauge("churn_http_requests_in_flight", "Requests in progress.", ["route"], registry=r)
+        self.batch_rows = Histogram(
+            "churn_batch_rows", "Customers per batch.", buckets=(1, 10, 50, 100, 250, 500, 1000, 10_000), registry=r
+        )
+        self.high_risk = Counter("churn_high_risk_customers", "Customers scored into the high band.", registry=r)
+        self.revenue_at_risk = Counter(
+            "churn_monthly_revenue_at_risk", "Monthly charges of customers scored into the high band.", registry=r
+        )
+        self.revenue_scored = Counter(
+            "churn_monthly_revenue_scored", "Monthly charges of all customers scored.", registry=r
+        )
+        self.auth = Counter("churn_auth", "Checks of an API key.", ["outcome"], registry=r)
+        self.rate_limit = Counter("churn_rate_limit", "Decisions of the rate limit.", ["outcome"], registry=r)
+        self.cache = Counter("churn_prediction_cache", "Look-ups in the prediction cache.", ["outcome"], registry=r)
+        self.redis_up = Gauge("churn_redis_up", "1 if Redis answered last time; 0 if it is treated as off.", registry=r)
+        self.keys_valid = Gauge("churn_api_keys_file_valid", "0 if the key file last read did not fit.", registry=r)
+        self.registry_up = Gauge("churn_registry_up", "1 if the model registry answered last time.", registry=r)
+        self.model_refused = Counter("churn_model_refused", "Models refused before serving.", registry=r)
+        self.model_swaps = Counter("churn_model_swaps", "Models put into service.", registry=r)
+        self.model_stale = Gauge(
+            "churn_model_stale", "1 if the alias names a version that is not the one that serves.", registry=r
+        )
+        staleness = Gauge(
+            "churn_registry_last_success_age_seconds",
+            "Time since the registry last answered; NaN if never.",
+            registry=r,
+        )
+        staleness.set_function(lambda: time.time() - self.registry_success_time)
+        r.register(_ModelCollector(lambda: self.model))
+
+    def revenue(self, monthly_charges: float, high_risk_charges: float, high_risk: int) -> None:
+        """Account for scored customers: sums of monthly charges, and how many are in the high band."""
+        self.revenue_scored.inc(monthly_charges)
+        if high_risk:
+            self.high_risk.inc(high_risk)
+            self.revenue_at_risk.inc(high_risk_charges)

@@ -1,0 +1,73 @@
+"""Rates per API key, counted in this process or, with Redis, over all of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import lru_cache
+from typing import Any
+
+from limits import RateLimitItem, parse_many
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter as SharedLimiter
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter as LocalLimiter
+
+from app.metrics import Metrics
+from app.redis_gate import RedisGate
+from app.security import Principal
+
+
+@lru_cache(maxsize=1024)
+def _items(rate: str) -> tuple[RateLimitItem, ...]:
+    return tuple(parse_many(rate))
+
+
+def _redis_storage(gate: RedisGate) -> RedisStorage:
+    # Documented for all implementations; the annotation knows only plain options.
+    pool: Any = gate.pool
+    return RedisStorage(f"async+{gate.url}", implementation="redispy", key_prefix="churn-rate", connection_pool=pool)
+
+
+class RateLimiter:
+    """Sliding-window limits of the ``limits`` library; without an answer from Redis there is no limit."""
+
+    def __init__(self, default_rate: str, metrics: Metrics, gate: RedisGate | None) -> None:
+        self._default = default_rate
+        self._gate = gate
+        # In memory through the synchronous classes: the asynchronous ones start a task for every hit.
+        self._local = LocalLimiter(MemoryStorage())
+        self._shared = SharedLimiter(_redis_storage(gate)) if gate else None
+        self._passed = metrics.rate_limit.labels("passed")
+        self._refused = metrics.rate_limit.labels("refused")
+        self._skipped = metrics.rate_limit.labels("off")
+
+    async def refuse_seconds(self, principal: Principal) -> int | None:
+        """Count one request. None if it may pass; otherwise the seconds after which it is worth trying again."""
+        for item in _items(principal.rate_limit or self._default):
+            passed = await self._hit(item, principal.id)
+            if passed is None:
+                self._skipped.inc()
+                return None
+            if not passed:
+                self._refused.inc()
+                return await self._wait_seconds(item, principal.id)
+        self._passed.inc()
+        return None
+
+    async def _hit(self, item: RateLimitItem, key: str) -> bool | None:
+        if self._gate is None or self._shared is None:
+            return self._local.hit(item, key)
+        shared = self._shared
+        return await self._gate.call(lambda: shared.hit(item, key))
+
+    async def _wait_seconds(self, item: RateLimitItem, key: str) -> int:
+        if self._gate is None or self._shared is None:
+            window = self._local.get_window_stats(item, key)
+        else:
+            shared = self._shared
+            answer = await self._gate.call(lambda: shared.get_window_stats(item, key))
+            if answer is None:
+                return 1
+            window = answer
+        return max(1, math.ceil(window.reset_time - time.time()))

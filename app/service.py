@@ -1,0 +1,83 @@
+"""What one API process shares between its routes: the live model, the keys, the limits, the metrics, its own state."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+
+from app.batcher import Batcher
+from app.cache import PredictionCache
+from app.errors import NO_MODEL, ApiError, retry_after
+from app.metrics import Metrics, ModelCounters
+from app.model import Model
+from app.ratelimit import RateLimiter
+from app.redis_gate import RedisGate
+from app.security import KeyStore
+from app.settings import Settings
+
+
+@dataclass(kw_only=True)
+class RegistryState:
+    """What is known of the model registry; shown by ``/ready`` and ``/v1/model``."""
+
+    reachable: bool | None = None
+    last_success: float | None = None
+    last_error: str | None = None
+    wanted_version: str | None = None
+    refused: str | None = None
+
+
+class Service:
+    """Everything injected once, and the one place where a model is swapped."""
+
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        self.settings = settings
+        self.metrics = metrics or Metrics()
+        self.draining = False
+        self.registry = RegistryState()
+        self.gate = self._redis_gate()
+        self.keys = KeyStore(settings.api_keys_file) if settings.auth == "required" and settings.api_keys_file else None
+        self.limiter = RateLimiter(settings.rate_limit, self.metrics, self.gate)
+        self.cache = (
+            PredictionCache(self.gate, self.metrics, settings.cache_ttl_seconds)
+            if self.gate and settings.prediction_cache
+            else None
+        )
+        self.batcher = Batcher()
+        self.metrics.keys_valid.set(1)
+
+    def _redis_gate(self) -> RedisGate | None:
+        settings = self.settings
+        if settings.redis_url is None:
+            return None
+        return RedisGate(
+            settings.redis_url.get_secret_value(),
+            timeout_seconds=settings.redis_timeout_seconds,
+            retry_seconds=settings.redis_retry_seconds,
+            up=self.metrics.redis_up,
+        )
+
+    @property
+    def counters(self) -> ModelCounters:
+        """The live model with its counters, read once per request so that an answer never mixes two versions.
+
+        Raises:
+            ApiError: no verified model is loaded yet.
+        """
+        counters = self.metrics.model
+        if counters is None:
+            raise ApiError(NO_MODEL, "no verified model is loaded; /ready says why", headers=[retry_after(2)])
+        return counters
+
+    def put_into_service(self, model: Model) -> None:
+        """Serve this model from now on; requests that have begun finish with the one they read."""
+        self.metrics.model = ModelCounters(model)
+        self.metrics.model_swaps.inc()
+        # What lives now lives long: out of the collector's sight, or each full collection stops every request.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+    async def close(self) -> None:
+        if self.gate:
+            await self.gate.close()
