@@ -1,7 +1,7 @@
 """Scores the single customers that arrive together in one call of the model.
 
 A call of ONNX Runtime costs the event loop some fifty microseconds, nearly independent of how few rows it gets.
-Requests that are parsed in the same turn of the loop share one; none waits for a timer, so a lone request loses nothing.
+Requests that are parsed in the same turn of the loop share one; none waits for a timer, so a lone one loses nothing.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -40,6 +41,25 @@ MAX_MANIFEST_BYTES: Final = 1024 * 1024
 
 class BundleError(Exception):
     """A bundle that must not be served; the message says which file and why."""
+
+
+class RegistryError(Exception):
+    """The registry gave no usable answer; the message says what was asked and what to look at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """A registered version that can be served."""
+
+    version: str
+    manifest_sha256: str
+    artifact_path: str
+    """Path of the version's artifacts behind the tracking server's artifact proxy."""
+
+    @property
+    def folder_name(self) -> str:
+        """Name of its folder in the local cache."""
+        return f"{self.version}-{self.manifest_sha256[:12]}"
 
 
 class _Frozen(BaseModel):

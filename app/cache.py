@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from typing import TYPE_CHECKING
 
 from app.metrics import Metrics
 from app.model import Model
-from app.redis_gate import RedisGate
 from app.schemas import FEATURES
+
+if TYPE_CHECKING:
+    from app.redis_gate import RedisGate  # at run time it comes only where there is a Redis
 
 _SCORE = struct.Struct("<d")
 _CODED = struct.Struct(f"<{len(FEATURES)}d")

@@ -15,17 +15,20 @@ import random
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app import bundle
-from app.bundle import BundleError
+from app.bundle import BundleError, Registered, RegistryError
 from app.model import Model, Origin, load
-from app.registry import Registered, Registry, RegistryError
 from app.security import KeyFileError
 from app.service import Service
+
+if TYPE_CHECKING:
+    from app.registry import Registry
 
 log = logging.getLogger("app.follower")
 
@@ -89,9 +92,10 @@ class ModelCache:
 class Follower:
     """Loads the first model and follows the alias until it is cancelled."""
 
-    def __init__(self, service: Service, registry: Registry) -> None:
+    def __init__(self, service: Service, open_registry: Callable[[], Registry]) -> None:
         self._service = service
-        self._registry = registry
+        self._open_registry = open_registry
+        self._registry: Registry | None = None
         self._settings = service.settings
         self._cache = ModelCache(service.settings.model_cache_dir)
         self._refused: Registered | None = None
@@ -116,9 +120,12 @@ class Follower:
         """Look the alias up once and swap the model if it names another version. Never raises."""
         async with self._lock:
             try:
+                if self._registry is None:
+                    # In a thread and not before: a process with a good local copy serves while its client is imported.
+                    self._registry = await asyncio.to_thread(self._open_registry)
                 registered = await self._registry.resolve()
                 self._registry_answered(registered)
-                await self._follow(registered)
+                await self._follow(self._registry, registered)
             except RegistryError as error:
                 self._registry_failed(str(error))
             except Exception as error:
@@ -126,7 +133,7 @@ class Follower:
                 log.exception("looking for a new model failed")
                 self._registry_failed(f"unexpected {type(error).__name__}")
 
-    async def _follow(self, registered: Registered) -> None:
+    async def _follow(self, registry: Registry, registered: Registered) -> None:
         live = self._service.metrics.model
         stale = live is None or live.model.fingerprint.hex() != registered.manifest_sha256
         if live is not None and not stale and live.model.origin.version == registered.version:
@@ -138,7 +145,7 @@ class Follower:
             return
         folder = self._cache.new_folder()
         try:
-            await self._registry.download(registered, folder)
+            await registry.download(registered, folder)
             origin = Origin(version=registered.version, source="registry", alias=self._settings.model_alias)
             model = await asyncio.to_thread(load, folder, origin, manifest_sha256=registered.manifest_sha256)
         except BundleError as error:
@@ -168,7 +175,8 @@ class Follower:
         log.error("version %s is refused: %s", registered.version, error)
 
     async def close(self) -> None:
-        await self._registry.close()
+        if self._registry is not None:
+            await self._registry.close()
 
     def forget_refusal(self) -> None:
         """Try a refused version once more at the next look-up."""

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -19,11 +19,13 @@ from app.edge import Edge
 from app.follower import Follower, watch_keys
 from app.model import load
 from app.parsing import Parser
-from app.registry import Registry
 from app.routes import health, model
 from app.routes.predict import PredictBatch, PredictOne
 from app.service import Service
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.registry import Registry
 
 log = logging.getLogger("app")
 
@@ -44,7 +46,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         BundleError: MODEL_SOURCE is a folder without a model that may be served.
     """
     service = service or Service(settings)
-    follower = Follower(service, Registry(settings)) if settings.model_source == FROM_REGISTRY else None
+    follower = Follower(service, lambda: _open_registry(settings)) if settings.model_source == FROM_REGISTRY else None
     if follower is None:
         service.put_into_service(load(Path(settings.model_source)))
 
@@ -78,6 +80,12 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
 
     app.openapi = describe  # type: ignore[method-assign]  # the documented way to extend the page
     return app
+
+
+def _open_registry(settings: Settings) -> Registry:
+    from app.registry import Registry  # noqa: PLC0415 - see Follower.refresh
+
+    return Registry(settings)
 
 
 def _to_the_edge(_: Request, error: Exception) -> Response:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import time
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, parse_many
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter as SharedLimiter
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter as LocalLimiter
 
 from app.metrics import Metrics
-from app.redis_gate import RedisGate
 from app.security import Principal
+
+if TYPE_CHECKING:
+    from limits.aio.strategies import SlidingWindowCounterRateLimiter as SharedLimiter
+
+    from app.redis_gate import RedisGate
 
 
 @lru_cache(maxsize=1024)
@@ -23,10 +25,14 @@ def _items(rate: str) -> tuple[RateLimitItem, ...]:
     return tuple(parse_many(rate))
 
 
-def _redis_storage(gate: RedisGate) -> RedisStorage:
-    # Documented for all implementations; the annotation knows only plain options.
-    pool: Any = gate.pool
-    return RedisStorage(f"async+{gate.url}", implementation="redispy", key_prefix="churn-rate", connection_pool=pool)
+def _shared_limiter(gate: RedisGate) -> SharedLimiter:
+    # Only here: the asynchronous classes and their storages cost start time that a process without Redis saves.
+    from limits.aio.storage import RedisStorage  # noqa: PLC0415 - see above
+    from limits.aio.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415 - see above
+
+    pool: Any = gate.pool  # documented for all implementations; the annotation knows only plain options
+    storage = RedisStorage(f"async+{gate.url}", implementation="redispy", key_prefix="churn-rate", connection_pool=pool)
+    return SlidingWindowCounterRateLimiter(storage)
 
 
 class RateLimiter:
@@ -37,7 +43,7 @@ class RateLimiter:
         self._gate = gate
         # In memory through the synchronous classes: the asynchronous ones start a task for every hit.
         self._local = LocalLimiter(MemoryStorage())
-        self._shared = SharedLimiter(_redis_storage(gate)) if gate else None
+        self._shared = _shared_limiter(gate) if gate else None
         self._passed = metrics.rate_limit.labels("passed")
         self._refused = metrics.rate_limit.labels("refused")
         self._skipped = metrics.rate_limit.labels("off")

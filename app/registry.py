@@ -7,37 +7,17 @@ credentials of the artifact store.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
 from app import bundle
-from app.bundle import BundleError
+from app.bundle import BundleError, Registered, RegistryError
 from app.settings import Settings
 
 _API: Final = "/api/2.0/mlflow"
 _PROXIED: Final = "mlflow-artifacts:"
-
-
-class RegistryError(Exception):
-    """The registry gave no usable answer; the message says what was asked and what to look at."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Registered:
-    """A registered version that can be served."""
-
-    version: str
-    manifest_sha256: str
-    artifact_path: str
-    """Path of the version's artifacts behind the tracking server's artifact proxy."""
-
-    @property
-    def folder_name(self) -> str:
-        """Name of its folder in the local cache."""
-        return f"{self.version}-{self.manifest_sha256[:12]}"
 
 
 class Registry:
