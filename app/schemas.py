@@ -148,7 +148,7 @@ class Feature:
             return "one of " + ", ".join(repr(c) for c in self.categories)
         kind = "a whole number" if self.integer else "a number"
         blank = ", or blank" if self.nullable else ""
-        return f"{kind} from {self.minimum:g} to {self.maximum:g}{blank}"
+        return f"{kind} from {self.minimum:.0f} to {self.maximum:.0f}{blank}"
 
 
 def _feature(name: str, field: FieldInfo) -> Feature:

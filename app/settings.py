@@ -39,8 +39,8 @@ class Settings(BaseSettings):
         default=Path(".churn/model-cache"), description="Keeps the last verified model, for starts without MLflow."
     )
     mlflow_tracking_uri: str = Field(default="http://127.0.0.1:5000", description="Address of the MLflow server.")
-    mlflow_tracking_username: str | None = None
-    mlflow_tracking_password: SecretStr | None = None
+    mlflow_tracking_username: str | None = Field(default=None, description="User for an MLflow server with a login.")
+    mlflow_tracking_password: SecretStr | None = Field(default=None, description="Its password.")
     mlflow_credentials_dir: Path | None = Field(
         default=None, description="Folder with files 'username' and 'password', read again at each look-up."
     )
@@ -53,17 +53,17 @@ class Settings(BaseSettings):
         default=None, description="Redis or Valkey for shared rate limits and, if on, the prediction cache."
     )
     prediction_cache: bool = Field(default=False, description="Keep single predictions in Redis; needs REDIS_URL.")
-    cache_ttl_seconds: int = Field(default=300, gt=0)
+    cache_ttl_seconds: int = Field(default=300, gt=0, description="How long a cached prediction is kept.")
     redis_timeout_seconds: float = Field(
         default=0.015, gt=0, le=1, description="A Redis call that takes longer counts as failed and Redis as off."
     )
     redis_retry_seconds: float = Field(default=1.0, gt=0, description="How long Redis stays off after a failure.")
 
-    max_batch_rows: int = Field(default=1000, ge=1, le=100_000)
-    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
+    max_batch_rows: int = Field(default=1000, ge=1, le=100_000, description="Customers in one batch; more get 422.")
+    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, description="Bytes in one body; more get 413.")
     body_timeout_seconds: float = Field(default=5, gt=0, description="A body that takes longer is answered with 408.")
     max_concurrency: int = Field(default=64, ge=1, description="Requests in progress; further ones get 503.")
-    keep_alive_seconds: int = Field(default=75, ge=1)
+    keep_alive_seconds: int = Field(default=75, ge=1, description="How long an idle connection is kept open.")
     drain_seconds: float = Field(default=10, ge=0, description="After SIGTERM: how long requests are still answered.")
 
     log_requests: bool = Field(default=True, description="One JSON line per request; never a feature value or a key.")
