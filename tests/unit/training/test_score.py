@@ -1,0 +1,163 @@
+"""Scoring of files: the served numbers, every row checked, nothing left behind when a row is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from app import bundle
+from app.bundle import BundleError, RiskBands
+from app.model import load as load_model
+from app.schemas import ID_COLUMN
+from training import export, pipeline, readers
+from training.data import DataError, encode_frame, load
+from training.generate import write
+from training.score import score
+from training.truth import GeneratorConfig
+
+ROWS = 5000
+
+
+@pytest.fixture(scope="module")
+def customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("score") / "customers.parquet"
+    write(GeneratorConfig(rows=ROWS, missing_total_share=0.1), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model_dir(customers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A servable logistic regression fitted on the same customers."""
+    data = load(str(customers))
+    assert data.churned is not None
+    model = pipeline.fit("logistic_regression", data.customers, data.churned, seed=1, calibration_folds=2)
+    features = encode_frame(data.customers)
+    folder = tmp_path_factory.mktemp("bundle")
+    export.write_bundle(
+        folder,
+        model,
+        export.Facts(
+            model_name="churn",
+            model_type="logistic_regression",
+            run_id="run",
+            git_revision=None,
+            dataset_sha256=data.sha256,
+            threshold=0.25,
+            risk_bands=RiskBands(medium=0.3, high=0.6),
+            metrics={},
+        ),
+        train=features,
+        everyone=features,
+        holdout=data.customers,
+        holdout_scores=pipeline.predict(model, data.customers),
+    )
+    return folder
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
+
+@pytest.mark.parametrize("extensions", [("csv", "csv"), ("csv", "parquet"), ("parquet", "csv"), ("parquet", "parquet")])
+def test_file_gets_the_served_answers(
+    tmp_path: Path,
+    model_dir: Path,
+    customers: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    extensions: tuple[str, str],
+) -> None:
+    monkeypatch.setattr(readers, "CSV_BLOCK_BYTES", 100_000)  # several batches of a CSV file too
+    source, out = tmp_path / f"in.{extensions[0]}", tmp_path / "new" / f"out.{extensions[1]}"
+    write(GeneratorConfig(rows=ROWS, missing_total_share=0.1), source)
+    summary = score(model_dir, str(source), out, batch_rows=777)
+    answers, data, model = read(out), load(str(customers)), load_model(model_dir)
+    expected = model.score(encode_frame(data.customers))
+    assert data.ids is not None
+    assert list(answers.columns) == ["customer_id", "churn_probability", "decision", "risk_band"]
+    assert answers["customer_id"].tolist() == data.ids.tolist()
+    np.testing.assert_allclose(answers["churn_probability"], expected, rtol=0, atol=1e-7)
+    assert answers["decision"].tolist() == [model.decision(p) for p in answers["churn_probability"]]
+    assert answers["risk_band"].tolist() == [model.band(p) for p in answers["churn_probability"]]
+    assert summary.rows == ROWS
+    assert summary.decisions == answers["decision"].value_counts().to_dict()
+    assert summary.risk_bands == answers["risk_band"].value_counts().to_dict()
+    assert set(summary.risk_bands) == {"low", "medium", "high"}
+    assert summary.mean_probability == pytest.approx(answers["churn_probability"].mean())
+    assert summary.threshold == 0.25
+
+
+def test_probability_on_a_bound_belongs_to_the_upper_side(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+    first = float(load_model(model_dir).score(encode_frame(load(str(customers)).customers.head(1)))[0])
+    path = model_dir / bundle.MANIFEST
+    original = path.read_bytes()
+    manifest = bundle.parse_manifest(original, None)
+    exact = manifest.model_copy(update={"threshold": first, "risk_bands": RiskBands(medium=first / 2, high=first)})
+    try:
+        bundle.write_json(path, exact)
+        head = tmp_path / "head.parquet"
+        pd.read_parquet(customers).head(1).to_parquet(head)
+        score(model_dir, str(head), tmp_path / "out.csv")
+    finally:
+        path.write_bytes(original)
+    (answer,) = read(tmp_path / "out.csv").to_dict("records")
+    assert (answer["decision"], answer["risk_band"]) == ("churn", "high")
+
+
+def test_labels_are_not_needed_and_ids_neither(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+    frame = pd.read_parquet(customers).drop(columns=["churned", ID_COLUMN])
+    frame.to_parquet(tmp_path / "in.parquet")
+    score(model_dir, str(tmp_path / "in.parquet"), tmp_path / "out.parquet")
+    assert list(read(tmp_path / "out.parquet").columns) == ["churn_probability", "decision", "risk_band"]
+
+
+def test_violations_are_all_reported_and_the_old_answer_stays(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+    frame = pd.read_parquet(customers)
+    frame.loc[[0, 4999], "gender"] = "X"
+    frame.loc[3000, "monthly_charges"] = -5.0
+    frame.to_parquet(tmp_path / "in.parquet")
+    (tmp_path / "out.csv").write_text("of yesterday")
+    with pytest.raises(DataError) as caught:
+        score(model_dir, str(tmp_path / "in.parquet"), tmp_path / "out.csv", batch_rows=1000)
+    assert caught.value.source == str(tmp_path / "in.parquet")
+    assert {(v.column, v.rows) for v in caught.value.violations} == {
+        ("gender", (1, 5000)), ("monthly_charges", (3001,)),
+    }  # fmt: skip
+    assert (tmp_path / "out.csv").read_text() == "of yesterday"
+    assert {path.name for path in tmp_path.iterdir()} == {"in.parquet", "out.csv"}
+
+
+def test_empty_file_is_refused(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+    pd.read_parquet(customers).head(0).to_csv(tmp_path / "in.csv", index=False)
+    with pytest.raises(DataError, match="no data row"):
+        score(model_dir, str(tmp_path / "in.csv"), tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_source_may_be_replaced_by_its_answers(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(customers.read_bytes())
+    assert score(model_dir, str(path), path).rows == ROWS
+    assert len(read(path)) == ROWS
+
+
+def test_changed_model_is_refused_before_anything_is_read(tmp_path: Path, model_dir: Path) -> None:
+    model = model_dir / bundle.MODEL
+    original = model.read_bytes()
+    try:
+        model.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        with pytest.raises(BundleError, match=r"model\.onnx: its sha256 is not the one in the manifest"):
+            score(model_dir, "absent.csv", tmp_path / "out.csv")
+    finally:
+        model.write_bytes(original)
+    with pytest.raises(BundleError, match="not the registered one"):
+        score(model_dir, "absent.csv", tmp_path / "out.csv", manifest_sha256="0" * 64)
+    with pytest.raises(BundleError, match=r"manifest\.json: No such file"):
+        score(tmp_path, "absent.csv", tmp_path / "out.csv")
+
+
+def test_unknown_output_format_is_refused(tmp_path: Path, model_dir: Path) -> None:
+    with pytest.raises(DataError, match=r"\.txt; expected \.csv or \.parquet"):
+        score(model_dir, "absent.csv", tmp_path / "out.txt")

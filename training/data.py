@@ -1,0 +1,121 @@
+"""Customers as training sees them: loaded from a file, every row checked, ready to be coded for a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from app.schemas import FEATURES, ID_COLUMN, LABEL_COLUMN, Feature, Features, blank_total
+from training.sources import fetched, file_sha256, read_truth
+from training.truth import Truth
+from training.validate import CheckedBatch, checked_batches
+from training.violations import DataError, Findings, Violation
+
+__all__ = ["DataError", "Dataset", "Violation", "category", "encode_frame", "load"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Validated customers.
+
+    Attributes:
+        customers: exactly the 19 features in order: categories as pandas categories in the schema's order, numbers as
+            float64, blank totals filled by :func:`app.schemas.blank_total`.
+        ids: customer_id of each row (may repeat), or ``None`` when the file has none.
+        churned: 0 or 1 for each row, or ``None`` when loaded without labels.
+        source: as given to :func:`load`.
+        sha256: of the file's bytes.
+        truth: what is known about generated data, or ``None``.
+    """
+
+    customers: pd.DataFrame
+    ids: pd.Series[str] | None
+    churned: npt.NDArray[np.int8] | None
+    source: str
+    sha256: str
+    truth: Truth | None
+
+
+def load(source: str, *, labelled: bool = True) -> Dataset:
+    """Load and check customers.
+
+    IBM's own column names are understood, so the public Telco file loads as it is.
+
+    Args:
+        source: CSV or Parquet file, a local path or ``s3://bucket/key``.
+        labelled: whether ``churned`` is required; if not, it is ignored.
+
+    Raises:
+        DataError: the file cannot be read, or with every violation found in it.
+    """
+    findings = Findings()
+    try:
+        with fetched(source) as path:
+            batches = list(checked_batches(path, findings, labelled=labelled))
+            sha256 = file_sha256(path)
+            truth = read_truth(path, sha256, source)
+    except DataError as error:
+        # The reader knows the local copy only.
+        raise DataError(source, error.violations) from error
+    churned = np.concatenate([b.churned for b in batches if b.churned is not None]) if labelled and batches else None
+    if churned is not None and not findings and len(np.unique(churned)) == 1:
+        findings.add_column(
+            LABEL_COLUMN, f"every row is {churned[0]}", "customers who churned and customers who stayed"
+        )
+    findings.raise_if_any(source)
+    return Dataset(
+        customers=_frame(batches), ids=_ids(batches), churned=churned, source=source, sha256=sha256, truth=truth
+    )
+
+
+def encode_frame(frame: pd.DataFrame) -> Features:
+    """Code customers for a model: :func:`app.schemas.encode` for a whole frame.
+
+    Args:
+        frame: the 19 features as in :attr:`Dataset.customers`; other columns are ignored, a blank total may be NaN.
+
+    Returns:
+        float32 array of shape (len(frame), 19), C-contiguous.
+
+    Raises:
+        ValueError: a category column without the schema's categories, or with a blank.
+    """
+    coded = np.empty((len(frame), len(FEATURES)), dtype=np.float32)
+    for position, feature in enumerate(FEATURES):
+        column = frame[feature.name]
+        if feature.categories:
+            if not isinstance(column.dtype, pd.CategoricalDtype) or tuple(column.cat.categories) != feature.categories:
+                raise ValueError(f"{feature.name}: not a category column of {', '.join(feature.categories)}")
+            codes = column.cat.codes.to_numpy()
+            if (codes < 0).any():
+                raise ValueError(f"{feature.name}: blank; expected {feature.expected}")
+            coded[:, position] = codes
+        else:
+            numbers = column.to_numpy(dtype=np.float64)
+            if feature.nullable:
+                tenure, monthly = (frame[n].to_numpy(dtype=np.float64) for n in ("tenure_months", "monthly_charges"))
+                numbers = np.where(np.isnan(numbers), blank_total(tenure, monthly), numbers)  # type: ignore[arg-type]  # elementwise
+            coded[:, position] = numbers
+    return coded
+
+
+def category(feature: Feature, codes: npt.NDArray[np.int8]) -> pd.Categorical[str]:
+    """Codes of a feature as pandas keeps them."""
+    return pd.Categorical.from_codes(codes, categories=pd.Index(feature.categories))
+
+
+def _frame(batches: list[CheckedBatch]) -> pd.DataFrame:
+    columns: dict[str, object] = {}
+    for feature in FEATURES:
+        values = np.concatenate([batch.columns[feature.name] for batch in batches])
+        columns[feature.name] = category(feature, values.astype(np.int8)) if feature.categories else values
+    return pd.DataFrame(columns)
+
+
+def _ids(batches: list[CheckedBatch]) -> pd.Series[str] | None:
+    parts = [batch.ids for batch in batches if batch.ids is not None]
+    return pa.chunked_array(parts).to_pandas().rename(ID_COLUMN) if parts else None

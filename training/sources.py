@@ -1,0 +1,117 @@
+"""Where data comes from: a local path, or an object in S3 that is fetched to a temporary file first."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from training.truth import Truth, truth_path
+from training.violations import file_error
+
+S3 = "s3"
+
+
+@contextmanager
+def fetched(source: str) -> Iterator[Path]:
+    """A local file with the content of ``source``; a copy from S3 lives as long as the context.
+
+    A ``<stem>.truth.json`` that lies beside the source lies beside the copy too. S3 is reached as boto3 is configured
+    by its usual variables, ``AWS_ENDPOINT_URL`` among them.
+
+    Raises:
+        DataError: no such file, object or bucket, no credentials, no access, or an unknown scheme.
+    """
+    parts = urlsplit(source)
+    if parts.scheme == S3:
+        with tempfile.TemporaryDirectory(prefix="churn-") as folder:
+            yield _download(source, parts.netloc, parts.path.lstrip("/"), Path(folder))
+        return
+    if "://" in source:
+        raise file_error(source, f"the scheme is {parts.scheme}://", "a local path or s3://bucket/key")
+    path = Path(source)
+    if path.is_dir():
+        raise file_error(source, "it is a folder", "one CSV or Parquet file")
+    if not path.is_file():
+        raise file_error(source, "no such file", "the path of a CSV or Parquet file")
+    yield path
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_truth(data: Path, data_sha256: str, source: str) -> Truth | None:
+    """The truth beside a generated file, or ``None`` when there is none.
+
+    Raises:
+        DataError: the truth cannot be read, or was written for another content of the file.
+    """
+    path = truth_path(data)
+    if not path.is_file():
+        return None
+    remedy = (
+        "the one written with this file: generate the data again (a CSV and a Parquet file need different names), "
+        "or delete the truth if the data is your own"
+    )
+    try:
+        truth = Truth.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise file_error(source, f"{path.name} is not a truth file ({where}: {first['msg']})", remedy) from error
+    if truth.data_sha256 != data_sha256:
+        raise file_error(source, f"{path.name} is about a file with another content", remedy)
+    return truth
+
+
+def _download(source: str, bucket: str, key: str, folder: Path) -> Path:
+    # Here, because the import takes half a second that a local file need not wait for.
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # noqa: PLC0415
+
+    if not bucket or not key or key.endswith("/"):
+        raise file_error(source, "no bucket or no object name", "s3://bucket/key")
+    target = folder / PurePosixPath(key).name
+    client: Any = boto3.session.Session().client("s3", config=Config(connect_timeout=5, retries={"mode": "standard"}))
+    try:
+        client.download_file(bucket, key, str(target))
+        beside = str(truth_path(Path(key)))
+        try:
+            client.download_file(bucket, beside, str(truth_path(target)))
+        except ClientError as error:
+            # Without the right to list the bucket, an absent object is answered with 403.
+            if error.response["Error"]["Code"] not in {"404", "403"}:
+                raise
+    except NoCredentialsError as error:
+        raise file_error(source, "no AWS credentials", "AWS_ACCESS_KEY_ID, AWS_PROFILE or a role") from error
+    except ClientError as error:
+        raise file_error(source, _refusal(client, bucket, error), "an object these credentials may read") from error
+    except BotoCoreError as error:
+        raise file_error(source, f"S3 cannot be reached ({error})", "a reachable S3 (AWS_ENDPOINT_URL)") from error
+    return target
+
+
+def _refusal(client: Any, bucket: str, error: Any) -> str:
+    """What a refused download was refused for; the 404 of an object's head does not tell bucket from object."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - as in _download
+
+    code = str(error.response["Error"]["Code"])
+    if code == "403":
+        return "access denied"
+    if code not in {"404", "NoSuchKey", "NoSuchBucket"}:
+        return f"S3 answered {code}: {error.response['Error'].get('Message', '')}"
+    try:
+        client.head_bucket(Bucket=bucket)
+    except ClientError:
+        return f"no bucket {bucket!r}"
+    return "no such object"
