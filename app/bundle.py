@@ -53,6 +53,7 @@ class Registered:
 
     version: str
     manifest_sha256: str
+    """As its tag says; "" without one, and then it is refused."""
     artifact_path: str
     """Path of the version's artifacts behind the tracking server's artifact proxy."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from app.metrics import Metrics
@@ -32,7 +33,7 @@ class PredictionCache:
         self._off = metrics.cache.labels("off")
 
     @staticmethod
-    def key(model: Model, coded: list[float]) -> str:
+    def key(model: Model, coded: Sequence[float]) -> str:
         """The cache key of one coded customer under one model."""
         digest = hashlib.blake2b(_CODED.pack(*coded), digest_size=16, key=model.fingerprint).hexdigest()
         return f"churn-score:{model.origin.version}:{digest}"
@@ -43,13 +44,17 @@ class PredictionCache:
         if found is None:
             self._off.inc()
             return None
-        value = found[0]
-        if not isinstance(value, bytes) or len(value) != _SCORE.size:
-            self._misses.inc()
-            return None
-        self._hits.inc()
-        score: float = _SCORE.unpack(value)[0]
-        return score if 0 <= score <= 1 else None
+        score = _stored(found[0])
+        (self._misses if score is None else self._hits).inc()
+        return score
 
     async def put(self, key: str, score: float) -> None:
         await self._gate.call(lambda: self._gate.client.set(key, _SCORE.pack(score), ex=self._ttl))
+
+
+def _stored(value: object) -> float | None:
+    """A score as :meth:`PredictionCache.put` writes it; None for nothing, and for whatever else stands there."""
+    if not isinstance(value, bytes) or len(value) != _SCORE.size:
+        return None
+    score: float = _SCORE.unpack(value)[0]
+    return score if 0 <= score <= 1 else None

@@ -19,6 +19,7 @@ from typing import Final
 
 from prometheus_client import Counter
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import (
@@ -26,6 +27,7 @@ from app.errors import (
     FORBIDDEN,
     INTERNAL,
     MEDIA_TYPE,
+    NOT_FOUND,
     OVERLOADED,
     RATE_LIMITED,
     UNAUTHORIZED,
@@ -124,6 +126,8 @@ class Edge:
             await self._handle(exchange, scope, receive, answer)
         except ApiError as error:
             await _send_problem(answer, error, exchange)
+        except ClientDisconnect:
+            pass  # nobody is there to answer; counted as 499
         except HTTPException as error:
             await _send_problem(answer, _translate(error), exchange)
         except Exception:
@@ -153,6 +157,10 @@ class Edge:
 
     async def _handle(self, exchange: _Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         rule = exchange.rule
+        if rule is UNKNOWN:
+            # Never handed on: the router knows more spellings of a path than RULES ("/v1/predict" with a line end, or
+            # with a slash), and would serve or redirect them without a key.
+            raise ApiError(NOT_FOUND, NOT_FOUND.title)
         if not rule.weight:
             if rule.scopes:
                 self._authorize(exchange)

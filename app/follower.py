@@ -99,6 +99,7 @@ class Follower:
         self._settings = service.settings
         self._cache = ModelCache(service.settings.model_cache_dir)
         self._refused: Registered | None = None
+        self._refusal: str | None = None
         self._lock = asyncio.Lock()
 
     async def start(self) -> None:
@@ -142,6 +143,7 @@ class Follower:
             return
         self._service.metrics.model_stale.set(1)
         if registered == self._refused:
+            self._service.registry.refused = self._refusal
             return
         folder = self._cache.new_folder()
         try:
@@ -170,8 +172,8 @@ class Follower:
         # Remembered, so that a broken version is not downloaded again at every look-up; another manifest or a
         # restart tries again, and so does POST /v1/model/refresh.
         self._refused = registered
+        self._refusal = self._service.registry.refused = f"version {registered.version}: {error}"
         self._service.metrics.model_refused.inc()
-        self._service.registry.refused = f"version {registered.version}: {error}"
         log.error("version %s is refused: %s", registered.version, error)
 
     async def close(self) -> None:

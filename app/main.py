@@ -62,7 +62,14 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
             await _start(service, follower, stack)
             yield
 
-    app = FastAPI(title="Churn API", version=version("churn-platform"), lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title="Churn API",
+        version=version("churn-platform"),
+        lifespan=lifespan,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+    )
     parser = Parser(settings.max_batch_rows)
     app.router.routes.insert(0, Route("/v1/predict", PredictOne(service, parser), methods=["POST"]))
     app.router.routes.insert(1, Route("/v1/predict/batch", PredictBatch(service, parser), methods=["POST"]))

@@ -8,6 +8,7 @@ checked and replays the golden rows. A model that fails any of it never serves.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ import onnxruntime
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app import bundle
-from app.bundle import BundleError, Explain, Golden, Linear, Manifest, Occlusion, Reference
+from app.bundle import Bins, BundleError, Explain, Golden, Linear, Manifest, Occlusion, Reference
 from app.schemas import FEATURE_NAMES, FEATURES, SCHEMA_VERSION, Customer, Features, encode
 
 Scores = npt.NDArray[np.float64]
@@ -55,6 +56,9 @@ def new_session(graph: bytes) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 4
+    # A graph may name other files for its weights, and ONNX Runtime would look for them in the working directory. No
+    # digest covers those: below a device there is nothing to find.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
@@ -187,10 +191,19 @@ def _open(graph: bytes) -> onnxruntime.InferenceSession:
 def _checked_reference(reference: Reference) -> Reference:
     for feature in FEATURES:
         bins = reference.features.get(feature.name)
-        wanted = len(feature.categories) if feature.is_category else len(bins.edges or ()) + 1 if bins else 0
-        if bins is None or len(bins.proportions) != wanted or (bins.edges or []) != sorted(bins.edges or []):
+        if bins is None or not _usable(bins, len(feature.categories)):
             raise BundleError(f"{bundle.REFERENCE}: no usable bins for {feature.name}")
+    if not _usable(reference.score, 0):
+        raise BundleError(f"{bundle.REFERENCE}: no usable bins for the score")
     return reference
+
+
+def _usable(bins: Bins, categories: int) -> bool:
+    """Whether every value of a feature with so many categories, 0 for a number, has its bin."""
+    if categories:
+        return bins.edges is None and len(bins.proportions) == categories
+    edges = bins.edges
+    return edges is not None and edges == sorted(edges) and len(bins.proportions) == len(edges) + 1
 
 
 def _checked_explainer(explainer: Linear | Occlusion) -> Linear | Occlusion:

@@ -7,6 +7,7 @@ twice, is found by counting quotes: no allowed value holds one, so a body has ex
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import (
     Annotated,
@@ -30,6 +31,11 @@ _STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _TEXT_FEATURES: Final = sum(f.is_category for f in FEATURES)
 _TABLES: Final = tuple((f.name, CODES.get(f.name)) for f in FEATURES)
 _TOTAL: Final = next(i for i, f in enumerate(FEATURES) if f.nullable)
+_FLOAT32: Final = struct.Struct(f"{len(FEATURES)}f")
+_MAX_QUOTES: Final = 2 * (len(Customer.model_fields) + _TEXT_FEATURES + 1)
+"""Of one customer: a pair for each key and each text."""
+_SINGLE_ALLOWANCE: Final = 100
+"""A single body may hold as many quotes as this many customers, so that its unknown fields can be listed."""
 
 
 def _row_type() -> Any:
@@ -45,8 +51,17 @@ def _row_type() -> Any:
 _ROW_TYPE: Final[Any] = _row_type()
 
 
-def _expect_single_keys(body: bytes, keys: int, texts: int) -> None:
-    if body.count(b'"') != 2 * (keys + texts):
+def _count_quotes(body: bytes, max_rows: int) -> int:
+    quotes = body.count(b'"')
+    # Each misfit costs pydantic microseconds: hundreds of thousands of unknown fields would stop all other requests.
+    if quotes > 2 + max_rows * _MAX_QUOTES:
+        detail = f"the body holds more keys and texts than {max_rows} customers: too many customers, or unknown fields"
+        raise ApiError(INVALID_INPUT, detail, errors=[])
+    return quotes
+
+
+def _expect_single_keys(quotes: int, keys: int, texts: int) -> None:
+    if quotes != 2 * (keys + texts):
         raise ApiError(INVALID_JSON, "a key occurs twice in one object")
 
 
@@ -74,6 +89,7 @@ class Parser:
                 "Batch", {"customers": Annotated[list[_ROW_TYPE], Field(min_length=1, max_length=max_rows)]}
             )
         )
+        self._max_rows = max_rows
         self._one = TypeAdapter[dict[str, Any]](_ROW_TYPE)
         self._many = TypeAdapter[dict[str, list[dict[str, Any]]]](batch)
 
@@ -83,11 +99,12 @@ class Parser:
         Raises:
             ApiError: not strict JSON, or it does not fit; every misfit is listed.
         """
+        quotes = _count_quotes(body, _SINGLE_ALLOWANCE)
         try:
             row = self._one.validate_json(body)
         except ValidationError as error:
             raise _refusal(body, error) from None
-        _expect_single_keys(body, len(row), _texts(row))
+        _expect_single_keys(quotes, len(row), _texts(row))
         return row
 
     def many(self, body: bytes) -> list[Row]:
@@ -96,20 +113,21 @@ class Parser:
         Raises:
             ApiError: as for :meth:`one`.
         """
+        quotes = _count_quotes(body, max(self._max_rows, _SINGLE_ALLOWANCE))
         try:
             rows: list[Row] = list(self._many.validate_json(body)["customers"])
         except ValidationError as error:
             raise _refusal(body, error) from None
-        _expect_single_keys(body, 1 + sum(map(len, rows)), sum(map(_texts, rows)))
+        _expect_single_keys(quotes, 1 + sum(map(len, rows)), sum(map(_texts, rows)))
         return rows
 
 
-def encode_one(row: Row) -> list[float]:
-    """One customer coded, as a row of :func:`app.schemas.encode`."""
+def encode_one(row: Row) -> tuple[float, ...]:
+    """One customer coded, equal to the row that :func:`app.schemas.encode` makes of it, float32 rounding included."""
     coded: list[Any] = [row.get(name) if codes is None else codes[row[name]] for name, codes in _TABLES]
     if coded[_TOTAL] is None:
         coded[_TOTAL] = blank_total(row["tenure_months"], row["monthly_charges"])
-    return coded
+    return _FLOAT32.unpack(_FLOAT32.pack(*coded))
 
 
 def wants_explanation(query: bytes) -> bool:

@@ -7,6 +7,7 @@ credentials of the artifact store.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from app.settings import Settings
 
 _API: Final = "/api/2.0/mlflow"
 _PROXIED: Final = "mlflow-artifacts:"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Registry:
@@ -38,7 +40,7 @@ class Registry:
         """The version that the followed alias names now.
 
         Raises:
-            RegistryError: no answer, no such model or alias, or a version without a servable bundle.
+            RegistryError: no answer, no such model or alias, or artifacts that the server does not hand out.
         """
         name, alias = self._settings.model_name, self._settings.model_alias
         found = await self._json(f"{_API}/registered-models/alias", {"name": name, "alias": alias})
@@ -50,9 +52,6 @@ class Registry:
             raise RegistryError(f"the answer for {name}@{alias} has no {error}") from error
         if not version.isdigit():
             raise RegistryError(f"the version of {name}@{alias} is {version[:32]!r}, not a number")
-        digest = tags.get(bundle.MANIFEST_TAG, "")
-        if len(digest) != 64 or set(digest) - set("0123456789abcdef"):  # noqa: PLR2004 - hex digits of a sha256
-            raise RegistryError(f"version {version} has no tag {bundle.MANIFEST_TAG}: register it with `churn train`")
         where = await self._json(f"{_API}/model-versions/get-download-uri", {"name": name, "version": version})
         uri = str(where.get("artifact_uri", ""))
         if not uri.startswith(_PROXIED):
@@ -61,15 +60,17 @@ class Registry:
                 "run the tracking server with --serve-artifacts --artifacts-destination"
             )
         path = httpx.URL(uri).path.strip("/")
-        return Registered(version=version, manifest_sha256=digest, artifact_path=path)
+        return Registered(version=version, manifest_sha256=tags.get(bundle.MANIFEST_TAG, ""), artifact_path=path)
 
     async def download(self, registered: Registered, folder: Path) -> None:
         """Fetch a version's bundle into an empty folder, checking each digest on the way.
 
         Raises:
             RegistryError: the server stopped answering.
-            BundleError: what arrived is not what was registered.
+            BundleError: what arrived is not what was registered, or no digest was registered.
         """
+        if not _SHA256.fullmatch(registered.manifest_sha256):
+            raise BundleError(f"it has no sha256 in the tag {bundle.MANIFEST_TAG}: register it with `churn train`")
         data = await self._artifact(registered, bundle.MANIFEST, bundle.MAX_MANIFEST_BYTES)
         manifest = bundle.parse_manifest(data, registered.manifest_sha256)
         (folder / bundle.MANIFEST).write_bytes(data)

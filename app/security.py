@@ -123,6 +123,7 @@ class KeyStore:
             self._stamp = stamp
             self._by_id = parse_key_file(self._path.read_bytes())
         except OSError as error:
+            self._stamp = None  # the file may come back, or become readable, with the stamp it had
             raise KeyFileError(f"{self._path}: {error.strerror}") from error
         except KeyFileError as error:
             raise KeyFileError(f"{self._path}: {error}") from None

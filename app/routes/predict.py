@@ -7,12 +7,14 @@ validation and scoring together. :mod:`app.openapi` documents them from the mode
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import orjson
 from pydantic import BaseModel, Field
-from starlette.types import Receive, Scope, Send
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import BODY_TOO_LARGE, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA, ApiError
 from app.model import Model
@@ -22,6 +24,17 @@ from app.service import Service
 
 _JSON_HEADERS: Final = ((b"content-type", b"application/json"),)
 _CHARGES: Final = FEATURE_NAMES.index("monthly_charges")
+
+
+_MAX_LENGTH_DIGITS: Final = 18
+"""More are no size that a body can have, and thousands are more than int() takes."""
+
+
+async def _next_part(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect  # what has come so far may be whole JSON, but it is not what the client wanted to send
+    return message
 
 
 class _BodyReader:
@@ -36,16 +49,17 @@ class _BodyReader:
 
         Raises:
             ApiError: not JSON by its headers, too large, or too slow.
+            ClientDisconnect: the client left before the end of the body.
         """
         self._check_headers(scope)
         try:
             async with asyncio.timeout(self._timeout):
-                message = await receive()
+                message = await _next_part(receive)
                 if not message.get("more_body"):
                     return self._checked(message.get("body", b""))
                 chunks = bytearray(message.get("body", b""))
                 while message.get("more_body"):
-                    message = await receive()
+                    message = await _next_part(receive)
                     chunks += message.get("body", b"")
                     self._checked(chunks)
                 return bytes(chunks)
@@ -65,8 +79,9 @@ class _BodyReader:
         for name, value in scope["headers"]:
             if name == b"content-type":
                 media = value
-            elif name == b"content-length" and value.isdigit() and int(value) > self._max:
-                raise self._too_large()
+            elif name == b"content-length" and value.isdigit():
+                if len(value) > _MAX_LENGTH_DIGITS or int(value) > self._max:
+                    raise self._too_large()
             elif name == b"content-encoding" and value.lower() != b"identity":
                 raise ApiError(UNSUPPORTED_MEDIA, "compressed bodies are not taken: send it without Content-Encoding")
         if media != b"application/json" and media.partition(b";")[0].strip().lower() != b"application/json":
@@ -114,7 +129,7 @@ class PredictOne(_Endpoint):
             answer["explanation"] = model.explain(np.array((coded,), dtype=np.float32))
         await _respond(send, orjson.dumps(answer))
 
-    async def _score(self, model: Model, coded: list[float]) -> float:
+    async def _score(self, model: Model, coded: Sequence[float]) -> float:
         cache, batcher = self._service.cache, self._service.batcher
         if cache is None:
             return await batcher.score(model, coded)

@@ -1,0 +1,112 @@
+# The one command surface: people, CI, documentation and hooks all call these targets.
+# Everything is relative to this file's folder, so its path may hold spaces.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+BIN := .venv/bin
+# -rs names every skipped test and the tool it misses. One numerical thread: the tests' data is small, and threads that
+# outnumber the free cores wait for each other.
+PYTEST = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -rs
+export PYTHONUNBUFFERED := 1
+
+# ------------------------------------------------------------------ what a newcomer needs
+
+.PHONY: help
+help: ## Show this help
+	@echo "Usage: make TARGET"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@echo "More: .venv/bin/churn --help"
+
+.PHONY: up
+up: .venv/.runtime ## Train, register and serve on this machine until Ctrl-C (options: PORT=8000 MLFLOW_PORT=5000)
+	@$(BIN)/churn up
+
+.PHONY: demo
+demo: .venv/.runtime ## The same once: predict for one customer, stop everything, exit 0
+	@$(BIN)/churn demo
+
+.PHONY: test
+test: .venv/.dev ## Run every test but the long fuzz run
+	@echo "Unit, contract and service tests; a test whose tool is missing is named at the end, and fails where CI=true"
+	$(PYTEST) -m "not fuzz"
+
+# ------------------------------------------------------------------ for a change
+
+.PHONY: lint
+lint: .venv/.dev ## Check style (ruff), without changing a file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: .venv/.dev ## Bring the code into the one style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: .venv/.dev ## Check types (mypy, strict)
+	$(BIN)/mypy
+
+.PHONY: check
+check: lint types test ## Everything a change must pass: lint, types, test
+
+.PHONY: fuzz
+fuzz: .venv/.dev ## Send thousands of generated requests to the live API (Schemathesis)
+	$(PYTEST) -m fuzz
+
+# ------------------------------------------------------------------ figures and real data
+
+.PHONY: bench
+bench: .venv/.dev ## Measure serving beside its peers and write docs/performance.md
+	$(BIN)/python -m benchmarks
+
+.PHONY: telco
+telco: .venv/.dev ## Train on the 7,043 real IBM Telco customers
+	$(BIN)/churn data telco
+	$(BIN)/churn train --data "$${CHURN_HOME:-.churn}/data/telco.csv"
+
+# ------------------------------------------------------------------ housekeeping
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+.PHONY: lock
+lock: .venv/.dev ## Write the lock files again, each a part of the largest
+	$(LOCK) --extra build --extra training --extra telco --extra dev -o requirements-dev.lock pyproject.toml
+	$(LOCK) --extra build --extra training -c requirements-dev.lock -o requirements.lock pyproject.toml
+	$(LOCK) -c requirements-dev.lock -o requirements-api.lock pyproject.toml
+
+.PHONY: clean
+clean: ## Remove what the tools left (caches, build folders)
+	rm -rf build dist .bench .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.PHONY: dist-clean
+dist-clean: clean ## Also remove .venv and all data, models and keys of the embedded platform
+	rm -rf .venv .churn
+
+# ------------------------------------------------------------------ the environment
+
+# uv is several times faster where it is installed; both check every hash of the lock.
+INSTALL = if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; \
+	then uv pip install --quiet --python $(BIN)/python "$$@"; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$@"; fi
+
+define install
+@echo "Installing $(1) into .venv ..."
+@set -- --require-hashes -r $(1); $(INSTALL)
+@set -- --no-build-isolation --no-deps -e .; $(INSTALL)
+endef
+
+.venv/.made:
+	@sh -eu ops/make-venv.sh .venv
+	@touch $@
+
+.venv/.runtime: .venv/.made requirements.lock pyproject.toml
+	$(call install,requirements.lock)
+	@touch $@
+
+# Holds all of the runtime as well, so that what needs only that does not install again.
+.venv/.dev: .venv/.made requirements-dev.lock pyproject.toml
+	$(call install,requirements-dev.lock)
+	@touch $@ .venv/.runtime

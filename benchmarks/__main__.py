@@ -1,0 +1,132 @@
+"""``python -m benchmarks``: measure, print the tables, write docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from rich.console import Console
+
+from benchmarks import bench as shared
+from benchmarks import contenders, document, load, machine, model, report
+from benchmarks.bench import Bench
+from benchmarks.contender import ROOT
+from benchmarks.errors import BenchError
+from benchmarks.groups import batch, overload, single, start
+from benchmarks.load import Generator
+from benchmarks.plan import FULL, QUICK
+from benchmarks.results import Results
+from benchmarks.targets import checks
+
+GROUPS: Final = ("single", "batch", "start", "overload")
+FOLDER: Final = ROOT / ".bench"
+DOCUMENT: Final = ROOT / "docs" / "performance.md"
+
+_DESCRIPTION: Final = """\
+Measure the serving API beside mlflow models serve, BentoML, MLServer, LitServe and plain baselines: one registered
+model, one server on one core, the load generator on the other, medians of interleaved rounds."""
+_EPILOG: Final = """\
+A full run takes about a quarter of an hour and writes docs/performance.md. A quick run, or one group alone, prints its
+tables and writes nothing unless --out is given. The first run installs the peers and the load generator under .bench/
+(needs Go, a package index, and about 2 GB).
+
+Exit code: 0 measured, 1 measured and a promise is not kept (full runs only), 2 could not measure.
+
+  python -m benchmarks                    everything, and the document
+  python -m benchmarks --quick            everything, in rounds of a second: does it still work?
+  python -m benchmarks --only overload    one group"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--quick", action="store_true", help="one short round of everything; the figures mean little")
+    made.add_argument("--only", choices=GROUPS, action="append", metavar="GROUP", help=f"one of {', '.join(GROUPS)}")
+    made.add_argument(
+        "--out", type=Path, help="where to write the document (default for full runs: docs/performance.md)"
+    )
+    return made
+
+
+def run(*, quick: bool, only: Sequence[str], say: Console) -> Results:
+    """Measure the groups in ``only``.
+
+    Raises:
+        BenchError: something that everything depends on is missing or failed.
+    """
+    began = time.monotonic()
+    cores = machine.take_cores()
+    binary = load.ensure_vegeta(FOLDER / "bin")
+    say.print("installing the peers where needed", style="dim")
+    environments = contenders.environments(FOLDER / "venvs")
+    work = FOLDER / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    say.print("training and registering the model", style="dim")
+    with model.registered(work / "home", cores.load) as served:
+        customers = shared.customers()
+        bench = Bench(
+            plan=QUICK if quick else FULL,
+            cores=cores,
+            generator=Generator(binary, work / "load"),
+            served=served,
+            contenders=contenders.everything(served, environments, work),
+            customers=customers,
+            expected=model.native_scores(served, customers),
+            work=work,
+            say=lambda text: say.print(text, style="dim"),
+        )
+        bench.problems.update({c.name: c.problem for c in bench.contenders if c.problem})
+        return Results(
+            start=start.measure(bench) if "start" in only else None,
+            single=single.measure(bench) if "single" in only else None,
+            batch=batch.measure(bench) if "batch" in only else None,
+            overload=overload.measure(bench) if "overload" in only else None,
+            machine=machine.describe(),
+            plan=bench.plan,
+            quick=quick,
+            contenders=bench.contenders,
+            problems=bench.problems,
+            seconds=time.monotonic() - began,
+        )
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = parser().parse_args(arguments)
+    only = tuple(options.only or GROUPS)
+    full = not options.quick and set(only) == set(GROUPS)
+    # As an exception, so that every server is stopped on the way out.
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        results = run(quick=options.quick, only=only, say=Console(stderr=True, highlight=False))
+    except BenchError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    sys.stdout.write(f"{report.tables(results)}\n")
+    if out := options.out or (DOCUMENT if full else None):
+        out.write_text(document.document(results, ROOT), encoding="utf-8")
+        sys.stdout.write(f"\nwritten to {out}\n")
+    return 1 if full and any(check.passed is False for check in checks(results)) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,124 @@
+"""The model that everything serves: trained on generated customers and registered in an MLflow server of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from app import bundle
+from benchmarks.errors import BenchError
+from benchmarks.processes import Server
+from benchmarks.traffic import CustomerJson
+from ops import mlflow_server
+from ops.home import Home
+from ops.ports import free_port
+
+TRAINING_ROWS: Final = 10_000
+_PORT: Final = 18_000
+_START_SECONDS: Final = 120
+_MODEL_TYPE: Final = "logistic_regression"
+"""What `churn train` makes unless told otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """The registered version, and local copies of its artifacts for servers that do not read MLflow.
+
+    ``skops`` is the native model and ``trusted`` the types it may hold, ``onnx`` the exported one. ``key`` is valid
+    for our API with ``keys_file``.
+    """
+
+    tracking_uri: str
+    name: str
+    version: str
+    skops: Path
+    skops_sha256: str
+    trusted: tuple[str, ...]
+    onnx: Path
+    keys_file: Path
+    key: str
+
+
+@contextmanager
+def registered(work: Path, core: int) -> Iterator[Served]:
+    """Start MLflow in ``work``, train with ``churn train``, promote, and keep the server for the time of the block.
+
+    Args:
+        work: an empty folder.
+        core: which core MLflow runs on; never the one that servers are measured on.
+    """
+    home = Home(work)
+    home.artifacts.mkdir(parents=True)
+    port = free_port(_PORT)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    env = {**inherited, **mlflow_server.QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "CHURN_HOME": str(work)}
+    log = work / "logs" / "mlflow.log"
+    with Server("MLflow", mlflow_server.command(home, port), env, core=core, log=log):
+        url = f"http://127.0.0.1:{port}"
+        _wait(url)
+        rows = str(TRAINING_ROWS)
+        _churn(["data", "generate", "--rows", rows, "--seed", "7", "--out", str(home.customers)], env)
+        _churn(["train", "--data", str(home.customers), "--promote", "--tracking-uri", url], env)
+        yield _fetch(url, home)
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while mlflow_server.has_production(url) is None:
+        if time.monotonic() > deadline:
+            raise BenchError(f"MLflow does not answer at {url}")
+        time.sleep(0.1)
+
+
+def _churn(arguments: Sequence[str], env: dict[str, str]) -> None:
+    home = Path(env["CHURN_HOME"])
+    done = subprocess.run(  # noqa: S603 - the project's own command
+        [sys.executable, "-m", "ops.cli", *arguments], env=env, capture_output=True, text=True, check=False, cwd=home
+    )
+    if done.returncode:
+        raise BenchError(f"churn {arguments[0]} failed: {done.stderr.strip()[-800:] or done.stdout.strip()[-800:]}")
+
+
+def _fetch(url: str, home: Home) -> Served:
+    # MLflow and scikit-learn take seconds to import: not before `--help` is answered.
+    from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - see above
+
+    from training.mlflow_store import by_alias, connect  # noqa: PLC0415 - see above
+    from training.native import DIGEST_TAG, FILE, TRUSTED_TYPES  # noqa: PLC0415 - see above
+
+    client = connect(url)
+    version = by_alias(client, mlflow_server.MODEL_NAME, mlflow_server.PRODUCTION)
+    if version is None:
+        raise BenchError("the trained version is not in production")
+    location = client.get_model_version_download_uri(version.name, version.version)
+    folder = Path(download_artifacts(artifact_uri=location, dst_path=str(home.root), tracking_uri=url))
+    return Served(
+        tracking_uri=url,
+        name=version.name,
+        version=str(version.version),
+        skops=folder / FILE,
+        skops_sha256=version.tags[DIGEST_TAG],
+        trusted=tuple(TRUSTED_TYPES[_MODEL_TYPE]),
+        onnx=folder / bundle.ARTIFACT_FOLDER / bundle.MODEL,
+        keys_file=home.keys_file,
+        key=home.demo_key(),
+    )
+
+
+def native_scores(served: Served, customers: Sequence[CustomerJson]) -> list[float]:
+    """Probability of churn of each customer by the native model: what every server must answer."""
+    # As above: slow to import.
+    import pandas as pd  # noqa: PLC0415 - see above
+
+    from training.native import load_native  # noqa: PLC0415 - see above
+
+    pipeline = load_native(served.skops, _MODEL_TYPE, served.skops_sha256)
+    scores: list[float] = pipeline.predict_proba(pd.DataFrame(customers))[:, 1].tolist()
+    return scores

@@ -1,0 +1,1 @@
+"""What an operator runs: the ``churn`` command and the embedded platform."""

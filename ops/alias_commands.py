@@ -1,0 +1,117 @@
+"""Commands that move aliases, and the one that shows who moved them."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.console import Output
+from ops.options import Json, TrackingUri
+
+if TYPE_CHECKING:
+    from training.ledger import Move
+
+Actor = Annotated[
+    str | None, typer.Option(envvar="CHURN_ACTOR", help="Who does it, for the history. Default: the login name.")
+]
+Reason = Annotated[str, typer.Option(help="Why, for the history.")]
+
+
+def promote(
+    *,
+    version: Annotated[
+        str | None, typer.Option("--version", help="Version to serve. Default: the one in staging.")
+    ] = None,
+    reason: Reason = "",
+    actor: Actor = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Put a version into production.
+
+    The alias 'production' moves to it if it passes its gates, also against the present version, which becomes
+    'previous'. A running API takes the new version up at its next look.
+
+    Example: churn promote --version 3 --reason "trained on October"
+    """
+    from ops import mlflow_server
+    from ops.home import Home
+
+    with mlflow_server.tracking_server(Home.from_environment(), "churn promote", tracking_uri) as url:
+        from training import registry
+
+        move = registry.promote(url, mlflow_server.MODEL_NAME, version, actor=actor, reason=reason)
+    _show_move(move, Output(as_json=as_json))
+
+
+def rollback(
+    *, reason: Reason = "", actor: Actor = None, tracking_uri: TrackingUri = None, as_json: Json = False
+) -> None:
+    """Serve the previous version again.
+
+    A second rollback undoes the first.
+
+    Example: churn rollback --reason "too many offers"
+    """
+    from ops import mlflow_server
+    from ops.home import Home
+
+    with mlflow_server.tracking_server(Home.from_environment(), "churn rollback", tracking_uri) as url:
+        from training import registry
+
+        move = registry.rollback(url, mlflow_server.MODEL_NAME, actor=actor, reason=reason)
+    _show_move(move, Output(as_json=as_json))
+
+
+def history(*, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
+    """Show who moved which alias, when and why.
+
+    Also from which run and on what evidence; the oldest move first.
+
+    Example: churn history --json
+    """
+    from ops import mlflow_server
+    from ops.home import Home
+
+    with mlflow_server.tracking_server(Home.from_environment(), "churn history", tracking_uri) as url:
+        from training import registry
+
+        moves = registry.history(url, mlflow_server.MODEL_NAME)
+    output = Output(as_json=as_json)
+    output.result(
+        [move.model_dump(mode="json") for move in moves],
+        lambda: output.table(
+            ("When (UTC)", "Who", "What", "Alias", "From", "To", "Run", "Evidence", "Reason"),
+            [
+                (
+                    f"{move.at:%Y-%m-%d %H:%M:%S}",
+                    move.actor,
+                    move.action,
+                    move.alias,
+                    move.from_version or "-",
+                    move.to_version,
+                    (move.run_id or "-")[:8],
+                    _evidence(move),
+                    move.reason,
+                )
+                for move in moves
+            ],
+        ),
+    )
+
+
+def _evidence(move: Move) -> str:
+    passed = sum(gate.passed for gate in move.gates)
+    figures = "".join(f", {name} {move.metrics[name]:.4f}" for name in ("auc", "brier") if name in move.metrics)
+    return f"{passed} of {len(move.gates)} gates{figures}"
+
+
+def _show_move(move: Move, output: Output) -> None:
+    def words() -> None:
+        before = f" instead of version {move.from_version}" if move.from_version else ""
+        output.say(f"Version {move.to_version} is now '{move.alias}'{before}", "green")
+        output.pairs([(f"gate {gate.name}", gate.detail) for gate in move.gates] or [("gates", "none recorded")])
+
+    output.result(move.model_dump(mode="json"), words)

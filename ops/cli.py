@@ -1,0 +1,170 @@
+"""The ``churn`` command. Each command imports what it needs when it runs, so that ``--help`` is instant."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from importlib.metadata import version
+from typing import Annotated, Final
+
+import typer
+
+from ops import alias_commands, data_commands, score_command, serve_command, train_command
+from ops.console import Output, print_error
+from ops.options import HELP_STYLE, Json
+
+FAILED: Final = 1
+BAD_INPUT: Final = 2
+DEBUG: Final = "--debug"
+STARTED: Final = time.monotonic()
+"""So that the seconds that are told include the time the imports take."""
+
+app = typer.Typer(
+    name="churn",
+    no_args_is_help=True,
+    rich_markup_mode=HELP_STYLE,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Port = Annotated[
+    int, typer.Option(envvar="PORT", min=1, max=65535, help="Port of the API; the next free one if taken.")
+]
+MlflowPort = Annotated[
+    int, typer.Option(envvar="MLFLOW_PORT", min=1, max=65535, help="Port of MLflow; the next free one if taken.")
+]
+Rows = Annotated[
+    int,
+    typer.Option(envvar="CHURN_SAMPLE_ROWS", min=500, help="Customers of the sample data, if none has been made yet."),
+]
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        typer.echo(f"churn {version('churn-platform')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the full traceback of an error.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Churn prediction on one machine: data, training, registry and serving.
+
+    Start with 'churn demo' (one prediction, then everything stops) or 'churn up' (stays until Ctrl-C).
+
+    Everything is kept in one folder: $CHURN_HOME, or .churn in the current folder.
+
+    Exit codes: 0 done, 1 failed or refused by a gate, 2 bad data or bad usage.
+    """
+
+
+def up(*, port: Port = 8000, mlflow_port: MlflowPort = 5000, rows: Rows = 10_000) -> None:
+    """Train, register and serve on this machine, until Ctrl-C.
+
+    The first start makes sample data, trains, registers the model in MLflow and promotes it; later ones serve the
+    model that is there. Logs are in .churn/logs.
+
+    Example: churn up --port 8080
+    """
+    from ops import local
+    from ops.embedded import UpOptions
+
+    local.up(UpOptions(port=port, mlflow_port=mlflow_port, rows=rows, started=STARTED), Output())
+
+
+def demo(*, port: Port = 8000, mlflow_port: MlflowPort = 5000, rows: Rows = 10_000, as_json: Json = False) -> None:
+    """Do the same once: predict, stop everything, exit 0.
+
+    Example: churn demo --json
+    """
+    from ops import local
+    from ops.embedded import UpOptions
+
+    local.demo(UpOptions(port=port, mlflow_port=mlflow_port, rows=rows, started=STARTED), Output(as_json=as_json))
+
+
+def key(
+    client: Annotated[str, typer.Argument(help="Name of the client: lower-case letters, digits and dashes.")],
+    *,
+    scope: Annotated[list[str] | None, typer.Option(help="'predict' or 'admin'; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an API key, and the entry with its hash for the keys file.
+
+    The key is shown once and stored nowhere. Put the entry into the "keys" list of the file that API_KEYS_FILE names;
+    a running API takes it up within a second or two. To rotate a key, put both hashes into the client's "sha256" list.
+
+    Example: churn key web-shop --scope predict
+    """
+    from pydantic import ValidationError
+
+    from app.security import KeyEntry, new_key
+
+    made, digest = new_key(client)
+    try:
+        entry = KeyEntry.model_validate({"id": client, "sha256": [digest], "scopes": scope or ["predict"]})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise typer.BadParameter(f"{first['input']!r}: {first['msg']}") from None
+    output = Output(as_json=as_json)
+    line = entry.model_dump(mode="json", exclude_none=True)
+    output.result(
+        {"key": made, "entry": line},
+        lambda: output.pairs([("Key", made), ("Entry", entry.model_dump_json(exclude_none=True))]),
+    )
+
+
+for command in (
+    up,
+    demo,
+    train_command.train,
+    alias_commands.promote,
+    alias_commands.rollback,
+    alias_commands.history,
+    score_command.score,
+    key,
+):
+    app.command()(command)
+app.command(cls=serve_command.ServeCommand)(serve_command.serve)
+app.add_typer(data_commands.app, name="data")
+
+
+def _exit_code(error: Exception) -> int:
+    """2 for what the caller must correct, 1 for everything else; a module that is not loaded raised nothing."""
+    violations, pydantic = sys.modules.get("training.violations"), sys.modules.get("pydantic")
+    if violations is not None and isinstance(error, violations.DataError):
+        return BAD_INPUT
+    if pydantic is not None and isinstance(error, pydantic.ValidationError):
+        return BAD_INPUT
+    return FAILED
+
+
+def _message(error: Exception) -> str:
+    """The error in words; those of a settings object without pydantic's frame around them."""
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not isinstance(error, pydantic.ValidationError):
+        return str(error).strip() or type(error).__name__
+    found = error.errors(include_url=False)
+    return "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in found)
+
+
+def main() -> None:
+    """Run the command line; an error is one clear message without a traceback, unless --debug asks for it."""
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - the last place that can turn an error into words
+        if DEBUG in sys.argv or os.environ.get("CHURN_DEBUG"):
+            traceback.print_exc()
+        print_error(_message(error))
+        raise SystemExit(_exit_code(error)) from None
+
+
+if __name__ == "__main__":
+    main()

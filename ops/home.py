@@ -1,0 +1,160 @@
+"""The one folder of the embedded platform, and who uses it at the moment."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from app.security import KeyEntry, KeyFile, KeyFileError, KeyStore, new_key
+from ops.errors import OpsError
+
+DEMO_KEY_ID: Final = "demo"
+
+
+@dataclass(frozen=True)
+class Running:
+    """The process that uses a home now."""
+
+    pid: int
+    command: str
+    mlflow_url: str | None = None
+    api_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the embedded platform keeps everything: ``$CHURN_HOME``, or ``.churn`` in the current folder."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        return cls(Path(os.environ.get("CHURN_HOME") or ".churn").absolute())
+
+    @property
+    def customers(self) -> Path:
+        return self.root / "data" / "customers.csv"
+
+    @property
+    def mlflow_database(self) -> Path:
+        return self.root / "mlflow" / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "mlflow" / "artifacts"
+
+    @property
+    def model_cache(self) -> Path:
+        return self.root / "model-cache"
+
+    @property
+    def keys_file(self) -> Path:
+        return self.root / "api-keys.json"
+
+    @property
+    def demo_key_file(self) -> Path:
+        return self.root / "demo-key"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def _lock(self) -> Path:
+        return self.root / "in-use.json"
+
+    def demo_key(self) -> str:
+        """The key of the printed example; made, with the keys file, if there is none that is valid.
+
+        Raises:
+            OpsError: the keys file does not fit; it may hold other clients' keys, so it is not overwritten.
+        """
+        try:
+            key = self.demo_key_file.read_text(encoding="utf-8").strip()
+            if KeyStore(self.keys_file).find(key.encode()):
+                return key
+        except FileNotFoundError:
+            pass
+        except KeyFileError as error:
+            if self.keys_file.exists():
+                raise OpsError(f"{error}. Correct the file, or remove it to have a new one made") from None
+        return self._new_demo_key()
+
+    def _new_demo_key(self) -> str:
+        self.root.mkdir(parents=True, exist_ok=True)
+        key, digest = new_key(DEMO_KEY_ID)
+        others = KeyFile.model_validate_json(self.keys_file.read_bytes()).keys if self.keys_file.exists() else []
+        entry = KeyEntry(id=DEMO_KEY_ID, sha256=[digest], scopes=["predict", "admin"])
+        keys = KeyFile(keys=[entry, *(k for k in others if k.id != DEMO_KEY_ID)])
+        self.keys_file.write_text(keys.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
+        self.demo_key_file.touch(mode=0o600)
+        self.demo_key_file.chmod(0o600)
+        self.demo_key_file.write_text(key + "\n", encoding="utf-8")
+        return key
+
+    @contextmanager
+    def use(self, command: str) -> Iterator[HomeLock]:
+        """Hold the home, so that no second MLflow server runs on its files.
+
+        Raises:
+            OpsError: another process holds it; the message names it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        # The lock belongs to the open file, so it ends with the process however that ends; the file itself stays.
+        with self._lock.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OpsError(_held(self.root, self._read())) from None
+            lock = HomeLock(self._lock, command)
+            lock.announce()
+            try:
+                yield lock
+            finally:
+                os.truncate(self._lock, 0)
+
+    def running(self) -> Running | None:
+        """Who holds the home now; None if nobody does."""
+        try:
+            with self._lock.open("r", encoding="utf-8") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return self._read()
+        except FileNotFoundError:
+            pass
+        return None
+
+    def _read(self) -> Running | None:
+        try:
+            return Running(**json.loads(self._lock.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            return None
+
+
+class HomeLock:
+    """A held home; says in it who holds it and where the servers are, once they answer."""
+
+    def __init__(self, path: Path, command: str) -> None:
+        self._path = path
+        self._command = command
+
+    def announce(self, *, mlflow_url: str | None = None, api_url: str | None = None) -> None:
+        running = Running(pid=os.getpid(), command=self._command, mlflow_url=mlflow_url, api_url=api_url)
+        self._path.write_text(json.dumps(asdict(running)) + "\n", encoding="utf-8")
+
+
+def _held(root: Path, running: Running | None) -> str:
+    if running is None:
+        return f"{root} is in use by another churn command that is just starting or stopping: try again in a moment"
+    where = f", serving at {running.api_url}" if running.api_url else ""
+    return (
+        f"{root} is in use: '{running.command}' runs as process {running.pid}{where}. "
+        "Stop it first, or set CHURN_HOME to another folder"
+    )

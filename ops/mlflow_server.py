@@ -1,0 +1,95 @@
+"""The MLflow server of the embedded platform: SQLite and a local artifact folder, on this machine only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import httpx
+
+from ops.errors import OpsError
+from ops.home import Home
+from ops.ports import LOOPBACK, free_port
+from ops.processes import ProcessGroup
+
+MODEL_NAME: Final = "churn"
+PRODUCTION: Final = "production"
+DEFAULT_PORT: Final = 5000
+START_SECONDS: Final = 120
+"""A cold start on a busy machine imports for up to half a minute and then makes the tables."""
+
+QUIET: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONUNBUFFERED": "1"}
+"""For every process that imports MLflow: nothing is sent to anybody."""
+
+
+def command(home: Home, port: int) -> list[str]:
+    """Command line of the server; artifacts go through it, so clients need nothing but its address."""
+    return [
+        sys.executable, "-m", "mlflow", "server",
+        "--backend-store-uri", f"sqlite:///{home.mlflow_database}",
+        "--artifacts-destination", home.artifacts.as_uri(),
+        "--serve-artifacts",
+        "--host", LOOPBACK,
+        "--port", str(port),
+        "--workers", "1",
+    ]  # fmt: skip
+
+
+def start(processes: ProcessGroup, home: Home, port: int) -> None:
+    """Start the server without waiting for it."""
+    home.artifacts.mkdir(parents=True, exist_ok=True)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    # The job executor serves evaluations of language models: three more processes, none of them of use here.
+    processes.start("mlflow", command(home, port), inherited | QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
+
+
+def has_production(url: str) -> bool | None:
+    """Whether a version of the model has the alias ``production``; None as long as no server answers there.
+
+    Raises:
+        OpsError: the server gave an answer that says neither.
+    """
+    try:
+        answer = httpx.get(
+            f"{url}/api/2.0/mlflow/registered-models/alias",
+            params={"name": MODEL_NAME, "alias": PRODUCTION},
+            timeout=5,
+            trust_env=False,
+        )
+    except httpx.TransportError:
+        return None
+    if answer.is_success:
+        return True
+    # Without the model the error is RESOURCE_DOES_NOT_EXIST, without the alias INVALID_PARAMETER_VALUE.
+    if any(code in answer.text for code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")):
+        return False
+    raise OpsError(f"{url} answered {answer.status_code} to the question which version is in production")
+
+
+@contextmanager
+def tracking_server(home: Home, command_name: str, uri: str | None) -> Iterator[str]:
+    """Address of the MLflow server to use: ``uri``, else the running embedded one, else one started for this command.
+
+    MLflow imported in this process from here on sends nothing to anybody.
+
+    Raises:
+        OpsError: the home is in use by a command that shares no server.
+    """
+    os.environ.update(QUIET)
+    if uri:
+        yield uri
+        return
+    running = home.running()
+    if running is not None and running.mlflow_url is not None:
+        yield running.mlflow_url
+        return
+    with home.use(command_name), ProcessGroup(home.logs) as processes:
+        port = free_port(DEFAULT_PORT)
+        url = f"http://{LOOPBACK}:{port}"
+        start(processes, home, port)
+        if not processes.wait(lambda: has_production(url) is not None, timeout_seconds=START_SECONDS):
+            raise OpsError(f"MLflow did not answer at {url} within {START_SECONDS} s; see {home.logs}")
+        yield url

@@ -1,0 +1,26 @@
+"""Real servers and models that several tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.bundles import make_bundle
+from support.servers import Mlflow
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an empty MLflow server: SQLite, artifacts in a local folder and proxied by the server, one worker."""
+    with Mlflow(tmp_path_factory.mktemp("mlflow")) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three bundles that score the same customer differently."""
+    folders = [tmp_path_factory.mktemp("bundle") / str(seed) for seed in range(1, 4)]
+    for seed, folder in enumerate(folders, start=1):
+        make_bundle(folder, seed=seed)
+    return folders

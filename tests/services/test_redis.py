@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import math
+import signal
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from support.bundles import random_customers, write_keys
+from support.proxy import DelayingProxy
+from support.servers import Api, Redis, wait_until
+from support.traffic import Traffic
+
+from app.model import load
+from app.schemas import encode
+
+pytestmark = pytest.mark.service
+
+CUSTOMERS = random_customers(200, seed=14)
+PATIENT = {"redis_timeout_seconds": 1}
+"""For tests of what Redis is for: there a busy machine must not look like a slow Redis."""
+NEVER_AGAIN = {"redis_retry_seconds": 3600}
+SOON_AGAIN = {"redis_retry_seconds": 0.05}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Redis]:
+    with Redis(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def scores(bundles: list[Path]) -> list[float]:
+    """What each customer's score is without any cache."""
+    values: list[float] = load(bundles[0]).score(encode(CUSTOMERS)).tolist()
+    return values
+
+
+def caching(bundle: Path, server: Redis, **others: Any) -> dict[str, Any]:
+    return {"model_source": bundle, "redis_url": server.url, "prediction_cache": True} | others
+
+
+def outcomes(api: Api, counter: str) -> dict[str, float]:
+    metrics = api.metrics()
+    names = {"churn_prediction_cache": ("hit", "miss", "off"), "churn_rate_limit": ("passed", "refused", "off")}
+    return {outcome: metrics[f'{counter}_total{{outcome="{outcome}"}}'] for outcome in names[counter]}
+
+
+def cache(api: Api) -> dict[str, float]:
+    return outcomes(api, "churn_prediction_cache")
+
+
+def limits(api: Api) -> dict[str, float]:
+    return outcomes(api, "churn_rate_limit")
+
+
+def test_processes_share_the_rate_of_a_key(server: Redis, bundles: list[Path], tmp_path: Path) -> None:
+    keys = write_keys(
+        tmp_path / "keys.json", {"few": ["predict"], "many": ["predict"]}, rates={"few": "20/day"}
+    )
+    settings = {
+        "model_source": bundles[0],
+        "redis_url": server.url,
+        "auth": "required",
+        "api_keys_file": tmp_path / "keys.json",
+    } | PATIENT
+    with (
+        Api(tmp_path / "first", key=keys["few"], **settings) as first,
+        Api(tmp_path / "second", key=keys["few"], **settings) as second,
+    ):
+        answers = [api.client.post("/v1/predict", json=CUSTOMERS[0]) for _ in range(15) for api in (first, second)]
+        assert Counter(answer.status_code for answer in answers) == {200: 20, 429: 10}
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+        assert {answer.json()["code"] for answer in refused} == {"rate-limited"}
+        other = first.client.post("/v1/predict", json=CUSTOMERS[0], headers={"x-api-key": keys["many"]})
+        assert other.status_code == 200
+        totals = Counter(limits(first)) + Counter(limits(second))
+        assert totals == {"passed": 21, "refused": 10}
+
+
+def test_a_cached_answer_is_the_same(server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path) -> None:
+    with Api(tmp_path / "plain", model_source=bundles[0]) as plain:
+        expected = [plain.predict(customer) for customer in CUSTOMERS]
+    with Api(tmp_path / "cached", **caching(bundles[0], server, **PATIENT)) as api:
+        assert [api.predict(customer) for customer in CUSTOMERS] == expected
+        assert cache(api) == {"hit": 0, "miss": len(CUSTOMERS), "off": 0}
+        assert [api.predict(customer) for customer in CUSTOMERS] == expected
+        assert cache(api) == {"hit": len(CUSTOMERS), "miss": len(CUSTOMERS), "off": 0}
+    assert [answer["churn_probability"] for answer in expected] == scores
+
+
+def test_the_cache_is_keyed_by_model(server: Redis, bundles: list[Path], tmp_path: Path) -> None:
+    answers = []
+    for number, bundle in enumerate(bundles[:2]):
+        with Api(tmp_path / str(number), **caching(bundle, server, **PATIENT)) as api:
+            answers.append(api.predict(CUSTOMERS[0]))
+            assert cache(api) == {"hit": 0, "miss": 1, "off": 0}
+    assert answers[0]["churn_probability"] != answers[1]["churn_probability"]
+    assert answers[0]["model_version"] != answers[1]["model_version"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"0.5", struct.pack("<f", 0.5), *(struct.pack("<d", v) for v in (math.nan, math.inf, 7.0, -0.1)), b"x" * 4096],
+    ids=["empty", "text", "float32", "nan", "infinity", "seven", "negative", "long"],
+)
+def test_a_hostile_value_is_not_served(
+    hostile: tuple[Api, redis.Redis], scores: list[float], value: bytes
+) -> None:
+    api, client = hostile
+    api.predict(CUSTOMERS[0])
+    (key,) = client.keys("churn-score:*")
+    client.set(key, value)
+    before = cache(api)
+    assert api.predict(CUSTOMERS[0])["churn_probability"] == scores[0]
+    after = cache(api)
+    assert (after["hit"], after["miss"]) == (before["hit"], before["miss"] + 1)
+    assert client.get(key) == struct.pack("<d", scores[0])
+
+
+@pytest.fixture(scope="module")
+def hostile(bundles: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, redis.Redis]]:
+    folder = tmp_path_factory.mktemp("hostile")
+    with (
+        Redis(folder / "redis") as server,
+        Api(folder / "api", **caching(bundles[0], server, **PATIENT)) as api,
+        redis.Redis.from_url(server.url) as client,
+    ):
+        yield api, client
+
+
+def test_a_value_of_another_type_is_not_served(
+    hostile: tuple[Api, redis.Redis], scores: list[float]
+) -> None:
+    api, client = hostile
+    api.predict(CUSTOMERS[0])
+    (key,) = client.keys("churn-score:*")
+    client.delete(key)
+    client.rpush(key, "7.0")
+    assert api.predict(CUSTOMERS[0])["churn_probability"] == scores[0]
+
+
+def expect_whole_answers(traffic: Traffic, scores: list[float]) -> None:
+    assert not traffic.outcome.failures
+    assert traffic.outcome.not_sent == 0
+    assert all(answer["churn_probability"] == scores[index] for index, answer in traffic.outcome.answers)
+
+
+def up(api: Api) -> bool:
+    return api.metrics()["churn_redis_up"] == 1
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_predictions_outlive_redis(
+    fault: str, server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path
+) -> None:
+    with (
+        Api(tmp_path / "api", **caching(bundles[0], server, **SOON_AGAIN)) as api,
+        Traffic(api.url, CUSTOMERS, rate=100) as traffic,
+    ):
+        wait_until(lambda: up(api) and cache(api)["hit"] > 0, "Redis is in use")
+        server.kill() if fault == "killed" else server.signal(signal.SIGSTOP)
+        before = traffic.answered
+        wait_until(lambda: not up(api), "the loss is visible")
+        wait_until(lambda: traffic.answered > before + 200, "predictions go on")
+        assert cache(api)["off"] > 100
+        assert limits(api)["off"] > 100
+        server.start() if fault == "killed" else server.signal(signal.SIGCONT)
+        hits = cache(api)["hit"]
+        wait_until(lambda: up(api) and cache(api)["hit"] > hits + 100, "Redis is in use again")
+    expect_whole_answers(traffic, scores)
+
+
+@pytest.mark.parametrize("fault", ["slow", "frozen"])
+def test_a_slow_redis_is_asked_once_and_then_left_alone(
+    fault: str, server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path
+) -> None:
+    with DelayingProxy(server.port) as proxy:
+        settings = caching(bundles[0], server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", **NEVER_AGAIN)
+        with Api(tmp_path / "api", **settings) as api:
+            if fault == "slow":
+                proxy.delay = (30, 30)
+            else:
+                server.signal(signal.SIGSTOP)
+            api.predict(CUSTOMERS[0])
+            asked = proxy.requests
+            answers = [api.client.post("/v1/predict", json=customer) for customer in CUSTOMERS]
+            assert [answer.json()["churn_probability"] for answer in answers] == scores
+            assert proxy.requests == asked, "a closed gate asks nothing"
+            assert limits(api)["off"] == cache(api)["off"] == 1 + len(CUSTOMERS)
+            assert cache(api)["hit"] == cache(api)["miss"] == 0
+            assert not up(api)
+
+
+def test_answers_stay_whole_when_redis_is_slow_now_and_then(
+    server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path
+) -> None:
+    """A call given up half way must not leave its answer for the next one on the same connection."""
+    with DelayingProxy(server.port) as proxy:
+        bounds = {"redis_timeout_seconds": 0.1, "redis_retry_seconds": 0.001}
+        settings = caching(bundles[0], server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", **bounds)
+        with (
+            Api(tmp_path / "api", **settings) as api,
+            Traffic(api.url, CUSTOMERS, rate=100) as traffic,
+        ):
+            wait_until(lambda: cache(api)["hit"] > 50, "the cache is warm")
+            proxy.delay = (0, 0.12)
+            before = cache(api)
+            wait_until(
+                lambda: cache(api)["off"] > before["off"] + 20 and cache(api)["hit"] > before["hit"] + 20,
+                "some calls are given up and some are not",
+            )
+    expect_whole_answers(traffic, scores)

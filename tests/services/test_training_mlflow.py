@@ -1,0 +1,288 @@
+"""A whole training run against a real MLflow server, and the moves of its versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from sklearn.pipeline import Pipeline
+
+from app.bundle import GOLDEN
+from app.schemas import FEATURE_NAMES
+from training import mlflow_store, native, pipeline, registry
+from training import train as command
+from training.config import ModelType, TrainConfig
+from training.data import DataError, encode_frame
+from training.generate import generate, write
+from training.pipeline import Labels
+from training.registry import GateRefusedError, RegistryError
+from training.result import TrainResult
+from training.train import train
+from training.truth import GeneratorConfig
+
+pytestmark = pytest.mark.service
+
+STAGES = ["load", "validate", "split", "choose", "fit", "score", "evaluate", "export", "gates", "report", "register"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "customers.parquet"
+    write(GeneratorConfig(rows=3000, seed=5), path)
+    return path
+
+
+def config(source: Path, server: str, name: str, **changes: object) -> TrainConfig:
+    fields = {"source": str(source), "tracking_uri": server, "model_name": name, "bootstrap_count": 100}
+    return TrainConfig.model_validate(fields | changes)
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, mlflow_server: str) -> tuple[TrainResult, list[str]]:
+    seen: list[str] = []
+    result = train(config(data, mlflow_server, "run", model="auto"), on_stage=lambda stage, _: seen.append(stage))
+    return result, seen
+
+
+def aliases(server: str, name: str) -> dict[str, str]:
+    return {k: str(v) for k, v in MlflowClient(server).get_registered_model(name).aliases.items()}
+
+
+def stage_of(server: str, name: str, version: str) -> str:
+    return str(MlflowClient(server).get_model_version(name, version).tags["stage"])
+
+
+def customers(rows: int, seed: int) -> pd.DataFrame:
+    frame = generate(GeneratorConfig(rows=rows, seed=seed)).customers
+    total = frame["total_charges"].fillna(frame["tenure_months"] * frame["monthly_charges"])
+    return frame[list(FEATURE_NAMES)].assign(total_charges=total)
+
+
+def test_a_run_announces_its_stages_and_stages_the_version(
+    trained: tuple[TrainResult, list[str]], mlflow_server: str
+) -> None:
+    result, seen = trained
+    assert seen == STAGES
+    assert list(result.seconds) == STAGES
+    assert result.staged
+    assert [gate.name for gate in result.gates] == ["parity", "leak", "calibration", "regression"]
+    assert {v.model_type for v in result.cross_validation} == {"logistic_regression", "gradient_boosting"}
+    assert result.model_type == result.cross_validation[0].model_type
+    assert aliases(mlflow_server, "run") == {"staging": result.version}
+    assert stage_of(mlflow_server, "run", result.version) == "Staging"
+
+
+def test_a_run_keeps_figures_plots_card_and_origin(
+    trained: tuple[TrainResult, list[str]], mlflow_server: str, tmp_path: Path
+) -> None:
+    client = MlflowClient(mlflow_server)
+    run = client.get_run(trained[0].run_id)
+    assert run.info.status == "FINISHED"
+    assert {"auc", "auc_low", "auc_high", "lift_at_10", "cv_auc", "seconds.fit"} <= set(run.data.metrics)
+    assert {"slice.gender.female.auc", "slice.contract.two_year.churn_rate"} <= set(run.data.metrics)
+    assert run.data.params["model"] == "auto"
+    assert run.data.params["cost.offer_cost"] == "40.0"
+    assert len(run.data.tags["dataset_sha256"]) == 64
+    assert "git_revision" in run.data.tags
+    names = {f.path for f in client.list_artifacts(trained[0].run_id, "plots")}
+    assert len(names) == 7
+    card = download_artifacts(
+        run_id=trained[0].run_id, artifact_path="model_card.md", dst_path=str(tmp_path), tracking_uri=mlflow_server
+    )
+    assert "## Threshold" in Path(card).read_text()
+
+
+def test_a_version_has_a_verified_bundle_that_agrees_with_the_native_model_on_10_000_customers(
+    trained: tuple[TrainResult, list[str]], mlflow_server: str, tmp_path: Path
+) -> None:
+    result = trained[0]
+    client = mlflow_store.connect(mlflow_server)
+    version = mlflow_store.get_version(client, "run", result.version)
+    served = mlflow_store.fetch_model(client, version)
+    assert served.manifest.run_id == result.run_id
+    location = client.get_model_version_download_uri("run", result.version)
+    file = download_artifacts(
+        artifact_uri=f"{location}/{native.FILE}", dst_path=str(tmp_path), tracking_uri=mlflow_server
+    )
+    model = native.load_native(Path(file), result.model_type, version.tags[native.DIGEST_TAG])
+    frame = customers(10_000, seed=99)
+    assert np.abs(served.score(encode_frame(frame)) - pipeline.predict(model, frame)).max() < 1e-6
+
+
+def test_a_native_model_with_another_digest_is_not_loaded(tmp_path: Path) -> None:
+    (tmp_path / native.FILE).write_bytes(b"not the registered one")
+    with pytest.raises(native.NativeModelError, match="native_sha256"):
+        native.load_native(tmp_path / native.FILE, "logistic_regression", "0" * 64)
+
+
+def test_the_stored_holdout_has_no_ids(trained: tuple[TrainResult, list[str]], mlflow_server: str) -> None:
+    client = mlflow_store.connect(mlflow_server)
+    features, churned = mlflow_store.fetch_holdout(client, mlflow_store.get_version(client, "run", trained[0].version))
+    assert features.shape == (len(churned), 19)
+    assert len(churned) == pytest.approx(600, abs=2)
+    assert 0.1 < churned.mean() < 0.5
+
+
+def test_promote_rollback_and_history(data: Path, mlflow_server: str) -> None:
+    name = "moves"
+    first = train(config(data, mlflow_server, name)).version
+    promoted = registry.promote(mlflow_server, name, actor="ann", reason="first one")
+    assert (promoted.from_version, promoted.to_version) == (None, first)
+    assert aliases(mlflow_server, name) == {"production": first}
+    assert stage_of(mlflow_server, name, first) == "Production"
+    with pytest.raises(RegistryError, match="no earlier production version"):
+        registry.rollback(mlflow_server, name)
+
+    second = train(config(data, mlflow_server, name, model="gradient_boosting", gates={"auc_loss_max": 0.1}))
+    assert "version 1 in production" in second.gates[-1].detail
+    limits = config(data, mlflow_server, name, gates={"auc_loss_max": 0.1}).gates
+    registry.promote(mlflow_server, name, second.version, actor="bob", limits=limits)
+    assert aliases(mlflow_server, name) == {"production": second.version, "previous": first}
+    assert stage_of(mlflow_server, name, first) == "Archived"
+    with pytest.raises(RegistryError, match="is in production already"):
+        registry.promote(mlflow_server, name, second.version)
+    with pytest.raises(RegistryError, match="alias 'staging'"):
+        registry.promote(mlflow_server, name)
+
+    registry.rollback(mlflow_server, name, actor="eve", reason="complaints")
+    assert aliases(mlflow_server, name) == {"production": first, "previous": second.version}
+    assert stage_of(mlflow_server, name, first) == "Production"
+    assert stage_of(mlflow_server, name, second.version) == "Archived"
+
+    moves = registry.history(mlflow_server, name)
+    assert [(m.action, m.alias, m.from_version, m.to_version) for m in moves] == [
+        ("stage", "staging", None, first),
+        ("promote", "production", None, first),
+        ("stage", "staging", None, second.version),
+        ("promote", "production", first, second.version),
+        ("rollback", "production", second.version, first),
+    ]
+    assert [m.actor for m in moves if m.alias == "production"] == ["ann", "bob", "eve"]
+    assert moves[-1].reason == "complaints"
+    assert moves[3].run_id == second.run_id
+    assert {gate.name for gate in moves[3].gates} == {"parity", "leak", "calibration", "regression"}
+    assert 0.7 < moves[3].metrics["auc"] < 0.9
+    assert all(m.at.utcoffset() is not None for m in moves)
+
+
+def test_a_leak_is_registered_but_refused(data: Path, mlflow_server: str, tmp_path: Path) -> None:
+    frame = pd.read_parquet(data)
+    frame["total_charges"] = np.where(frame["churned"] == 1, 9000.0, 10.0)
+    leaky = tmp_path / "leaky.parquet"
+    frame.to_parquet(leaky, index=False)
+    result = train(config(leaky, mlflow_server, "leaky"))
+    assert not result.staged
+    (refused,) = [gate for gate in result.gates if not gate.passed]
+    assert refused.name == "leak"
+    assert aliases(mlflow_server, "leaky") == {}
+    tags = MlflowClient(mlflow_server).get_model_version("leaky", result.version).tags
+    assert tags["gate"] == "refused"
+    assert tags["gate.leak"].startswith("refused: AUC")
+    with pytest.raises(GateRefusedError, match=r"refused by gate leak: AUC 1\.0000"):
+        registry.promote(mlflow_server, "leaky", result.version)
+    assert registry.history(mlflow_server, "leaky") == []
+
+
+def test_a_version_worse_than_production_is_refused(
+    data: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "worse"
+    good = train(config(data, mlflow_server, name)).version
+    registry.promote(mlflow_server, name)
+    fit = pipeline.fit
+
+    def fit_on_shuffled_labels(
+        model_type: ModelType, frame: pd.DataFrame, churned: Labels, *, seed: int, calibration_folds: int
+    ) -> Pipeline:
+        shuffled = np.random.default_rng(0).permutation(churned)
+        return fit(model_type, frame, shuffled, seed=seed, calibration_folds=calibration_folds)
+
+    monkeypatch.setattr(pipeline, "fit", fit_on_shuffled_labels)
+    bad = train(config(data, mlflow_server, name))
+    assert not bad.staged
+    (refused,) = [gate for gate in bad.gates if not gate.passed]
+    assert refused.name == "regression"
+    assert "AUC worse by" in refused.detail
+    assert aliases(mlflow_server, name) == {"production": good}
+
+
+def test_promotion_compares_with_what_is_in_production_by_then(data: Path, mlflow_server: str) -> None:
+    """Two versions pass against nothing; once one is in production, the other has to hold against it."""
+    name = "race"
+    boosted = train(config(data, mlflow_server, name, model="gradient_boosting")).version
+    logistic = train(config(data, mlflow_server, name)).version
+    registry.promote(mlflow_server, name, logistic)
+    strict = config(data, mlflow_server, name, gates={"auc_loss_max": 0, "brier_loss_max": 0}).gates
+    with pytest.raises(GateRefusedError, match=f"version {boosted} is refused by gate regression"):
+        registry.promote(mlflow_server, name, boosted, limits=strict)
+    assert aliases(mlflow_server, name)["production"] == logistic
+
+
+def test_a_changed_artifact_is_not_promoted(data: Path, mlflow_server: str, tmp_path: Path) -> None:
+    version = train(config(data, mlflow_server, "changed")).version
+    client = MlflowClient(mlflow_server)
+    (tmp_path / GOLDEN).write_text('{"rows": []}')
+    source = client.get_model_version("changed", version).source
+    assert source is not None
+    model_id = source.removeprefix("models:/")
+    client.log_model_artifacts(model_id, str(tmp_path), "serving")
+    with pytest.raises(RegistryError, match=r"must not be served: golden\.json"):
+        registry.promote(mlflow_server, "changed", version)
+    assert "production" not in aliases(mlflow_server, "changed")
+
+
+def test_errors_name_the_value_and_the_remedy(mlflow_server: str) -> None:
+    with pytest.raises(RegistryError, match="'nobody' has no version '7'"):
+        registry.promote(mlflow_server, "nobody", "7")
+    with pytest.raises(RegistryError, match="no version of 'nobody' has the alias 'staging'"):
+        registry.promote(mlflow_server, "nobody")
+    with pytest.raises(RegistryError, match="history of 'nobody'"):
+        registry.history(mlflow_server, "nobody")
+
+
+def test_a_server_that_is_down_is_named() -> None:
+    with pytest.raises(RegistryError, match=r"no MLflow server answers at http://127\.0\.0\.1:1 "):
+        registry.history("http://127.0.0.1:1", "churn")
+
+
+def test_bad_data_trains_nothing_and_exits_2_with_every_violation(
+    data: Path, mlflow_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pd.read_parquet(data).astype({"contract": str})
+    frame.loc[3, "contract"] = "Weekly"
+    frame.loc[5, "monthly_charges"] = -1.0
+    bad = tmp_path / "bad.csv"
+    frame.to_csv(bad, index=False)
+    arguments = ["--data", str(bad), "--tracking-uri", mlflow_server, "--model-name", "bad"]
+    assert command.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "Weekly" in error
+    assert "monthly_charges" in error
+    with pytest.raises(RegistryError, match="history of 'bad'"):
+        registry.history(mlflow_server, "bad")
+
+
+def test_too_few_customers_of_one_class_are_a_data_error(data: Path, mlflow_server: str, tmp_path: Path) -> None:
+    pd.read_parquet(data)[:60].to_parquet(tmp_path / "few.parquet", index=False)
+    with pytest.raises(DataError, match="at least 50 customers who churned"):
+        train(config(tmp_path / "few.parquet", mlflow_server, "few"))
+
+
+def test_the_command_shows_figures_and_says_what_comes_next(
+    data: Path, mlflow_server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["--data", str(data), "--tracking-uri", mlflow_server, "--model-name", "cli"]) == 0
+    out = capsys.readouterr().out
+    assert "95 % interval" in out
+    assert "gate parity        passed" in out
+    assert "alias `staging` points to version 1" in out
+
+
+def test_an_option_that_cannot_be_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--data", "x.csv", "--tracking-uri", "http://127.0.0.1:1", "--offer-cost", "9999"]
+    assert command.main(arguments) == 2
+    assert "can never pay" in capsys.readouterr().err

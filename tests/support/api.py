@@ -1,0 +1,123 @@
+"""The API in this process: an application with its keys, and ways to call it without a socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Message
+
+from app.main import create_app
+from app.schemas import EXAMPLE
+from app.service import Service
+from app.settings import Settings
+from support.bundles import write_keys
+
+SCOPES = {"client": ["predict"], "operator": ["admin"], "both": ["predict", "admin"]}
+
+
+def body(**changes: Any) -> bytes:
+    """The example customer as a request body, with changes."""
+    return json.dumps(dict(EXAMPLE) | changes).encode()
+
+
+def batch_body(customers: list[dict[str, Any]]) -> bytes:
+    return json.dumps({"customers": customers}).encode()
+
+
+@dataclass
+class Answer:
+    """What the application sent in answer to one raw ASGI request; status 0 when it sent nothing."""
+
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    content: bytes = b""
+
+
+@dataclass
+class Api:
+    """One application under test."""
+
+    app: FastAPI
+    service: Service
+    keys: dict[str, str]
+
+    @asynccontextmanager
+    async def client(self, key: str | None = "client") -> AsyncIterator[httpx.AsyncClient]:
+        """A client that sends the key of this id, or none."""
+        headers = {"x-api-key": self.keys[key]} if key else {}
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+            yield client
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: list[tuple[bytes, bytes]] | None = None,
+        messages: list[Message] | None = None,
+        query: bytes = b"",
+    ) -> Answer:
+        """One raw ASGI request, for what no well-behaved client sends."""
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode("utf-8", "replace"),
+            "root_path": "",
+            "query_string": query,
+            "headers": headers or [],
+            "client": ("127.0.0.1", 1),
+            "server": ("test", 80),
+        }
+        waiting = iter(messages or [{"type": "http.request", "body": b"", "more_body": False}])
+        answer = Answer()
+
+        async def receive() -> Message:
+            return next(waiting, {"type": "http.disconnect"})
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer.status, answer.headers = message["status"], list(message["headers"])
+            else:
+                answer.content += message.get("body", b"")
+
+        await self.app(scope, receive, send)
+        return answer
+
+    def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Every sample of the exposition by name and labels, through the format's own parser."""
+        text = generate_latest(self.service.metrics.registry).decode()
+        return {
+            (s.name, frozenset(s.labels.items())): s.value
+            for family in text_string_to_metric_families(text)
+            for s in family.samples
+        }
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        """One sample, None when there is no such series."""
+        return self.samples().get((name, frozenset(labels.items())))
+
+
+def make_api(bundle: Path, folder: Path, *, rates: Mapping[str, str] | None = None, **settings: Any) -> Api:
+    """An application that serves ``bundle``, with a key for each id of :data:`SCOPES`; files go to ``folder``."""
+    keys: dict[str, str] = {}
+    if settings.get("auth") != "off":
+        path = folder / "keys.json"
+        keys = write_keys(path, SCOPES, rates=rates)
+        settings["api_keys_file"] = path
+    chosen = Settings(**({"model_source": str(bundle), "log_requests": False} | settings))
+    service = Service(chosen)
+    return Api(create_app(chosen, service), service, keys)

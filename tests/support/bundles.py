@@ -1,0 +1,101 @@
+"""Small real bundles, random valid customers and key files: what tests of serving start from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from app.bundle import MANIFEST, Manifest, RiskBands
+from app.schemas import FEATURE_NAMES, FEATURES, ID_COLUMN, blank_total, encode
+from app.security import new_key
+from training.config import ModelType
+from training.export import Facts, write_bundle
+from training.pipeline import fit, predict
+
+TRAIN_ROWS = 1200
+HOLDOUT_ROWS = 300
+_TENURE_MONTHS_MAX = 72
+_BLANK_SHARE = 0.1
+
+
+def random_customer(rng: np.random.Generator) -> dict[str, Any]:
+    """A customer that :class:`app.schemas.Customer` accepts; one in ten has a blank total."""
+    row: dict[str, Any] = {ID_COLUMN: f"c-{rng.integers(10**9)}"}
+    for feature in FEATURES:
+        if feature.is_category:
+            row[feature.name] = feature.categories[rng.integers(len(feature.categories))]
+    row["senior_citizen"] = int(rng.random() < 0.16)  # the share in IBM's data
+    row["tenure_months"] = int(rng.integers(_TENURE_MONTHS_MAX + 1))
+    row["monthly_charges"] = round(float(rng.uniform(18, 118)), 2)
+    row["total_charges"] = None if rng.random() < _BLANK_SHARE else round(float(rng.uniform(0, 8000)), 2)
+    return row
+
+
+def random_customers(n: int, seed: int) -> list[dict[str, Any]]:
+    """``n`` customers, the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    return [random_customer(rng) for _ in range(n)]
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows), columns=list(FEATURE_NAMES))
+    assumed = [blank_total(r["tenure_months"], r["monthly_charges"]) for r in rows]
+    frame["total_charges"] = frame["total_charges"].astype(float).fillna(pd.Series(assumed))
+    return frame
+
+
+def make_bundle(
+    folder: Path, *, seed: int = 0, threshold: float = 0.3, model_type: ModelType = "logistic_regression"
+) -> Manifest:
+    """Fit a small model and write its bundle with the project's own exporter.
+
+    Bundles of different seeds score the same customer differently, by far more than rounding.
+    """
+    rows = random_customers(TRAIN_ROWS + HOLDOUT_ROWS, seed)
+    codes = encode(rows)
+    rng = np.random.default_rng(seed + 1)
+    weights = rng.normal(0, 0.5, len(FEATURES))
+    standardised = (codes - codes.mean(axis=0)) / codes.std(axis=0)
+    probability = 1 / (1 + np.exp(-(standardised @ weights - 1)))
+    churned = (rng.random(len(rows)) < probability).astype(np.int8)
+    train, holdout = _frame(rows[:TRAIN_ROWS]), _frame(rows[TRAIN_ROWS:])
+    model = fit(model_type, train, churned[:TRAIN_ROWS], seed=seed, calibration_folds=2)
+    facts = Facts(
+        model_name="churn",
+        model_type=model_type,
+        run_id=f"{seed:032x}",
+        git_revision=None,
+        dataset_sha256=f"{seed:064x}",
+        threshold=threshold,
+        risk_bands=RiskBands(medium=0.3, high=0.6),
+        metrics={"auc": 0.8},
+    )
+    write_bundle(
+        folder,
+        model,
+        facts,
+        train=codes[:TRAIN_ROWS],
+        everyone=codes,
+        holdout=holdout,
+        holdout_scores=predict(model, holdout),
+    )
+    return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+
+
+def write_keys(
+    path: Path, scopes: Mapping[str, Sequence[str]], *, rates: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Write a key file with one new key for each id, and return the keys by id."""
+    keys: dict[str, str] = {}
+    entries: list[dict[str, Any]] = []
+    for key_id, granted in scopes.items():
+        keys[key_id], digest = new_key(key_id)
+        entry: dict[str, Any] = {"id": key_id, "sha256": [digest], "scopes": list(granted)}
+        entries.append(entry | ({"rate_limit": rates[key_id]} if rates and key_id in rates else {}))
+    path.write_text(json.dumps({"keys": entries}), encoding="utf-8")
+    return keys

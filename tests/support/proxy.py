@@ -1,0 +1,67 @@
+"""A TCP proxy that holds back what the server says."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import socketserver
+import threading
+from collections.abc import Callable
+from typing import Self
+
+from support.servers import HOST
+
+
+class DelayingProxy:
+    """Between a client and a server on this machine.
+
+    ``delay``: shortest and longest time in seconds that a piece of an answer is held back. ``requests`` counts the
+    pieces that clients sent.
+    """
+
+    def __init__(self, target_port: int, *, seed: int = 0) -> None:
+        self.delay = (0.0, 0.0)
+        self.requests = 0
+        proxy, drawn, stopping = self, random.Random(seed), threading.Event()  # noqa: S311 - no secret
+
+        def count() -> None:
+            proxy.requests += 1
+
+        def hold_back() -> None:
+            stopping.wait(drawn.uniform(*proxy.delay))
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                client: socket.socket = self.request
+                with contextlib.suppress(OSError), socket.create_connection((HOST, target_port)) as server:
+                    forth = threading.Thread(target=_pump, args=(client, server, count))
+                    forth.start()
+                    _pump(server, client, hold_back)
+                    forth.join()
+
+        class Listener(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+        self._stopping = stopping
+        self._listener = Listener((HOST, 0), Handler)
+        self.port = int(self._listener.server_address[1])
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._listener.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._listener.shutdown()
+        self._listener.server_close()
+
+
+def _pump(source: socket.socket, target: socket.socket, before: Callable[[], None]) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            before()
+            target.sendall(data)
+    for end in (source, target):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)

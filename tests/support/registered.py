@@ -1,0 +1,86 @@
+"""Bundles in a real MLflow: registered, pointed to by an alias, and damaged in the artifact store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+from mlflow import MlflowClient
+
+from app.bundle import ARTIFACT_FOLDER, MANIFEST, MANIFEST_TAG, sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A registered version and the address of its bundle behind MLflow's artifact proxy."""
+
+    number: str
+    bundle_url: str
+
+    def read(self, name: str) -> bytes:
+        return httpx.get(f"{self.bundle_url}/{name}", trust_env=False).raise_for_status().content
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace a file of the registered bundle."""
+        httpx.put(f"{self.bundle_url}/{name}", content=data, trust_env=False).raise_for_status()
+
+    def delete(self, name: str) -> None:
+        httpx.delete(f"{self.bundle_url}/{name}", trust_env=False).raise_for_status()
+
+
+class Registered:
+    """One registered model of an MLflow server."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.name = name
+        self.url = url
+        self._client = MlflowClient(url, registry_uri=url)
+        self._client.create_registered_model(name)
+        self._experiment = self._client.create_experiment(name)
+
+    def publish(self, bundle: Path, *, tags: dict[str, str] | None = None) -> Version:
+        """Register a bundle as training does: as a logged model's artifacts, with the manifest's digest as a tag."""
+        client = self._client
+        logged = client.create_logged_model(self._experiment, name=self.name)
+        with TemporaryDirectory() as folder:
+            copytree(bundle, Path(folder) / ARTIFACT_FOLDER)
+            client.log_model_artifacts(logged.model_id, folder)
+        digest = {MANIFEST_TAG: sha256((bundle / MANIFEST).read_bytes())}
+        version = client.create_model_version(
+            self.name,
+            source=f"models:/{logged.model_id}",
+            model_id=logged.model_id,
+            tags=digest if tags is None else tags,
+        )
+        uri = client.get_model_version_download_uri(self.name, version.version)
+        path = httpx.URL(uri).path.strip("/")
+        return Version(
+            number=str(version.version),
+            bundle_url=f"{self.url}/api/2.0/mlflow-artifacts/artifacts/{path}/{ARTIFACT_FOLDER}",
+        )
+
+    def point(self, version: Version, alias: str = "production") -> None:
+        """Move the alias."""
+        self._client.set_registered_model_alias(self.name, alias, version.number)
+
+    def settings(self, **others: Any) -> dict[str, Any]:
+        """Settings of an API that follows this model closely."""
+        return {
+            "model_source": "mlflow",
+            "model_name": self.name,
+            "mlflow_tracking_uri": self.url,
+            "model_poll_seconds": 0.2,
+        } | others
+
+
+def rewritten(bundle: Path, target: Path, **changes: Any) -> Path:
+    """A copy of a bundle whose manifest says something else, and fits its files."""
+    copytree(bundle, target)
+    manifest = json.loads((target / MANIFEST).read_text())
+    (target / MANIFEST).write_text(json.dumps(manifest | changes))
+    return target

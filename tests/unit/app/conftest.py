@@ -1,0 +1,57 @@
+"""Bundles that the tests of serving share; they are read, never changed in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import settings
+from support.api import Api, make_api
+from support.bundles import make_bundle
+
+from app import service
+
+# The same cases on every machine, no folder of found failures, and no test that fails because the machine is busy.
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps ``put_into_service`` from collecting this process's garbage: with training's libraries it takes 0.2 s."""
+    monkeypatch.setattr(service, "gc", SimpleNamespace(collect=int, freeze=int, unfreeze=int))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A logistic regression, explained linearly."""
+    folder = tmp_path_factory.mktemp("bundle")
+    make_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another logistic regression: same type, other weights."""
+    folder = tmp_path_factory.mktemp("other")
+    make_bundle(folder, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def boosting_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Gradient boosting, explained by occlusion."""
+    folder = tmp_path_factory.mktemp("boosting")
+    make_bundle(folder, seed=2, model_type="gradient_boosting")
+    return folder
+
+
+@pytest.fixture
+def api(bundle: Path, tmp_path: Path) -> Api:
+    return make_api(bundle, tmp_path)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from app import __main__ as process
+from app import logs
+from app.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr(logs.logging, "basicConfig", lambda **_: None)
+
+
+def _critical(caplog: pytest.LogCaptureFixture) -> str:
+    return "\n".join(r.getMessage() for r in caplog.records if r.levelname == "CRITICAL")
+
+
+def test_the_defaults_need_a_key_file(caplog: pytest.LogCaptureFixture) -> None:
+    assert process.main() == 2
+    assert "API_KEYS_FILE is not set: make a key with `churn key`, or set AUTH=off" in _critical(caplog)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("PORT", "http", "valid integer"),
+        ("PORT", "65536", "less than or equal to 65535"),
+        ("MODEL_POLL_SECONDS", "0", "greater than 0"),
+        ("MODEL_POLL_SECONDS", "nan", ""),
+        ("MODEL_POLL_SECONDS", "7200", "less than or equal to 3600"),
+        ("REGISTRY_TIMEOUT_SECONDS", "-1", "greater than 0"),
+        ("AUTH", "none", "'required' or 'off'"),
+        ("RATE_LIMIT", "fast", "'fast' is no rate; write for example '100/second' or '1000/minute;20000/day'"),
+        ("RATE_LIMIT", "", "'' is no rate; write for example"),
+        ("RATE_LIMIT", "10", "'10' is no rate"),
+        ("CACHE_TTL_SECONDS", "0", "greater than 0"),
+        ("REDIS_TIMEOUT_SECONDS", "2", "less than or equal to 1"),
+        ("MAX_BATCH_ROWS", "0", "greater than or equal to 1"),
+        ("MAX_BATCH_ROWS", "100001", "less than or equal to 100000"),
+        ("MAX_BODY_BYTES", "10", "greater than or equal to 1024"),
+        ("BODY_TIMEOUT_SECONDS", "0", "greater than 0"),
+        ("BODY_TIMEOUT_SECONDS", "soon", "valid number"),
+        ("MAX_CONCURRENCY", "0", "greater than or equal to 1"),
+        ("DRAIN_SECONDS", "-1", "greater than or equal to 0"),
+        ("LOG_REQUESTS", "perhaps", "valid boolean"),
+    ],
+)
+def test_a_bad_value_names_its_variable_and_what_is_expected(
+    name: str, value: str, remedy: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AUTH", "off")
+    monkeypatch.setenv(name, value)
+    assert process.main() == 2
+    text = _critical(caplog)
+    assert text.startswith(f"{name}: ")
+    assert remedy in text
+
+
+def test_every_bad_value_is_told_at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("PORT", "MAX_CONCURRENCY"):
+        monkeypatch.setenv(name, "x")
+    assert process.main() == 2
+    assert [line.partition(":")[0] for line in _critical(caplog).splitlines()] == ["PORT", "MAX_CONCURRENCY"]
+
+
+def test_the_prediction_cache_needs_redis() -> None:
+    with pytest.raises(ValidationError, match="PREDICTION_CACHE is on but REDIS_URL is not set"):
+        Settings(auth="off", prediction_cache=True)
+
+
+def test_settings_cannot_be_changed_and_do_not_show_secrets() -> None:
+    settings = Settings(auth="off", redis_url="redis://:pass-1@h", mlflow_tracking_password="pass-2")  # type: ignore[arg-type]  # noqa: S106  # as read from the environment, and made up
+    with pytest.raises(ValidationError):
+        settings.port = 1
+    assert "pass-" not in repr(settings)
+
+
+def test_a_missing_key_file_is_told_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("API_KEYS_FILE", str(tmp_path / "none.json"))
+    assert process.main() == 2
+    assert _critical(caplog).startswith("API_KEYS_FILE: ")
+    assert "none.json: No such file or directory" in _critical(caplog)
+
+
+def test_a_folder_without_a_model_is_told_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AUTH", "off")
+    monkeypatch.setenv("MODEL_SOURCE", str(tmp_path))
+    assert process.main() == 2
+    assert _critical(caplog).startswith(f"MODEL_SOURCE {tmp_path}: manifest.json: No such file or directory")
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    values: dict[str, Any] = {"AUTH": "off", "PORT": "0", "RATE_LIMIT": "5/second;100/hour", "LOG_REQUESTS": "0"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert (settings.port, settings.rate_limit, settings.log_requests) == (0, "5/second;100/hour", False)
+    json.dumps(settings.model_dump(mode="json"))

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from app.bundle import RiskBands
+from training import evaluate, report
+from training.config import CostModel, TrainConfig
+from training.data import load
+from training.export import Facts
+from training.gates import GateResult
+from training.generate import GeneratorConfig, write
+from training.pipeline import CrossValidation
+
+
+@pytest.fixture
+def evaluation() -> report.Evaluation:
+    rng = np.random.default_rng(0)
+    scores = rng.beta(1, 3, 800)
+    churned = (rng.random(800) < scores).astype(np.int8)
+    customers = pd.DataFrame(
+        {
+            "senior_citizen": rng.integers(0, 2, 800).astype(float),
+            "gender": rng.choice(["Female", "Male"], 800),
+            "contract": rng.choice(["Month-to-month", "Two year"], 800),
+        }
+    )
+    return report.Evaluation(
+        churned=churned,
+        scores=scores,
+        metrics=evaluate.evaluate(churned, scores, bootstrap_count=100, seed=1),
+        slices=evaluate.evaluate_slices(customers, churned, scores, 0.25),
+        importances=pd.DataFrame({"mean": [0.1, 0.02], "deviation": [0.01, 0.01]}, ["contract", "gender"]),
+        validations=(CrossValidation(model_type="logistic_regression", auc=(0.83, 0.85)),),
+    )
+
+
+def test_metrics_have_their_intervals_beside_them(evaluation: report.Evaluation) -> None:
+    flat = evaluation.flat_metrics()
+    assert flat["auc_low"] < flat["auc"] < flat["auc_high"]
+    assert flat["cv_auc"] == pytest.approx(0.84)
+    assert set(evaluation.point_metrics()) == set(evaluate.METRICS)
+
+
+def test_slice_metrics_have_names_mlflow_takes(evaluation: report.Evaluation) -> None:
+    names = evaluation.slice_metrics()
+    assert "slice.contract.month_to_month.auc" in names
+    assert "slice.senior_citizen.1.rows" in names
+
+
+def test_every_plot_is_drawn(tmp_path: Path, evaluation: report.Evaluation) -> None:
+    report.draw(tmp_path, evaluation, CostModel())
+    images = {path.stem: imread(path) for path in tmp_path.glob("*.png")}
+    assert set(images) == {
+        "calibration",
+        "confusion",
+        "gain_lift",
+        "offer_value",
+        "permutation_importance",
+        "precision_recall",
+        "roc",
+    }
+    for name, image in images.items():
+        assert image.shape[:2] == (528, 704), name
+        assert image[..., :3].std() > 0.05, f"{name} is blank"
+
+
+def test_the_card_states_figures_groups_threshold_and_refusals(tmp_path: Path, evaluation: report.Evaluation) -> None:
+    write(GeneratorConfig(rows=200, seed=1), tmp_path / "data.csv")
+    data = load(str(tmp_path / "data.csv"))
+    config = TrainConfig(source="data.csv", tracking_uri="http://127.0.0.1:1", cost=CostModel(offer_cost=45))
+    facts = Facts(
+        model_name="churn",
+        model_type="logistic_regression",
+        run_id="r1",
+        git_revision="abc",
+        dataset_sha256=data.sha256,
+        threshold=0.25,
+        risk_bands=RiskBands(medium=0.3, high=0.6),
+        metrics={},
+    )
+    refused = [GateResult(name="leak", passed=False, detail="AUC 0.99 above 0.86")]
+    card = tmp_path / "card.md"
+    report.write_card(card, config, data, facts=facts, evaluation=evaluation, results=refused)
+    text = card.read_text(encoding="utf-8")
+    assert f"{evaluation.metrics['auc'].value:.4f}" in text
+    assert "| contract = Two year |" in text
+    assert "**0.2500**" in text
+    assert "| leak | **refused** | AUC 0.99 above 0.86 |" in text
+    assert data.sha256 in text
+    assert "AUC 0.8" in text

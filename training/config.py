@@ -1,0 +1,99 @@
+"""What a training run is told: data, model, split, cost model, gate limits and where the registry is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.bundle import RiskBands
+
+ModelType = Literal["logistic_regression", "gradient_boosting"]
+MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class CostModel(_Frozen):
+    """What an offer costs and earns; the decision threshold follows from it.
+
+    An offer goes to every customer whose score reaches the threshold. It costs ``offer_cost`` each time; of the
+    customers who were about to leave it keeps ``retained_share``, and each one kept is worth ``customer_value``.
+    With a calibrated probability p an offer earns p * retained_share * customer_value - offer_cost, so it pays from
+
+        threshold = offer_cost / (retained_share * customer_value)
+
+    (Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001, for two classes). Amounts are in the currency
+    of ``monthly_charges``.
+    """
+
+    offer_cost: Annotated[float, Field(gt=0)] = 40.0
+    customer_value: Annotated[float, Field(gt=0)] = 600.0
+    retained_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+
+    @property
+    def threshold(self) -> float:
+        """Probability of churn from which an offer pays."""
+        return self.offer_cost / (self.retained_share * self.customer_value)
+
+    @model_validator(mode="after")
+    def _offer_can_pay(self) -> Self:
+        if self.threshold >= 1:
+            raise ValueError(
+                f"an offer of {self.offer_cost:g} can never pay: it earns at most retained_share * customer_value = "
+                f"{self.retained_share * self.customer_value:g}; lower offer_cost or correct the other two"
+            )
+        return self
+
+
+class GateLimits(_Frozen):
+    """What a version must keep to before an alias moves to it.
+
+    Attributes:
+        parity_difference_max: between ONNX and the native model, on any row.
+        ceiling_standard_errors: by which the AUC may pass the known ceiling of the data.
+        suspicious_auc: an AUC above it is refused where no ceiling is known; no honest churn model gets there.
+        auc_loss_max: against the present production version on the same holdout.
+        brier_loss_max: likewise.
+        calibration_error_max: expected calibration error on the holdout.
+    """
+
+    parity_difference_max: Annotated[float, Field(gt=0)] = 1e-5
+    ceiling_standard_errors: Annotated[float, Field(gt=0)] = 3.0
+    suspicious_auc: Share = 0.995
+    auc_loss_max: Annotated[float, Field(ge=0)] = 0.005
+    brier_loss_max: Annotated[float, Field(ge=0)] = 0.005
+    calibration_error_max: Share = 0.05
+
+
+class TrainConfig(_Frozen):
+    """One training run.
+
+    Attributes:
+        source: CSV or Parquet file with the 19 features and ``churned``; a local path or ``s3://``.
+        model: ``auto`` takes the candidate with the best cross-validated AUC.
+        test_share: of the customers, held out from fitting and used for every reported figure.
+        cv_folds: for the cross-validated AUC, on at most ``cv_rows_max`` training rows.
+        calibration_folds: for the out-of-fold scores the calibration is fitted on.
+        bootstrap_count: resamples of the holdout for the 95 % intervals.
+        tracking_uri: of the MLflow server.
+    """
+
+    source: Annotated[str, Field(min_length=1)]
+    model: Literal["auto", "logistic_regression", "gradient_boosting"] = "logistic_regression"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 7
+    test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
+    cv_folds: Annotated[int, Field(ge=2, le=20)] = 5
+    cv_rows_max: Annotated[int, Field(ge=1000)] = 50_000
+    calibration_folds: Annotated[int, Field(ge=2, le=10)] = 3
+    bootstrap_count: Annotated[int, Field(ge=100, le=10_000)] = 300
+    cost: CostModel = CostModel()
+    risk_bands: RiskBands = RiskBands(medium=0.3, high=0.6)
+    gates: GateLimits = GateLimits()
+    tracking_uri: Annotated[str, Field(min_length=1)]
+    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "churn"
+    experiment: Annotated[str, Field(min_length=1)] = "churn"

@@ -1,0 +1,220 @@
+"""Write the bundle of a fitted model: everything serving needs, in the format of :mod:`app.bundle`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from app.bundle import (
+    BUNDLE_FILES,
+    EXPLAIN,
+    GOLDEN,
+    INPUT_NAME,
+    MANIFEST,
+    MODEL,
+    OUTPUT_NAME,
+    REFERENCE,
+    Bins,
+    Explain,
+    Golden,
+    GoldenRow,
+    Linear,
+    Manifest,
+    Occlusion,
+    Reference,
+    RiskBands,
+    digest,
+    sha256,
+    write_json,
+)
+from app.model import new_session
+from app.schemas import FEATURES, SCHEMA_VERSION, Features, blank_total
+from training.config import ModelType
+from training.onnx_graph import to_onnx
+from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, Scores, classifier_parts, predict
+
+GOLDEN_ROWS: Final = 64
+_BLANK_EVERY: Final = 8
+"""Every eighth golden row has a blank total, as a client may send it."""
+REFERENCE_BINS: Final = 10
+_CHUNK_ROWS: Final = 100_000
+
+
+def onnx_scores(graph: bytes, features: Features) -> Scores:
+    """Probability of churn by an exported graph, shape (rows,); ``features`` as coded by :func:`app.schemas.encode`."""
+    session = new_session(graph)
+    parts = [
+        session.run([OUTPUT_NAME], {INPUT_NAME: features[start : start + _CHUNK_ROWS]})[0][:, 1]
+        for start in range(0, len(features), _CHUNK_ROWS)
+    ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def golden(model: Pipeline, customers: pd.DataFrame, scores: Scores) -> Golden:
+    """Customers from the lowest to the highest score, as a client would send them, with the native model's scores."""
+    ranks = np.linspace(0, len(scores) - 1, min(GOLDEN_ROWS, len(scores))).astype(int)
+    chosen = customers.iloc[np.argsort(scores, kind="stable")[ranks]].copy()
+    blank = np.arange(len(chosen)) % _BLANK_EVERY == 0
+    assumed = [
+        blank_total(tenure, monthly)
+        for tenure, monthly in zip(chosen["tenure_months"], chosen["monthly_charges"], strict=True)
+    ]
+    chosen["total_charges"] = np.where(blank, assumed, chosen["total_charges"])
+    rows = []
+    for is_blank, record, score in zip(blank, chosen.to_dict("records"), predict(model, chosen), strict=True):
+        customer: dict[str, str | int | float | None] = {}
+        for feature in FEATURES:
+            value = record[feature.name]
+            customer[feature.name] = str(value) if feature.is_category else int(value) if feature.integer else value
+        if is_blank:
+            customer["total_charges"] = None
+        rows.append(GoldenRow(customer=customer, score=float(score)))
+    return Golden(rows=rows)
+
+
+def number_bins(values: npt.NDArray[np.floating]) -> Bins:
+    """At most ten bins with about equal shares; fewer where values repeat, so that no two edges are equal."""
+    levels = np.linspace(0, 1, REFERENCE_BINS + 1)[1:-1]
+    edges = np.unique(np.quantile(values, levels, method="inverted_cdf"))
+    edges = edges[edges < values.max()]  # an edge at the maximum would leave the last bin empty
+    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
+    return Bins(edges=[float(e) for e in edges], proportions=[float(p) for p in counts / len(values)])
+
+
+def reference(features: Features, scores: Scores) -> Reference:
+    """The distributions drift is measured against.
+
+    Args:
+        features: all customers, coded, shape (rows, 19).
+        scores: of the holdout, which no fit has seen: a boosted model is surer of the rows it was fitted on.
+    """
+    bins = {}
+    for column, feature in enumerate(FEATURES):
+        values = features[:, column]
+        if feature.is_category:
+            counts = np.bincount(values.astype(int), minlength=len(feature.categories))
+            bins[feature.name] = Bins(edges=None, proportions=[float(p) for p in counts / len(values)])
+        else:
+            bins[feature.name] = number_bins(values)
+    return Reference(rows=len(features), features=bins, score=number_bins(scores))
+
+
+def explainer(model: Pipeline, features: Features) -> Linear | Occlusion:
+    """How each feature moves the logit: exact for a logistic regression, by occlusion for any other model.
+
+    Args:
+        features: the training customers, coded, shape (rows, 19); contributions are measured from their mean.
+    """
+    if isinstance(classifier_parts(model)[0], LogisticRegression):
+        return _linear(model, features)
+    typical = [
+        float(np.bincount(column.astype(int)).argmax() if feature.is_category else np.median(column))
+        for feature, column in zip(FEATURES, features.T, strict=True)
+    ]
+    return Occlusion(reference=typical)
+
+
+def _linear(model: Pipeline, features: Features) -> Linear:
+    classifier, slope, offset = classifier_parts(model)
+    # The calibrated logit is -(slope * f + offset) with f the classifier's own logit.
+    weights = list(-slope * classifier.coef_[0])
+    base = -(slope * float(classifier.intercept_[0]) + offset)
+    scaler = model[ENCODE].named_transformers_[NUMBER_BRANCH]
+    one_hot = model[ENCODE].named_transformers_[CATEGORY_BRANCH]
+    contributions: dict[str, list[float]] = {}
+    for name, categories in zip(one_hot.feature_names_in_, one_hot.categories_, strict=True):
+        table = np.array([weights.pop(0) for _ in categories])
+        column = [f.name for f in FEATURES].index(name)
+        shares = np.bincount(features[:, column].astype(int), minlength=len(table)) / len(features)
+        mean = float(table @ shares)
+        base += mean
+        contributions[name] = [float(w) for w in table - mean]
+    for name, mean, scale in zip(scaler.feature_names_in_, scaler.mean_, scaler.scale_, strict=True):
+        contributions[name] = [float(weights.pop(0) / scale), float(mean)]
+    return Linear(base=base, contributions=contributions)
+
+
+def git_revision() -> str | None:
+    """The commit of this code, with ``-dirty`` when files differ from it; None outside a repository.
+
+    An image has no repository: there ``CHURN_GIT_REVISION``, set when it was built, says it.
+    """
+    if stated := os.environ.get("CHURN_GIT_REVISION"):
+        return stated
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(  # noqa: S603  # a fixed command
+            command, capture_output=True, text=True, timeout=10, check=True, cwd=Path(__file__).parent
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a manifest says about a model besides its files."""
+
+    model_name: str
+    model_type: ModelType
+    run_id: str
+    git_revision: str | None
+    dataset_sha256: str
+    threshold: float
+    risk_bands: RiskBands
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A bundle on disk and the digest of its manifest."""
+
+    folder: Path
+    manifest_sha256: str
+
+    @property
+    def graph(self) -> bytes:
+        return (self.folder / MODEL).read_bytes()
+
+
+def write_bundle(
+    folder: Path,
+    model: Pipeline,
+    facts: Facts,
+    *,
+    train: Features,
+    everyone: Features,
+    holdout: pd.DataFrame,
+    holdout_scores: Scores,
+) -> Exported:
+    """Write a bundle into ``folder``, the manifest last.
+
+    Args:
+        train: customers the model was fitted on, coded.
+        everyone: those and the holdout, coded.
+        holdout: raw features of the held-out customers.
+        holdout_scores: the native model's scores of them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL).write_bytes(to_onnx(model))
+    write_json(folder / GOLDEN, golden(model, holdout, holdout_scores))
+    write_json(folder / REFERENCE, reference(everyone, holdout_scores))
+    write_json(folder / EXPLAIN, Explain(explainer=explainer(model, train)))
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        created_at=datetime.now(UTC),
+        files={name: digest(folder / name) for name in BUNDLE_FILES},
+        **vars(facts),
+    )
+    write_json(folder / MANIFEST, manifest)
+    return Exported(folder=folder, manifest_sha256=sha256((folder / MANIFEST).read_bytes()))

@@ -1,0 +1,98 @@
+"""Who moved which alias, when, from which run and on what evidence: one tag of the registered model for each move.
+
+A move is only ever added, under a key of its own, so that two operators at the same time cannot overwrite each
+other's line. It lives in the registry, so it is in the registry's backup.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from training.gates import GateResult
+
+MOVE_TAG: Final = "move."
+_VALUE_MAX: Final = 4000
+"""Characters of a tag's value that every store of MLflow keeps."""
+
+Action = Literal["stage", "promote", "rollback"]
+
+
+class Move(BaseModel):
+    """One move of an alias. ``from_version`` is None when the alias was new; ``at`` is in UTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at: datetime
+    actor: str
+    action: Action
+    alias: str
+    from_version: str | None
+    to_version: str
+    run_id: str | None
+    gates: list[GateResult] = []
+    metrics: dict[str, float] = {}
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+def record(client: MlflowClient, model_name: str, move: Move) -> None:
+    """Add one move."""
+    value = move.model_dump_json()
+    if len(value) > _VALUE_MAX:  # the verdicts matter more than their wording
+        short = [gate.model_copy(update={"detail": gate.detail[:120]}) for gate in move.gates]
+        value = move.model_copy(update={"gates": short}).model_dump_json()
+    key = f"{MOVE_TAG}{move.at:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
+    client.set_registered_model_tag(model_name, key, value)
+
+
+def read(tags: dict[str, str]) -> list[Move]:
+    """The moves among a registered model's tags, oldest first; a tag that is no move of this format is left out."""
+    moves = []
+    for key in sorted(tags):
+        if key.startswith(MOVE_TAG):
+            try:
+                moves.append(Move.model_validate_json(tags[key]))
+            except ValidationError:
+                continue
+    return moves
+
+
+def default_actor() -> str:
+    """Who is moving an alias: ``CHURN_ACTOR`` (for automation), else the login name."""
+    try:
+        return os.environ.get("CHURN_ACTOR") or getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}"
+
+
+def new_move(
+    action: Action,
+    alias: str,
+    *,
+    old: ModelVersion | None,
+    new: ModelVersion,
+    actor: str,
+    results: list[GateResult],
+    metrics: dict[str, float] | None = None,
+    reason: str,
+) -> Move:
+    """The move of ``alias`` from one version to another, now."""
+    return Move(
+        at=datetime.now(UTC),
+        actor=actor,
+        action=action,
+        alias=alias,
+        from_version=str(old.version) if old else None,
+        to_version=str(new.version),
+        run_id=new.run_id,
+        gates=results,
+        metrics=metrics or {},
+        reason=reason[:500],
+    )

@@ -1,0 +1,112 @@
+"""Log one training run to MLflow: parameters, figures, plots, model card, native model and bundle."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.models import infer_signature
+from sklearn.pipeline import Pipeline
+
+from app.bundle import ARTIFACT_FOLDER, digest
+from training.config import TrainConfig
+from training.export import Facts
+from training.gates import GateResult, to_tags, verdict
+from training.mlflow_store import EVALUATION_FOLDER, plain_errors
+from training.native import FILE, TRUSTED_TYPES
+from training.report import Evaluation
+
+_REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
+_EXAMPLE_ROWS: Final = 3
+
+
+@contextmanager
+def started(config: TrainConfig) -> Iterator[str]:
+    """A running MLflow run; it ends as failed when the block raises. Yields the run's id."""
+    # The caller prints what it wants printed.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    with plain_errors(f"cannot log to experiment {config.experiment!r} at {config.tracking_uri}"):
+        mlflow.set_tracking_uri(config.tracking_uri)
+        mlflow.set_registry_uri(config.tracking_uri)
+        mlflow.set_experiment(config.experiment)
+        with mlflow.start_run() as run:
+            yield str(run.info.run_id)
+
+
+def log(
+    config: TrainConfig,
+    client: MlflowClient,
+    folder: Path,
+    *,
+    model: Pipeline,
+    holdout: pd.DataFrame,
+    facts: Facts,
+    evaluation: Evaluation,
+    results: list[GateResult],
+) -> tuple[str, str]:
+    """Log everything to the running run.
+
+    Args:
+        folder: holds ``plots/``, ``model_card.md``, ``serving/`` and ``evaluation/``.
+
+    Returns:
+        id of the logged model, with the bundle and the holdout among its artifacts, and sha256 of the native model.
+    """
+    mlflow.log_params(
+        _flat(config.model_dump(mode="json", exclude={"tracking_uri"})) | {"model_type": facts.model_type}
+    )
+    mlflow.log_metrics(evaluation.flat_metrics() | evaluation.slice_metrics())
+    mlflow.set_tags(
+        {
+            "dataset_sha256": facts.dataset_sha256,
+            "git_revision": facts.git_revision or "unknown",
+            "gate": verdict(results),
+            **to_tags(results),
+            "mlflow.note.content": (folder / "model_card.md").read_text(encoding="utf-8"),
+        }
+    )
+    mlflow.log_artifacts(str(folder / "plots"), "plots")
+    mlflow.log_artifact(str(folder / "model_card.md"))
+    # Plain strings: the schema of the input is names and numbers, not pandas' categories.
+    example = holdout.head(_EXAMPLE_ROWS).astype(dict.fromkeys(holdout.select_dtypes("category"), "object"))
+    with warnings.catch_warnings():
+        # Only MLflow's own code runs here; it warns about its own type hints and its use of pandas.
+        warnings.simplefilter("ignore")
+        info = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            serialization_format="skops",
+            skops_trusted_types=TRUSTED_TYPES[facts.model_type],
+            signature=infer_signature(example, model.predict_proba(example)),
+            input_example=example,
+            pyfunc_predict_fn="predict_proba",
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS],
+        )
+    for name in (ARTIFACT_FOLDER, EVALUATION_FOLDER):
+        client.log_model_artifacts(info.model_id, str(folder / name), name)
+    # skops' file is not the same twice, so the digest is that of the file MLflow keeps.
+    native = download_artifacts(f"{info.artifact_path}/{FILE}", dst_path=str(folder / "native"))
+    return str(info.model_id), digest(Path(native)).sha256
+
+
+def log_seconds(seconds: dict[str, float]) -> None:
+    """How long each stage took, in seconds."""
+    mlflow.log_metrics({f"seconds.{stage}": value for stage, value in seconds.items()})
+
+
+def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

@@ -1,0 +1,144 @@
+"""Calls to MLflow's registry, with errors an operator can act on; the rules of a move are in ``registry``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from app import model as serving
+from app.bundle import ARTIFACT_FOLDER, MANIFEST_TAG, BundleError
+from app.schemas import FEATURE_NAMES, LABEL_COLUMN, Features
+from training.pipeline import Labels
+
+EVALUATION_FOLDER: Final = "evaluation"
+HOLDOUT: Final = "holdout.parquet"
+HOLDOUT_ROWS_MAX: Final = 50_000
+
+_ANSWER_SECONDS: Final = 3.0
+_CLIENT_LIMITS: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""MLflow's own defaults keep an operator waiting for minutes before they say that the server is gone."""
+
+
+class RegistryError(Exception):
+    """The registry cannot do what was asked; the message names the value and the remedy."""
+
+
+@contextmanager
+def plain_errors(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        raise RegistryError(f"{doing}: {str(error)[:500]}") from error
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """A client of a server that answers.
+
+    Raises:
+        RegistryError: nothing answers at ``tracking_uri`` within three seconds.
+    """
+    for name, value in _CLIENT_LIMITS.items():
+        os.environ.setdefault(name, value)
+    if tracking_uri.startswith(("http://", "https://")):
+        url = f"{tracking_uri.rstrip('/')}/health"
+        try:
+            with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS):  # noqa: S310  # the scheme was checked above
+                pass
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            raise RegistryError(
+                f"no MLflow server answers at {tracking_uri} ({error}): start it, or correct the tracking URI"
+            ) from error
+    return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+
+
+def by_alias(client: MlflowClient, model_name: str, alias: str) -> ModelVersion | None:
+    """The version an alias points to, or None without such an alias or model."""
+    try:
+        return client.get_model_version_by_alias(model_name, alias)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise RegistryError(f"cannot read alias {alias!r} of {model_name!r}: {str(error)[:500]}") from error
+
+
+def get_version(client: MlflowClient, model_name: str, version: str) -> ModelVersion:
+    try:
+        return client.get_model_version(model_name, version)
+    except MlflowException as error:
+        raise RegistryError(
+            f"{model_name!r} has no version {version!r}: see `churn history` or the MLflow page for the versions"
+        ) from error
+
+
+def create_version(client: MlflowClient, model_name: str, *, model_id: str, run_id: str, tags: dict[str, str]) -> str:
+    """Register a logged model as the next version.
+
+    Returns:
+        the version's number.
+    """
+    with plain_errors(f"cannot register a version of {model_name!r}"):
+        with suppress(MlflowException):  # it exists already; anything else fails again in the next call
+            client.create_registered_model(model_name)
+        created = client.create_model_version(
+            model_name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id, tags=tags
+        )
+    return str(created.version)
+
+
+def _download(client: MlflowClient, version: ModelVersion, path: str, folder: Path) -> Path:
+    with plain_errors(f"cannot download {path} of version {version.version}"):
+        location = client.get_model_version_download_uri(version.name, version.version)
+        uri = f"{location.rstrip('/')}/{path}"
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=client.tracking_uri))
+
+
+def fetch_model(client: MlflowClient, version: ModelVersion) -> serving.Model:
+    """Download a version's bundle and load it the way serving does, every digest checked.
+
+    Raises:
+        RegistryError: the version has no bundle, or one that serving would refuse.
+    """
+    digest = version.tags.get(MANIFEST_TAG)
+    if digest is None:
+        raise RegistryError(
+            f"version {version.version} has no tag {MANIFEST_TAG}: only `churn train` makes such versions"
+        )
+    origin = serving.Origin(version=str(version.version), source=f"models:/{version.name}/{version.version}")
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = _download(client, version, ARTIFACT_FOLDER, Path(folder))
+        try:
+            return serving.load(bundle, origin, manifest_sha256=digest)
+        except BundleError as error:
+            raise RegistryError(
+                f"version {version.version} must not be served: {error}. Its artifacts changed after registration: "
+                "train again, or restore them from the backup"
+            ) from error
+
+
+def write_holdout(folder: Path, features: Features, churned: Labels, seed: int) -> None:
+    """Write the rows a version is judged on, at most 50,000 drawn with ``seed``: coded features and label, no ids."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(churned))[:HOLDOUT_ROWS_MAX])
+    frame = pd.DataFrame(features[rows], columns=list(FEATURE_NAMES)).assign(**{LABEL_COLUMN: churned[rows]})
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(folder / HOLDOUT, index=False)
+
+
+def fetch_holdout(client: MlflowClient, version: ModelVersion) -> tuple[Features, Labels]:
+    """The rows a version was judged on: features of shape (rows, 19), and labels."""
+    with tempfile.TemporaryDirectory() as folder:
+        frame = pd.read_parquet(_download(client, version, f"{EVALUATION_FOLDER}/{HOLDOUT}", Path(folder)))
+    features = np.ascontiguousarray(frame[list(FEATURE_NAMES)].to_numpy(dtype=np.float32))
+    return features, frame[LABEL_COLUMN].to_numpy(dtype=np.int8)

@@ -1,0 +1,56 @@
+"""The native scikit-learn model of a version: saved by skops, loaded only after its digest and with our own trust list.
+
+MLflow's own loader reads the list of trusted types from the model's MLmodel file, where a forged model would name its
+own. So a native model is never loaded through MLflow; serving does not load one at all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import skops.io
+from sklearn.pipeline import Pipeline
+
+from app.bundle import sha256
+from training.config import ModelType
+
+FILE: Final = "model.skops"
+DIGEST_TAG: Final = "native_sha256"
+"""Version tag with the sha256 of the native model's file."""
+
+_CALIBRATION: Final = (
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+)
+TRUSTED_TYPES: Final[dict[ModelType, list[str]]] = {
+    "logistic_regression": [*_CALIBRATION],
+    # A forged tree may point outside its arrays and crash the process: one more reason to check the digest first.
+    "gradient_boosting": [
+        *_CALIBRATION,
+        "numpy.float32",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    ],
+}
+"""All that a native model may hold besides skops' own defaults."""
+
+
+class NativeModelError(Exception):
+    """A native model that must not be loaded."""
+
+
+def load_native(path: Path, model_type: ModelType, digest: str) -> Pipeline:
+    """Load a native model.
+
+    Args:
+        path: of the file written by skops.
+        digest: sha256 of the file, from the version's tag :data:`DIGEST_TAG`.
+
+    Raises:
+        NativeModelError: another file than the registered one.
+    """
+    data = path.read_bytes()
+    if sha256(data) != digest:
+        raise NativeModelError(f"{path.name}: its sha256 is not the registered one ({DIGEST_TAG})")
+    return skops.io.loads(data, trusted=TRUSTED_TYPES[model_type])

@@ -1,0 +1,111 @@
+"""Convert the fitted pipeline to the graph that serving runs: float32 codes in, probabilities out."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx.utils import Extractor
+from skl2onnx import convert_sklearn
+from skl2onnx.common._registration import get_converter, get_shape_calculator
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from app.bundle import INPUT_NAME, OUTPUT_NAME
+from app.schemas import FEATURE_NAMES, FEATURES
+from training.pipeline import CATEGORY_BRANCH, CLASSIFY, ENCODE, NUMBER_BRANCH, classifier_parts
+
+_BOOSTING: Final = "SklearnHistGradientBoostingClassifier"
+_OPSET: Final = {"": 18, "ai.onnx.ml": 3}
+"""Read by every ONNX Runtime since 1.14, and by the server that scores."""
+
+
+def to_onnx(model: Pipeline) -> bytes:
+    """The graph of a fitted pipeline.
+
+    The pipeline reads category names; the graph reads their codes (:func:`app.schemas.encode`), which takes no string
+    handling at run time. So a copy is converted whose encoder reads positions and codes instead of names.
+
+    Returns:
+        the serialised graph, with input :data:`INPUT_NAME`, float32 (rows, 19), and output :data:`OUTPUT_NAME`,
+        float32 (rows, 2).
+    """
+    coded = copy.deepcopy(model)
+    coded.steps[0] = (ENCODE, _coded_encoder(coded[ENCODE]))
+    classifier, _, _ = classifier_parts(coded)
+    if isinstance(classifier, HistGradientBoostingClassifier):
+        _round_thresholds_down(classifier)
+    graph = convert_sklearn(
+        coded,
+        name="churn",
+        initial_types=[(INPUT_NAME, FloatTensorType([None, len(FEATURES)]))],
+        options={id(coded[CLASSIFY]): {"zipmap": False}},
+        target_opset=_OPSET,
+        custom_conversion_functions={HistGradientBoostingClassifier: _convert_boosting},
+        custom_shape_calculators={HistGradientBoostingClassifier: get_shape_calculator(_BOOSTING)},
+    )
+    # Nobody reads the label: the decision is taken at our own threshold.
+    served = Extractor(graph).extract_model([INPUT_NAME], [OUTPUT_NAME])
+    onnx.checker.check_model(served)
+    return bytes(served.SerializeToString())
+
+
+def _coded_encoder(fitted: ColumnTransformer) -> ColumnTransformer:
+    """The same transformation over the float32 matrix of codes instead of the frame of names."""
+    one_hot = fitted.named_transformers_[CATEGORY_BRANCH]
+    positions = {
+        CATEGORY_BRANCH: [i for i, f in enumerate(FEATURES) if f.is_category],
+        NUMBER_BRANCH: [i for i, f in enumerate(FEATURES) if not f.is_category],
+    }
+    if isinstance(one_hot, OneHotEncoder):
+        one_hot.categories_ = [np.arange(len(names), dtype=np.float32) for names in one_hot.categories_]
+        branches = dict(fitted.named_transformers_)
+    else:  # boosting reads the codes and the float32 numbers as they are
+        branches = dict.fromkeys(positions, "passthrough")
+    coded = ColumnTransformer([(name, branches[name], columns) for name, columns in positions.items()])
+    coded.transformers_ = [(name, branches[name], columns) for name, columns in positions.items()]
+    coded.n_features_in_ = len(FEATURE_NAMES)
+    coded.sparse_output_ = False
+    return coded
+
+
+def _round_thresholds_down(classifier: HistGradientBoostingClassifier) -> None:
+    """Make the thresholds float32 without moving any float32 value to the other side.
+
+    For a float32 x and a float64 t, x <= t holds exactly when x <= the largest float32 that is not above t.
+    """
+    for (tree,) in classifier._predictors:  # noqa: SLF001  # scikit-learn has no public access to the fitted trees
+        tree.nodes["num_threshold"] = round_down(tree.nodes["num_threshold"])
+
+
+def round_down(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """The largest float32 not above each value."""
+    nearest = values.astype(np.float32)
+    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+
+
+class _IntegerFlags:
+    """Passes a converter's nodes on with ``nodes_missing_value_tracks_true`` as integers.
+
+    skl2onnx 1.20 leaves Python booleans in that attribute for leaves, which onnx 1.20 and later refuses.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, *args: Any, nodes_missing_value_tracks_true: list[Any], **attributes: Any) -> None:
+        flags = [int(flag) for flag in nodes_missing_value_tracks_true]
+        self._container.add_node(*args, nodes_missing_value_tracks_true=flags, **attributes)
+
+
+def _convert_boosting(scope: Any, operator: Any, container: Any) -> None:
+    get_converter(_BOOSTING)(scope, operator, _IntegerFlags(container))

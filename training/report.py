@@ -1,0 +1,169 @@
+"""What a run found, gathered for its readers: metrics for MLflow, plots, and the model card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from training import plots
+from training.config import CostModel, TrainConfig
+from training.data import Dataset
+from training.evaluate import METRICS, Metric, Slice, offer_value
+from training.export import Facts
+from training.gates import GateResult
+from training.pipeline import CrossValidation, Labels, Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A model's figures on its holdout; ``validations`` are the cross-validations of the candidates, best first."""
+
+    churned: Labels
+    scores: Scores
+    metrics: dict[str, Metric]
+    slices: list[Slice]
+    importances: pd.DataFrame
+    validations: tuple[CrossValidation, ...]
+
+    def point_metrics(self) -> dict[str, float]:
+        return {name: metric.value for name, metric in self.metrics.items()}
+
+    def flat_metrics(self) -> dict[str, float]:
+        """By name: each figure, the ends of its interval as ``<name>_low`` and ``<name>_high``, and the CV's AUC."""
+        flat: dict[str, float] = {}
+        for name, metric in self.metrics.items():
+            flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+        best = self.validations[0]
+        return flat | {"cv_auc": best.mean, "cv_auc_deviation": best.deviation}
+
+    def slice_metrics(self) -> dict[str, float]:
+        """By ``slice.<feature>.<value>.<figure>``."""
+        flat: dict[str, float] = {}
+        for part in self.slices:
+            name = f"slice.{part.feature}.{re.sub(r'[^a-z0-9]+', '_', part.value.lower())}"
+            flat |= {
+                f"{name}.rows": float(part.rows),
+                f"{name}.churn_rate": part.churn_rate,
+                f"{name}.mean_score": part.mean_score,
+                f"{name}.calibration_error": part.calibration_error,
+            }
+            if part.auc is not None:
+                flat[f"{name}.auc"] = part.auc
+        return flat
+
+
+def draw(folder: Path, evaluation: Evaluation, cost: CostModel) -> None:
+    """Write the plots of the holdout into ``folder``."""
+    y, p, metrics = evaluation.churned, evaluation.scores, evaluation.metrics
+    plots.save(
+        folder,
+        {
+            "roc": plots.roc(y, p, metrics["auc"]),
+            "precision_recall": plots.precision_recall(y, p, metrics["average_precision"]),
+            "calibration": plots.calibration(y, p, metrics["calibration_error"]),
+            "gain_lift": plots.gain(y, p),
+            "confusion": plots.confusion(y, p, cost.threshold),
+            "offer_value": plots.value_by_threshold(y, p, cost),
+            "permutation_importance": plots.importance(evaluation.importances),
+        },
+    )
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _metric_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    return [
+        (METRICS[name], f"{metric.value:.4f}", f"{metric.low:.4f} to {metric.high:.4f}")
+        for name, metric in evaluation.metrics.items()
+    ]
+
+
+def _slice_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    return [
+        (
+            f"{s.feature} = {s.value}",
+            f"{s.rows:,}",
+            f"{s.churn_rate:.3f}",
+            f"{s.mean_score:.3f}",
+            "-" if s.auc is None else f"{s.auc:.3f}",
+            f"{s.calibration_error:.3f}",
+            f"{s.offer_share:.1%}",
+        )
+        for s in evaluation.slices
+    ]
+
+
+def _cost_text(evaluation: Evaluation, cost: CostModel) -> str:
+    def value(threshold: float) -> str:
+        return f"{offer_value(evaluation.churned, evaluation.scores, threshold, cost):,.0f}"
+
+    return (
+        f"An offer costs {cost.offer_cost:g}, keeps {cost.retained_share:.0%} of those about to leave, and a customer "
+        f"kept is worth {cost.customer_value:g}. So it pays from a probability of "
+        f"{cost.offer_cost:g} / ({cost.retained_share:g} * {cost.customer_value:g}) = **{cost.threshold:.4f}**. "
+        f"On the holdout this is worth {value(cost.threshold)} per 1,000 customers; the threshold 0.5 {value(0.5)}, "
+        f"an offer to everyone {value(0.0)}."
+    )
+
+
+def write_card(
+    path: Path,
+    config: TrainConfig,
+    data: Dataset,
+    *,
+    facts: Facts,
+    evaluation: Evaluation,
+    results: list[GateResult],
+) -> None:
+    """Write the model card (Mitchell et al., 2019) in Markdown."""
+    validations = "; ".join(f"{v.model_type} {v.mean:.4f} ± {v.deviation:.4f}" for v in evaluation.validations)
+    ceiling = f"AUC {data.truth.ceiling.auc:.4f} (generated data)" if data.truth else "not known (real data)"
+    gate_rows = [(r.name, "passed" if r.passed else "**refused**", r.detail) for r in results]
+    slice_head = ("group", "rows", "churn rate", "mean score", "AUC", "calibration error", "offers")
+    path.write_text(
+        f"""# Model card: {config.model_name}, {facts.model_type.replace("_", " ")}
+
+Gives the probability that a customer churns, for deciding who gets a retention offer. Not for prices, credit or
+any decision about a person's rights. Scores hold for customers like those below; watch the drift alerts.
+
+## Data
+
+{len(data.customers):,} customers; sha256 `{data.sha256}`.
+{len(evaluation.churned):,} of them were held out ({evaluation.churned.mean():.1%} of these churned), stratified and
+grouped by customer, seed {config.seed}. Best score any model can reach: {ceiling}.
+Code revision: {facts.git_revision or "unknown"}.
+
+## Figures on the holdout
+
+{_table(("metric", "value", "95 % interval (bootstrap)"), _metric_rows(evaluation))}
+
+AUC in {config.cv_folds}-fold cross-validation on the training part: {validations}.
+
+## Groups
+
+{_table(slice_head, _slice_rows(evaluation))}
+
+`gender` and `senior_citizen` are inputs. Check that acting on them is allowed where you are.
+
+## Threshold
+
+{_cost_text(evaluation, config.cost)}
+
+## Gates
+
+{_table(("gate", "verdict", "figures"), gate_rows)}
+
+## Limits
+
+No causes: a high score says who leaves, not who stays because of an offer. Blank `total_charges` counts as
+`tenure_months * monthly_charges`. Scores are calibrated on the training period; churn that shifts shifts them.
+""",
+        encoding="utf-8",
+    )

@@ -1,0 +1,49 @@
+"""What a training run gives back, and how it tells how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from training.config import ModelType
+from training.evaluate import Metric
+from training.gates import GateResult
+from training.pipeline import CrossValidation
+
+OnStage = Callable[[str, str], None]
+"""Called with a stage's name and a line about it when it begins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What a run made. ``staged`` is False when a gate refused the version; ``gates`` says which and by how much."""
+
+    version: str
+    run_id: str
+    model_type: ModelType
+    metrics: dict[str, Metric]
+    cross_validation: tuple[CrossValidation, ...]
+    gates: tuple[GateResult, ...]
+    staged: bool
+    seconds: dict[str, float]
+
+
+@dataclass
+class Progress:
+    """Announces each stage and keeps how long it took."""
+
+    on_stage: OnStage
+    seconds: dict[str, float] = field(default_factory=dict)
+    _current: str = ""
+    _since: float = 0.0
+
+    def enter(self, stage: str, detail: str) -> None:
+        self.leave()
+        self._current, self._since = stage, time.perf_counter()
+        self.on_stage(stage, detail)
+
+    def leave(self) -> None:
+        if self._current:
+            self.seconds[self._current] = time.perf_counter() - self._since
+            self._current = ""

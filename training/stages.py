@@ -1,0 +1,246 @@
+"""One training run from file to registered version: plain functions in order, called by :mod:`training.train`."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from sklearn.pipeline import Pipeline
+
+from app import model as serving
+from app.schemas import Features
+from training import evaluate, export, gates, ledger, mlflow_run, pipeline, registry, report
+from training.config import MODEL_TYPES, ModelType, TrainConfig
+from training.data import DataError, Dataset, Violation, encode_frame, load
+from training.gates import GateResult
+from training.mlflow_store import connect, write_holdout
+from training.pipeline import CrossValidation, Labels, Scores, Split
+from training.result import OnStage, Progress, TrainResult
+
+CUSTOMERS_MIN = 50
+"""Of each class: with fewer, a fold or the holdout may have none, and every figure is noise."""
+
+
+def validate(data: Dataset) -> Labels:
+    """The labels of a file that is large enough to train on; :func:`training.data.load` checked every row.
+
+    Raises:
+        DataError: fewer than 50 customers of one class.
+    """
+    if data.churned is None:
+        raise ValueError("loaded without labels")
+    churners = int(data.churned.sum())
+    if min(churners, len(data.churned) - churners) < CUSTOMERS_MIN:
+        shortage = Violation(
+            column="churned",
+            rows=(),
+            count=0,
+            value=f"{churners} churners among {len(data.churned)} rows",
+            expected=f"at least {CUSTOMERS_MIN} customers who churned and {CUSTOMERS_MIN} who stayed",
+        )
+        raise DataError(data.source, [shortage])
+    return data.churned
+
+
+def choose(
+    config: TrainConfig, customers: pd.DataFrame, churned: Labels, ids: pd.Series | None
+) -> tuple[CrossValidation, ...]:
+    """Cross-validate the candidates, the best first; only the asked one when ``config.model`` names it."""
+    parts = list(pipeline.folds(ids, churned, count=config.cv_folds, rows_max=config.cv_rows_max, seed=config.seed))
+    candidates = MODEL_TYPES if config.model == "auto" else (config.model,)
+    results = [pipeline.cross_validate(name, customers, churned, parts, seed=config.seed) for name in candidates]
+    return tuple(sorted(results, key=lambda result: result.mean, reverse=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A fitted model with its native scores of every row of the file."""
+
+    model: Pipeline
+    model_type: ModelType
+    scores: Scores
+    features: Features
+    churned: Labels
+    split: Split
+
+
+def run(config: TrainConfig, on_stage: OnStage) -> TrainResult:
+    """Train as ``config`` says and register the version; see :func:`training.train.train`."""
+    progress = Progress(on_stage)
+    progress.enter("load", config.source)
+    data = load(config.source)
+    progress.enter("validate", f"{len(data.customers):,} rows")
+    churned = validate(data)
+    client = connect(config.tracking_uri)
+    progress.enter("split", f"{config.test_share:.0%} of the customers held out, seed {config.seed}")
+    parts = pipeline.split(data.ids, churned, test_share=config.test_share, seed=config.seed)
+    train_customers = data.customers.iloc[parts.train]
+    train_ids = None if data.ids is None else data.ids.iloc[parts.train]
+    progress.enter("choose", f"{config.cv_folds}-fold cross-validation, model {config.model}")
+    validations = choose(config, train_customers, churned[parts.train], train_ids)
+    best = validations[0]
+    progress.enter(
+        "fit", f"{best.model_type} on {len(parts.train):,} rows (cross-validated AUC {best.mean:.4f}), calibrated"
+    )
+    model = pipeline.fit(
+        best.model_type,
+        train_customers,
+        churned[parts.train],
+        seed=config.seed,
+        calibration_folds=config.calibration_folds,
+    )
+    progress.enter("score", f"all {len(churned):,} rows by the native model")
+    fitted = Fitted(
+        model=model,
+        model_type=best.model_type,
+        scores=pipeline.predict(model, data.customers),
+        features=encode_frame(data.customers),
+        churned=churned,
+        split=parts,
+    )
+    return _publish(config, client, data, fitted=fitted, validations=validations, progress=progress)
+
+
+def _publish(
+    config: TrainConfig,
+    client: MlflowClient,
+    data: Dataset,
+    *,
+    fitted: Fitted,
+    validations: tuple[CrossValidation, ...],
+    progress: Progress,
+) -> TrainResult:
+    """Evaluate, export, check the gates, report, register and stage."""
+    test = fitted.split.test
+    holdout, churned, scores = data.customers.iloc[test], fitted.churned[test], fitted.scores[test]
+    progress.enter("evaluate", f"{len(test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
+    evaluation = report.Evaluation(
+        churned=churned,
+        scores=scores,
+        metrics=evaluate.evaluate(churned, scores, bootstrap_count=config.bootstrap_count, seed=config.seed),
+        slices=evaluate.evaluate_slices(holdout, churned, scores, config.cost.threshold),
+        importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
+        validations=validations,
+    )
+    with tempfile.TemporaryDirectory() as scratch, mlflow_run.started(config) as run_id:
+        folder = Path(scratch)
+        progress.enter("export", "ONNX graph, golden rows, drift reference, manifest")
+        facts = _facts(config, data, fitted, evaluation, run_id)
+        bundle = export.write_bundle(
+            folder / "serving",
+            fitted.model,
+            facts,
+            train=fitted.features[fitted.split.train],
+            everyone=fitted.features,
+            holdout=holdout,
+            holdout_scores=scores,
+        )
+        progress.enter("gates", "parity, leak, calibration, regression")
+        results = check_gates(config, client, data, fitted=fitted, evaluation=evaluation, bundle=bundle)
+        progress.enter("report", "plots and model card")
+        report.draw(folder / "plots", evaluation, config.cost)
+        report.write_card(folder / "model_card.md", config, data, facts=facts, evaluation=evaluation, results=results)
+        write_holdout(folder / "evaluation", fitted.features[test], churned, config.seed)
+        progress.enter("register", f"MLflow at {config.tracking_uri}")
+        model_id, native_sha256 = mlflow_run.log(
+            config,
+            client,
+            folder,
+            model=fitted.model,
+            holdout=holdout,
+            facts=facts,
+            evaluation=evaluation,
+            results=results,
+        )
+        version = registry.register(
+            client,
+            config.model_name,
+            model_id=model_id,
+            run_id=run_id,
+            model_type=fitted.model_type,
+            manifest_sha256=bundle.manifest_sha256,
+            native_sha256=native_sha256,
+            dataset_sha256=data.sha256,
+            results=results,
+        )
+        staged = not gates.refusals(results)
+        if staged:
+            registry.stage(
+                client,
+                config.model_name,
+                version,
+                results=results,
+                metrics=evaluation.point_metrics(),
+                actor=ledger.default_actor(),
+            )
+        progress.leave()
+        mlflow_run.log_seconds(progress.seconds)
+    return TrainResult(
+        version=version,
+        run_id=run_id,
+        model_type=fitted.model_type,
+        metrics=evaluation.metrics,
+        cross_validation=validations,
+        gates=tuple(results),
+        staged=staged,
+        seconds=progress.seconds,
+    )
+
+
+def _facts(
+    config: TrainConfig, data: Dataset, fitted: Fitted, evaluation: report.Evaluation, run_id: str
+) -> export.Facts:
+    return export.Facts(
+        model_name=config.model_name,
+        model_type=fitted.model_type,
+        run_id=run_id,
+        git_revision=export.git_revision(),
+        dataset_sha256=data.sha256,
+        threshold=config.cost.threshold,
+        risk_bands=config.risk_bands,
+        metrics=evaluation.flat_metrics(),
+    )
+
+
+def check_gates(
+    config: TrainConfig,
+    client: MlflowClient,
+    data: Dataset,
+    *,
+    fitted: Fitted,
+    evaluation: report.Evaluation,
+    bundle: export.Exported,
+) -> list[GateResult]:
+    """Every gate's verdict; the bundle is loaded for it the way serving loads it."""
+    served = serving.load(
+        bundle.folder, serving.Origin(version="0", source="training"), manifest_sha256=bundle.manifest_sha256
+    )
+    churners = int(evaluation.churned.sum())
+    test = fitted.split.test
+    return [
+        gates.parity(fitted.scores, export.onnx_scores(bundle.graph, fitted.features), config.gates),
+        gates.leak(
+            evaluation.metrics["auc"].value,
+            churners,
+            len(evaluation.churned) - churners,
+            data.truth.ceiling.auc if data.truth else None,
+            config.gates,
+        ),
+        gates.calibration(
+            evaluation.metrics["calibration_error"].value,
+            evaluate.calibration_by_chance(evaluation.scores, config.seed),
+            config.gates,
+        ),
+        registry.compare(
+            client,
+            config.model_name,
+            served,
+            features=np.ascontiguousarray(fitted.features[test]),
+            churned=evaluation.churned,
+            limits=config.gates,
+        ),
+    ]
