@@ -16,7 +16,7 @@ export PYTHONUNBUFFERED := 1
 .PHONY: help
 help: ## Show this help
 	@echo "Usage: make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 	@echo "More: .venv/bin/churn --help"
 
 .PHONY: up
@@ -60,6 +60,10 @@ fuzz: .venv/.dev ## Send thousands of generated requests to the live API (Schema
 .PHONY: bench
 bench: .venv/.dev ## Measure serving beside its peers and write docs/performance.md
 	$(BIN)/python -m benchmarks
+
+.PHONY: bench-training
+bench-training: .venv/.dev ## Measure training and file scoring (a million rows) and write docs/training.md
+	$(BIN)/python -m benchmarks.training
 
 .PHONY: telco
 telco: .venv/.dev ## Train on the 7,043 real IBM Telco customers

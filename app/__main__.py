@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from app import logs
 from app.bundle import BundleError
 from app.main import create_app
+from app.protocol import bounded_protocol
 from app.security import KeyFileError
 from app.server import DrainingServer
 from app.service import Service
@@ -43,7 +44,7 @@ def main() -> int:
         host=settings.host,
         port=settings.port,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=bounded_protocol(settings.body_timeout_seconds),
         ws="none",
         lifespan="on",
         access_log=False,

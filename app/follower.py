@@ -8,7 +8,6 @@ MLflow.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import random
@@ -84,9 +83,15 @@ class ModelCache:
                 shutil.rmtree(old, ignore_errors=True)
 
     def new_folder(self) -> Path:
-        """An empty folder on the cache's own disk, so that adopting it is a rename."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=".download-", dir=self.root))
+        """An empty folder, on the cache's own disk so that adopting it is a rename.
+
+        Elsewhere if nothing can be written there: a model is served without a local copy rather than not at all.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=".download-", dir=self.root))
+        except OSError:
+            return Path(tempfile.mkdtemp(prefix="churn-model-"))
 
 
 class Follower:
@@ -157,8 +162,7 @@ class Follower:
             self._service.metrics.model_stale.set(0)
             self._service.registry.refused = None
             log.info("serving version %s from the registry", registered.version)
-            with contextlib.suppress(FileNotFoundError):
-                self._adopt(folder, registered)
+            self._adopt(folder, registered)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -7,11 +7,13 @@ credentials of the artifact store.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from pydantic_core import from_json
 
 from app import bundle
 from app.bundle import BundleError, Registered, RegistryError
@@ -20,6 +22,10 @@ from app.settings import Settings
 _API: Final = "/api/2.0/mlflow"
 _PROXIED: Final = "mlflow-artifacts:"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_VERSION: Final = re.compile(r"[0-9]{1,18}")
+_MAX_ANSWER_BYTES: Final = 1024 * 1024
+_BYTES_PER_TIMEOUT: Final = 1024 * 1024
+"""A large file gets REGISTRY_TIMEOUT_SECONDS more for each so many bytes."""
 
 
 class Registry:
@@ -50,7 +56,7 @@ class Registry:
             tags = {tag["key"]: tag["value"] for tag in entry.get("tags", [])}
         except (KeyError, TypeError) as error:
             raise RegistryError(f"the answer for {name}@{alias} has no {error}") from error
-        if not version.isdigit():
+        if not _VERSION.fullmatch(version):
             raise RegistryError(f"the version of {name}@{alias} is {version[:32]!r}, not a number")
         where = await self._json(f"{_API}/model-versions/get-download-uri", {"name": name, "version": version})
         uri = str(where.get("artifact_uri", ""))
@@ -59,8 +65,11 @@ class Registry:
                 f"the artifacts of version {version} are at {uri.partition(':')[0]}:, out of reach for the API; "
                 "run the tracking server with --serve-artifacts --artifacts-destination"
             )
-        path = httpx.URL(uri).path.strip("/")
-        return Registered(version=version, manifest_sha256=tags.get(bundle.MANIFEST_TAG, ""), artifact_path=path)
+        try:
+            path = httpx.URL(uri).path.strip("/")
+        except (httpx.InvalidURL, ValueError) as error:
+            raise RegistryError(f"the artifacts of version {version} have no usable address: {error}") from error
+        return Registered(version=version, manifest_sha256=str(tags.get(bundle.MANIFEST_TAG, "")), artifact_path=path)
 
     async def download(self, registered: Registered, folder: Path) -> None:
         """Fetch a version's bundle into an empty folder, checking each digest on the way.
@@ -81,47 +90,59 @@ class Registry:
 
     async def _artifact(self, registered: Registered, name: str, max_bytes: int) -> bytes:
         path = f"{registered.artifact_path}/{bundle.ARTIFACT_FOLDER}/{name}"
-        url = f"/api/2.0/mlflow-artifacts/artifacts/{path}"
+        status, data = await self._get(f"/api/2.0/mlflow-artifacts/artifacts/{path}", None, max_bytes)
+        if status == httpx.codes.NOT_FOUND:
+            raise BundleError(f"{name}: missing among the artifacts of version {registered.version}")
+        self._check(status, f"artifact {name}")
+        if len(data) > max_bytes:
+            raise BundleError(f"{name}: larger than the {max_bytes} bytes it may have")
+        return data
+
+    async def _json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
+        status, data = await self._get(path, params, _MAX_ANSWER_BYTES)
+        self._check(status, f"{params}")
+        try:
+            # Not json.loads: it takes deep nesting for a fault of its own.
+            answer = from_json(data) if len(data) <= _MAX_ANSWER_BYTES else None
+        except ValueError as error:
+            raise RegistryError(f"{self._address}: the answer is no JSON; is this an MLflow server?") from error
+        if not isinstance(answer, dict):
+            raise RegistryError(f"{self._address}: the answer is no object; is this an MLflow server?")
+        return answer
+
+    async def _get(self, path: str, params: dict[str, str] | None, max_bytes: int) -> tuple[int, bytes]:
+        """Status and body; of a body beyond ``max_bytes`` only so much that its size shows."""
+        # The client's own time-outs are of one read each: a server that trickles would never reach them.
+        seconds = self._settings.registry_timeout_seconds * (1 + max_bytes / _BYTES_PER_TIMEOUT)
         data = bytearray()
         try:
-            async with self._http.stream("GET", url, auth=self._auth()) as response:
-                if response.status_code == httpx.codes.NOT_FOUND:
-                    raise BundleError(f"{name}: missing among the artifacts of version {registered.version}")
-                self._check(response, f"artifact {name}")
+            async with (
+                asyncio.timeout(seconds),
+                self._http.stream("GET", path, params=params, auth=self._auth()) as response,
+            ):
                 async for chunk in response.aiter_bytes():
                     data += chunk
                     if len(data) > max_bytes:
-                        raise BundleError(f"{name}: larger than the {max_bytes} bytes it may have")
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
-        return bytes(data)
+                        break
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            raise RegistryError(f"no answer from MLflow at {self._address}: {type(error).__name__}") from error
+        return response.status_code, bytes(data)
 
-    async def _json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
-        try:
-            response = await self._http.get(path, params=params, auth=self._auth())
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
-        self._check(response, f"{params}")
-        try:
-            answer = response.json()
-        except ValueError as error:
-            raise RegistryError(f"{self._http.base_url}: the answer is no JSON; is this an MLflow server?") from error
-        if not isinstance(answer, dict):
-            raise RegistryError(f"{self._http.base_url}: the answer is no object; is this an MLflow server?")
-        return answer
-
-    def _check(self, response: httpx.Response, asked: str) -> None:
-        if response.status_code == httpx.codes.OK:
+    @staticmethod
+    def _check(status: int, asked: str) -> None:
+        if status == httpx.codes.OK:
             return
         hint = {
             401: "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
             403: "check the user's permissions, and --allowed-hosts of the MLflow server",
             404: "no such model, alias or version",
-        }.get(response.status_code, "see the MLflow server's log")
-        raise RegistryError(f"MLflow answered {response.status_code} for {asked}: {hint}")
+        }.get(status, "see the MLflow server's log")
+        raise RegistryError(f"MLflow answered {status} for {asked}: {hint}")
 
-    def _unreachable(self, error: httpx.HTTPError) -> RegistryError:
-        return RegistryError(f"no answer from MLflow at {self._http.base_url}: {type(error).__name__}")
+    @property
+    def _address(self) -> str:
+        """The server's address without a password that may stand in it."""
+        return str(self._http.base_url.copy_with(userinfo=b""))
 
     def _auth(self) -> httpx.BasicAuth | None:
         settings = self._settings

@@ -20,6 +20,8 @@ from benchmarks.bench import Bench
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 from benchmarks.groups import batch, overload, single, start
+from benchmarks.groups.batch import Batch
+from benchmarks.groups.single import Single
 from benchmarks.load import Generator
 from benchmarks.plan import FULL, QUICK
 from benchmarks.results import Results
@@ -89,10 +91,12 @@ def run(*, quick: bool, only: Sequence[str], say: Console) -> Results:
             say=lambda text: say.print(text, style="dim"),
         )
         bench.problems.update({c.name: c.problem for c in bench.contenders if c.problem})
+        started = start.measure(bench) if "start" in only else None
+        singles, batches = _throughput(bench, only)
         return Results(
-            start=start.measure(bench) if "start" in only else None,
-            single=single.measure(bench) if "single" in only else None,
-            batch=batch.measure(bench) if "batch" in only else None,
+            single=singles,
+            batch=batches,
+            start=started,
             overload=overload.measure(bench) if "overload" in only else None,
             machine=machine.describe(),
             plan=bench.plan,
@@ -100,6 +104,16 @@ def run(*, quick: bool, only: Sequence[str], say: Console) -> Results:
             contenders=bench.contenders,
             problems=bench.problems,
             seconds=time.monotonic() - began,
+        )
+
+
+def _throughput(bench: Bench, only: Sequence[str]) -> tuple[Single | None, Batch | None]:
+    """The two groups that compare all servers, which are started once for both."""
+    wanted = [c for c in bench.usable() if "single" in only or ("batch" in only and c.batch)]
+    with shared.running(bench, wanted) as servers:
+        return (
+            single.measure(bench, servers) if "single" in only else None,
+            batch.measure(bench, servers) if "batch" in only else None,
         )
 
 

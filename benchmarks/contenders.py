@@ -103,7 +103,7 @@ def everything(served: Served, environments: Mapping[str, Environment], work: Pa
         bentoml(served, environments["bentoml"]),
         mlserver(served, environments["mlserver"], work),
         litserve(served, environments["litserve"]),
-        *batching(served, environments),
+        *batching(served, environments, work),
         _baseline(
             "FastAPI + pandas + scikit-learn", "fastapi_sklearn", f"plain routes, {uvicorn}", served,
             scores=True, batch=True,

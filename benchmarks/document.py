@@ -65,8 +65,8 @@ $overload
 - The peers load the version's native skops model and do what their users write: JSON to a pandas frame to
   `predict_proba`, in [benchmarks/serve](../benchmarks/serve). Their releases are pinned with hashes in
   [benchmarks/peers](../benchmarks/peers), each in an environment of its own.
-- This API scores single customers that wait at the same moment in one call. BentoML and LitServe can do so too when
-  told: the rows "batching requests". The targets are about the servers as they come.
+- This API scores single customers that wait at the same moment in one call. BentoML, MLServer and LitServe can do so
+  too when told: the rows "batching requests". The targets are about the servers as they come.
 - $singles distinct customers, and $batches distinct batches, go round; none was in the training data.
 - Load: vegeta $vegeta on one core (GOMAXPROCS=1), for every server alike.
 

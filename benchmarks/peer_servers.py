@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,6 +16,8 @@ from benchmarks.peers import Environment
 from benchmarks.plan import CONNECTIONS
 
 _BATCHING: Final = "batching requests"
+_WAIT_SECONDS: Final = 0.005
+"""How long a batch may wait to be filled."""
 
 
 def _peer_env(environment: Environment, served: Served, **more: str) -> Mapping[str, str]:
@@ -69,13 +72,13 @@ def _bentoml_command(environment: Environment, module: str) -> Callable[[int], l
     ]  # fmt: skip
 
 
-def mlserver(served: Served, environment: Environment, work: Path) -> Contender:
-    """MLServer with a runtime of its own, as skops has none."""
+def mlserver(served: Served, environment: Environment, work: Path, **settings: float) -> Contender:
+    """MLServer with a runtime of its own, as skops has none; ``settings`` are further ones of the model."""
     route = Route(path="/v2/models/churn/infer", body=traffic.v2, scores=lambda answer: answer["outputs"][0]["data"])
-    models = work / "mlserver"
+    models = work / ("mlserver-batching" if settings else "mlserver")
     models.mkdir(parents=True, exist_ok=True)
-    settings = '{"name": "churn", "implementation": "benchmarks.serve.mlserver_runtime.Churn"}\n'
-    (models / "model-settings.json").write_text(settings, encoding="utf-8")
+    model = {"name": "churn", "implementation": f"{SERVE}.mlserver_runtime.Churn", **settings}
+    (models / "model-settings.json").write_text(json.dumps(model), encoding="utf-8")
 
     def env(port: int) -> Mapping[str, str]:
         ports = ("MLSERVER_HTTP_PORT", "MLSERVER_GRPC_PORT", "MLSERVER_METRICS_PORT")
@@ -112,18 +115,25 @@ def litserve(served: Served, environment: Environment) -> Contender:
     )
 
 
-def batching(served: Served, environments: Mapping[str, Environment]) -> list[Contender]:
-    """The peers that can score the requests that wait in one call, doing so; batches are not changed by it."""
+def batching(served: Served, environments: Mapping[str, Environment], work: Path) -> list[Contender]:
+    """The peers that can score waiting requests in one call, doing so. A request that is a batch gains nothing by it."""
     route = Route(path="/predict", body=traffic.batch, scores=list)
     lit, bento = environments["litserve"], environments["bentoml"]
     size = str(CONNECTIONS)
     litserve_command = [str(lit.python), "-m", f"{SERVE}.litserve_batching"]
     return [
         replace(
+            mlserver(served, environments["mlserver"], work, max_batch_size=CONNECTIONS, max_batch_time=_WAIT_SECONDS),
+            name=f"MLServer, {_BATCHING}",
+            setup=f"as MLServer, with `max_batch_size={size}`, `max_batch_time={_WAIT_SECONDS}`",
+            batch=None,
+            variant=True,
+        ),
+        replace(
             litserve(served, lit),
             name=f"LitServe, {_BATCHING}",
-            setup=f"as LitServe, with `max_batch_size={size}`, `batch_timeout=0.005`",
-            command=lambda port: [*litserve_command, str(port), size],
+            setup=f"as LitServe, with `max_batch_size={size}`, `batch_timeout={_WAIT_SECONDS}`",
+            command=lambda port: [*litserve_command, str(port), size, str(_WAIT_SECONDS)],
             single=route,
             batch=None,
             variant=True,

@@ -24,9 +24,9 @@ class Plan:
 FULL: Final = Plan(
     rounds=3,
     starts=3,
-    warm_seconds=1,
-    closed_seconds=4,
-    probe_seconds=4,
+    warm_seconds=0.5,
+    closed_seconds=3,
+    probe_seconds=3,
     steady_seconds=60,
     batch_seconds=3,
     overload_seconds=30,

@@ -155,8 +155,15 @@ def _message(error: Exception) -> str:
     return "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in found)
 
 
+def _keep_loopback_direct() -> None:
+    """Let no proxy of the environment come between our own processes, nor our children's."""
+    inherited = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, [inherited, "127.0.0.1", "localhost"]))
+
+
 def main() -> None:
     """Run the command line; an error is one clear message without a traceback, unless --debug asks for it."""
+    _keep_loopback_direct()
     try:
         app()
     except Exception as error:  # noqa: BLE001 - the last place that can turn an error into words

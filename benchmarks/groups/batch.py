@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 from benchmarks import traffic
-from benchmarks.bench import Bench, Running, bodies, running
+from benchmarks.bench import Bench, Running, bodies
 from benchmarks.contender import ONE_THREAD, ROOT, SERVE, Route
 from benchmarks.errors import BenchError
 from benchmarks.plan import BATCH_CONNECTIONS, BATCH_ROWS, BATCHES
@@ -50,30 +51,28 @@ class Batch:
         return next((row for row in self.rows if row.name == name), None)
 
 
-def measure(bench: Bench) -> Batch:
+def measure(bench: Bench, servers: Sequence[Running]) -> Batch:
     """Interleaved rounds over everything that takes batches."""
     raw_bodies = bench.work / "targets" / "raw-batches.ndjson"
     raw_bodies.parent.mkdir(parents=True, exist_ok=True)
     route = Route(path="", body=traffic.batch)
     raw_bodies.write_bytes(b"\n".join(bodies(route, bench.customers, BATCH_ROWS, BATCHES)))
-    with running(bench, [c for c in bench.usable() if c.batch]) as servers:
-        rows = {server.contender.name: Row(name=server.contender.name) for server in servers}
-        raw = Row(name=RAW)
-        for turn in range(bench.plan.rounds):
-            for server in servers:
+    rows = {server.contender.name: Row(name=server.contender.name) for server in servers if server.batch}
+    raw = Row(name=RAW)
+    for turn in range(bench.plan.rounds):
+        for server in servers:
+            if server.batch:
                 bench.say(f"batches, round {turn + 1} of {bench.plan.rounds}: {server.contender.name}")
-                _served(bench, server, rows[server.contender.name])
-            bench.say(f"batches, round {turn + 1} of {bench.plan.rounds}: {RAW}")
-            _raw(bench, raw_bodies, raw)
+                _served(bench, server, server.batch, rows[server.contender.name])
+        bench.say(f"batches, round {turn + 1} of {bench.plan.rounds}: {RAW}")
+        _raw(bench, raw_bodies, raw)
     return Batch(rows=[*rows.values(), raw])
 
 
-def _served(bench: Bench, server: Running, row: Row) -> None:
-    if server.batch is None:
-        raise BenchError(f"{row.name} takes no batches")
+def _served(bench: Bench, server: Running, targets: Path, row: Row) -> None:
     with server.server.thawed():
-        bench.generator.closed(server.batch, seconds=bench.plan.warm_seconds, connections=BATCH_CONNECTIONS)
-        outcome = bench.generator.closed(server.batch, seconds=bench.plan.batch_seconds, connections=BATCH_CONNECTIONS)
+        bench.generator.closed(targets, seconds=bench.plan.warm_seconds, connections=BATCH_CONNECTIONS)
+        outcome = bench.generator.closed(targets, seconds=bench.plan.batch_seconds, connections=BATCH_CONNECTIONS)
     row.rows_per_second.append(outcome.rate * BATCH_ROWS)
     row.p95_ms.append(outcome.p95_ms)
     row.failures += outcome.failures

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.bench import Bench, Running, running
+from benchmarks.bench import Bench, Running
 from benchmarks.contender import API
 from benchmarks.load import Outcome
 from benchmarks.plan import CONNECTIONS, HEADROOM, PROBE_RATES
@@ -55,17 +55,16 @@ class Single:
         return next((row for row in self.rows if row.name == name), None)
 
 
-def measure(bench: Bench) -> Single:
+def measure(bench: Bench, servers: Sequence[Running]) -> Single:
     """Closed loops in interleaved rounds, then constant rates for those that are fast enough, then the steady run."""
-    with running(bench, bench.usable()) as servers:
-        rows = {server.contender.name: Row(name=server.contender.name) for server in servers}
-        for turn in range(bench.plan.rounds):
-            for server in servers:
-                bench.say(f"single predictions, round {turn + 1} of {bench.plan.rounds}: {server.contender.name}")
-                _closed(bench, server, rows[server.contender.name])
-        for rate in PROBE_RATES:
-            _probe(bench, servers, rows, rate)
-        steady = _steady(bench, next(s for s in servers if s.contender.name == API))
+    rows = {server.contender.name: Row(name=server.contender.name) for server in servers}
+    for turn in range(bench.plan.rounds):
+        for server in servers:
+            bench.say(f"single predictions, round {turn + 1} of {bench.plan.rounds}: {server.contender.name}")
+            _closed(bench, server, rows[server.contender.name])
+    for rate in PROBE_RATES:
+        _probe(bench, servers, rows, rate)
+    steady = _steady(bench, next(s for s in servers if s.contender.name == API))
     return Single(rows=list(rows.values()), steady=steady)
 
 

@@ -25,6 +25,6 @@ class Churn(litserve.LitAPI):  # type: ignore[misc]  # see the import
 
 
 if __name__ == "__main__":
-    api = Churn(max_batch_size=int(sys.argv[2]), batch_timeout=0.005)
+    api = Churn(max_batch_size=int(sys.argv[2]), batch_timeout=float(sys.argv[3]))
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1)
     server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="warning")

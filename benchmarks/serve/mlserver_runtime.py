@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
+from typing import Any
+
 from mlserver import MLModel  # type: ignore[import-not-found]  # installed in the peer's own environment
-from mlserver.codecs import decode_args  # type: ignore[import-not-found]  # see above
+from mlserver.codecs import NumpyCodec, PandasCodec  # type: ignore[import-not-found]  # see above
+from mlserver.types import InferenceResponse  # type: ignore[import-not-found]  # see above
 
 from benchmarks.serve import native
 
@@ -15,7 +16,8 @@ class Churn(MLModel):  # type: ignore[misc]  # see the import
         self.model = native.load()
         return True
 
-    @decode_args  # type: ignore[untyped-decorator]  # see the import
-    async def predict(self, customers: pd.DataFrame) -> np.ndarray:
-        probabilities: np.ndarray = self.model.predict_proba(customers)[:, 1]
-        return probabilities
+    async def predict(self, payload: Any) -> Any:
+        # Not with `decode_args`: adaptive batching takes bound methods only.
+        customers = self.decode_request(payload, default_codec=PandasCodec)
+        scores = self.model.predict_proba(customers)[:, 1]
+        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("scores", scores)])

@@ -24,7 +24,11 @@ def _without_prose(node: Any) -> Any:
 def current_lock() -> dict[str, Any]:
     """The schema as it is now, in the form of the lock file."""
     features = [_without_prose(dataclasses.asdict(f)) for f in FEATURES]
-    lock = {"schema_version": SCHEMA_VERSION, "features": features, "json": _without_prose(Customer.model_json_schema())}
+    lock = {
+        "schema_version": SCHEMA_VERSION,
+        "features": features,
+        "json": _without_prose(Customer.model_json_schema()),
+    }
     as_json: dict[str, Any] = json.loads(json.dumps(lock))
     return as_json
 
@@ -36,7 +40,8 @@ def advice(locked: dict[str, Any], now: dict[str, Any]) -> str | None:
     if locked["schema_version"] == now["schema_version"]:
         return (
             "The customer schema changed, but SCHEMA_VERSION did not. Raise SCHEMA_VERSION in app/schemas.py, so that "
-            "models made for the old schema are refused, and write the new lock: python tests/contracts/test_schema_lock.py"
+            "models made for the old schema are refused, and write the new lock: "
+            "python tests/contracts/test_schema_lock.py"
         )
     return "SCHEMA_VERSION was raised: write the new lock with python tests/contracts/test_schema_lock.py"
 

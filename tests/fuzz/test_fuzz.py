@@ -26,9 +26,7 @@ EXAMPLES = {"with a key": 600, "without a key": 200}
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("fuzz")
     make_bundle(folder / "bundle", seed=SEED)
-    keys = write_keys(
-        folder / "keys.json", {"fuzz": ["predict", "admin"]}, rates={"fuzz": "1000000/second"}
-    )
+    keys = write_keys(folder / "keys.json", {"fuzz": ["predict", "admin"]}, rates={"fuzz": "1000000/second"})
     settings = {"model_source": folder / "bundle", "auth": "required", "api_keys_file": folder / "keys.json"}
     with Api(folder / "api", key=keys["fuzz"], **settings) as api:
         yield api

@@ -14,8 +14,8 @@ from support.servers import HOST, STOP_SECONDS, Api, wait_until
 pytestmark = pytest.mark.service
 
 BODY = json.dumps(random_customers(1, seed=15)[0]).encode()
-HEAD = (
-    b"POST /v1/predict HTTP/1.1\r\nhost: api\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY)
+HEAD = b"POST /v1/predict HTTP/1.1\r\nhost: api\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(
+    BODY
 )
 
 

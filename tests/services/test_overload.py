@@ -20,7 +20,9 @@ CLIENTS = 100
 def api(bundles: list[Path], tmp_path: Path) -> Iterator[Api]:
     """A process that takes few requests at a time, and one key with a low rate."""
     keys = write_keys(
-        tmp_path / "keys.json", {"free": ["predict"], "slow": ["predict"]}, rates={"free": "1000000/second", "slow": "20/minute"}
+        tmp_path / "keys.json",
+        {"free": ["predict"], "slow": ["predict"]},
+        rates={"free": "1000000/second", "slow": "20/minute"},
     )
     settings = {
         "model_source": bundles[0],
@@ -42,7 +44,11 @@ async def _flood(api: Api, requests_each: int) -> list[httpx.Response]:
             answers = []
             for turn in range(requests_each):
                 headers = {"x-api-key": keys[number % len(keys)]}
-                path, body = ("/v1/predict/batch", {"customers": CUSTOMERS}) if number % 3 == 0 else ("/v1/predict", CUSTOMERS[turn])
+                path, body = (
+                    ("/v1/predict/batch", {"customers": CUSTOMERS})
+                    if number % 3 == 0
+                    else ("/v1/predict", CUSTOMERS[turn])
+                )
                 answers.append(await client.post(path, json=body, headers=headers))
             return answers
 
@@ -60,7 +66,11 @@ def test_more_than_it_can_take_gets_refusals_and_no_errors(api: Api) -> None:
             assert answer.json()["code"] in {"rate-limited", "overloaded"}
     metrics = api.metrics()
     for status, count in counts.items():
-        seen = sum(v for k, v in metrics.items() if k.startswith("churn_http_requests_total") and f'status="{status}"' in k and "predict" in k)
+        seen = sum(
+            v
+            for k, v in metrics.items()
+            if k.startswith("churn_http_requests_total") and f'status="{status}"' in k and "predict" in k
+        )
         assert seen == count
     # Afterwards nothing of it is left.
     assert all(api.client.post("/v1/predict", json=customer).status_code == 200 for customer in CUSTOMERS[:50])

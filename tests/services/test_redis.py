@@ -59,9 +59,7 @@ def limits(api: Api) -> dict[str, float]:
 
 
 def test_processes_share_the_rate_of_a_key(server: Redis, bundles: list[Path], tmp_path: Path) -> None:
-    keys = write_keys(
-        tmp_path / "keys.json", {"few": ["predict"], "many": ["predict"]}, rates={"few": "20/day"}
-    )
+    keys = write_keys(tmp_path / "keys.json", {"few": ["predict"], "many": ["predict"]}, rates={"few": "20/day"})
     settings = {
         "model_source": bundles[0],
         "redis_url": server.url,
@@ -106,12 +104,16 @@ def test_the_cache_is_keyed_by_model(server: Redis, bundles: list[Path], tmp_pat
 
 @pytest.mark.parametrize(
     "value",
-    [b"", b"0.5", struct.pack("<f", 0.5), *(struct.pack("<d", v) for v in (math.nan, math.inf, 7.0, -0.1)), b"x" * 4096],
+    [
+        b"",
+        b"0.5",
+        struct.pack("<f", 0.5),
+        *(struct.pack("<d", v) for v in (math.nan, math.inf, 7.0, -0.1)),
+        b"x" * 4096,
+    ],
     ids=["empty", "text", "float32", "nan", "infinity", "seven", "negative", "long"],
 )
-def test_a_hostile_value_is_not_served(
-    hostile: tuple[Api, redis.Redis], scores: list[float], value: bytes
-) -> None:
+def test_a_hostile_value_is_not_served(hostile: tuple[Api, redis.Redis], scores: list[float], value: bytes) -> None:
     api, client = hostile
     api.predict(CUSTOMERS[0])
     (key,) = client.keys("churn-score:*")
@@ -134,9 +136,7 @@ def hostile(bundles: list[Path], tmp_path_factory: pytest.TempPathFactory) -> It
         yield api, client
 
 
-def test_a_value_of_another_type_is_not_served(
-    hostile: tuple[Api, redis.Redis], scores: list[float]
-) -> None:
+def test_a_value_of_another_type_is_not_served(hostile: tuple[Api, redis.Redis], scores: list[float]) -> None:
     api, client = hostile
     api.predict(CUSTOMERS[0])
     (key,) = client.keys("churn-score:*")

@@ -42,9 +42,7 @@ class Following:
 
 
 @pytest.fixture(scope="module")
-def following(
-    mlflow_server: str, bundles: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Following]:
+def following(mlflow_server: str, bundles: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Following]:
     folder = tmp_path_factory.mktemp("following")
     registered = Registered(mlflow_server, "faults")
     registered.point(registered.publish(bundles[0]))

@@ -14,13 +14,14 @@ from fastapi import FastAPI
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message
+from support.bundles import write_keys
 
 from app.main import create_app
 from app.schemas import EXAMPLE
 from app.service import Service
 from app.settings import Settings
-from support.bundles import write_keys
 
+_DEFAULTS: dict[str, Any] = {"log_requests": False}
 SCOPES = {"client": ["predict"], "operator": ["admin"], "both": ["predict", "admin"]}
 
 
@@ -118,6 +119,6 @@ def make_api(bundle: Path, folder: Path, *, rates: Mapping[str, str] | None = No
         path = folder / "keys.json"
         keys = write_keys(path, SCOPES, rates=rates)
         settings["api_keys_file"] = path
-    chosen = Settings(**({"model_source": str(bundle), "log_requests": False} | settings))
+    chosen = Settings(**{**_DEFAULTS, "model_source": str(bundle), **settings})
     service = Service(chosen)
     return Api(create_app(chosen, service), service, keys)

@@ -50,8 +50,8 @@ class FakeMlflow:
 
     def answer(self, end: str, status: int = 200, *, json: Any = None, content: bytes | None = None) -> None:
         """Answer requests whose path ends so with this."""
-        self.overrides[end] = lambda _: httpx.Response(status, content=content) if content is not None else (
-            httpx.Response(status, json=json)
+        self.overrides[end] = lambda _: (
+            httpx.Response(status, content=content) if content is not None else (httpx.Response(status, json=json))
         )
 
     @property

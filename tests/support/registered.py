@@ -68,14 +68,14 @@ class Registered:
         """Move the alias."""
         self._client.set_registered_model_alias(self.name, alias, version.number)
 
-    def settings(self, **others: Any) -> dict[str, Any]:
-        """Settings of an API that follows this model closely."""
-        return {
-            "model_source": "mlflow",
-            "model_name": self.name,
-            "mlflow_tracking_uri": self.url,
-            "model_poll_seconds": 0.2,
-        } | others
+    def settings(self) -> dict[str, Any]:
+        """Settings of an API that follows this model."""
+        return follow(self.url, self.name)
+
+
+def follow(url: str, name: str) -> dict[str, Any]:
+    """Settings of an API that follows a registered model closely."""
+    return {"model_source": "mlflow", "model_name": name, "mlflow_tracking_uri": url, "model_poll_seconds": 0.2}
 
 
 def rewritten(bundle: Path, target: Path, **changes: Any) -> Path:

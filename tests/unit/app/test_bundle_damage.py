@@ -53,9 +53,7 @@ def test_an_intact_copy_is_loaded(copy: Path, registered: str) -> None:
 
 @pytest.mark.parametrize("name", _ALL)
 @pytest.mark.parametrize("damage", [flip_byte, cut, Path.unlink, lambda p: p.write_bytes(b"")])
-def test_a_damaged_file_is_named(
-    name: str, damage: Callable[[Path], object], copy: Path, registered: str
-) -> None:
+def test_a_damaged_file_is_named(name: str, damage: Callable[[Path], object], copy: Path, registered: str) -> None:
     damage(copy / name)
     assert _refusal(copy, registered).startswith(f"{name}: ")
 
@@ -73,14 +71,14 @@ def test_a_file_of_another_bundle_is_refused(name: str, copy: Path, other_bundle
 
 
 def test_a_whole_other_bundle_is_refused_by_the_registered_digest(other_bundle: Path, registered: str) -> None:
-    assert load(other_bundle)
+    load(other_bundle)
     assert _refusal(other_bundle, registered) == "manifest.json: its sha256 is not the registered one (manifest_sha256)"
 
 
 def test_a_resealed_change_is_refused_by_the_registered_digest(copy: Path, registered: str) -> None:
     edit_json(copy / GOLDEN, lambda g: g["rows"].pop())
     reseal(copy)
-    assert load(copy)
+    load(copy)
     assert "its sha256 is not the registered one" in _refusal(copy, registered)
 
 
@@ -109,9 +107,15 @@ def test_a_manifest_that_is_too_large_is_not_read_to_its_end(copy: Path) -> None
         (lambda m: m.update(model_type="pickle"), "manifest.json: model_type: Input should be"),
         (lambda m: m["files"].pop(MODEL), "manifest.json: names no model.onnx"),
         (lambda m: m["files"].clear(), "manifest.json: names no model.onnx, golden.json"),
-        (lambda m: m["files"][MODEL].update(bytes=2**40), "manifest.json: files.model.onnx.bytes: Input should be less"),
+        (
+            lambda m: m["files"][MODEL].update(bytes=2**40),
+            "manifest.json: files.model.onnx.bytes: Input should be less",
+        ),
         (lambda m: m["files"][MODEL].update(bytes=0), "manifest.json: files.model.onnx.bytes: Input should be greater"),
-        (lambda m: m["files"][MODEL].update(bytes=-1), "manifest.json: files.model.onnx.bytes: Input should be greater"),
+        (
+            lambda m: m["files"][MODEL].update(bytes=-1),
+            "manifest.json: files.model.onnx.bytes: Input should be greater",
+        ),
         (lambda m: m["files"][MODEL].update(sha256="x"), "manifest.json: files.model.onnx.sha256: String should match"),
     ],
 )
@@ -142,7 +146,11 @@ def test_a_manifest_that_is_none_is_refused(data: bytes, copy: Path) -> None:
         (GOLDEN, lambda g: g["rows"][1]["customer"].pop("gender"), "golden.json: row 1 is no customer: Field required"),
         (GOLDEN, lambda g: g["rows"][1].update(score=g["rows"][1]["score"] / 2), "model.onnx: golden row 1 scores 0."),
         (REFERENCE, lambda r: r["features"].pop("gender"), "reference.json: no usable bins for gender"),
-        (REFERENCE, lambda r: r["features"]["gender"]["proportions"].pop(), "reference.json: no usable bins for gender"),
+        (
+            REFERENCE,
+            lambda r: r["features"]["gender"]["proportions"].pop(),
+            "reference.json: no usable bins for gender",
+        ),
         (REFERENCE, lambda r: r["features"]["gender"].update(edges=[0.5]), "reference.json: no usable bins for gender"),
         (
             REFERENCE,
@@ -156,7 +164,11 @@ def test_a_manifest_that_is_none_is_refused(data: bytes, copy: Path) -> None:
         ),
         (REFERENCE, lambda r: r["score"]["proportions"].pop(), "reference.json: no usable bins for the score"),
         (REFERENCE, lambda r: r["score"].update(edges=None), "reference.json: no usable bins for the score"),
-        (EXPLAIN, lambda e: e["explainer"]["contributions"].pop("gender"), "explain.json: its contributions do not fit"),
+        (
+            EXPLAIN,
+            lambda e: e["explainer"]["contributions"].pop("gender"),
+            "explain.json: its contributions do not fit",
+        ),
         (
             EXPLAIN,
             lambda e: e["explainer"]["contributions"]["contract"].pop(),
@@ -246,5 +258,5 @@ def test_a_pickle_in_place_of_a_file_is_not_run(name: str, copy: Path, tmp_path:
 def test_a_planted_file_is_never_opened(name: str, copy: Path, tmp_path: Path, registered: str) -> None:
     (copy / name).write_bytes(pickle.dumps(_Canary(tmp_path / "sung")))
     (copy / name).chmod(0)
-    assert load(copy, manifest_sha256=registered)
+    load(copy, manifest_sha256=registered)
     assert not (tmp_path / "sung").exists()

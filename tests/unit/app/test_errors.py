@@ -17,15 +17,15 @@ pytestmark = pytest.mark.anyio
 
 _CLASS_PREFIX = "urn:churn:problem:"
 # What gives the inside away: a path, a module of ours or of a library, a traceback, the name of an exception.
-_INTERNALS = re.compile(r"/(home|usr|tmp|work|root|app|site-packages)\b|Traceback|\.py\b|Error\b|pydantic|starlette|onnx")
+_INTERNALS = re.compile(
+    r"/(home|usr|tmp|work|root|app|site-packages)\b|Traceback|\.py\b|Error\b|pydantic|starlette|onnx"
+)
 
 
 def _misfits(count: int) -> ApiError:
-    try:
+    with pytest.raises(ValidationError) as caught:
         TypeAdapter(list[int]).validate_python(["x"] * count)
-    except ValidationError as error:
-        return invalid_input(error.errors())
-    raise AssertionError
+    return invalid_input(caught.value.errors())
 
 
 def test_codes_and_types_are_unique() -> None:
@@ -69,10 +69,9 @@ def test_a_long_list_of_misfits_is_cut_and_says_so() -> None:
     ],
 )
 def test_a_value_is_shown_shortened_and_writable(value: Any, shown: str) -> None:
-    try:
+    with pytest.raises(ValidationError) as caught:
         TypeAdapter(int).validate_python(value)
-    except ValidationError as caught:
-        error = invalid_input(caught.errors())
+    error = invalid_input(caught.value.errors())
     assert error.errors is not None
     assert FieldError.model_validate(error.errors[0]).value == shown
     json.loads(error.body("id"))

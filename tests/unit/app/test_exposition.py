@@ -27,10 +27,9 @@ pytestmark = pytest.mark.anyio
 _JSON = {"content-type": "application/json"}
 
 
-async def test_twenty_thousand_random_requests_add_no_series(api: Api) -> None:
+async def test_hundred_thousand_random_requests_add_no_series(api: Api) -> None:
     # Straight into the application, with everything that a stranger chooses: path, method, headers, key and query.
-    # Twenty thousand take seconds; that no number of them matters follows from the bound below.
-    rng = random.Random(5)
+    rng = random.Random(5)  # noqa: S311  # no secret
 
     def text() -> str:
         return "".join(rng.choices("abcXYZ0189/_-.%{}\"' \n\\é", k=rng.randrange(1, 12)))
@@ -40,7 +39,7 @@ async def test_twenty_thousand_random_requests_add_no_series(api: Api) -> None:
             await api.call(method, route)
             await api.call(method, route, headers=[(b"x-api-key", b"x")])
     before = set(api.samples())
-    for _ in range(20_000):
+    for _ in range(100_000):
         headers = [(b"x-api-key", text().encode()), (text().encode(), text().encode())]
         headers.append((b"x-request-id", text().encode()))
         path = rng.choice(["/", "/v1/predict/", "/metrics/", "/v1/"]) + text()

@@ -8,7 +8,19 @@ import sys
 
 import pytest
 
-_HEAVY = ("pandas", "mlflow", "sklearn", "scipy", "onnx", "skl2onnx", "skops", "pyarrow", "matplotlib", "boto3", "typer")
+_HEAVY = (
+    "pandas",
+    "mlflow",
+    "sklearn",
+    "scipy",
+    "onnx",
+    "skl2onnx",
+    "skops",
+    "pyarrow",
+    "matplotlib",
+    "boto3",
+    "typer",
+)
 _OURS = ("training", "ops")
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 from starlette.routing import Route
@@ -32,10 +32,6 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             yield path, method.upper(), operation
-
-
-def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    return {**schema, "components": document["components"]}
 
 
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
@@ -81,7 +77,7 @@ async def test_every_example_on_the_page_passes_the_real_route(api: Api, documen
                 passed += 1
         for name in ("Customer", "BatchRequest"):
             for example in document["components"]["schemas"][name].get("examples", []):
-                assert Customer.model_validate(example)
+                Customer.model_validate(example)
                 passed += 1
         for example in document["components"]["schemas"]["BatchRequest"]["properties"]["customers"]["examples"]:
             content = json.dumps({"customers": example})
@@ -101,7 +97,8 @@ async def test_every_answer_fits_its_schema(api: Api, document: dict[str, Any], 
             media = answer.headers["content-type"].partition(";")[0]
             assert media in described, (path, described)
             if media == "application/json":
-                jsonschema.validate(answer.json(), _resolved(document, described[media]["schema"]))
+                schema = described[media]["schema"] | {"components": document["components"]}
+                jsonschema_rs.validator_for(schema).validate(answer.json())
 
 
 async def test_every_status_a_route_answers_is_described(api: Api, document: dict[str, Any]) -> None:

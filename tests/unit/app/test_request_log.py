@@ -141,10 +141,8 @@ def test_other_log_lines_are_json_with_their_exception(out: _Out, monkeypatch: p
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
     logs.configure()
-    try:
-        raise ValueError('with "quotes"\nand a line end')
-    except ValueError:
-        logging.getLogger("app").exception("it %s", "failed")
+    error = ValueError('with "quotes"\nand a line end')
+    logging.getLogger("app").error("it %s", "failed", exc_info=error)
     (line,) = out.lines
     assert (line["level"], line["logger"], line["message"]) == ("error", "app", "it failed")
     assert "ValueError: with" in line["exception"]

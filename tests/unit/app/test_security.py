@@ -13,7 +13,7 @@ import pytest
 from support.api import Api
 from support.bundles import write_keys
 
-from app import follower, security
+from app import follower
 from app.security import MAX_KEY_BYTES, KeyFileError, KeyStore, hash_key, new_key, parse_key_file
 
 _HASH = "a" * 64
@@ -49,8 +49,8 @@ def test_the_right_key_is_found_with_its_scopes_and_rate(path: Path) -> None:
     shop, ops = store.find(keys["shop"].encode()), store.find(keys["ops"].encode())
     assert shop is not None
     assert ops is not None
-    assert (shop.id, shop.scopes, shop.rate_limit) == ("shop", {"predict"}, None)
-    assert (ops.id, ops.scopes, ops.rate_limit) == ("ops", {"predict", "admin"}, "5/second")
+    assert (shop.id, set(shop.scopes), shop.rate_limit) == ("shop", {"predict"}, None)
+    assert (ops.id, set(ops.scopes), ops.rate_limit) == ("ops", {"predict", "admin"}, "5/second")
 
 
 def test_anything_else_is_not(path: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_hashes_of_every_entry_are_compared_to_the_end(path: Path, monkeypat
     key, digest = new_key("shop")
     _write(path, _entry("shop", digest, _HASH))
     store = KeyStore(path)
-    monkeypatch.setattr(security.hmac, "compare_digest", spy)
+    monkeypatch.setattr(hmac, "compare_digest", spy)
     for given, expected in ((key, [digest, _HASH]), ("shop.wrong", [digest, _HASH]), ("nobody.wrong", ["0" * 64])):
         compared.clear()
         store.find(given.encode())
@@ -202,7 +202,7 @@ async def test_the_file_is_watched_and_its_state_told(
 
     store = api.service.keys
     assert store is not None
-    monkeypatch.setattr(follower.asyncio, "sleep", step)
+    monkeypatch.setattr(asyncio, "sleep", step)
     with caplog.at_level(logging.INFO), pytest.raises(asyncio.CancelledError):
         await follower.watch_keys(api.service)
     assert valid == [1, 0, 0, 1]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ import pytest
 from pydantic import ValidationError
 
 from app import __main__ as process
-from app import logs
 from app.settings import Settings
 
 
@@ -16,7 +16,7 @@ from app.settings import Settings
 def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr(logs.logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
 
 
 def _critical(caplog: pytest.LogCaptureFixture) -> str:
@@ -77,9 +77,9 @@ def test_the_prediction_cache_needs_redis() -> None:
 
 
 def test_settings_cannot_be_changed_and_do_not_show_secrets() -> None:
-    settings = Settings(auth="off", redis_url="redis://:pass-1@h", mlflow_tracking_password="pass-2")  # type: ignore[arg-type]  # noqa: S106  # as read from the environment, and made up
-    with pytest.raises(ValidationError):
-        settings.port = 1
+    settings = Settings(auth="off", redis_url="redis://:pass-1@h", mlflow_tracking_password="pass-2")  # noqa: S106  # made up
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]  # what the test is about
     assert "pass-" not in repr(settings)
 
 

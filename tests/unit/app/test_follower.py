@@ -1,0 +1,384 @@
+"""The live model follows the alias, and no failure of the registry or of a bundle takes it away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.damage import cut, flip_byte, reseal
+from support.fake_mlflow import FakeMlflow
+
+from app import main
+from app.bundle import GOLDEN, MANIFEST, MODEL, sha256
+from app.follower import Follower
+from app.main import create_app
+from app.routes.health import report
+from app.service import Service
+from app.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def mlflow(bundle: Path, other_bundle: Path) -> FakeMlflow:
+    return FakeMlflow(versions={"1": bundle, "2": other_bundle}, alias="1")
+
+
+class Process:
+    """One API process as far as its model goes; ``cache`` is its disk, which outlives it."""
+
+    def __init__(self, mlflow: FakeMlflow, cache: Path, **more: Any) -> None:
+        self.settings = Settings(auth="off", model_cache_dir=cache, log_requests=False, **more)
+        self.service = Service(self.settings)
+        self.follower = Follower(self.service, lambda: mlflow.registry(self.settings))
+        self.cache = cache
+
+    @property
+    def live(self) -> tuple[str, str] | None:
+        """Version and source of what serves."""
+        counters = self.service.metrics.model
+        return (counters.model.origin.version, counters.model.origin.source) if counters else None
+
+    def value(self, name: str) -> float | None:
+        return self.service.metrics.registry.get_sample_value(name)
+
+    @property
+    def copies(self) -> set[str]:
+        return {p.name.partition("-")[0] for p in self.cache.iterdir() if p.is_dir()}
+
+
+@pytest.fixture
+def process(mlflow: FakeMlflow, tmp_path: Path) -> Process:
+    return Process(mlflow, tmp_path / "cache")
+
+
+def _spoiled(bundle: Path, folder: Path) -> Path:
+    """A bundle that is what was registered, and that must not be served all the same."""
+    shutil.copytree(bundle, folder)
+    (folder / MODEL).write_bytes(b"no graph")
+    reseal(folder)
+    return folder
+
+
+# ---------------------------------------------------------------- following
+
+
+async def test_the_alias_is_followed_there_and_back(process: Process, mlflow: FakeMlflow) -> None:
+    await process.follower.start()
+    assert process.live is None
+    for version in ("1", "2", "1"):
+        mlflow.alias = version
+        await process.follower.refresh()
+        assert process.live == (version, "registry")
+        model = process.service.counters.model
+        assert model.origin.alias == "production"
+        assert model.fingerprint.hex() == sha256((mlflow.versions[version] / MANIFEST).read_bytes())
+    assert process.value("churn_model_swaps_total") == 3
+    assert process.value("churn_model_stale") == 0
+    assert process.value("churn_registry_up") == 1
+
+
+async def test_an_alias_that_stands_still_costs_one_look_up(process: Process, mlflow: FakeMlflow) -> None:
+    await process.follower.refresh()
+    first = process.service.counters
+    count = len(mlflow.downloads)
+    for _ in range(3):
+        await process.follower.refresh()
+    assert process.service.counters is first
+    assert len(mlflow.downloads) == count
+
+
+async def test_the_same_model_registered_again_gets_its_new_number(process: Process, mlflow: FakeMlflow) -> None:
+    await process.follower.refresh()
+    mlflow.versions["7"] = mlflow.versions["1"]
+    mlflow.alias = "7"
+    await process.follower.refresh()
+    assert process.live == ("7", "registry")
+
+
+async def test_requests_see_one_model_or_the_other_during_a_swap(process: Process, mlflow: FakeMlflow) -> None:
+    await process.follower.refresh()
+    before = process.service.counters
+    mlflow.alias = "2"
+    task = asyncio.create_task(process.follower.refresh())
+    seen = set()
+    while not task.done():
+        counters = process.service.counters
+        seen.add(counters.model.origin.version)
+        assert counters is before or counters.model.origin.version == "2"
+        await asyncio.sleep(0)
+    assert seen <= {"1", "2"}
+    assert process.live == ("2", "registry")
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize("kind", ["digest", "graph", "missing", "untagged"])
+async def test_a_refused_version_leaves_the_old_model_and_is_remembered(
+    process: Process, mlflow: FakeMlflow, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await process.follower.refresh()
+    mlflow.versions["3"] = _spoiled(mlflow.versions["2"], tmp_path / "spoiled")
+    if kind == "digest":
+        flip_byte(mlflow.versions["3"] / GOLDEN)
+    elif kind == "missing":
+        (mlflow.versions["3"] / MODEL).unlink()
+    elif kind == "untagged":
+        mlflow.tags["3"] = "none"
+    mlflow.alias = "3"
+    await process.follower.refresh()
+    assert process.live == ("1", "registry")
+    refused = report(process.service).registry.refused
+    assert refused is not None
+    assert refused.startswith("version 3: ")
+    assert str(tmp_path) not in refused
+    assert process.value("churn_model_refused_total") == 1
+    assert process.value("churn_model_stale") == 1
+    assert process.value("churn_registry_up") == 1
+    count = len(mlflow.downloads)
+    await process.follower.refresh()
+    assert len(mlflow.downloads) == count
+    assert process.value("churn_model_refused_total") == 1
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
+        f"version 3 is refused: {refused.removeprefix('version 3: ')}"
+    ]
+    assert not [p for p in process.cache.iterdir() if p.name.startswith(".download")]
+
+
+async def test_a_refusal_is_forgotten_when_asked(process: Process, mlflow: FakeMlflow, tmp_path: Path) -> None:
+    mlflow.versions["3"] = shutil.copytree(mlflow.versions["2"], tmp_path / "three")
+    mlflow.alias = "3"
+    good = (mlflow.versions["3"] / MODEL).read_bytes()
+    cut(mlflow.versions["3"] / MODEL)
+    await process.follower.refresh()
+    assert process.live is None
+    (mlflow.versions["3"] / MODEL).write_bytes(good)  # restored from a backup, say
+    await process.follower.refresh()
+    assert process.live is None
+    process.follower.forget_refusal()
+    await process.follower.refresh()
+    assert process.live == ("3", "registry")
+    assert report(process.service).registry.refused is None
+
+
+async def test_a_version_registered_anew_is_tried_again(process: Process, mlflow: FakeMlflow, tmp_path: Path) -> None:
+    mlflow.versions["3"] = _spoiled(mlflow.versions["2"], tmp_path / "spoiled")
+    mlflow.alias = "3"
+    await process.follower.refresh()
+    mlflow.versions["3"] = mlflow.versions["2"]
+    await process.follower.refresh()
+    assert process.live == ("3", "registry")
+
+
+async def test_a_refusal_is_over_when_the_alias_moves_back(
+    process: Process, mlflow: FakeMlflow, tmp_path: Path
+) -> None:
+    await process.follower.refresh()
+    mlflow.versions["3"] = _spoiled(mlflow.versions["2"], tmp_path / "spoiled")
+    for alias, refused in (("3", True), ("1", False), ("3", True)):
+        mlflow.alias = alias
+        await process.follower.refresh()
+        assert (report(process.service).registry.refused is not None) is refused
+        assert process.value("churn_model_stale") == float(refused)
+
+
+# ---------------------------------------------------------------- an unreachable registry
+
+
+async def test_without_the_registry_the_model_serves_on_and_it_is_told_once(
+    process: Process, mlflow: FakeMlflow, caplog: pytest.LogCaptureFixture
+) -> None:
+    await process.follower.refresh()
+    mlflow.fail()
+    for _ in range(3):
+        await process.follower.refresh()
+    state = report(process.service)
+    assert (state.status, state.registry.reachable) == ("ready", False)
+    assert state.registry.last_error == "no answer from MLflow at http://127.0.0.1:5000: ConnectError"
+    assert state.registry.last_success is not None
+    assert process.value("churn_registry_up") == 0
+    assert len([r for r in caplog.records if r.levelno == logging.WARNING]) == 1
+    mlflow.overrides.clear()
+    await process.follower.refresh()
+    assert report(process.service).registry.last_error is None
+    assert process.value("churn_registry_up") == 1
+
+
+async def test_a_download_that_breaks_off_is_tried_again(process: Process, mlflow: FakeMlflow) -> None:
+    await process.follower.refresh()
+    mlflow.alias = "2"
+    mlflow.fail(on=MODEL)
+    await process.follower.refresh()
+    assert process.live == ("1", "registry")
+    assert process.value("churn_model_refused_total") == 0
+    assert process.value("churn_model_stale") == 1
+    mlflow.overrides.clear()
+    await process.follower.refresh()
+    assert process.live == ("2", "registry")
+
+
+async def test_nothing_unexpected_ends_the_following(
+    process: Process, mlflow: FakeMlflow, caplog: pytest.LogCaptureFixture
+) -> None:
+    mlflow.fail(ZeroDivisionError("canary"))
+    await process.follower.refresh()
+    assert report(process.service).registry.last_error == "unexpected ZeroDivisionError"
+    assert any(r.exc_info for r in caplog.records)
+    mlflow.overrides.clear()
+    await process.follower.refresh()
+    assert process.live == ("1", "registry")
+
+
+async def test_the_alias_is_looked_up_sooner_while_there_is_no_model(
+    process: Process, mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            mlflow.overrides.clear()
+        if len(pauses) == 4:
+            raise asyncio.CancelledError
+
+    mlflow.fail()
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await process.follower.run()
+    assert [0.9 <= p <= 1.1 for p in pauses] == [True, True, False, False]
+    assert all(13.5 <= p <= 16.5 for p in pauses[2:])
+
+
+# ---------------------------------------------------------------- the local copy
+
+
+async def test_a_restart_serves_the_local_copy_without_the_registry(process: Process, mlflow: FakeMlflow) -> None:
+    mlflow.alias = "2"
+    await process.follower.refresh()
+    mlflow.fail()
+    again = Process(mlflow, process.cache)
+    await again.follower.start()
+    assert again.live == ("2", "cache")
+    await again.follower.refresh()
+    state = report(again.service)
+    assert (state.status, state.model_source, state.registry.reachable) == ("ready", "cache", False)
+    info = {"version": "2", "model_type": "logistic_regression", "source": "cache"}
+    assert again.service.metrics.registry.get_sample_value("churn_model_info", info) == 1
+    assert again.service.counters.model.origin.alias == "production"
+
+
+async def test_a_good_local_copy_is_not_downloaded_again(process: Process, mlflow: FakeMlflow) -> None:
+    await process.follower.refresh()
+    mlflow.requests.clear()
+    again = Process(mlflow, process.cache)
+    await again.follower.start()
+    await again.follower.refresh()
+    assert mlflow.downloads == []
+    assert again.live == ("1", "cache")
+
+
+@pytest.mark.parametrize("name", [MODEL, MANIFEST, GOLDEN])
+@pytest.mark.parametrize("damage", [flip_byte, cut, Path.unlink])
+async def test_a_spoiled_local_copy_is_refused_and_replaced(
+    process: Process, mlflow: FakeMlflow, name: str, damage: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await process.follower.refresh()
+    (copy,) = (p for p in process.cache.iterdir() if p.is_dir())
+    damage(copy / name)
+    again = Process(mlflow, process.cache)
+    await again.follower.start()
+    assert again.live is None
+    assert f"the local copy of the model is refused: {name}: " in caplog.text
+    await again.follower.refresh()
+    assert again.live == ("1", "registry")
+    third = Process(mlflow, process.cache)
+    await third.follower.start()
+    assert third.live == ("1", "cache")
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    [b"", b"{}", b'{"version": "../../etc", "manifest_sha256": "' + b"a" * 64 + b'"}',
+     b'{"version": "9", "manifest_sha256": "' + b"a" * 64 + b'"}'],
+)  # fmt: skip
+async def test_a_spoiled_pointer_is_refused(process: Process, mlflow: FakeMlflow, pointer: bytes) -> None:
+    await process.follower.refresh()
+    (process.cache / "current.json").write_bytes(pointer)
+    again = Process(mlflow, process.cache)
+    await again.follower.start()
+    assert again.live is None
+    await again.follower.refresh()
+    assert again.live == ("1", "registry")
+
+
+async def test_two_copies_are_kept(process: Process, mlflow: FakeMlflow) -> None:
+    for version in ("3", "4", "5"):
+        mlflow.versions[version] = mlflow.versions["1"]
+    for version in ("1", "2", "3", "4", "5"):
+        mlflow.alias = version
+        await process.follower.refresh()
+    assert process.copies == {"4", "5"}
+    assert json.loads((process.cache / "current.json").read_bytes())["version"] == "5"
+    assert {p.name for p in process.cache.iterdir() if p.is_file()} == {"current.json"}
+
+
+async def test_a_cache_that_cannot_be_written_does_not_keep_a_model_from_serving(
+    mlflow: FakeMlflow, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    process = Process(mlflow, tmp_path / "file")
+    await process.follower.start()
+    await process.follower.refresh()
+    assert process.live == ("1", "registry")
+    assert "no local copy could be kept" in caplog.text
+    assert report(process.service).registry.reachable is True
+    mlflow.alias = "2"
+    await process.follower.refresh()
+    assert process.live == ("2", "registry")
+
+
+async def test_an_interrupted_download_does_no_harm(process: Process, mlflow: FakeMlflow) -> None:
+    leftover = process.cache / ".download-left"
+    leftover.mkdir(parents=True)
+    (leftover / MODEL).write_bytes(b"half")
+    for version in ("1", "2"):
+        mlflow.alias = version
+        await process.follower.refresh()
+    assert process.live == ("2", "registry")
+    again = Process(mlflow, process.cache)
+    await again.follower.start()
+    assert again.live == ("2", "cache")
+
+
+# ---------------------------------------------------------------- in the application
+
+
+async def test_the_application_follows_while_it_runs_and_refreshes_on_demand(
+    mlflow: FakeMlflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "_open_registry", mlflow.registry)
+    before = asyncio.all_tasks()
+    settings = Settings(auth="off", model_cache_dir=tmp_path, log_requests=False, model_poll_seconds=3600)
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+    ):
+        while (await client.get("/ready")).status_code != 200:  # noqa: ASYNC110  # the first look-up runs beside this
+            await asyncio.sleep(0.01)
+        assert (await client.get("/v1/model")).json()["version"] == "1"
+        mlflow.alias = "2"
+        answer = await client.post("/v1/model/refresh")
+        assert (answer.status_code, answer.json()["model_version"]) == (200, "2")
+        mlflow.fail()
+        answer = await client.post("/v1/model/refresh")
+        assert answer.json()["registry"]["reachable"] is False
+        assert (await client.get("/ready")).status_code == 200
+    assert asyncio.all_tasks() <= before
