@@ -116,7 +116,7 @@ def litserve(served: Served, environment: Environment) -> Contender:
 
 
 def batching(served: Served, environments: Mapping[str, Environment], work: Path) -> list[Contender]:
-    """The peers that can score waiting requests in one call, doing so. A request that is a batch gains nothing by it."""
+    """The peers that can score waiting requests in one call, doing so. A batch gains nothing by it."""
     route = Route(path="/predict", body=traffic.batch, scores=list)
     lit, bento = environments["litserve"], environments["bentoml"]
     size = str(CONNECTIONS)

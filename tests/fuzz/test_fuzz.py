@@ -55,7 +55,6 @@ def test_every_answer_is_one_that_the_description_names(api: Api, tmp_path: Path
         arguments += ["--header", f"X-API-Key: {api.client.headers['x-api-key']}"]
     done, report = schemathesis(api, tmp_path, *arguments)
     cases = report["test_cases"]
-    print(f"{run}: {cases}")
     assert done.returncode == 0, done.stdout[-20_000:]
     assert not report["failures"]
     assert cases["errored"] == 0

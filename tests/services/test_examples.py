@@ -130,8 +130,7 @@ def test_a_head_without_end_is_refused(api: Api) -> None:
     with connect(api) as connection:
         connection.sendall(b"GET /live HTTP/1.1\r\nHost: api\r\nX-Large: ")
         with pytest.raises(ConnectionError):
-            for _ in range(1000):
-                connection.sendall(b"a" * 100_000)
+            connection.sendall(b"a" * 100_000_000)
     api.predict(CUSTOMER)
 
 

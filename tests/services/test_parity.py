@@ -116,6 +116,4 @@ def test_training_and_serving_give_the_same_score(
     by_training, by_serving = trained_scores(pair.pipeline, customers), served_scores(pair.api, customers)
     assert by_serving.shape == (ROWS,)
     assert np.ptp(by_training) > 0.5, "the customers are too much alike"
-    largest = np.abs(by_training - by_serving).max()
-    print(f"largest difference: {largest:.2g}")
-    assert largest <= tolerance
+    assert np.abs(by_training - by_serving).max() <= tolerance

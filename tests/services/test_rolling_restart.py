@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.bundles import random_customers
@@ -48,7 +49,7 @@ http {
 
 
 def test_rolling_restarts_lose_no_request(bundles: list[Path], tmp_path: Path) -> None:
-    settings = {"model_source": bundles[0], "drain_seconds": 1}
+    settings: dict[str, Any] = {"model_source": bundles[0], "drain_seconds": 0.5}
     with Api(tmp_path / "first", **settings) as first, Api(tmp_path / "second", **settings) as second:
         configuration = CONFIGURATION.replace("FIRST", str(first.port)).replace("SECOND", str(second.port))
         with Nginx(tmp_path / "nginx", configuration) as nginx, Traffic(nginx.url, CUSTOMERS, rate=RATE) as traffic:
