@@ -1,7 +1,8 @@
 """One door to an optional Redis or Valkey: every call is bounded in time, and a failure closes the door for a while.
 
-A prediction never depends on Redis. A call that fails or takes longer than the time-out counts as "off", and for
-``retry_seconds`` no further call is tried, so a dead server costs one request its time-out and the others nothing.
+A prediction never depends on Redis. A request's calls have the time-out together, not each; one that fails or runs out
+of it counts as "off", and for ``retry_seconds`` no further call is tried. So a dead or slow server costs a few requests
+at most the time-out and the others nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from contextvars import ContextVar
+from typing import Final, TypeVar
 
 from prometheus_client import Gauge
 from redis.asyncio import Redis
@@ -19,6 +21,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 T = TypeVar("T")
+
+_SPENT: Final = ContextVar("seconds spent in the gate by this request", default=0.0)
+"""Each request runs in a task of its own, and so in a context of its own."""
 
 
 class RedisGate:
@@ -41,15 +46,18 @@ class RedisGate:
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T | None:
         """The operation's result, or None when Redis is off, fails or is slow."""
-        if time.monotonic() < self._closed_until:
+        began = time.monotonic()
+        if began < self._closed_until:
             return None
+        spent = _SPENT.get()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout - spent):
                 result = await operation()
         except (RedisError, OSError, TimeoutError):
             self._closed_until = time.monotonic() + self._retry
             self._up.set(0)
             return None
+        _SPENT.set(spent + time.monotonic() - began)
         self._up.set(1)
         return result
 

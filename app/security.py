@@ -78,7 +78,7 @@ def parse_key_file(data: bytes) -> dict[str, tuple[Principal, list[str]]]:
     """Entries by key id.
 
     Raises:
-        KeyFileError: the file does not fit; values are not repeated in the message.
+        KeyFileError: the file does not fit; no hash is repeated in the message.
     """
     try:
         entries = KeyFile.model_validate_json(data).keys

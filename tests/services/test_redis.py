@@ -23,7 +23,7 @@ pytestmark = pytest.mark.service
 CUSTOMERS = random_customers(200, seed=14)
 PATIENT = {"redis_timeout_seconds": 1}
 """For tests of what Redis is for: there a busy machine must not look like a slow Redis."""
-NEVER_AGAIN = {"redis_retry_seconds": 3600}
+NEVER_AGAIN: dict[str, Any] = {"redis_retry_seconds": 3600}
 SOON_AGAIN = {"redis_retry_seconds": 0.05}
 
 
@@ -194,6 +194,20 @@ def test_a_slow_redis_is_asked_once_and_then_left_alone(
             assert proxy.requests == asked, "a closed gate asks nothing"
             assert limits(api)["off"] == cache(api)["off"] == 1 + len(CUSTOMERS)
             assert cache(api)["hit"] == cache(api)["miss"] == 0
+            assert not up(api)
+
+
+def test_the_calls_of_one_request_share_its_time(server: Redis, bundles: list[Path], tmp_path: Path) -> None:
+    """Each of a request's calls would be in time; the second is where the request has waited enough."""
+    with DelayingProxy(server.port) as proxy:
+        bounds = {"redis_timeout_seconds": 0.6, **NEVER_AGAIN}
+        settings = caching(bundles[0], server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", **bounds)
+        with Api(tmp_path / "api", **settings) as api:
+            api.predict(CUSTOMERS[0])
+            assert (limits(api)["passed"], cache(api)["miss"]) == (1, 1)
+            proxy.delay = (0.35, 0.35)
+            api.predict(CUSTOMERS[1])
+            assert (limits(api)["passed"], cache(api)["off"]) == (2, 1)
             assert not up(api)
 
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import settings
 from support.api import Api, make_api
 from support.bundles import make_bundle
+from support.fake_mlflow import FakeMlflow
+from support.process import Process
 
 from app import service
 
@@ -55,3 +57,15 @@ def boosting_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def api(bundle: Path, tmp_path: Path) -> Api:
     return make_api(bundle, tmp_path)
+
+
+@pytest.fixture
+def mlflow(bundle: Path, other_bundle: Path) -> FakeMlflow:
+    """Two versions, the alias at the first."""
+    return FakeMlflow(versions={"1": bundle, "2": other_bundle}, alias="1")
+
+
+@pytest.fixture
+def process(mlflow: FakeMlflow, tmp_path: Path) -> Process:
+    """A process that has not asked the registry yet, with an empty cache."""
+    return Process(mlflow, tmp_path / "cache")

@@ -3,59 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from support.damage import cut, flip_byte, reseal
 from support.fake_mlflow import FakeMlflow
+from support.process import Process
 
 from app import main
 from app.bundle import GOLDEN, MANIFEST, MODEL, sha256
-from app.follower import Follower
 from app.main import create_app
 from app.routes.health import report
-from app.service import Service
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def mlflow(bundle: Path, other_bundle: Path) -> FakeMlflow:
-    return FakeMlflow(versions={"1": bundle, "2": other_bundle}, alias="1")
-
-
-class Process:
-    """One API process as far as its model goes; ``cache`` is its disk, which outlives it."""
-
-    def __init__(self, mlflow: FakeMlflow, cache: Path, **more: Any) -> None:
-        self.settings = Settings(auth="off", model_cache_dir=cache, log_requests=False, **more)
-        self.service = Service(self.settings)
-        self.follower = Follower(self.service, lambda: mlflow.registry(self.settings))
-        self.cache = cache
-
-    @property
-    def live(self) -> tuple[str, str] | None:
-        """Version and source of what serves."""
-        counters = self.service.metrics.model
-        return (counters.model.origin.version, counters.model.origin.source) if counters else None
-
-    def value(self, name: str) -> float | None:
-        return self.service.metrics.registry.get_sample_value(name)
-
-    @property
-    def copies(self) -> set[str]:
-        return {p.name.partition("-")[0] for p in self.cache.iterdir() if p.is_dir()}
-
-
-@pytest.fixture
-def process(mlflow: FakeMlflow, tmp_path: Path) -> Process:
-    return Process(mlflow, tmp_path / "cache")
 
 
 def _spoiled(bundle: Path, folder: Path) -> Path:
@@ -254,107 +218,6 @@ async def test_the_alias_is_looked_up_sooner_while_there_is_no_model(
         await process.follower.run()
     assert [0.9 <= p <= 1.1 for p in pauses] == [True, True, False, False]
     assert all(13.5 <= p <= 16.5 for p in pauses[2:])
-
-
-# ---------------------------------------------------------------- the local copy
-
-
-async def test_a_restart_serves_the_local_copy_without_the_registry(process: Process, mlflow: FakeMlflow) -> None:
-    mlflow.alias = "2"
-    await process.follower.refresh()
-    mlflow.fail()
-    again = Process(mlflow, process.cache)
-    await again.follower.start()
-    assert again.live == ("2", "cache")
-    await again.follower.refresh()
-    state = report(again.service)
-    assert (state.status, state.model_source, state.registry.reachable) == ("ready", "cache", False)
-    info = {"version": "2", "model_type": "logistic_regression", "source": "cache"}
-    assert again.service.metrics.registry.get_sample_value("churn_model_info", info) == 1
-    assert again.service.counters.model.origin.alias == "production"
-
-
-async def test_a_good_local_copy_is_not_downloaded_again(process: Process, mlflow: FakeMlflow) -> None:
-    await process.follower.refresh()
-    mlflow.requests.clear()
-    again = Process(mlflow, process.cache)
-    await again.follower.start()
-    await again.follower.refresh()
-    assert mlflow.downloads == []
-    assert again.live == ("1", "cache")
-
-
-@pytest.mark.parametrize("name", [MODEL, MANIFEST, GOLDEN])
-@pytest.mark.parametrize("damage", [flip_byte, cut, Path.unlink])
-async def test_a_spoiled_local_copy_is_refused_and_replaced(
-    process: Process, mlflow: FakeMlflow, name: str, damage: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    await process.follower.refresh()
-    (copy,) = (p for p in process.cache.iterdir() if p.is_dir())
-    damage(copy / name)
-    again = Process(mlflow, process.cache)
-    await again.follower.start()
-    assert again.live is None
-    assert f"the local copy of the model is refused: {name}: " in caplog.text
-    await again.follower.refresh()
-    assert again.live == ("1", "registry")
-    third = Process(mlflow, process.cache)
-    await third.follower.start()
-    assert third.live == ("1", "cache")
-
-
-@pytest.mark.parametrize(
-    "pointer",
-    [b"", b"{}", b'{"version": "../../etc", "manifest_sha256": "' + b"a" * 64 + b'"}',
-     b'{"version": "9", "manifest_sha256": "' + b"a" * 64 + b'"}'],
-)  # fmt: skip
-async def test_a_spoiled_pointer_is_refused(process: Process, mlflow: FakeMlflow, pointer: bytes) -> None:
-    await process.follower.refresh()
-    (process.cache / "current.json").write_bytes(pointer)
-    again = Process(mlflow, process.cache)
-    await again.follower.start()
-    assert again.live is None
-    await again.follower.refresh()
-    assert again.live == ("1", "registry")
-
-
-async def test_two_copies_are_kept(process: Process, mlflow: FakeMlflow) -> None:
-    for version in ("3", "4", "5"):
-        mlflow.versions[version] = mlflow.versions["1"]
-    for version in ("1", "2", "3", "4", "5"):
-        mlflow.alias = version
-        await process.follower.refresh()
-    assert process.copies == {"4", "5"}
-    assert json.loads((process.cache / "current.json").read_bytes())["version"] == "5"
-    assert {p.name for p in process.cache.iterdir() if p.is_file()} == {"current.json"}
-
-
-async def test_a_cache_that_cannot_be_written_does_not_keep_a_model_from_serving(
-    mlflow: FakeMlflow, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").write_text("no folder")
-    process = Process(mlflow, tmp_path / "file")
-    await process.follower.start()
-    await process.follower.refresh()
-    assert process.live == ("1", "registry")
-    assert "no local copy could be kept" in caplog.text
-    assert report(process.service).registry.reachable is True
-    mlflow.alias = "2"
-    await process.follower.refresh()
-    assert process.live == ("2", "registry")
-
-
-async def test_an_interrupted_download_does_no_harm(process: Process, mlflow: FakeMlflow) -> None:
-    leftover = process.cache / ".download-left"
-    leftover.mkdir(parents=True)
-    (leftover / MODEL).write_bytes(b"half")
-    for version in ("1", "2"):
-        mlflow.alias = version
-        await process.follower.refresh()
-    assert process.live == ("2", "registry")
-    again = Process(mlflow, process.cache)
-    await again.follower.start()
-    assert again.live == ("2", "cache")
 
 
 # ---------------------------------------------------------------- in the application

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from app import __main__ as process
+from app.server import DrainingServer
 from app.settings import Settings
 
 
@@ -17,6 +18,7 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(DrainingServer, "run", lambda _: pytest.fail("these settings were taken"))
 
 
 def _critical(caplog: pytest.LogCaptureFixture) -> str:
