@@ -29,11 +29,11 @@ _SPENT: Final = ContextVar("seconds spent in the gate by this request", default=
 class RedisGate:
     """Holds the connection pool and knows whether Redis is to be used at the moment."""
 
-    def __init__(self, url: str, *, timeout_seconds: float, retry_seconds: float, up: Gauge) -> None:
+    def __init__(self, url: str, *, connections: int, timeout_seconds: float, retry_seconds: float, up: Gauge) -> None:
         self.url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
         self.pool: ConnectionPool = ConnectionPool.from_url(
             self.url,
-            max_connections=64,
+            max_connections=connections,
             socket_connect_timeout=timeout_seconds,
             socket_timeout=timeout_seconds,
             retry=Retry(NoBackoff(), 0),

@@ -58,6 +58,8 @@ class Service:
 
         return RedisGate(
             settings.redis_url.get_secret_value(),
+            # As many as requests that may wait for it: a request without a connection would close the gate.
+            connections=settings.max_concurrency,
             timeout_seconds=settings.redis_timeout_seconds,
             retry_seconds=settings.redis_retry_seconds,
             up=self.metrics.redis_up,

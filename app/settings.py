@@ -61,7 +61,9 @@ class Settings(BaseSettings):
 
     max_batch_rows: int = Field(default=1000, ge=1, le=100_000, description="Customers in one batch; more get 422.")
     max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, description="Bytes in one body; more get 413.")
-    body_timeout_seconds: float = Field(default=5, gt=0, description="A body that takes longer is answered with 408.")
+    body_timeout_seconds: float = Field(
+        default=5, gt=0, description="A body that takes longer gets 408; so long may a request's head take too."
+    )
     max_concurrency: int = Field(default=256, ge=1, description="Weight in progress (a batch: 8); more gets 503.")
     keep_alive_seconds: int = Field(default=75, ge=1, description="How long an idle connection is kept open.")
     drain_seconds: float = Field(default=10, ge=0, description="After SIGTERM: how long requests are still answered.")

@@ -41,7 +41,7 @@ from app.model import new_session
 from app.schemas import FEATURES, SCHEMA_VERSION, Features, blank_total
 from training.config import ModelType
 from training.onnx_graph import to_onnx
-from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, Scores, classifier_parts, predict
+from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, NUMBERS, SCALE, Scores, classifier_parts, predict
 
 GOLDEN_ROWS: Final = 64
 _BLANK_EVERY: Final = 8
@@ -129,7 +129,7 @@ def _linear(model: Pipeline, features: Features) -> Linear:
     # The calibrated logit is -(slope * f + offset) with f the classifier's own logit.
     weights = list(-slope * classifier.coef_[0])
     base = -(slope * float(classifier.intercept_[0]) + offset)
-    scaler = model[ENCODE].named_transformers_[NUMBER_BRANCH]
+    scaler = model[ENCODE].named_transformers_[NUMBER_BRANCH][SCALE]
     one_hot = model[ENCODE].named_transformers_[CATEGORY_BRANCH]
     contributions: dict[str, list[float]] = {}
     for name, categories in zip(one_hot.feature_names_in_, one_hot.categories_, strict=True):
@@ -139,7 +139,7 @@ def _linear(model: Pipeline, features: Features) -> Linear:
         mean = float(table @ shares)
         base += mean
         contributions[name] = [float(w) for w in table - mean]
-    for name, mean, scale in zip(scaler.feature_names_in_, scaler.mean_, scaler.scale_, strict=True):
+    for name, mean, scale in zip(NUMBERS, scaler.mean_, scaler.scale_, strict=True):
         contributions[name] = [float(weights.pop(0) / scale), float(mean)]
     return Linear(base=base, contributions=contributions)
 

@@ -25,7 +25,7 @@ _CALIBRATION: Final = (
     "sklearn.calibration._SigmoidCalibration",
 )
 TRUSTED_TYPES: Final[dict[ModelType, list[str]]] = {
-    "logistic_regression": [*_CALIBRATION],
+    "logistic_regression": [*_CALIBRATION, "numpy.float32", "numpy.float64"],
     # A forged tree may point outside its arrays and crash the process: one more reason to check the digest first.
     "gradient_boosting": [
         *_CALIBRATION,

@@ -11,7 +11,7 @@ import onnx
 from onnx.utils import Extractor
 from skl2onnx import convert_sklearn
 from skl2onnx.common._registration import get_converter, get_shape_calculator
-from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from app.bundle import INPUT_NAME, OUTPUT_NAME
 from app.schemas import FEATURE_NAMES, FEATURES
-from training.pipeline import CATEGORY_BRANCH, CLASSIFY, ENCODE, NUMBER_BRANCH, classifier_parts
+from training.pipeline import CATEGORY_BRANCH, CLASSIFY, ENCODE, NUMBER_BRANCH, SCALE, classifier_parts
 
 _BOOSTING: Final = "SklearnHistGradientBoostingClassifier"
 _OPSET: Final = {"": 18, "ai.onnx.ml": 3}
@@ -39,12 +39,17 @@ def to_onnx(model: Pipeline) -> bytes:
     coded = copy.deepcopy(model)
     coded.steps[0] = (ENCODE, _coded_encoder(coded[ENCODE]))
     classifier, _, _ = classifier_parts(coded)
+    shape = [None, len(FEATURES)]
     if isinstance(classifier, HistGradientBoostingClassifier):
         _round_thresholds_down(classifier)
+        received = FloatTensorType(shape)
+    else:
+        # In float32 the terms of a very large bill, some hundreds of logits each, would leave an error of 1e-5.
+        received = DoubleTensorType(shape)
     graph = convert_sklearn(
         coded,
         name="churn",
-        initial_types=[(INPUT_NAME, FloatTensorType([None, len(FEATURES)]))],
+        initial_types=[(INPUT_NAME, received)],
         options={id(coded[CLASSIFY]): {"zipmap": False}},
         target_opset=_OPSET,
         custom_conversion_functions={HistGradientBoostingClassifier: _convert_boosting},
@@ -52,8 +57,26 @@ def to_onnx(model: Pipeline) -> bytes:
     )
     # Nobody reads the label: the decision is taken at our own threshold.
     served = Extractor(graph).extract_model([INPUT_NAME], [OUTPUT_NAME])
+    if isinstance(received, DoubleTensorType):
+        _compute_in_double(served.graph)
     onnx.checker.check_model(served)
     return bytes(served.SerializeToString())
+
+
+def _compute_in_double(graph: onnx.GraphProto) -> None:
+    """Make a graph over doubles take and give float32.
+
+    The last bit of a double may depend on how many rows are scored together; rounded to float32 it is gone.
+    """
+    wide_input, wide_output = f"{INPUT_NAME}_double", f"{OUTPUT_NAME}_double"
+    for node in graph.node:
+        node.input[:] = [wide_input if name == INPUT_NAME else name for name in node.input]
+        node.output[:] = [wide_output if name == OUTPUT_NAME else name for name in node.output]
+    cast = onnx.helper.make_node
+    graph.node.insert(0, cast("Cast", [INPUT_NAME], [wide_input], to=onnx.TensorProto.DOUBLE))
+    graph.node.append(cast("Cast", [wide_output], [OUTPUT_NAME], to=onnx.TensorProto.FLOAT))
+    for value in (graph.input[0], graph.output[0]):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
 
 
 def _coded_encoder(fitted: ColumnTransformer) -> ColumnTransformer:
@@ -65,7 +88,7 @@ def _coded_encoder(fitted: ColumnTransformer) -> ColumnTransformer:
     }
     if isinstance(one_hot, OneHotEncoder):
         one_hot.categories_ = [np.arange(len(names), dtype=np.float32) for names in one_hot.categories_]
-        branches = dict(fitted.named_transformers_)
+        branches = {CATEGORY_BRANCH: one_hot, NUMBER_BRANCH: fitted.named_transformers_[NUMBER_BRANCH][SCALE]}
     else:  # boosting reads the codes and the float32 numbers as they are
         branches = dict.fromkeys(positions, "passthrough")
     coded = ColumnTransformer([(name, branches[name], columns) for name, columns in positions.items()])

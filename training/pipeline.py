@@ -37,6 +37,7 @@ ENCODE: Final = "encode"
 CLASSIFY: Final = "classify"
 CATEGORY_BRANCH: Final = "categories"
 NUMBER_BRANCH: Final = "numbers"
+SCALE: Final = "scale"
 
 _CHUNK_ROWS: Final = 100_000
 """Rows scored at once: bounds the memory that one-hot columns take."""
@@ -99,20 +100,28 @@ def folds(
         yield rows[fold != i], rows[fold == i]
 
 
+def _rounded(*kinds: type) -> list[tuple[str, FunctionTransformer]]:
+    """Steps that round to float32, as a client's numbers reach the served model, and go on in the last kind.
+
+    Trees would otherwise compare other values with their thresholds than serving does, and the logit of a very large
+    bill would differ by more than the scores may.
+    """
+    return [(k.__name__, FunctionTransformer(k, feature_names_out="one-to-one")) for k in kinds]
+
+
 def _encoder(model_type: ModelType) -> ColumnTransformer:
     categories = [list(f.categories) for f in FEATURES if f.is_category]
     if model_type == "logistic_regression":
         return ColumnTransformer(
             [
                 (CATEGORY_BRANCH, OneHotEncoder(categories=categories, sparse_output=False), CATEGORIES),
-                (NUMBER_BRANCH, StandardScaler(), NUMBERS),
+                (NUMBER_BRANCH, Pipeline([*_rounded(np.float32, np.float64), (SCALE, StandardScaler())]), NUMBERS),
             ]
         )
-    # Serving compares float32 values with the trees' thresholds, so the trees must grow on float32 values.
     return ColumnTransformer(
         [
             (CATEGORY_BRANCH, OrdinalEncoder(categories=categories, dtype=np.float32), CATEGORIES),
-            (NUMBER_BRANCH, FunctionTransformer(np.float32, feature_names_out="one-to-one"), NUMBERS),
+            (NUMBER_BRANCH, Pipeline(_rounded(np.float32)), NUMBERS),
         ]
     )
 

@@ -28,6 +28,7 @@ from training.truth import GeneratorConfig
 pytestmark = pytest.mark.service
 
 ROWS = 10_000
+TOLERANCE = 1e-6
 BATCH = 1000
 Customers = list[dict[str, Any]]
 
@@ -98,22 +99,10 @@ def served_scores(api: Api, customers: Customers) -> npt.NDArray[np.float64]:
     return np.array(scores)
 
 
-@pytest.mark.parametrize(
-    ("draw", "tolerance"),
-    [
-        (random_customers, 1e-6),
-        # At the ends of the schema a linear model's logit is a sum of terms of up to some hundreds, a hundred times
-        # those of any real customer. The export computes in float32, which resolves 3e-5 there, and a score moves by
-        # at most a fourth of what its logit does.
-        (whole_schema, 1e-5),
-    ],
-    ids=["realistic", "whole-schema"],
-)
-def test_training_and_serving_give_the_same_score(
-    pair: Pair, draw: Callable[[int, int], Customers], tolerance: float
-) -> None:
+@pytest.mark.parametrize("draw", [random_customers, whole_schema], ids=["realistic", "whole-schema"])
+def test_training_and_serving_give_the_same_score(pair: Pair, draw: Callable[[int, int], Customers]) -> None:
     customers = draw(ROWS, 17)
     by_training, by_serving = trained_scores(pair.pipeline, customers), served_scores(pair.api, customers)
     assert by_serving.shape == (ROWS,)
     assert np.ptp(by_training) > 0.5, "the customers are too much alike"
-    assert np.abs(by_training - by_serving).max() <= tolerance
+    assert np.abs(by_training - by_serving).max() <= TOLERANCE
