@@ -31,7 +31,7 @@ HUGE_ROWS: Final = 10_000_000
 _TEXT: Final = Template("""\
 # Training and scoring: time and memory
 
-Written by `python -m benchmarks.training` on $date; no figure is typed by hand. Each row is one `churn` command in a
+Written by `make bench-training` on $date; no figure is typed by hand. Each row is one `churn` command in a
 process of its own, from its start to its end, imports and MLflow logging included; the MLflow server is another
 process. Memory is the peak resident memory of the command's process.
 
