@@ -84,16 +84,20 @@ $targets
 
 def commands(results: Results, root: Path) -> str:
     """How each contender is started, with the settings that are its own; paths are relative to ``root``."""
+
+    def shown(word: str) -> str:
+        return word.replace(sys.executable, "python").replace(f"{root}/", "").replace(str(root), ".")
+
     lines = []
     for contender in results.contenders:
-        env = {name: value for name, value in contender.env(_PORT).items() if name not in _LEFT_OUT}
-        words = [*(f"{name}={shlex.quote(value)}" for name, value in env.items()), shlex.join(contender.command(_PORT))]
-        lines.append(f"# {contender.name}\n{' '.join(words)}")
+        env = {name: shown(value) for name, value in contender.env(_PORT).items() if name not in _LEFT_OUT}
+        words = [f"{name}={shlex.quote(value)}" for name, value in env.items()]
+        lines.append(f"# {contender.name}\n{' '.join([*words, shlex.join(map(shown, contender.command(_PORT)))])}")
     attack = attack_options(
         Path("TARGETS"), Path("RESULTS"), rate=0, seconds=results.plan.closed_seconds, connections=plan.CONNECTIONS
     )
     lines.append(f"# load in a closed loop; a constant rate stands in -rate\n{shlex.join(['vegeta', *attack])}")
-    return "\n".join(lines).replace(sys.executable, "python").replace(f"{root}/", "").replace(str(root), ".")
+    return "\n".join(lines)
 
 
 def document(results: Results, root: Path) -> str:

@@ -128,7 +128,7 @@ def test_the_stored_holdout_has_no_ids(trained: tuple[TrainResult, list[str]], m
 
 
 def test_promote_rollback_and_history(data: Path, mlflow_server: str) -> None:
-    name = "moves"
+    name = "promotions"
     first = train(config(data, mlflow_server, name)).version
     promoted = registry.promote(mlflow_server, name, actor="ann", reason="first one")
     assert (promoted.from_version, promoted.to_version) == (None, first)
