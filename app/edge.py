@@ -12,6 +12,7 @@ import logging
 import re
 import secrets
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
@@ -92,8 +93,13 @@ class _Exchange:
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service, raw: Mapping[str, ASGIApp]) -> None:
+        """Wrap ``app``; a POST to a path of ``raw`` goes straight to that endpoint.
+
+        The framework between would only come to the same endpoint, after a tenth of the time that a prediction takes.
+        """
         self._app = app
+        self._raw = raw
         self._service = service
         self._metrics = service.metrics
         self._log = RequestLog(sys.stdout.buffer if service.settings.log_requests else None)
@@ -178,7 +184,8 @@ class Edge:
             if (seconds := await self._service.limiter.refuse_seconds(principal)) is not None:
                 detail = f"the rate of key '{principal.id}' is used up; try again in {seconds} s"
                 raise ApiError(RATE_LIMITED, detail, headers=[retry_after(seconds)])
-            await self._app(scope, receive, send)
+            endpoint = self._raw.get(rule.route, self._app) if scope["method"] == "POST" else self._app
+            await endpoint(scope, receive, send)
         finally:
             self._busy -= rule.weight
 

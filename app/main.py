@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from app import openapi
 from app.edge import Edge
@@ -71,12 +72,15 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     parser = Parser(settings.max_batch_rows)
-    app.router.routes.insert(0, Route("/v1/predict", PredictOne(service, parser), methods=["POST"]))
-    app.router.routes.insert(1, Route("/v1/predict/batch", PredictBatch(service, parser), methods=["POST"]))
+    raw: dict[str, ASGIApp] = {
+        "/v1/predict": PredictOne(service, parser),
+        "/v1/predict/batch": PredictBatch(service, parser),
+    }
+    app.router.routes.extend(Route(path, endpoint, methods=["POST"]) for path, endpoint in raw.items())
     app.include_router(model.router(service, refresh))
     app.include_router(health.router(service))
     app.add_exception_handler(HTTPException, _to_the_edge)
-    app.add_middleware(Edge, service=service)
+    app.add_middleware(Edge, service=service, raw=raw)
     app.state.service = service
     description: dict[str, Any] = {}
 
