@@ -112,7 +112,7 @@ def test_hostile_bytes_leave_the_process_healthy(api: Api, name: str) -> None:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             received = b"".join(iter(lambda: connection.recv(65536), b""))
-        except (ConnectionResetError, BrokenPipeError):
+        except OSError:  # the server has closed already: reset, broken pipe or not connected, whichever comes first
             received = b""
     statuses = {int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:]}
     assert statuses <= {200, 400, 404, 408, 413}, received[:2000]
