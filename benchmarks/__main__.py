@@ -73,7 +73,7 @@ def run(*, quick: bool, only: Sequence[str], say: Console) -> Results:
     binary = load.ensure_vegeta(FOLDER / "bin")
     say.print("installing the peers where needed", style="dim")
     environments = contenders.environments(FOLDER / "venvs")
-    work = FOLDER / "work"
+    work = FOLDER / "run"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     say.print("training and registering the model", style="dim")

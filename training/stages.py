@@ -118,14 +118,7 @@ def _publish(
     test = fitted.split.test
     holdout, churned, scores = data.customers.iloc[test], fitted.churned[test], fitted.scores[test]
     progress.enter("evaluate", f"{len(test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
-    evaluation = report.Evaluation(
-        churned=churned,
-        scores=scores,
-        metrics=evaluate.evaluate(churned, scores, bootstrap_count=config.bootstrap_count, seed=config.seed),
-        slices=evaluate.evaluate_slices(holdout, churned, scores, config.cost.threshold),
-        importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
-        validations=validations,
-    )
+    evaluation = _evaluate(config, fitted, holdout, validations)
     with tempfile.TemporaryDirectory() as scratch, mlflow_run.started(config) as run_id:
         folder = Path(scratch)
         progress.enter("export", "ONNX graph, golden rows, drift reference, manifest")
@@ -146,37 +139,18 @@ def _publish(
         report.write_card(folder / "model_card.md", config, data, facts=facts, evaluation=evaluation, results=results)
         write_holdout(folder / "evaluation", fitted.features[test], churned, config.seed)
         progress.enter("register", f"MLflow at {config.tracking_uri}")
-        model_id, native_sha256 = mlflow_run.log(
+        version = _register(
             config,
             client,
+            data,
             folder,
-            model=fitted.model,
-            holdout=holdout,
+            run_id,
+            fitted=fitted,
             facts=facts,
             evaluation=evaluation,
+            bundle=bundle,
             results=results,
         )
-        version = registry.register(
-            client,
-            config.model_name,
-            model_id=model_id,
-            run_id=run_id,
-            model_type=fitted.model_type,
-            manifest_sha256=bundle.manifest_sha256,
-            native_sha256=native_sha256,
-            dataset_sha256=data.sha256,
-            results=results,
-        )
-        staged = not gates.refusals(results)
-        if staged:
-            registry.stage(
-                client,
-                config.model_name,
-                version,
-                results=results,
-                metrics=evaluation.point_metrics(),
-                actor=ledger.default_actor(),
-            )
         progress.leave()
         mlflow_run.log_seconds(progress.seconds)
     return TrainResult(
@@ -186,9 +160,71 @@ def _publish(
         metrics=evaluation.metrics,
         cross_validation=validations,
         gates=tuple(results),
-        staged=staged,
+        staged=not gates.refusals(results),
         seconds=progress.seconds,
     )
+
+
+def _evaluate(
+    config: TrainConfig, fitted: Fitted, holdout: pd.DataFrame, validations: tuple[CrossValidation, ...]
+) -> report.Evaluation:
+    test = fitted.split.test
+    churned, scores = fitted.churned[test], fitted.scores[test]
+    return report.Evaluation(
+        churned=churned,
+        scores=scores,
+        metrics=evaluate.evaluate(churned, scores, bootstrap_count=config.bootstrap_count, seed=config.seed),
+        slices=evaluate.evaluate_slices(holdout, churned, scores, config.cost.threshold),
+        importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
+        validations=validations,
+    )
+
+
+def _register(
+    config: TrainConfig,
+    client: MlflowClient,
+    data: Dataset,
+    folder: Path,
+    run_id: str,
+    *,
+    fitted: Fitted,
+    facts: export.Facts,
+    evaluation: report.Evaluation,
+    bundle: export.Exported,
+    results: list[GateResult],
+) -> str:
+    """Log what ``folder`` holds, register the version, and stage it unless a gate refused it; returns its number."""
+    model_id, native_sha256 = mlflow_run.log(
+        config,
+        client,
+        folder,
+        model=fitted.model,
+        holdout=data.customers.iloc[fitted.split.test],
+        facts=facts,
+        evaluation=evaluation,
+        results=results,
+    )
+    version = registry.register(
+        client,
+        config.model_name,
+        model_id=model_id,
+        run_id=run_id,
+        model_type=fitted.model_type,
+        manifest_sha256=bundle.manifest_sha256,
+        native_sha256=native_sha256,
+        dataset_sha256=data.sha256,
+        results=results,
+    )
+    if not gates.refusals(results):
+        registry.stage(
+            client,
+            config.model_name,
+            version,
+            results=results,
+            metrics=evaluation.point_metrics(),
+            actor=ledger.default_actor(),
+        )
+    return version
 
 
 def _facts(
