@@ -8,6 +8,7 @@ once (:mod:`training.threads`); it also keeps ``--help`` quick.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ puts it into production.
 
 Exit code: 0 staged; 1 a gate refused the version, or the registry failed; 2 the data or an option is wrong.
 
-  python -m training.train --data customers.csv --tracking-uri http://127.0.0.1:5000
+  python -m training.train --data customers.csv
   python -m training.train --data s3://bucket/customers.parquet --model auto --tracking-uri http://mlflow:5000
 """
 
@@ -65,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     default = CostModel()
     parser.add_argument("--data", required=True, metavar="FILE", help="CSV or Parquet, a local path or s3://bucket/key")
-    parser.add_argument("--tracking-uri", required=True, metavar="URL", help="of the MLflow server")
+    parser.add_argument(
+        "--tracking-uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000"),
+        metavar="URL",
+        help="of the MLflow server (default: MLFLOW_TRACKING_URI, else http://127.0.0.1:5000)",
+    )
     parser.add_argument(
         "--model",
         default="logistic_regression",
