@@ -57,11 +57,6 @@ class Registered:
     artifact_path: str
     """Path of the version's artifacts behind the tracking server's artifact proxy."""
 
-    @property
-    def folder_name(self) -> str:
-        """Name of its folder in the local cache."""
-        return f"{self.version}-{self.manifest_sha256[:12]}"
-
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -45,7 +45,7 @@ class _Current(BaseModel):
 
 
 def _folder_name(version: str, manifest_sha256: str) -> str:
-    return Registered(version=version, manifest_sha256=manifest_sha256, artifact_path="").folder_name
+    return f"{version}-{manifest_sha256[:12]}"
 
 
 class ModelCache:
@@ -69,7 +69,7 @@ class ModelCache:
 
     def adopt(self, downloaded: Path, registered: Registered) -> None:
         """Make a verified download the last good model and drop all older ones but the one before it."""
-        folder = self.root / registered.folder_name
+        folder = self.root / _folder_name(registered.version, registered.manifest_sha256)
         if folder.exists():
             shutil.rmtree(folder)
         downloaded.rename(folder)
@@ -130,7 +130,7 @@ class Follower:
                     # In a thread and not before: a process with a good local copy serves while its client is imported.
                     self._registry = await asyncio.to_thread(self._open_registry)
                 registered = await self._registry.resolve()
-                self._registry_answered(registered)
+                self._registry_answered()
                 await self._follow(self._registry, registered)
             except RegistryError as error:
                 self._registry_failed(str(error))
@@ -188,11 +188,10 @@ class Follower:
         """Try a refused version once more at the next look-up."""
         self._refused = None
 
-    def _registry_answered(self, registered: Registered) -> None:
+    def _registry_answered(self) -> None:
         state, metrics = self._service.registry, self._service.metrics
         state.reachable, state.last_error = True, None
         state.last_success = metrics.registry_success_time = time.time()
-        state.wanted_version = registered.version
         metrics.registry_up.set(1)
 
     def _registry_failed(self, reason: str) -> None:

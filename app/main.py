@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
@@ -27,8 +26,6 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.registry import Registry
-
-log = logging.getLogger("app")
 
 FROM_REGISTRY: Final = "mlflow"
 

@@ -28,7 +28,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from app.bundle import Bins
-from app.model import Model, Scores
+from app.model import DECISIONS, RISK_BANDS, Model, Scores
 from app.schemas import FEATURES, Features
 
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -64,8 +64,8 @@ class ModelCounters:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.decisions = {"churn": 0, "stay": 0}
-        self.bands = {"low": 0, "medium": 0, "high": 0}
+        self.decisions = dict.fromkeys(DECISIONS, 0)
+        self.bands = dict.fromkeys(RISK_BANDS, 0)
         self.features = [BinCounter(model.reference.features[f.name]) for f in FEATURES]
         self.score = BinCounter(model.reference.score)
         self.score_sum = 0.0

@@ -27,6 +27,9 @@ from app.schemas import FEATURE_NAMES, FEATURES, SCHEMA_VERSION, Customer, Featu
 Scores = npt.NDArray[np.float64]
 """Probabilities of churn, shape (rows,)."""
 
+DECISIONS: Final = ("stay", "churn")
+RISK_BANDS: Final = ("low", "medium", "high")
+
 _CUSTOMER: Final = TypeAdapter(Customer)
 _M = TypeVar("_M", bound=BaseModel)
 

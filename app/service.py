@@ -21,21 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class RegistryState:
-    """What is known of the model registry; shown by ``/ready`` and ``/v1/model``."""
+    """What is known of the model registry; shown by ``/ready``."""
 
     reachable: bool | None = None
     last_success: float | None = None
     last_error: str | None = None
-    wanted_version: str | None = None
     refused: str | None = None
 
 
 class Service:
     """Everything injected once, and the one place where a model is swapped."""
 
-    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = metrics or Metrics()
+        self.metrics = Metrics()
         self.draining = False
         self.registry = RegistryState()
         self.gate = self._redis_gate()

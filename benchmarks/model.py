@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -57,8 +56,7 @@ def registered(work: Path, core: int) -> Iterator[Served]:
     home = Home(work)
     home.artifacts.mkdir(parents=True)
     port = free_port(_PORT)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    env = {**inherited, **mlflow_server.QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "CHURN_HOME": str(work)}
+    env = mlflow_server.environment() | {"CHURN_HOME": str(work)}
     log = work / "logs" / "mlflow.log"
     with Server("MLflow", mlflow_server.command(home, port), env, core=core, log=log):
         url = f"http://127.0.0.1:{port}"

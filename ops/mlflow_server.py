@@ -38,12 +38,17 @@ def command(home: Home, port: int) -> list[str]:
     ]  # fmt: skip
 
 
+def environment() -> dict[str, str]:
+    """Environment of the server: ours without what is meant for MLflow's clients, and quiet."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    # The job executor serves evaluations of language models: three more processes, none of them of use here.
+    return inherited | QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
 def start(processes: ProcessGroup, home: Home, port: int) -> None:
     """Start the server without waiting for it."""
     home.artifacts.mkdir(parents=True, exist_ok=True)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    # The job executor serves evaluations of language models: three more processes, none of them of use here.
-    processes.start("mlflow", command(home, port), inherited | QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
+    processes.start("mlflow", command(home, port), environment())
 
 
 def has_production(url: str) -> bool | None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from app.model import Scores, load
+from app.model import DECISIONS, RISK_BANDS, Scores, load
 from app.schemas import ID_COLUMN
 from training.outputs import is_csv, replaced
 from training.sources import fetched
@@ -22,8 +22,6 @@ from training.validate import CheckedBatch, checked_batches
 from training.violations import DataError, Findings
 
 BATCH_ROWS: Final = 65_536
-DECISIONS: Final = ("stay", "churn")
-RISK_BANDS: Final = ("low", "medium", "high")
 
 _PROBABILITY: Final = pa.field("churn_probability", pa.float64(), nullable=False)
 _DECISION: Final = pa.field("decision", pa.dictionary(pa.int8(), pa.string()), nullable=False)
