@@ -1,0 +1,300 @@
+"""Settings of a stack: the one reader of the Pulumi configuration and of the stack's name.
+
+A value that differs between environments stands in all three ``Pulumi.<stack>.yaml`` and has no default here; whatever
+is the same everywhere is a constant beside its use. Everything is checked at once, before any resource is made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Final, Literal, Self
+
+import pulumi
+from pulumi.runtime import config as runtime_config
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+PROJECT: Final = "churn"
+_QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_CRON_FIELDS: Final = 5
+
+
+class ConfigError(pulumi.RunError):
+    """The configuration cannot work: a line for each key, its value and the remedy. shown without traceback."""
+
+
+def _quantity(text: str) -> str:
+    if not _QUANTITY.fullmatch(text):
+        raise ValueError("write a Kubernetes quantity such as 500m, 2, 512Mi or 1Gi")
+    return text
+
+
+def _cron(text: str) -> str:
+    if len(text.split()) != _CRON_FIELDS:
+        raise ValueError("write five fields: minute, hour, day of month, month, day of week")
+    return text
+
+
+def _tag(text: str) -> str:
+    if not _TAG.fullmatch(text) or text == "latest":
+        raise ValueError("write the tag of one build, for example its version or commit; never 'latest'")
+    return text
+
+
+Tag = Annotated[str, AfterValidator(_tag)]
+Quantity = Annotated[str, AfterValidator(_quantity)]
+Cron = Annotated[str, AfterValidator(_cron)]
+Positive = Annotated[int, Field(ge=1)]
+Replicas = Annotated[int, Field(ge=1, le=100)]
+Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=200)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: closed, so that a misspelt key is an error, and unchangeable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Resources(Section):
+    """What a container asks for and may use at most."""
+
+    cpu_request: Quantity
+    cpu_limit: Quantity
+    memory_request: Quantity
+    memory_limit: Quantity
+
+
+class ClusterSettings(Section):
+    """Which Kubernetes cluster: one that exists (`local`) or one of our own on AWS (`eks`)."""
+
+    kind: Literal["local", "eks"]
+    context: str = Field(description="Context of the kubeconfig for kind local; empty takes the current one.")
+
+
+class ImageSettings(Section):
+    """Where the project's own images are, and whether every image must be pinned by its digest."""
+
+    registry: str
+    tag: Tag
+    require_digests: bool
+
+
+class QuotaSettings(Section):
+    """What all pods of one namespace may ask for together."""
+
+    cpu: Quantity
+    memory: Quantity
+    pods: Positive
+
+
+class NamespaceSettings(Section):
+    """Quotas and the service mesh."""
+
+    mesh: Literal["none", "istio"]
+    quota: QuotaSettings
+
+
+class StateSettings(Section):
+    """What becomes of volumes and secrets when their resource is removed from the stack."""
+
+    protect: bool
+    """Pulumi refuses to delete or replace them, and the cluster keeps them."""
+
+
+class IngressSettings(Section):
+    """The NGINX in front of everything; `none` leaves the Services to port-forwarding."""
+
+    kind: Literal["nginx", "none"]
+    domain: Host
+    service_type: Literal["LoadBalancer", "NodePort"]
+    replicas: Replicas
+    client_requests_per_second: Positive
+    resources: Resources
+
+
+class ApiSettings(Section):
+    """The prediction API."""
+
+    min_replicas: Replicas
+    max_replicas: Replicas
+    log_requests: bool
+    resources: Resources
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.max_replicas < self.min_replicas:
+            raise ValueError(
+                f"max_replicas {self.max_replicas} is below min_replicas {self.min_replicas}: raise it or lower that"
+            )
+        return self
+
+
+class MlflowSettings(Section):
+    """The MLflow server; its artifacts are on a volume where the cloud gives no bucket."""
+
+    replicas: Replicas
+    artifacts_gib: Positive
+    resources: Resources
+
+
+class DatabaseSettings(Section):
+    """PostgreSQL: a pod of ours, or RDS."""
+
+    kind: Literal["in-cluster", "rds"]
+    storage_gib: Positive
+    resources: Resources
+
+
+class CacheSettings(Section):
+    """Valkey for shared rate limits and cached predictions."""
+
+    enabled: bool
+    memory_mib: Annotated[int, Field(ge=16)]
+
+
+class TrainingSettings(Section):
+    """Scheduled retraining."""
+
+    schedule: Cron
+    source: str = Field(description="CSV or Parquet, also s3://; `generated` makes customers.", min_length=1)
+    rows: Annotated[int, Field(ge=1000)]
+    bootstrap: bool = Field(description="Train and promote a first version when the stack comes up without one.")
+    spot: bool
+    resources: Resources
+
+
+class PrometheusSettings(Section):
+    """Metrics and their rules."""
+
+    replicas: Replicas
+    retention_days: Positive
+    storage_gib: Positive
+    resources: Resources
+
+
+class AlertmanagerSettings(Section):
+    """Who hears of alerts."""
+
+    replicas: Replicas
+    slack: bool
+    slack_channel: str
+    email: bool
+    email_to: str
+    email_from: str
+    smtp_host: str
+    pagerduty: bool
+
+    @model_validator(mode="after")
+    def _receivers(self) -> Self:
+        if self.slack and not self.slack_channel:
+            raise ValueError("slack is on but slack_channel is empty: name the channel, for example '#churn-alerts'")
+        if self.email and not (self.email_to and self.email_from and self.smtp_host):
+            raise ValueError("email is on but email_to, email_from or smtp_host is empty: fill all three")
+        return self
+
+
+class BackupSettings(Section):
+    """Daily backups and the quarterly drill."""
+
+    retention_days: Positive
+    storage_gib: Positive
+    time_zone: Annotated[str, Field(pattern=r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$")]
+
+
+class ReceiverSecrets(Section):
+    """Secrets of the alert receivers, for stacks without AWS Secrets Manager: `pulumi config set --secret --path`."""
+
+    slack_url: str = ""
+    smtp_password: str = ""
+    pagerduty_routing_key: str = ""
+
+
+class Settings(Section):
+    """One stack's whole configuration."""
+
+    stack: str
+    cluster: ClusterSettings
+    images: ImageSettings
+    namespaces: NamespaceSettings
+    state: StateSettings
+    ingress: IngressSettings
+    api: ApiSettings
+    mlflow: MlflowSettings
+    database: DatabaseSettings
+    cache: CacheSettings
+    training: TrainingSettings
+    prometheus: PrometheusSettings
+    alertmanager: AlertmanagerSettings
+    backup: BackupSettings
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.cluster.kind == "local" and self.database.kind == "rds":
+            raise ValueError(
+                "database.kind is 'rds' but cluster.kind is 'local': RDS is only made beside EKS; use 'in-cluster'"
+            )
+        if self.cluster.kind == "local" and self.mlflow.replicas > 1:
+            raise ValueError(
+                f"mlflow.replicas is {self.mlflow.replicas} but the artifacts are on the volume of one node: use 1"
+            )
+        return self
+
+
+def _line(error: ErrorDetails) -> str:
+    section, *path = [str(part) for part in error["loc"]] or ["configuration"]
+    key = ".".join([f"{PROJECT}:{section}", *path]) if error["loc"] else PROJECT
+    kind = error["type"]
+    if kind == "missing":
+        return f"{key} is missing: add it to Pulumi.<stack>.yaml (the other stacks' files show a value)"
+    if kind == "extra_forbidden":
+        return f"{key} is not a known key: check its spelling against Pulumi.yaml"
+    message = error["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(error["input"], dict) else f" is {error['input']!r}"
+    return f"{key}{shown}: {message}" if shown else f"{key}: {message}"
+
+
+def parse(stack: str, values: dict[str, Any]) -> Settings:
+    """Settings from plain values, one per section.
+
+    Raises:
+        ConfigError: with one line for each key that is missing, unknown or impossible.
+    """
+    try:
+        return Settings.model_validate({"stack": stack, **values})
+    except ValidationError as error:
+        lines = [_line(item) for item in error.errors(include_url=False)]
+        raise ConfigError("\n".join([f"Pulumi.{stack}.yaml cannot work:", *(f"  {line}" for line in lines)])) from None
+
+
+RECEIVERS: Final = "receivers"
+"""The one key with secret values; it has a default in Pulumi.yaml and is read as a secret."""
+
+
+def load() -> Settings:
+    """Settings of the stack that runs.
+
+    Raises:
+        ConfigError: see :func:`parse`.
+    """
+    given = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    prefix = f"{PROJECT}:"
+    names = sorted(key.removeprefix(prefix) for key in given if key.startswith(prefix))
+    values = {name: _value(given[prefix + name]) for name in names if name != RECEIVERS}
+    return parse(pulumi.get_stack(), values)
+
+
+def _value(text: object) -> object:
+    try:
+        return json.loads(text) if isinstance(text, str) else text
+    except json.JSONDecodeError:
+        return text
+
+
+def receiver_secrets() -> pulumi.Output[ReceiverSecrets]:
+    """The alert receivers' secrets of this stack, marked secret; empty where none are set."""
+    given = pulumi.Config(PROJECT).get_secret_object(RECEIVERS)
+    if given is None:
+        return pulumi.Output.secret(ReceiverSecrets())
+    return given.apply(ReceiverSecrets.model_validate)

@@ -1,0 +1,127 @@
+"""Who may connect to whom: the one list that every network policy comes from.
+
+Everything not listed is refused in both directions, but for DNS, which every pod may ask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from infra import naming as n
+from infra.cloud import CloudOutputs
+from infra.config import Settings
+from infra.naming import Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """Something that is no pod: networks, less the parts of them that are not meant."""
+
+    name: str
+    cidrs: tuple[str, ...]
+    without: tuple[str, ...] = ()
+
+
+Peer = Workload | Outside
+
+PRIVATE: Final = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+INTERNET: Final = Outside(name="internet", cidrs=("0.0.0.0/0",), without=PRIVATE)
+"""Public addresses only: no pod, no node, no metadata service."""
+CLIENTS: Final = Outside(name="clients", cidrs=("0.0.0.0/0",))
+"""Whoever the load balancer lets through, which may be private addresses as well."""
+HTTPS: Final = 443
+KUBERNETES_PORTS: Final = (HTTPS, 6443)
+SMTP: Final = 587
+KUBELET: Final = 10250
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """One allowed direction to one port of the target."""
+
+    source: Peer
+    target: Peer
+    port: int
+    protocol: Literal["TCP", "UDP"] = "TCP"
+
+
+def _to(target: Workload, port: str, *sources: Peer) -> list[Edge]:
+    return [Edge(source=source, target=target, port=target.ports[port]) for source in sources]
+
+
+def _out(source: Workload, target: Outside, *ports: int) -> list[Edge]:
+    return [Edge(source=source, target=target, port=port) for port in ports]
+
+
+def workloads(settings: Settings) -> tuple[Workload, ...]:
+    """Every workload of the stack, each of which gets a policy."""
+    optional = [
+        (n.INGRESS, settings.ingress.kind == "nginx"),
+        (n.CACHE, settings.cache.enabled),
+        (n.POSTGRES, settings.database.kind == "in-cluster"),
+    ]
+    always = [
+        n.API, n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.TRAINING, n.BACKUP, n.DRILL, n.PROMETHEUS, n.ALERTMANAGER,
+        n.GRAFANA, n.PUSHGATEWAY, n.KUBE_STATE_METRICS, n.NODE_EXPORTER,
+    ]  # fmt: skip
+    return (*always, *(workload for workload, on in optional if on))
+
+
+def _requests() -> list[Edge]:
+    return [
+        *_to(n.INGRESS, "http", CLIENTS),
+        *_to(n.INGRESS, "https", CLIENTS),
+        *_to(n.API, "http", n.INGRESS),
+        *_to(n.MLFLOW, "http", n.INGRESS, n.API, n.TRAINING, n.MLFLOW_GC),
+        *_to(n.GRAFANA, "http", n.INGRESS),
+        *_to(n.CACHE, "redis", n.API),
+    ]
+
+
+def _database(settings: Settings, cloud: CloudOutputs) -> list[Edge]:
+    clients = (n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.GRAFANA, n.BACKUP)
+    if settings.database.kind == "in-cluster":
+        return _to(n.POSTGRES, "postgres", *clients)
+    outside = Outside(name="database", cidrs=cloud.database.cidrs)
+    return [edge for client in clients for edge in _out(client, outside, cloud.database.port)]
+
+
+def _monitoring(cloud: CloudOutputs) -> list[Edge]:
+    nodes = Outside(name="nodes", cidrs=cloud.node_cidrs)
+    return [
+        *_to(n.API, "http", n.PROMETHEUS),
+        *_to(n.INGRESS, "metrics", n.PROMETHEUS),
+        *_to(n.ALERTMANAGER, "http", n.PROMETHEUS),
+        *_to(n.GRAFANA, "http", n.PROMETHEUS),
+        *_to(n.KUBE_STATE_METRICS, "http", n.PROMETHEUS),
+        *_to(n.KUBE_STATE_METRICS, "telemetry", n.PROMETHEUS),
+        *_to(n.NODE_EXPORTER, "http", n.PROMETHEUS),
+        *_to(n.PUSHGATEWAY, "http", n.PROMETHEUS, n.TRAINING, n.BACKUP, n.DRILL),
+        *_to(n.PROMETHEUS, "http", n.GRAFANA),
+        *_to(n.ALERTMANAGER, "mesh", n.ALERTMANAGER),
+        Edge(source=n.ALERTMANAGER, target=n.ALERTMANAGER, port=n.ALERTMANAGER.ports["mesh"], protocol="UDP"),
+        *_out(n.PROMETHEUS, nodes, KUBELET),
+        *_out(n.ALERTMANAGER, INTERNET, HTTPS, SMTP),
+    ]
+
+
+def _outward(cloud: CloudOutputs) -> list[Edge]:
+    api_server = Outside(name="api-server", cidrs=cloud.api_server_cidrs)
+    asking = (n.INGRESS, n.PROMETHEUS, n.KUBE_STATE_METRICS)
+    edges = [edge for workload in asking for edge in _out(workload, api_server, *KUBERNETES_PORTS)]
+    if cloud.region is not None:
+        # S3, STS and KMS: public addresses unless the network has endpoints for them, which have private ones.
+        aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
+        users = (n.MLFLOW, n.MLFLOW_GC, n.TRAINING, n.BACKUP, n.DRILL)
+        edges += [edge for workload in users for edge in _out(workload, aws, HTTPS)]
+    return edges
+
+
+def edges(settings: Settings, cloud: CloudOutputs) -> tuple[Edge, ...]:
+    """Every allowed edge between what this stack has."""
+    here = set(workloads(settings))
+    every = [*_requests(), *_database(settings, cloud), *_monitoring(cloud), *_outward(cloud)]
+    return tuple(
+        edge for edge in every if all(isinstance(peer, Outside) or peer in here for peer in (edge.source, edge.target))
+    )

@@ -1,0 +1,80 @@
+"""Network policies from edges: what may connect to what is said once, in `infra/edges.py`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
+from pulumi_kubernetes.networking.v1 import (
+    IPBlockArgs,
+    NetworkPolicyEgressRuleArgs,
+    NetworkPolicyIngressRuleArgs,
+    NetworkPolicyPeerArgs,
+    NetworkPolicyPortArgs,
+    NetworkPolicySpecArgs,
+)
+
+from infra.edges import Edge, Outside, Peer
+from infra.kit.meta import selector
+from infra.naming import Workload
+
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""The label that every namespace has of the API server itself; labels of our own could be set by others too."""
+
+
+def _peers(peer: Peer) -> list[NetworkPolicyPeerArgs]:
+    if isinstance(peer, Outside):
+        return [
+            NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=cidr, except_=list(peer.without) or None))
+            for cidr in peer.cidrs
+        ]
+    return [
+        NetworkPolicyPeerArgs(
+            namespace_selector=LabelSelectorArgs(match_labels={NAMESPACE_NAME: peer.namespace}),
+            pod_selector=selector(peer),
+        )
+    ]
+
+
+def _ports(edges: Sequence[Edge]) -> list[NetworkPolicyPortArgs]:
+    return [NetworkPolicyPortArgs(protocol=edge.protocol, port=edge.port) for edge in edges]
+
+
+def _by_peer(edges: Iterable[tuple[Peer, Edge]]) -> list[tuple[Peer, list[Edge]]]:
+    grouped: dict[Peer, list[Edge]] = defaultdict(list)
+    for peer, edge in edges:
+        grouped[peer].append(edge)
+    return list(grouped.items())
+
+
+def spec(workload: Workload, edges: Sequence[Edge]) -> NetworkPolicySpecArgs:
+    """The policy of one workload: exactly its edges, in both directions."""
+    incoming = _by_peer((edge.source, edge) for edge in edges if edge.target == workload)
+    outgoing = _by_peer((edge.target, edge) for edge in edges if edge.source == workload)
+    return NetworkPolicySpecArgs(
+        pod_selector=selector(workload),
+        policy_types=["Ingress", "Egress"],
+        ingress=[NetworkPolicyIngressRuleArgs(from_=_peers(peer), ports=_ports(group)) for peer, group in incoming],
+        egress=[NetworkPolicyEgressRuleArgs(to=_peers(peer), ports=_ports(group)) for peer, group in outgoing],
+    )
+
+
+def deny_all() -> NetworkPolicySpecArgs:
+    """Nothing in, nothing out, for every pod that no other policy names."""
+    return NetworkPolicySpecArgs(pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"])
+
+
+def dns(outside: Sequence[str]) -> NetworkPolicySpecArgs:
+    """Names for every pod of a namespace: the cluster's DNS pods, and ``outside`` where DNS is not in pods."""
+    pods = NetworkPolicyPeerArgs(
+        namespace_selector=LabelSelectorArgs(match_labels={NAMESPACE_NAME: "kube-system"}),
+        pod_selector=LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
+    )
+    blocks = [NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=cidr)) for cidr in outside]
+    ports = [NetworkPolicyPortArgs(protocol=protocol, port=53) for protocol in ("UDP", "TCP")]
+    return NetworkPolicySpecArgs(
+        pod_selector=LabelSelectorArgs(),
+        policy_types=["Egress"],
+        egress=[NetworkPolicyEgressRuleArgs(to=[pods, *blocks], ports=ports)],
+    )

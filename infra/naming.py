@@ -1,0 +1,74 @@
+"""Names, labels and ports: what workloads call each other by. Selectors are derived, never written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+PART_OF: Final = "churn"
+
+INGRESS_NAMESPACE: Final = "churn-ingress"
+SERVING: Final = "churn-serving"
+MLOPS: Final = "churn-mlops"
+MONITORING: Final = "churn-monitoring"
+NODES: Final = "churn-nodes"
+NAMESPACES: Final = (INGRESS_NAMESPACE, SERVING, MLOPS, MONITORING, NODES)
+
+OWN_UID: Final = 10001
+"""User of the images this project builds."""
+NOBODY_UID: Final = 65534
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Something that runs as pods of one kind.
+
+    ``ports`` are by name, as in the container, the Service, the probes and the policies. ``uid`` is the numeric user of
+    its image, which Pod Security wants to see.
+    """
+
+    name: str
+    namespace: str
+    uid: int
+    ports: dict[str, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Labels that find exactly this workload's pods in its namespace."""
+        return {"app.kubernetes.io/name": self.name, "app.kubernetes.io/part-of": PART_OF}
+
+    @property
+    def host(self) -> str:
+        """Name of its Service inside the cluster."""
+        return f"{self.name}.{self.namespace}.svc"
+
+    def url(self, port: str = "http") -> str:
+        """Address inside the cluster."""
+        return f"http://{self.host}:{self.ports[port]}"
+
+
+INGRESS: Final = Workload(
+    name="ingress",
+    namespace=INGRESS_NAMESPACE,
+    uid=101,
+    ports={"http": 8080, "https": 8443, "metrics": 9113, "ready": 8081},
+)
+API: Final = Workload(name="api", namespace=SERVING, uid=OWN_UID, ports={"http": 8000})
+CACHE: Final = Workload(name="cache", namespace=SERVING, uid=999, ports={"redis": 6379})
+MLFLOW: Final = Workload(name="mlflow", namespace=MLOPS, uid=OWN_UID, ports={"http": 5000})
+MLFLOW_MIGRATE: Final = Workload(name="mlflow-migrate", namespace=MLOPS, uid=OWN_UID)
+MLFLOW_GC: Final = Workload(name="mlflow-gc", namespace=MLOPS, uid=OWN_UID)
+POSTGRES: Final = Workload(name="postgres", namespace=MLOPS, uid=70, ports={"postgres": 5432})
+TRAINING: Final = Workload(name="training", namespace=MLOPS, uid=OWN_UID)
+BACKUP: Final = Workload(name="backup", namespace=MLOPS, uid=OWN_UID)
+DRILL: Final = Workload(name="drill", namespace=MLOPS, uid=OWN_UID)
+PROMETHEUS: Final = Workload(name="prometheus", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9090})
+ALERTMANAGER: Final = Workload(
+    name="alertmanager", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9093, "mesh": 9094}
+)
+GRAFANA: Final = Workload(name="grafana", namespace=MONITORING, uid=472, ports={"http": 3000})
+PUSHGATEWAY: Final = Workload(name="pushgateway", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9091})
+KUBE_STATE_METRICS: Final = Workload(
+    name="kube-state-metrics", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 8080, "telemetry": 8081}
+)
+NODE_EXPORTER: Final = Workload(name="node-exporter", namespace=NODES, uid=NOBODY_UID, ports={"http": 9100})

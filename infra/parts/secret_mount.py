@@ -1,0 +1,84 @@
+"""A secret as files in a pod, the same for the pod wherever its values come from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import CSIVolumeSourceArgs, Secret, SecretVolumeSourceArgs, VolumeArgs
+
+from infra.config import StateSettings
+from infra.kit.meta import named, unnamed
+from infra.kit.options import stateful
+from infra.naming import Workload
+from infra.secret_files import KubernetesSource, SecretSource, SecretSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretMountArgs:
+    """Which secret, for whose pods, from where."""
+
+    workload: Workload
+    secret: SecretSpec
+    source: SecretSource
+    state: StateSettings
+    region: str | None
+
+
+class SecretMount(pulumi.ComponentResource):
+    """A Kubernetes Secret, or a class for the Secrets Store CSI driver: a pod mounts `volume` and sees files."""
+
+    volume: VolumeArgs
+    """Named like the secret."""
+
+    def __init__(self, name: str, args: SecretMountArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:parts:SecretMount", name, {}, opts)
+        if isinstance(args.source, KubernetesSource):
+            self.volume = self._kubernetes(name, args, args.source)
+        else:
+            self.volume = self._csi(name, args, args.source.arn)
+        self.register_outputs({})
+
+    def _kubernetes(self, name: str, args: SecretMountArgs, source: KubernetesSource) -> VolumeArgs:
+        secret = Secret(
+            f"{name}-secret",
+            metadata=unnamed(args.workload),
+            type="Opaque",
+            string_data={file: _marked(source.values[file]) for file in args.secret.files},
+            opts=stateful(self, args.state),
+        )
+        return VolumeArgs(
+            name=args.secret.name,
+            secret=SecretVolumeSourceArgs(secret_name=secret.metadata.name, default_mode=0o440),
+        )
+
+    def _csi(self, name: str, args: SecretMountArgs, arn: pulumi.Input[str]) -> VolumeArgs:
+        files = [{"path": f'"{file}"', "objectAlias": file} for file in args.secret.files]
+        described = pulumi.Output.from_input(arn).apply(
+            lambda known: json.dumps([{"objectName": known, "objectType": "secretsmanager", "jmesPath": files}])
+        )
+        class_name = f"{args.workload.name}-{args.secret.name}"
+        provider_class = CustomResource(
+            f"{name}-provider-class",
+            api_version="secrets-store.csi.x-k8s.io/v1",
+            kind="SecretProviderClass",
+            metadata=named(args.workload, role=args.secret.name),
+            spec={"provider": "aws", "parameters": {"region": args.region, "objects": described}},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return VolumeArgs(
+            name=args.secret.name,
+            csi=CSIVolumeSourceArgs(
+                driver="secrets-store.csi.k8s.io",
+                read_only=True,
+                volume_attributes={"secretProviderClass": provider_class.id.apply(lambda _: class_name)},
+            ),
+        )
+
+
+def _marked(value: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Secret, also where a part of it (a user's name) is not."""
+    marked: pulumi.Output[str] = pulumi.Output.secret(value)
+    return marked

@@ -1,0 +1,66 @@
+"""Every image of the platform, by tag, and the digests that `churn images lock` found for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from infra.config import ConfigError, ImageSettings
+
+LOCK_FILE: Final = Path(__file__).with_name("images.lock.json")
+"""``{"registry/name:tag": "sha256:..."}``, written online by `churn images lock`, read by every stack."""
+
+PUBLIC: Final = {
+    "alertmanager": "quay.io/prometheus/alertmanager:v0.33.1",
+    "cache": "docker.io/valkey/valkey:8.1.4-alpine",
+    "grafana": "docker.io/grafana/grafana:13.1.3",
+    "ingress": "docker.io/nginx/nginx-ingress:5.3.0",
+    "kube-state-metrics": "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.19.1",
+    "node-exporter": "quay.io/prometheus/node-exporter:v1.10.2",
+    "postgres": "docker.io/library/postgres:15.18-alpine",
+    "prometheus": "quay.io/prometheus/prometheus:v3.13.2",
+    "pushgateway": "quay.io/prometheus/pushgateway:v1.11.2",
+}
+DEMAND: Final = "churn:images.require_digests"
+OWN: Final = ("api", "mlflow", "ops", "training")
+"""Images this project builds, each a target of its Dockerfile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """References of all images of one stack."""
+
+    settings: ImageSettings
+    digests: Mapping[str, str]
+
+    def tagged(self, name: str) -> str:
+        """Reference by tag of a public image or one of ours."""
+        if name in OWN:
+            return f"{self.settings.registry}/{name}:{self.settings.tag}"
+        return PUBLIC[name]
+
+    def reference(self, name: str) -> str:
+        """What a container runs: the tag, and the digest where one is locked.
+
+        Raises:
+            ConfigError: the stack demands digests and the lock file has none for this image.
+        """
+        tagged = self.tagged(name)
+        digest = self.digests.get(tagged)
+        if digest is not None:
+            return f"{tagged}@{digest}"
+        if self.settings.require_digests:
+            raise ConfigError(
+                f"{DEMAND} is true, but {LOCK_FILE.name} has no digest for {tagged}: "
+                "run `churn images lock` where the registries can be reached, and commit the file"
+            )
+        return tagged
+
+
+def locked_digests() -> dict[str, str]:
+    """Digests of the lock file."""
+    digests: dict[str, str] = json.loads(LOCK_FILE.read_text(encoding="utf-8"))
+    return digests

@@ -1,0 +1,81 @@
+"""Namespaces: what the API server itself enforces before any workload comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes.core.v1 import (
+    LimitRange,
+    LimitRangeItemArgs,
+    LimitRangeSpecArgs,
+    Namespace,
+    ResourceQuota,
+    ResourceQuotaSpecArgs,
+)
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.config import NamespaceSettings
+from infra.kit.options import child
+from infra.naming import NAMESPACES, NODES, PART_OF
+
+EXEMPT: Final = {NODES: "node-exporter reads the host's /proc, /sys and file systems, which are host paths"}
+"""Namespaces without Pod Security `restricted`, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamespacesArgs:
+    """Quotas and mesh."""
+
+    settings: NamespaceSettings
+
+
+class Namespaces(pulumi.ComponentResource):
+    """All namespaces, each with its Pod Security level, quota and limits."""
+
+    def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:workloads:Namespaces", name, {}, opts)
+        for namespace in NAMESPACES:
+            made = Namespace(
+                f"{name}-{namespace}",
+                metadata=ObjectMetaArgs(name=namespace, labels=_labels(namespace, args.settings)),
+                opts=child(self),
+            )
+            self._limits(name, namespace, made, args.settings)
+        self.register_outputs({})
+
+    def _limits(self, name: str, namespace: str, made: Namespace, settings: NamespaceSettings) -> None:
+        ResourceQuota(
+            f"{name}-{namespace}-quota",
+            metadata=ObjectMetaArgs(name="quota", namespace=namespace),
+            spec=ResourceQuotaSpecArgs(
+                hard={
+                    "requests.cpu": settings.quota.cpu,
+                    "requests.memory": settings.quota.memory,
+                    "pods": str(settings.quota.pods),
+                }
+            ),
+            opts=child(self, after=[made]),
+        )
+        LimitRange(
+            f"{name}-{namespace}-limits",
+            metadata=ObjectMetaArgs(name="limits", namespace=namespace),
+            spec=LimitRangeSpecArgs(
+                limits=[
+                    LimitRangeItemArgs(
+                        type="Container",
+                        default={"cpu": "500m", "memory": "256Mi"},
+                        default_request={"cpu": "50m", "memory": "64Mi"},
+                    )
+                ]
+            ),
+            opts=child(self, after=[made]),
+        )
+
+
+def _labels(namespace: str, settings: NamespaceSettings) -> dict[str, str]:
+    level = "privileged" if namespace in EXEMPT else "restricted"
+    modes = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")}
+    mesh = {"istio-injection": "enabled"} if settings.mesh == "istio" and namespace not in EXEMPT else {}
+    return {"app.kubernetes.io/part-of": PART_OF, "app.kubernetes.io/managed-by": "pulumi"} | modes | mesh

@@ -1,0 +1,47 @@
+"""Network policies of all namespaces: default-deny, DNS, and one policy per workload from the list of edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+from infra.edges import Edge
+from infra.kit import policy
+from infra.kit.meta import named
+from infra.kit.options import child
+from infra.naming import NAMESPACES, Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkArgs:
+    """What there is, what may connect, and where names are asked for outside of the cluster's pods."""
+
+    workloads: tuple[Workload, ...]
+    edges: tuple[Edge, ...]
+    dns_cidrs: tuple[str, ...]
+
+
+class Network(pulumi.ComponentResource):
+    """Made before the workloads, so that no pod ever runs without its policy."""
+
+    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:workloads:Network", name, {}, opts)
+        for namespace in NAMESPACES:
+            for role, spec in (("deny-all", policy.deny_all()), ("dns", policy.dns(args.dns_cidrs))):
+                NetworkPolicy(
+                    f"{name}-{namespace}-{role}",
+                    metadata=ObjectMetaArgs(name=role, namespace=namespace),
+                    spec=spec,
+                    opts=child(self),
+                )
+        for workload in args.workloads:
+            NetworkPolicy(
+                f"{name}-{workload.name}",
+                metadata=named(workload),
+                spec=policy.spec(workload, args.edges),
+                opts=child(self),
+            )
+        self.register_outputs({})
