@@ -17,6 +17,7 @@ from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
 from infra.parts.context import Context
 from infra.versions import Images, locked_digests
 from infra.workloads.api import Api, ApiArgs
+from infra.workloads.mesh import Mesh, MeshArgs
 from infra.workloads.namespaces import Namespaces, NamespacesArgs
 from infra.workloads.network import Network, NetworkArgs
 
@@ -65,13 +66,54 @@ def build_cluster(
     """Every workload, in the order in which they need each other; ``digests`` are the lock file's unless given."""
     images = Images(settings=settings.images, digests=locked_digests() if digests is None else digests)
     context = Context(cloud=cloud, images=images, state=settings.state, domain=settings.ingress.domain)
-    namespaces = Namespaces(
-        "namespaces", NamespacesArgs(settings=settings.namespaces), pulumi.ResourceOptions(providers=[provider])
+    ground = _ground(settings, cloud, provider)
+    inside = pulumi.ResourceOptions(providers=[provider], depends_on=ground)
+    return Platform(
+        outputs={
+            **_data(settings, context, inside),
+            **_serving(settings, context, inside),
+            **_monitoring(settings, context, inside),
+            **_jobs(settings, context, inside),
+        }
     )
-    network_args = NetworkArgs(
-        workloads=edges.workloads(settings), edges=edges.edges(settings, cloud), dns_cidrs=cloud.dns_cidrs
-    )
-    network = Network("network", network_args, pulumi.ResourceOptions(providers=[provider], depends_on=[namespaces]))
-    inside = pulumi.ResourceOptions(providers=[provider], depends_on=[network])
-    api = Api("api", ApiArgs(settings=settings.api, context=context, cache=settings.cache.enabled), inside)
-    return Platform(outputs={"api_internal_url": api.url})
+
+
+Outputs = dict[str, pulumi.Input[object]]
+
+
+def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderResource) -> list[pulumi.Resource]:
+    """Namespaces and everything in them that must be there before any pod."""
+    of_provider = pulumi.ResourceOptions(providers=[provider])
+    namespaces = Namespaces("namespaces", NamespacesArgs(settings=settings.namespaces), of_provider)
+    after = pulumi.ResourceOptions.merge(of_provider, pulumi.ResourceOptions(depends_on=[namespaces]))
+    workloads, allowed = edges.workloads(settings), edges.edges(settings, cloud)
+    meshed = settings.namespaces.mesh == "istio"
+    network_args = NetworkArgs(workloads=workloads, edges=allowed, dns_cidrs=cloud.dns_cidrs, mesh=meshed)
+    ground: list[pulumi.Resource] = [namespaces, Network("network", network_args, after)]
+    if meshed:
+        ground.append(Mesh("mesh", MeshArgs(workloads=workloads, edges=allowed), after))
+    return ground
+
+
+def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
+    """The database and the model registry."""
+    del settings, context, inside
+    return {}
+
+
+def _serving(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
+    """The edge, the API and its cache."""
+    Api("api", ApiArgs(settings=settings.api, context=context, cache=settings.cache.enabled), inside)
+    return {}
+
+
+def _monitoring(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
+    """Metrics, alerts and dashboards."""
+    del settings, context, inside
+    return {}
+
+
+def _jobs(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
+    """Training, backups and drills."""
+    del settings, context, inside
+    return {}

@@ -22,6 +22,8 @@ from infra.naming import Workload
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 """The label that every namespace has of the API server itself; labels of our own could be set by others too."""
 
+ISTIOD_PORT = 15012
+
 
 def _peers(peer: Peer) -> list[NetworkPolicyPeerArgs]:
     if isinstance(peer, Outside):
@@ -63,6 +65,23 @@ def spec(workload: Workload, edges: Sequence[Edge]) -> NetworkPolicySpecArgs:
 def deny_all() -> NetworkPolicySpecArgs:
     """Nothing in, nothing out, for every pod that no other policy names."""
     return NetworkPolicySpecArgs(pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"])
+
+
+def mesh() -> NetworkPolicySpecArgs:
+    """Certificates and configuration for every sidecar of a namespace, from Istio's control plane."""
+    control_plane = NetworkPolicyPeerArgs(
+        namespace_selector=LabelSelectorArgs(match_labels={NAMESPACE_NAME: "istio-system"}),
+        pod_selector=LabelSelectorArgs(match_labels={"app": "istiod"}),
+    )
+    return NetworkPolicySpecArgs(
+        pod_selector=LabelSelectorArgs(),
+        policy_types=["Egress"],
+        egress=[
+            NetworkPolicyEgressRuleArgs(
+                to=[control_plane], ports=[NetworkPolicyPortArgs(protocol="TCP", port=ISTIOD_PORT)]
+            )
+        ],
+    )
 
 
 def dns(outside: Sequence[str]) -> NetworkPolicySpecArgs:

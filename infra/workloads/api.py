@@ -61,7 +61,7 @@ class ApiArgs:
 
 
 class Api(pulumi.ComponentResource):
-    """ServiceAccount, Deployment, Service, HPA and PDB of the API."""
+    """ServiceAccount, Deployment, Service, HPA and PDB of the API, which is everything others address it by."""
 
     url: pulumi.Output[str]
 

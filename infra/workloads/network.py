@@ -13,6 +13,7 @@ from infra.kit import policy
 from infra.kit.meta import named
 from infra.kit.options import child
 from infra.naming import NAMESPACES, Workload
+from infra.workloads.namespaces import EXEMPT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class NetworkArgs:
     workloads: tuple[Workload, ...]
     edges: tuple[Edge, ...]
     dns_cidrs: tuple[str, ...]
+    mesh: bool
 
 
 class Network(pulumi.ComponentResource):
@@ -30,7 +32,10 @@ class Network(pulumi.ComponentResource):
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Network", name, {}, opts)
         for namespace in NAMESPACES:
-            for role, spec in (("deny-all", policy.deny_all()), ("dns", policy.dns(args.dns_cidrs))):
+            shared = {"deny-all": policy.deny_all(), "dns": policy.dns(args.dns_cidrs)}
+            if args.mesh and namespace not in EXEMPT:
+                shared["mesh"] = policy.mesh()
+            for role, spec in shared.items():
                 NetworkPolicy(
                     f"{name}-{namespace}-{role}",
                     metadata=ObjectMetaArgs(name=role, namespace=namespace),
