@@ -9,8 +9,9 @@ import asyncio
 import contextvars
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -218,17 +219,32 @@ def record(stack: str, program: Callable[[], None], config: Mapping[str, Any]) -
 
 
 def _record(stack: str, program: Callable[[], None], config: Mapping[str, Any]) -> Recording:
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
     recording = Recording(stack=stack)
     flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    try:
+    with _event_loop() as loop:
         reset_options(project=PROJECT, stack=stack)
         set_mocks(_Answers(), project=PROJECT, stack=stack, preview=False, monitor=_Monitor(recording))
         set_root_resource(None)  # type: ignore[arg-type]  # none yet: the stack makes its own
         set_all_config(flat)
         loop.run_until_complete(run_in_stack(program))
-    finally:
-        loop.close()
     recording.resources.sort(key=lambda resource: resource.urn)
     return recording
+
+
+@contextmanager
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop for this thread, and one for each thread that the SDK registers resources in; all closed at the end."""
+    opened: list[asyncio.AbstractEventLoop] = []
+
+    def open_loop() -> asyncio.AbstractEventLoop:
+        made = asyncio.new_event_loop()
+        asyncio.set_event_loop(made)
+        opened.append(made)
+        return made
+
+    loop = open_loop()
+    with ThreadPoolExecutor(initializer=open_loop) as registering:
+        loop.set_default_executor(registering)
+        yield loop
+    for made in opened:
+        made.close()

@@ -83,14 +83,22 @@ def children(recording: Recording, component: str) -> set[tuple[str, str]]:
     }
 
 
-def pod_specs(recording: Recording) -> dict[str, dict[str, Any]]:
-    """Every pod template's spec by ``<Kind>/<name>``."""
-    found = {}
+def pod_templates(recording: Recording) -> list[tuple[str, dict[str, Any]]]:
+    """Every pod template with its owner, ``<Kind>/<name>``."""
+    found = []
     for resource in recording.resources:
-        if not resource.is_kubernetes:
-            continue
-        spec = resource.inputs.get("spec", {})
+        spec = resource.inputs.get("spec", {}) if resource.is_kubernetes else {}
         template = spec.get("jobTemplate", {}).get("spec", {}).get("template") or spec.get("template")
         if template and "spec" in template:
-            found[f"{resource.inputs['kind']}/{resource.outputs['metadata']['name']}"] = template["spec"]
+            found.append((f"{resource.inputs['kind']}/{resource.outputs['metadata']['name']}", template))
     return found
+
+
+def pod_specs(recording: Recording) -> dict[str, dict[str, Any]]:
+    """Every pod template's spec by ``<Kind>/<name>``."""
+    return {owner: template["spec"] for owner, template in pod_templates(recording)}
+
+
+def containers(template: dict[str, Any]) -> list[dict[str, Any]]:
+    """All containers of a pod template, those of its start too."""
+    return [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]
