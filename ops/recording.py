@@ -242,9 +242,11 @@ def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
         opened.append(made)
         return made
 
-    loop = open_loop()
-    with ThreadPoolExecutor(initializer=open_loop) as registering:
-        loop.set_default_executor(registering)
-        yield loop
-    for made in opened:
-        made.close()
+    try:
+        loop = open_loop()
+        with ThreadPoolExecutor(initializer=open_loop) as registering:
+            loop.set_default_executor(registering)
+            yield loop
+    finally:
+        for made in opened:
+            made.close()

@@ -61,9 +61,7 @@ class ApiArgs:
 
 
 class Api(pulumi.ComponentResource):
-    """ServiceAccount, Deployment, Service, HPA and PDB of the API, which is everything others address it by."""
-
-    url: pulumi.Output[str]
+    """ServiceAccount, Deployment, Service, HPA and PDB of the API."""
 
     def __init__(self, name: str, args: ApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Api", name, {}, opts)
@@ -73,8 +71,7 @@ class Api(pulumi.ComponentResource):
         cluster_ip(self, name, API)
         self._autoscaler(name, args.settings, deployment)
         self._budget(name, args.settings)
-        self.url = pulumi.Output.from_input(API.url())
-        self.register_outputs({"url": self.url})
+        self.register_outputs({})
 
     def _volumes(self, name: str, args: ApiArgs) -> list[VolumeArgs]:
         wanted = [secret_files.API_KEYS, secret_files.MLFLOW_API]

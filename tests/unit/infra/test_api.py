@@ -1,0 +1,100 @@
+"""The API's objects: scale, safe rollouts, and what its pod may do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from recorder import STACKS, children, manifest, record_with, recorded
+
+from app.settings import Settings
+from infra.workloads import api
+
+OBJECTS = {
+    ("Deployment", "api-deployment"),
+    ("HorizontalPodAutoscaler", "api-autoscaler"),
+    ("PodDisruptionBudget", "api-budget"),
+    ("Service", "api-service"),
+    ("ServiceAccount", "api-account"),
+}
+IN_KUBERNETES = {("Secret", "api-api-keys-secret"), ("Secret", "api-mlflow-api-secret")}
+IN_AWS = {
+    ("SecretProviderClass", "api-api-keys-provider-class"),
+    ("SecretProviderClass", "api-cache-login-provider-class"),
+    ("SecretProviderClass", "api-mlflow-api-provider-class"),
+}
+
+
+def pod(stack: str) -> dict[str, Any]:
+    spec: dict[str, Any] = manifest(stack, "Deployment", "api")["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.mark.parametrize(("stack", "secrets"), [("dev", IN_KUBERNETES), ("staging", IN_AWS), ("prod", IN_AWS)])
+def test_it_is_exactly_these_objects(stack: str, secrets: set[tuple[str, str]]) -> None:
+    assert children(recorded(stack), "api") == OBJECTS | secrets
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_scale(stack: str) -> None:
+    spec = manifest(stack, "HorizontalPodAutoscaler", "api")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 10)
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}
+    cpu = {"type": "Utilization", "averageUtilization": 70}
+    assert spec["metrics"] == [{"type": "Resource", "resource": {"name": "cpu", "target": cpu}}]
+    assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
+    assert spec["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
+    assert "replicas" not in manifest(stack, "Deployment", "api")["spec"]
+    assert manifest(stack, "PodDisruptionBudget", "api")["spec"]["minAvailable"] == 1
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_size(stack: str) -> None:
+    resources = pod(stack)["containers"][0]["resources"]
+    assert resources["requests"] == {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "64Mi"}
+    assert resources["limits"] == {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_rollout_takes_no_pod_away_before_another_serves(stack: str) -> None:
+    deployment = manifest(stack, "Deployment", "api")
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": "25%", "maxUnavailable": 0}
+    container = pod(stack)["containers"][0]
+    assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": api.PRE_STOP_SECONDS}}}
+    assert pod(stack)["terminationGracePeriodSeconds"] > api.PRE_STOP_SECONDS + api.DRAIN_SECONDS
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_probes(stack: str) -> None:
+    container = pod(stack)["containers"][0]
+    paths = {
+        probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")
+    }
+    assert paths == {"startupProbe": "/live", "readinessProbe": "/ready", "livenessProbe": "/live"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_secrets_are_files_and_nothing_else(stack: str) -> None:
+    container = pod(stack)["containers"][0]
+    assert all(set(variable) == {"name", "value"} for variable in container["env"])
+    written = {mount["mountPath"] for mount in container["volumeMounts"] if not mount["readOnly"]}
+    assert written == {api.MODEL_CACHE, "/tmp"}  # noqa: S108 - a path in the pod
+    sources = {key for volume in pod(stack)["volumes"] for key in volume} - {"name"}
+    assert sources == ({"emptyDir", "secret"} if stack == "dev" else {"emptyDir", "csi"})
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_variable_is_a_setting_of_the_process(stack: str) -> None:
+    known = {name.upper() for name in Settings.model_fields} | {"OMP_NUM_THREADS", "SETTINGS_DIR"}
+    assert {variable["name"] for variable in pod(stack)["containers"][0]["env"]} <= known
+
+
+def test_it_spreads_over_zones_where_there_are_several() -> None:
+    strict = {stack: pod(stack)["topologySpreadConstraints"][0]["whenUnsatisfiable"] for stack in STACKS}
+    assert strict == {"dev": "ScheduleAnyway", "staging": "DoNotSchedule", "prod": "DoNotSchedule"}
+
+
+def test_without_a_cache_there_is_no_trace_of_it_and_with_one_its_login_is_a_file() -> None:
+    assert "SETTINGS_DIR" not in {variable["name"] for variable in pod("dev")["containers"][0]["env"]}
+    cached = children(record_with("dev", cache={"enabled": True}), "api")
+    assert ("Secret", "api-cache-login-secret") in cached

@@ -1,0 +1,103 @@
+"""The pure functions that every workload is made with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra import naming as n
+from infra.config import Resources
+from infra.kit import pod, probes
+from infra.kit.meta import cluster_wide, labels, named, unnamed
+
+SIZE = Resources(cpu_request="100m", cpu_limit="1", memory_request="64Mi", memory_limit="128Mi")
+
+
+def set_fields(args: Any) -> dict[str, Any]:
+    """What an argument object says, without what it leaves open."""
+    return {key: value for key, value in vars(args).items() if value is not None}
+
+
+def hard(**options: Any) -> dict[str, Any]:
+    made = pod.container(n.API, image="a:1", resources=pod.resources(SIZE), probes=pod.NO_PROBES, **options)
+    return set_fields(made)
+
+
+def test_a_container_is_hard_without_being_asked() -> None:
+    context = set_fields(hard()["security_context"])
+    capabilities = context.pop("capabilities")
+    assert set_fields(capabilities) == {"drop": ["ALL"]}
+    assert context == {
+        "allow_privilege_escalation": False,
+        "privileged": False,
+        "read_only_root_filesystem": True,
+        "run_as_non_root": True,
+        "run_as_user": n.OWN_UID,
+    }
+
+
+def test_a_container_has_its_workloads_ports_and_sorted_variables() -> None:
+    made = hard(env={"B": "2", "A": "1"})
+    assert [set_fields(port) for port in made["ports"]] == [{"name": "http", "container_port": 8000}]
+    assert [set_fields(variable) for variable in made["env"]] == [
+        {"name": "A", "value": "1"},
+        {"name": "B", "value": "2"},
+    ]
+    assert "ports" not in hard(ports={})
+
+
+def test_a_pod_is_hard_without_being_asked() -> None:
+    spec = set_fields(set_fields(pod.pod(n.API, containers=[]))["spec"])
+    context = set_fields(spec["security_context"])
+    assert set_fields(context.pop("seccomp_profile")) == {"type": "RuntimeDefault"}
+    assert context == {
+        "run_as_non_root": True,
+        "run_as_user": n.OWN_UID,
+        "run_as_group": n.OWN_UID,
+        "fs_group": n.OWN_UID,
+        "fs_group_change_policy": "OnRootMismatch",
+    }
+    assert spec["automount_service_account_token"] is False
+    assert spec["enable_service_links"] is False
+    assert spec["service_account_name"] == "api"
+    assert not {"host_network", "host_pid", "host_ipc"} & set(spec)
+
+
+def test_resources_bound_what_a_pod_writes_too() -> None:
+    made = pod.resources(SIZE, scratch="2Gi")
+    assert made.requests == {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "64Mi"}
+    assert made.limits == {"cpu": "1", "memory": "128Mi", "ephemeral-storage": "2Gi"}
+
+
+def test_labels_hold_the_selector_and_every_selector_is_another() -> None:
+    workloads = [value for value in vars(n).values() if isinstance(value, n.Workload)]
+    assert all(workload.selector.items() <= labels(workload).items() for workload in workloads)
+    assert len({workload.name for workload in workloads}) == len(workloads)
+
+
+def test_metadata() -> None:
+    assert set_fields(named(n.API))["name"] == "api"
+    assert set_fields(named(n.API, role="data"))["name"] == "api-data"
+    assert "name" not in set_fields(unnamed(n.API))
+    assert set_fields(cluster_wide(n.PROMETHEUS))["name"] == "churn-prometheus"
+    assert "namespace" not in set_fields(cluster_wide(n.PROMETHEUS))
+
+
+@pytest.mark.parametrize(("zones", "rule"), [(1, "ScheduleAnyway"), (3, "DoNotSchedule")])
+def test_spread_is_a_must_over_several_zones_only(zones: int, rule: str) -> None:
+    by_zone, by_host = pod.spread(n.API, zones=zones)
+    assert (by_zone.topology_key, by_zone.when_unsatisfiable) == (pod.ZONE, rule)
+    assert (by_host.topology_key, by_host.when_unsatisfiable) == (pod.HOSTNAME, "ScheduleAnyway")
+
+
+def test_probes_need_no_shell() -> None:
+    assert set(set_fields(probes.http("/live"))) == {
+        "http_get",
+        "period_seconds",
+        "timeout_seconds",
+        "failure_threshold",
+    }
+    assert set_fields(set_fields(probes.tcp(port="redis"))["tcp_socket"]) == {"port": "redis"}
+    handler = set_fields(set_fields(probes.sleep_before_stop(7))["pre_stop"])
+    assert set_fields(handler["sleep"]) == {"seconds": 7}

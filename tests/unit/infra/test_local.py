@@ -1,0 +1,104 @@
+"""What a local stack makes itself: files in the form that their readers take."""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+from pathlib import Path
+
+import pytest
+from recorder import recorded, settings
+
+from app.security import parse_key_file
+from infra import secret_files
+from infra.config import ConfigError
+from infra.local import FIRST_KEY, cache_users, key_file, require_kubeconfig, service_file
+from ops.recording import STAND_IN
+
+
+def test_the_key_file_is_one_that_the_api_reads() -> None:
+    key = f"{FIRST_KEY}.abc"
+    entries = parse_key_file(key_file(key).encode())
+    principal, hashes = entries[FIRST_KEY]
+    assert principal.scopes == {"predict", "admin"}
+    assert hashes == [hashlib.sha256(key.encode()).hexdigest()]
+    assert "abc" not in key_file(key)
+
+
+def test_the_service_file_has_one_login() -> None:
+    parsed = configparser.ConfigParser()
+    parsed.read_string(service_file("mlflow", "pa55", "mlflow"))
+    assert dict(parsed["churn"]) == {
+        "host": "postgres.churn-mlops.svc",
+        "port": "5432",
+        "dbname": "mlflow",
+        "user": "mlflow",
+        "password": "pa55",
+    }
+
+
+def test_the_cache_knows_only_the_hash_of_its_password() -> None:
+    assert hashlib.sha256(b"pa55").hexdigest() in cache_users("pa55")
+    assert "pa55" not in cache_users("pa55").replace(hashlib.sha256(b"pa55").hexdigest(), "")
+
+
+def test_every_secret_has_every_file_and_all_made_values_are_random_and_secret() -> None:
+    made = [item for item in recorded("dev").resources if item.type == "random:index/randomPassword:RandomPassword"]
+    assert {(item.inputs["length"], item.inputs["special"]) for item in made} == {(43, False)}
+    secrets = [item for item in recorded("dev").resources if item.is_kubernetes and item.inputs["kind"] == "Secret"]
+    files = {frozenset(item.inputs["stringData"]) for item in secrets if item.inputs["type"] == "Opaque"}
+    assert files <= {frozenset(spec.files) for spec in secret_files.ALL}
+    assert any(STAND_IN in value for item in secrets for value in item.inputs["stringData"].values())
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: one
+contexts:
+  - {name: one, context: {cluster: c, user: u}}
+  - {name: two, context: {cluster: c, user: u}}
+"""
+
+
+def test_the_kubeconfig_is_the_one_kubectl_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'absent'}:{path}")
+    assert require_kubeconfig("") == path
+    assert require_kubeconfig("two") == path
+    monkeypatch.setenv("KUBECONFIG", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".kube").mkdir()
+    path.rename(tmp_path / ".kube" / "config")
+    assert require_kubeconfig("") == tmp_path / ".kube" / "config"
+
+
+@pytest.mark.parametrize(
+    ("content", "context", "message"),
+    [
+        (None, "", "there is no kubeconfig at"),
+        (KUBECONFIG, "three", "has no context 'three': set churn:cluster.context to one of ['one', 'two']"),
+        ("current-context: one\n", "", "is no kubeconfig: it needs contexts and current-context"),
+        (": : :", "", "is no kubeconfig"),
+        ("[]", "", "is no kubeconfig"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_work_is_one_clear_line(
+    content: str | None, context: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    with pytest.raises(ConfigError) as caught:
+        require_kubeconfig(context)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_local_stack_needs_no_cloud() -> None:
+    assert settings("dev").cluster.kind == "local"
+    providers = {item.type for item in recorded("dev").resources if item.type.startswith("pulumi:providers:")}
+    assert providers == {"pulumi:providers:kubernetes", "pulumi:providers:random", "pulumi:providers:tls"}

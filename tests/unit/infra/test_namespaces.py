@@ -1,0 +1,46 @@
+"""What the API server enforces before any workload comes."""
+
+from __future__ import annotations
+
+import pytest
+from recorder import STACKS, children, manifest, record_with, recorded, settings
+
+from infra.naming import NAMESPACES, NODES
+
+KINDS = {"Namespace": "", "ResourceQuota": "-quota", "LimitRange": "-limits"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_each_namespace_has_a_quota_and_limits_and_nothing_else(stack: str) -> None:
+    assert children(recorded(stack), "namespaces") == {
+        (kind, f"namespaces-{namespace}{suffix}") for namespace in NAMESPACES for kind, suffix in KINDS.items()
+    }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_pod_security_is_restricted_but_for_the_exemption(stack: str, namespace: str) -> None:
+    labels = manifest(stack, "Namespace", namespace)["metadata"]["labels"]
+    levels = {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "audit", "warn")}
+    assert levels == {"privileged" if namespace == NODES else "restricted"}
+    assert "istio-injection" not in labels
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_quotas_are_the_configured_ones(stack: str) -> None:
+    quota = settings(stack).namespaces.quota
+    assert manifest(stack, "ResourceQuota", "quota", "churn-serving")["spec"]["hard"] == {
+        "requests.cpu": quota.cpu,
+        "requests.memory": quota.memory,
+        "pods": str(quota.pods),
+    }
+
+
+def test_a_mesh_labels_every_namespace_but_the_exempt_one() -> None:
+    recording = record_with("dev", namespaces={"mesh": "istio"})
+    labelled = {
+        item["metadata"]["name"]
+        for item in recording.manifests()
+        if item["kind"] == "Namespace" and item["metadata"]["labels"].get("istio-injection") == "enabled"
+    }
+    assert labelled == set(NAMESPACES) - {NODES}
