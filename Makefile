@@ -28,9 +28,9 @@ demo: .venv/.runtime ## The same once: predict for one customer, stop everything
 	@$(BIN)/churn demo
 
 .PHONY: test
-test: .venv/.dev ## Run every test but the long fuzz run
+test: .venv/.dev ## Run every test but the long fuzz run and those that need a cluster
 	@echo "Unit, contract and service tests; a test whose tool is missing is named at the end, and fails where CI=true"
-	$(PYTEST) -m "not fuzz"
+	$(PYTEST) -m "not fuzz and not cluster"
 
 # ------------------------------------------------------------------ for a change
 
@@ -51,9 +51,18 @@ types: .venv/.dev ## Check types (mypy, strict)
 .PHONY: check
 check: lint types test ## Everything a change must pass: lint, types, test
 
+.PHONY: test-cluster
+test-cluster: .venv/.dev ## Apply every stack to the cluster of KUBECONFIG (it makes and deletes the churn-* namespaces there)
+	$(PYTEST) -m cluster
+
 .PHONY: fuzz
 fuzz: .venv/.dev ## Send thousands of generated requests to the live API (Schemathesis)
 	$(PYTEST) -m fuzz
+
+# ------------------------------------------------------------------ the platform
+
+.PHONY: infra
+infra: .venv/.infra ## Install what `pulumi up` and `churn render` need into .venv
 
 # ------------------------------------------------------------------ figures and real data
 
@@ -111,7 +120,11 @@ endef
 	$(call install,requirements.lock)
 	@touch $@
 
+.venv/.infra: .venv/.made requirements-infra.lock pyproject.toml
+	$(call install,requirements-infra.lock)
+	@touch $@
+
 # Holds all of the runtime as well, so that what needs only that does not install again.
 .venv/.dev: .venv/.made requirements-dev.lock pyproject.toml
 	$(call install,requirements-dev.lock)
-	@touch $@ .venv/.runtime
+	@touch $@ .venv/.runtime .venv/.infra

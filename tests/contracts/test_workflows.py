@@ -1,0 +1,237 @@
+"""The GitHub workflows: well-formed, least privilege, the same checks as everywhere; and their scripts do what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.servers import require_tool
+from support.tools import go_tool
+
+from ops.render_diff import FAILED, MARKER
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
+PERMISSIONS = {
+    "ci": {"": {"contents": "read"}},
+    "preview": {
+        "": {},
+        "render": {"contents": "read"},
+        "comment": {"pull-requests": "write"},
+        "pulumi": {"contents": "read", "id-token": "write"},
+    },
+}
+"""What each workflow's token may do: under an empty name all its jobs, then the jobs that say otherwise."""
+
+
+@cache
+def workflow(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text("utf-8"))
+    return document
+
+
+def steps(name: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(job, step) for job, content in workflow(name)["jobs"].items() for step in content["steps"]]
+
+
+def script(name: str, title: str) -> str:
+    """The shell script of one step."""
+    (found,) = (step["run"] for _, step in steps(name) if step.get("name") == title)
+    return str(found)
+
+
+def lint(folder: Path, *files: Path, shellcheck: str = "") -> list[str]:
+    """What actionlint says of these files, without shellcheck unless it is given."""
+    command = [str(go_tool("actionlint")), f"-shellcheck={shellcheck}", "-pyflakes=", "-format", "{{json .}}"]
+    done = subprocess.run([*command, *map(str, files)], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode in {0, 1}, done.stderr
+    return [f"{Path(p['filepath']).name}:{p['line']}: {p['message']}" for p in json.loads(done.stdout) or ()]
+
+
+def sample(tmp_path: Path, step: str) -> Path:
+    path = tmp_path / "sample.yml"
+    path.write_text(f"on: push\njobs:\n  one:\n    runs-on: ubuntu-24.04\n    steps:\n      - {step}\n")
+    return path
+
+
+def test_the_table_of_permissions_has_every_workflow() -> None:
+    assert {path.stem for path in WORKFLOWS} == set(PERMISSIONS)
+
+
+def test_actionlint_finds_nothing() -> None:
+    assert lint(ROOT, *WORKFLOWS) == []
+
+
+def test_shellcheck_finds_nothing_in_the_scripts() -> None:
+    assert lint(ROOT, *WORKFLOWS, shellcheck=require_tool("shellcheck")) == []
+
+
+def test_a_bad_workflow_is_found(tmp_path: Path) -> None:
+    assert "undefined variable" in lint(tmp_path, sample(tmp_path, "run: echo ${{ gihub.sha }}"))[0]
+    untrusted = "run: echo '${{ github.event.pull_request.title }}'"
+    assert "potentially untrusted" in lint(tmp_path, sample(tmp_path, untrusted))[0]
+
+
+def test_a_bad_script_is_found(tmp_path: Path) -> None:
+    (found,) = lint(tmp_path, sample(tmp_path, "run: rm -r $HOME/x y"), shellcheck=require_tool("shellcheck"))
+    assert "SC2086" in found
+
+
+@pytest.mark.parametrize("name", PERMISSIONS)
+def test_each_token_may_do_only_what_it_must(name: str) -> None:
+    document = workflow(name)
+    given = {"": document["permissions"]} | {
+        job: content["permissions"] for job, content in document["jobs"].items() if "permissions" in content
+    }
+    assert given == PERMISSIONS[name]
+
+
+@pytest.mark.parametrize("name", PERMISSIONS)
+def test_no_code_of_a_change_runs_with_a_token_that_can_write(name: str) -> None:
+    document = workflow(name)
+    assert "pull_request_target" not in document[True]  # YAML reads `on` as true
+    for job, content in document["jobs"].items():
+        allowed = content.get("permissions", document["permissions"])
+        if "write" in {level for scope, level in allowed.items() if scope != "id-token"}:
+            used = [step.get("uses", "") for step in content["steps"]]
+            assert not [action for action in used if action.startswith("actions/checkout")], job
+    for _, step in steps(name):
+        if step.get("uses", "").startswith("actions/checkout"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("name", PERMISSIONS)
+def test_actions_runners_and_times_are_pinned(name: str) -> None:
+    for job, content in workflow(name)["jobs"].items():
+        assert re.fullmatch(r"ubuntu-\d\d\.\d\d", content["runs-on"]), job
+        assert 0 < content["timeout-minutes"] <= 60, job
+    for _, step in steps(name):
+        if "uses" in step:
+            assert re.fullmatch(r"[\w-]+/[\w./-]+@v\d+(\.\d+){0,2}", step["uses"]), step["uses"]
+
+
+@pytest.mark.parametrize("job", ["comment", "pulumi"])
+def test_what_needs_more_than_reading_is_not_tried_for_a_fork(job: str) -> None:
+    assert (
+        "github.event.pull_request.head.repo.full_name == github.repository" in workflow("preview")["jobs"][job]["if"]
+    )
+
+
+def test_ci_makes_what_the_other_continuous_integration_makes() -> None:
+    runs = [step["run"].split() for _, step in steps("ci") if step.get("run", "").startswith("make ")]
+    loop = re.search(r"^for target in (.*); do$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
+    assert loop
+    assert [target for _, *targets in runs for target in targets] == loop[1].split()
+
+
+def test_the_oldest_supported_python_is_tried() -> None:
+    oldest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
+    assert oldest
+    assert workflow("ci")["jobs"]["check"]["strategy"]["matrix"]["python"][0] == oldest[1]
+
+
+# ------------------------------------------------------------------ the scripts, run
+
+
+def run(text: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """As a runner runs a step whose shell is bash."""
+    command = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", text]
+    variables = {"PATH": os.environ["PATH"], "HOME": str(folder)} | environment
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+
+
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/usr/bin/env bash\n{text}\n")
+    path.chmod(0o755)
+
+
+def checkout(folder: Path, churn: str) -> None:
+    """A revision with two stacks, whose `churn` is this script."""
+    program(folder / ".venv" / "bin" / "churn", churn)
+    (folder / "Makefile").write_text(".venv/.runtime:\n\t@true\n")
+    for stack in ("dev", "prod"):
+        (folder / f"Pulumi.{stack}.yaml").write_text("config: {}\n")
+
+
+RENDERS = 'mkdir "$5"; echo "of $3" >"$5/object.yaml"; echo noise'
+"""Stands in for ``churn render --stack STACK --out FOLDER``."""
+RENDER_STEP = "Render every stack of both"
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_both_sides_are_rendered(tmp_path: Path) -> None:
+    checkout(tmp_path / "base", RENDERS)
+    checkout(tmp_path / "head", RENDERS)
+    done = run(script("preview", RENDER_STEP), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert tree(tmp_path / "rendered") == {
+        f"{side}/{stack}/object.yaml": f"of {stack}\n" for side in ("base", "head") for stack in ("dev", "prod")
+    }
+
+
+def test_a_side_that_cannot_render_leaves_its_reason(tmp_path: Path) -> None:
+    checkout(tmp_path / "base", "echo \"No such command 'render'.\" >&2; exit 2")
+    checkout(tmp_path / "head", f'{RENDERS}; if [ "$3" = prod ]; then echo broken >&2; exit 1; fi')
+    done = run(script("preview", RENDER_STEP), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert tree(tmp_path / "rendered") == {
+        f"base/dev{FAILED}": "No such command 'render'.\n",
+        f"base/prod{FAILED}": "No such command 'render'.\n",
+        "head/dev/object.yaml": "of dev\n",
+        f"head/prod{FAILED}": "noise\nbroken\n",
+    }
+    verdict = run(script("preview", "The head must render"), tmp_path)
+    assert (verdict.returncode, "broken" in verdict.stdout) == (1, True)
+
+
+def test_a_base_without_an_environment_is_no_failure(tmp_path: Path) -> None:
+    checkout(tmp_path / "base", RENDERS)
+    (tmp_path / "base" / "Makefile").write_text(".venv/.runtime:\n\t@rm .venv/bin/churn; exit 1\n")
+    checkout(tmp_path / "head", RENDERS)
+    assert run(script("preview", RENDER_STEP), tmp_path).returncode == 0
+    assert "churn" in tree(tmp_path / "rendered")[f"base/dev{FAILED}"]
+    assert run(script("preview", "The head must render"), tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("comments", "call"),
+    [
+        ("", "api --silent --method POST repos/o/r/issues/7/comments --field body=@comment.md"),
+        ("11", "api --silent --method PATCH repos/o/r/issues/comments/11 --field body=@comment.md"),
+        ("11\\n12", "api --silent --method PATCH repos/o/r/issues/comments/11 --field body=@comment.md"),
+    ],
+)
+def test_there_is_one_comment(tmp_path: Path, comments: str, call: str) -> None:
+    """With a stand-in for `gh` that lists these comments of ours and notes what it is asked."""
+    program(
+        tmp_path / "bin" / "gh",
+        f'printf "%s\\n" "$*" >>calls; if [[ "$*" == *paginate* ]]; then printf "{comments}"; fi',
+    )
+    (tmp_path / "comment.md").write_text(MARKER)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    text = script("preview", "Write or update the one comment")
+    done = run(text, tmp_path, PATH=path, COMMENTS="repos/o/r/issues/7/comments", UPDATES="repos/o/r/issues/comments")
+    assert done.returncode == 0, done.stderr
+    listing, *others = (tmp_path / "calls").read_text().splitlines()
+    assert "--paginate repos/o/r/issues/7/comments" in listing
+    assert f'startswith("{MARKER}")' in listing
+    assert others == [call]
+
+
+def test_a_failing_list_of_comments_does_not_add_one(tmp_path: Path) -> None:
+    program(tmp_path / "bin" / "gh", 'printf "%s\\n" "$*" >>calls; exit 1')
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    text = script("preview", "Write or update the one comment")
+    assert run(text, tmp_path, PATH=path, COMMENTS="c", UPDATES="u").returncode == 1
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
