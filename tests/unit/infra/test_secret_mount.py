@@ -1,0 +1,85 @@
+"""A pod sees the same files wherever they come from."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from recorder import containers, find, pod_templates, recorded
+
+from infra import secret_files as s
+
+SPECS = {spec.name: spec for spec in s.ALL}
+
+
+def volumes(stack: str) -> list[tuple[str, dict[str, Any]]]:
+    """Every volume of every pod that holds a secret of ours."""
+    return [
+        (owner, volume)
+        for owner, template in pod_templates(recorded(stack))
+        for volume in template["spec"].get("volumes", [])
+        if volume["name"] in SPECS
+    ]
+
+
+def test_in_dev_they_come_from_kubernetes_secrets() -> None:
+    found = volumes("dev")
+    assert len(found) > 5
+    for _, volume in found:
+        assert volume["secret"]["defaultMode"] == 0o440
+        secret = find(recorded("dev"), "Secret", volume["secret"]["secretName"])
+        assert set(secret.inputs["stringData"]) == set(SPECS[volume["name"]].files)
+        assert secret.inputs["type"] == "Opaque"
+        assert "name" not in secret.inputs["metadata"], "named by Pulumi, so that pods roll when a value changes"
+
+
+@pytest.mark.parametrize("stack", ["staging", "prod"])
+def test_on_aws_they_come_through_the_csi_driver_by_a_class_that_the_pod_waits_for(stack: str) -> None:
+    found = volumes(stack)
+    assert len(found) > 5
+    for owner, volume in found:
+        assert volume["csi"]["driver"] == "secrets-store.csi.k8s.io"
+        assert volume["csi"]["readOnly"] is True
+        made = find(recorded(stack), "SecretProviderClass", volume["csi"]["volumeAttributes"]["secretProviderClass"])
+        spec = SPECS[volume["name"]]
+        (described,) = json.loads(made.inputs["spec"]["parameters"]["objects"])
+        assert described["objectName"].endswith(f":secret:churn-{stack}/{spec.name}")
+        assert [item["objectAlias"] for item in described["jmesPath"]] == list(spec.files)
+        assert made.inputs["spec"]["provider"] == "aws"
+        kind, name = owner.split("/")
+        assert made.urn in find(recorded(stack), kind, name).depends_on
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
+def test_they_are_mounted_read_only_and_no_secret_becomes_a_kubernetes_secret_on_aws(stack: str) -> None:
+    for owner, template in pod_templates(recorded(stack)):
+        for container in containers(template):
+            for mount in container.get("volumeMounts", []):
+                assert mount["name"] not in SPECS or mount["readOnly"] is True, owner
+    opaque = [
+        item.name
+        for item in recorded(stack).resources
+        if item.is_kubernetes and item.inputs["kind"] == "Secret" and item.inputs["type"] == "Opaque"
+    ]
+    assert bool(opaque) == (stack == "dev")
+
+
+def test_every_pod_mounts_the_same_secrets_in_the_same_places_in_every_stack() -> None:
+    def places(stack: str) -> dict[str, set[tuple[str, str]]]:
+        return {
+            owner: {
+                (mount["name"], mount["mountPath"])
+                for container in containers(template)
+                for mount in container.get("volumeMounts", [])
+                if mount["name"] in SPECS
+            }
+            for owner, template in pod_templates(recorded(stack))
+            if not owner.startswith("Job/")
+        }
+
+    staging, prod = places("staging"), places("prod")
+    assert staging == prod
+    for owner, found in places("dev").items():
+        optional = {"cache-login", "alert-receivers"}
+        assert found == {item for item in staging.get(owner, found) if item[0] not in optional}, owner
