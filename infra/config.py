@@ -184,15 +184,20 @@ class AlertmanagerSettings(Section):
     email_to: str
     email_from: str
     smtp_host: str
+    smtp_user: str
     pagerduty: bool
 
     @model_validator(mode="after")
     def _receivers(self) -> Self:
         if self.slack and not self.slack_channel:
             raise ValueError("slack is on but slack_channel is empty: name the channel, for example '#churn-alerts'")
-        if self.email and not (self.email_to and self.email_from and self.smtp_host):
-            raise ValueError("email is on but email_to, email_from or smtp_host is empty: fill all three")
+        if self.email and not (self.email_to and self.email_from and self.smtp_host and self.smtp_user):
+            raise ValueError("email is on but email_to, email_from, smtp_host or smtp_user is empty: fill all four")
         return self
+
+
+CHANNELS: Final = {"slack": "slack_url", "email": "smtp_password", "pagerduty": "pagerduty_routing_key"}
+"""Ways to tell people of an alert, and the secret value that each needs."""
 
 
 class BackupSettings(Section):
@@ -205,6 +210,9 @@ class BackupSettings(Section):
 
 class ReceiverSecrets(Section):
     """Secrets of the alert receivers, for stacks without AWS Secrets Manager: `pulumi config set --secret --path`."""
+
+    # An error must not show what it found wrong.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     slack_url: str = ""
     smtp_password: str = ""
@@ -276,13 +284,38 @@ def load() -> Settings:
     """Settings of the stack that runs.
 
     Raises:
-        ConfigError: see :func:`parse`.
+        ConfigError: see :func:`parse` and :func:`check_receivers`.
     """
     given = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
     prefix = f"{PROJECT}:"
     names = sorted(key.removeprefix(prefix) for key in given if key.startswith(prefix))
     values = {name: _value(given[prefix + name]) for name in names if name != RECEIVERS}
-    return parse(pulumi.get_stack(), values)
+    settings = parse(pulumi.get_stack(), values)
+    if settings.cluster.kind == "local":
+        check_receivers(settings, _value(given.get(prefix + RECEIVERS, "{}")))
+    return settings
+
+
+def check_receivers(settings: Settings, secrets: object) -> None:
+    """See that each channel that is on has its secret, where the stack itself keeps them.
+
+    Raises:
+        ConfigError: with one line for each that is missing or unknown, and no value.
+    """
+    try:
+        known = ReceiverSecrets.model_validate(secrets)
+    except ValidationError as error:
+        keys = [".".join([f"{PROJECT}:{RECEIVERS}", *map(str, item["loc"])]) for item in error.errors()]
+        lines = [f"  {key} is not right: its keys are {', '.join(CHANNELS.values())}, each a text" for key in keys]
+    else:
+        lines = [
+            f"  {PROJECT}:alertmanager.{channel} is on but {PROJECT}:{RECEIVERS}.{key} is not set: "
+            f"run `pulumi config set --secret --path {PROJECT}:{RECEIVERS}.{key}`"
+            for channel, key in CHANNELS.items()
+            if getattr(settings.alertmanager, channel) and not getattr(known, key)
+        ]
+    if lines:
+        raise ConfigError("\n".join([f"Pulumi.{settings.stack}.yaml cannot work:", *lines]))
 
 
 def _value(text: object) -> object:

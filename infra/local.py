@@ -153,7 +153,13 @@ def service_file(user: str, password: str, database: str) -> str:
     return "\n".join(["[churn]", *(f"{key}={value}" for key, value in lines.items()), ""])
 
 
+CACHE_COMMANDS = ("get", "mget", "set", "exists", "pttl", "incrby", "rename", "evalsha", "script|load")
+"""What `app/cache.py` and the scripts of `app/ratelimit.py` call."""
+
+
 def cache_users(password: str) -> str:
-    """Valkey's users: the API with a hashed password and the commands of a cache, nobody else."""
+    """Valkey's users: the API with a hashed password, its own keys and the commands it needs, and nobody else."""
     digest = hashlib.sha256(password.encode()).hexdigest()
-    return f"user default off\nuser api on #{digest} ~* &* +@all -@admin -@dangerous\n"
+    commands = " ".join(f"+{command}" for command in CACHE_COMMANDS)
+    keys = "~churn-score:* ~churn-rate:*"
+    return f"user default off\nuser api on #{digest} {keys} -@all +@connection -@admin -@dangerous {commands}\n"

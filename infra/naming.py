@@ -51,8 +51,9 @@ INGRESS: Final = Workload(
     name="ingress",
     namespace=INGRESS_NAMESPACE,
     uid=101,
-    ports={"http": 8080, "https": 8443, "metrics": 9113, "ready": 8081},
+    ports={"http": 80, "https": 443, "metrics": 9113, "ready": 8081},
 )
+"""NGINX names its own port when it redirects to HTTPS, so it must listen on the ports that clients see."""
 API: Final = Workload(name="api", namespace=SERVING, uid=OWN_UID, ports={"http": 8000})
 CACHE: Final = Workload(name="cache", namespace=SERVING, uid=999, ports={"redis": 6379})
 MLFLOW: Final = Workload(name="mlflow", namespace=MLOPS, uid=OWN_UID, ports={"http": 5000})

@@ -14,12 +14,28 @@ from infra import edges
 from infra.cloud import CloudOutputs
 from infra.config import Settings
 from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
+from infra.naming import MLFLOW
 from infra.parts.context import Context
 from infra.versions import Images, locked_digests
+from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
+from infra.workloads.backup import Backup, BackupArgs
+from infra.workloads.cache import Cache, CacheArgs
+from infra.workloads.certificate import Certificate, CertificateArgs
+from infra.workloads.drill import Drill, DrillArgs
+from infra.workloads.grafana import Grafana, GrafanaArgs
+from infra.workloads.ingress import Ingress, IngressArgs
+from infra.workloads.kube_state_metrics import KubeStateMetrics, KubeStateMetricsArgs
 from infra.workloads.mesh import Mesh, MeshArgs
+from infra.workloads.mlflow import Mlflow, MlflowArgs
 from infra.workloads.namespaces import Namespaces, NamespacesArgs
 from infra.workloads.network import Network, NetworkArgs
+from infra.workloads.node_exporter import NodeExporter, NodeExporterArgs
+from infra.workloads.postgres import Postgres, PostgresArgs
+from infra.workloads.prometheus import Prometheus, PrometheusArgs
+from infra.workloads.pushgateway import Pushgateway, PushgatewayArgs
+from infra.workloads.routes import Routes, RoutesArgs, hosts
+from infra.workloads.training import Training, TrainingArgs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +45,10 @@ class Platform:
     outputs: Mapping[str, pulumi.Input[object]]
 
 
-def value_providers() -> list[pulumi.ProviderResource]:
-    """Providers of made values; explicit like all, since default providers are disabled."""
-    return [pulumi_random.Provider("random"), pulumi_tls.Provider("tls")]
-
-
 def build_cloud(settings: Settings) -> CloudOutputs:
     """Everything around the cluster: for `local` only the secrets' values, made once and kept in the state."""
     args = LocalCloudArgs(settings=settings)
-    return LocalCloud("local", args, pulumi.ResourceOptions(providers=value_providers())).outputs
+    return LocalCloud("local", args, pulumi.ResourceOptions(provider=pulumi_random.Provider("random"))).outputs
 
 
 def cluster_provider(settings: Settings) -> k8s.Provider:
@@ -53,6 +64,9 @@ def cluster_provider(settings: Settings) -> k8s.Provider:
         context=settings.cluster.context or None,
         # Without it a changed kubeconfig would replace the provider, and with it every object.
         cluster_identifier=f"{settings.stack}-{settings.cluster.context or 'current'}",
+        # A renewed certificate must not need a replaced Secret, which protection would refuse; pods read Secrets as
+        # files, and the kubelet refreshes those.
+        enable_secret_mutable=True,
         enable_server_side_apply=True,
     )
 
@@ -68,12 +82,13 @@ def build_cluster(
     context = Context(cloud=cloud, images=images, state=settings.state, domain=settings.ingress.domain)
     ground = _ground(settings, cloud, provider)
     inside = pulumi.ResourceOptions(providers=[provider], depends_on=ground)
+    data = _data(settings, context, inside)
+    with_data = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=data))
     return Platform(
         outputs={
-            **_data(settings, context, inside),
             **_serving(settings, context, inside),
-            **_monitoring(settings, context, inside),
-            **_jobs(settings, context, inside),
+            **_monitoring(settings, context, inside, with_data),
+            **_jobs(settings, context, with_data),
         }
     )
 
@@ -95,25 +110,75 @@ def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderRe
     return ground
 
 
-def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
-    """The database and the model registry."""
-    del settings, context, inside
-    return {}
+def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+    """The database, its backups, and the model registry, whose migration wants to see a backup."""
+    zone = settings.backup.time_zone
+    on_volume = f"{MLFLOW.name}-artifacts" if context.cloud.artifacts_bucket is None else None
+    backup = Backup("backup", BackupArgs(settings=settings.backup, context=context, artifacts_claim=on_volume), inside)
+    before: list[pulumi.Resource] = [backup]
+    if settings.database.kind == "in-cluster":
+        before.append(Postgres("postgres", PostgresArgs(settings=settings.database, context=context), inside))
+    mlflow_args = MlflowArgs(settings=settings.mlflow, context=context, backup_claim=backup.claim, time_zone=zone)
+    after = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=before))
+    return [backup, Mlflow("mlflow", mlflow_args, after)]
 
 
 def _serving(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
-    """The edge, the API and its cache."""
+    """The API, its cache and the edge."""
+    if settings.cache.enabled:
+        Cache("cache", CacheArgs(settings=settings.cache, context=context), inside)
     Api("api", ApiArgs(settings=settings.api, context=context, cache=settings.cache.enabled), inside)
-    return {}
+    return _edge(settings, context, inside) if settings.ingress.kind == "nginx" else {}
 
 
-def _monitoring(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
-    """Metrics, alerts and dashboards."""
-    del settings, context, inside
-    return {}
+def _edge(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
+    """The way in: certificate, controller, routes."""
+    certificate = Certificate(
+        "certificate",
+        CertificateArgs(hosts=hosts(context.domain), state=context.state),
+        pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(providers=[pulumi_tls.Provider("tls")])),
+    )
+    ingress_args = IngressArgs(
+        settings=settings.ingress,
+        context=context,
+        certificate=certificate.secret_name,
+        meshed=settings.namespaces.mesh == "istio",
+    )
+    ingress = Ingress("ingress", ingress_args, inside)
+    routes = Routes(
+        "routes",
+        RoutesArgs(settings=settings.ingress, context=context),
+        pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[ingress])),
+    )
+    return {**{f"{name}_url": url for name, url in routes.urls.items()}, "certificate": certificate.pem}
+
+
+def _monitoring(
+    settings: Settings, context: Context, inside: pulumi.ResourceOptions, with_data: pulumi.ResourceOptions
+) -> Outputs:
+    """Metrics, alerts and dashboards; of these only Grafana needs the database."""
+    alertmanager = Alertmanager(
+        "alertmanager", AlertmanagerArgs(settings=settings.alertmanager, context=context), inside
+    )
+    prometheus_args = PrometheusArgs(
+        settings=settings.prometheus,
+        context=context,
+        stack=settings.stack,
+        workloads=edges.workloads(settings),
+        # Kubelets of EKS have certificates of the cluster's authority; those of kind and minikube sign their own.
+        verify_kubelets=settings.cluster.kind == "eks",
+    )
+    Prometheus("prometheus", prometheus_args, inside)
+    Pushgateway("pushgateway", PushgatewayArgs(context=context), inside)
+    KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context=context), inside)
+    NodeExporter("node-exporter", NodeExporterArgs(context=context), inside)
+    Grafana("grafana", GrafanaArgs(context=context), with_data)
+    return {"alert_channels": list(alertmanager.channels)}
 
 
 def _jobs(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
-    """Training, backups and drills."""
-    del settings, context, inside
+    """Drills and training, the first of which comes with the stack."""
+    zone = settings.backup.time_zone
+    Drill("drill", DrillArgs(time_zone=zone, context=context), inside)
+    Training("training", TrainingArgs(settings=settings.training, time_zone=zone, context=context), inside)
     return {}

@@ -17,7 +17,7 @@ PUBLIC: Final = {
     "alertmanager": "quay.io/prometheus/alertmanager:v0.33.1",
     "cache": "docker.io/valkey/valkey:8.1.4-alpine",
     "grafana": "docker.io/grafana/grafana:13.1.3",
-    "ingress": "docker.io/nginx/nginx-ingress:5.3.0",
+    "ingress": "docker.io/nginx/nginx-ingress:5.6.2",
     "kube-state-metrics": "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.19.1",
     "node-exporter": "quay.io/prometheus/node-exporter:v1.10.2",
     "postgres": "docker.io/library/postgres:15.18-alpine",

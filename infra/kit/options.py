@@ -14,6 +14,10 @@ def child(parent: pulumi.Resource, *, after: Sequence[pulumi.Resource] = ()) -> 
     return pulumi.ResourceOptions(parent=parent, depends_on=list(after) or None)
 
 
-def stateful(parent: pulumi.Resource, state: StateSettings) -> pulumi.ResourceOptions:
+def stateful(
+    parent: pulumi.Resource, state: StateSettings, *, after: Sequence[pulumi.Resource] = ()
+) -> pulumi.ResourceOptions:
     """Options of a child that holds data or a secret: kept where the stack protects its state."""
-    return pulumi.ResourceOptions(parent=parent, protect=state.protect, retain_on_delete=state.protect)
+    return pulumi.ResourceOptions(
+        parent=parent, protect=state.protect, retain_on_delete=state.protect, depends_on=list(after) or None
+    )

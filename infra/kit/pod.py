@@ -18,6 +18,7 @@ from pulumi_kubernetes.core.v1 import (
     ContainerPortArgs,
     EmptyDirVolumeSourceArgs,
     EnvVarArgs,
+    HostPathVolumeSourceArgs,
     LifecycleArgs,
     PersistentVolumeClaimVolumeSourceArgs,
     PodSecurityContextArgs,
@@ -27,6 +28,7 @@ from pulumi_kubernetes.core.v1 import (
     ResourceRequirementsArgs,
     SeccompProfileArgs,
     SecurityContextArgs,
+    SysctlArgs,
     TolerationArgs,
     TopologySpreadConstraintArgs,
     VolumeArgs,
@@ -106,9 +108,17 @@ def container(
     )
 
 
-def mount(volume: str, path: str, *, read_only: bool = True, sub_path: str | None = None) -> VolumeMountArgs:
-    """A volume in a container; written only where said so."""
-    return VolumeMountArgs(name=volume, mount_path=path, read_only=read_only, sub_path=sub_path)
+def mount(
+    volume: str, path: str, *, read_only: bool = True, sub_path: str | None = None, follow_host: bool = False
+) -> VolumeMountArgs:
+    """A volume in a container; written only where said so. ``follow_host`` shows what the host mounts later as well."""
+    return VolumeMountArgs(
+        name=volume,
+        mount_path=path,
+        read_only=read_only,
+        sub_path=sub_path,
+        mount_propagation="HostToContainer" if follow_host else None,
+    )
 
 
 def empty_dir(name: str, *, size: str, in_memory: bool = False) -> VolumeArgs:
@@ -129,6 +139,11 @@ def claim_volume(name: str, claim: pulumi.Input[str], *, read_only: bool = False
         name=name,
         persistent_volume_claim=PersistentVolumeClaimVolumeSourceArgs(claim_name=claim, read_only=read_only),
     )
+
+
+def host_path_volume(name: str, path: str) -> VolumeArgs:
+    """A directory of the node that must exist; only a namespace exempted from Pod Security admits its pod."""
+    return VolumeArgs(name=name, host_path=HostPathVolumeSourceArgs(path=path, type="Directory"))
 
 
 def spread(workload: Workload, *, zones: int) -> list[TopologySpreadConstraintArgs]:
@@ -161,6 +176,7 @@ def pod(
     tolerations: Sequence[TolerationArgs] = (),
     annotations: Annotations | None = None,
     priority_class: str | None = None,
+    sysctls: Mapping[str, str] | None = None,
 ) -> PodTemplateSpecArgs:
     """The pod of a workload, run by its own service account."""
     return PodTemplateSpecArgs(
@@ -178,6 +194,7 @@ def pod(
                 fs_group=workload.uid,
                 fs_group_change_policy="OnRootMismatch",
                 seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
+                sysctls=[SysctlArgs(name=key, value=value) for key, value in (sysctls or {}).items()] or None,
             ),
             containers=list(containers),
             init_containers=list(init_containers) or None,

@@ -1,8 +1,9 @@
-"""Probes by HTTP or TCP: images need no shell for them."""
+"""Probes by HTTP or TCP, or by a program of the image: none needs a shell."""
 
 from __future__ import annotations
 
 from pulumi_kubernetes.core.v1 import (
+    ExecActionArgs,
     HTTPGetActionArgs,
     LifecycleArgs,
     LifecycleHandlerArgs,
@@ -26,6 +27,16 @@ def tcp(*, port: str, period_seconds: int = 10, failures: int = 3) -> ProbeArgs:
     """A connection that must be accepted within 5 s."""
     return ProbeArgs(
         tcp_socket=TCPSocketActionArgs(port=port),
+        period_seconds=period_seconds,
+        timeout_seconds=5,
+        failure_threshold=failures,
+    )
+
+
+def run(*command: str, period_seconds: int = 10, failures: int = 3) -> ProbeArgs:
+    """A program in the container that must end with 0 within 5 s."""
+    return ProbeArgs(
+        exec_=ExecActionArgs(command=list(command)),
         period_seconds=period_seconds,
         timeout_seconds=5,
         failure_threshold=failures,

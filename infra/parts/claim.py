@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pulumi
+from pulumi_kubernetes.apps.v1 import StatefulSetPersistentVolumeClaimRetentionPolicyArgs
 from pulumi_kubernetes.core.v1 import (
     PersistentVolumeClaim,
+    PersistentVolumeClaimArgs,
     PersistentVolumeClaimSpecArgs,
     VolumeResourceRequirementsArgs,
 )
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from infra.config import StateSettings
 from infra.kit.meta import named
 from infra.kit.options import stateful
 from infra.naming import Workload
@@ -34,3 +38,14 @@ def claim(
         spec=volume_spec(context, gib=gib),
         opts=stateful(parent, context.state),
     )
+
+
+def claim_template(context: Context, *, gib: int, name: str = "data") -> PersistentVolumeClaimArgs:
+    """A volume for each pod of a StatefulSet, which mounts it by ``name``."""
+    return PersistentVolumeClaimArgs(metadata=ObjectMetaArgs(name=name), spec=volume_spec(context, gib=gib))
+
+
+def kept_with(state: StateSettings) -> StatefulSetPersistentVolumeClaimRetentionPolicyArgs:
+    """What becomes of these volumes with their StatefulSet; they are not in the state, so Pulumi has no say."""
+    fate = "Retain" if state.protect else "Delete"
+    return StatefulSetPersistentVolumeClaimRetentionPolicyArgs(when_deleted=fate, when_scaled=fate)

@@ -16,10 +16,13 @@ def cluster_ip(
     workload: Workload,
     *,
     headless: bool = False,
+    sticky: bool = False,
     role: str = "",
     annotations: Annotations | None = None,
 ) -> Service:
     """A Service inside the cluster with the workload's ports; headless for pods that are addressed one by one.
+
+    ``sticky`` keeps a client on one pod, where pods differ in what they know.
 
     Pulumi waits until a Service has a ready endpoint, so the controller must not depend on it.
     """
@@ -30,6 +33,7 @@ def cluster_ip(
             type="ClusterIP",
             cluster_ip="None" if headless else None,
             publish_not_ready_addresses=headless or None,
+            session_affinity="ClientIP" if sticky else None,
             selector=workload.selector,
             ports=[
                 ServicePortArgs(name=port, port=number, target_port=port, protocol="TCP")

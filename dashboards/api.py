@@ -1,0 +1,151 @@
+"""API Performance: is the API up, how fast does it answer, what does it refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Timeseries
+
+REQUESTS = "churn_http_requests_total"
+LATENCY = "churn_http_request_duration_seconds_bucket"
+
+
+def _rate(metric: str, by: str = "", *, where: str = "") -> str:
+    grouped = f"sum by ({by})" if by else "sum"
+    return f"{grouped} (rate({metric}{{{where}}}[$__rate_interval]))"
+
+
+def _quantile(q: float, by: str = "le") -> str:
+    return f"histogram_quantile({q}, {_rate(LATENCY, by)})"
+
+
+def _summary() -> list[Panel]:
+    failed = _rate(REQUESTS, where='status=~"5.."')
+    return [
+        Stat(
+            title="Pods up",
+            description="Pods of the API that answer scrapes.",
+            queries=[Query(expr='count(up{job="api"} == 1) or vector(0)')],
+        ),
+        Stat(
+            title="Requests",
+            description="Answered requests per second, all routes.",
+            queries=[Query(expr=_rate(REQUESTS))],
+            unit="reqps",
+        ),
+        Stat(
+            title="Errors",
+            description="Share of requests that the API answered with 5xx; the objective allows 0.1 %.",
+            queries=[Query(expr=f"({failed} or vector(0)) / {_rate(REQUESTS)}")],
+            unit="percentunit",
+            thresholds=[(0.001, "yellow"), (0.01, "red")],
+        ),
+        Stat(
+            title="p95",
+            description="95 % of requests are answered within this time; the objective is 100 ms for 99 %.",
+            queries=[Query(expr=_quantile(0.95))],
+            unit="s",
+            thresholds=[(0.05, "yellow"), (0.1, "red")],
+        ),
+        Stat(
+            title="In progress",
+            description="Requests being answered right now.",
+            queries=[Query(expr="sum(churn_http_requests_in_flight)")],
+        ),
+        Stat(
+            title="Redis",
+            description="1 if the shared cache and rate limit are reachable from every pod; empty without a cache.",
+            queries=[Query(expr="min(churn_redis_up)")],
+        ),
+    ]
+
+
+def _traffic() -> list[Panel]:
+    return [
+        Timeseries(
+            title="Requests by route",
+            description="Answered requests per second.",
+            queries=[Query(expr=_rate(REQUESTS, "route"), legend="{{route}}")],
+            unit="reqps",
+            stacked=True,
+        ),
+        Timeseries(
+            title="Answers by status",
+            description="Answered requests per second, by HTTP status.",
+            queries=[Query(expr=_rate(REQUESTS, "status"), legend="{{status}}")],
+            unit="reqps",
+            stacked=True,
+        ),
+        Timeseries(
+            title="Latency",
+            description="Time from a request's first byte to the last byte of its answer.",
+            queries=[Query(expr=_quantile(q), legend=f"p{round(q * 100)}") for q in (0.5, 0.95, 0.99)],
+            unit="s",
+            thresholds=[(0.1, "red")],
+        ),
+        Timeseries(
+            title="p95 by route",
+            description="The same for each route.",
+            queries=[Query(expr=_quantile(0.95, "le, route"), legend="{{route}}")],
+            unit="s",
+        ),
+        Timeseries(
+            title="Customers per batch",
+            description="Median and 95 % of the customers in a batch request.",
+            queries=[
+                Query(
+                    expr=f"histogram_quantile({q}, {_rate('churn_batch_rows_bucket', 'le')})",
+                    legend=f"p{round(q * 100)}",
+                )
+                for q in (0.5, 0.95)
+            ],
+        ),
+        Timeseries(
+            title="Processor time by pod",
+            description="Processor seconds per second; a pod may use 1 core and the autoscaler aims at 0.35.",
+            queries=[
+                Query(
+                    expr='sum by (pod) (rate(process_cpu_seconds_total{job="api"}[$__rate_interval]))',
+                    legend="{{pod}}",
+                )
+            ],
+            unit="cores",
+        ),
+    ]
+
+
+def _refused() -> list[Panel]:
+    return [
+        Timeseries(
+            title="API keys",
+            description="Checks of an API key per second: a surge of invalid ones is somebody guessing.",
+            queries=[Query(expr=_rate("churn_auth_total", "outcome"), legend="{{outcome}}")],
+            unit="ops",
+        ),
+        Timeseries(
+            title="Rate limit",
+            description="Decisions per second; `off` means that Redis did not answer and nothing was refused.",
+            queries=[Query(expr=_rate("churn_rate_limit_total", "outcome"), legend="{{outcome}}")],
+            unit="ops",
+        ),
+        Timeseries(
+            title="Prediction cache",
+            description="Look-ups per second.",
+            queries=[Query(expr=_rate("churn_prediction_cache_total", "outcome"), legend="{{outcome}}")],
+            unit="ops",
+        ),
+    ]
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard as Grafana's JSON."""
+    return Dashboard(
+        uid="churn-api",
+        title="API Performance",
+        description="Traffic, errors and latency of the prediction API.",
+        rows=[
+            Row(title="Now", panels=_summary()),
+            Row(title="Traffic", panels=_traffic()),
+            Row(title="Refused and cached", panels=_refused()),
+        ],
+    ).as_json()

@@ -1,0 +1,87 @@
+"""Business KPIs: how many customers are at risk, and what they pay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboards.panels import Dashboard, Query, Row, Stat, Timeseries
+
+AT_RISK = "churn_monthly_revenue_at_risk_total"
+SCORED = "churn_monthly_revenue_scored_total"
+
+
+def _in_range(metric: str) -> str:
+    return f"sum(increase({metric}[$__range]))"
+
+
+def _hourly(metric: str, by: str = "") -> str:
+    grouped = f"sum by ({by})" if by else "sum"
+    return f"{grouped} (increase({metric}[1h]))"
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard as Grafana's JSON."""
+    figures = [
+        Stat(
+            title="Customers scored",
+            description="Predictions in the range shown; a customer scored twice counts twice.",
+            queries=[Query(expr=_in_range("churn_predictions_total"))],
+        ),
+        Stat(
+            title="High risk",
+            description="Of these, scored into the high band.",
+            queries=[Query(expr=_in_range("churn_high_risk_customers_total"))],
+        ),
+        Stat(
+            title="Share at high risk",
+            description="High-risk customers among all scored.",
+            queries=[
+                Query(expr=f"{_in_range('churn_high_risk_customers_total')} / {_in_range('churn_predictions_total')}")
+            ],
+            unit="percentunit",
+        ),
+        Stat(
+            title="Revenue at risk",
+            description="Monthly charges of the customers scored into the high band.",
+            queries=[Query(expr=_in_range(AT_RISK))],
+            unit="currencyUSD",
+            width=6,
+        ),
+        Stat(
+            title="Share of revenue at risk",
+            description="Of the monthly charges of all customers scored.",
+            queries=[Query(expr=f"{_in_range(AT_RISK)} / {_in_range(SCORED)}")],
+            unit="percentunit",
+            width=6,
+        ),
+    ]
+    trends = [
+        Timeseries(
+            title="Customers by risk band",
+            description="Scored in the hour before.",
+            queries=[Query(expr=_hourly("churn_predictions_by_band_total", "band"), legend="{{band}}")],
+            stacked=True,
+        ),
+        Timeseries(
+            title="Decisions",
+            description="Customers predicted to stay and to churn in the hour before.",
+            queries=[Query(expr=_hourly("churn_predictions_total", "decision"), legend="{{decision}}")],
+            stacked=True,
+        ),
+        Timeseries(
+            title="Revenue",
+            description="Monthly charges of the customers scored in the hour before.",
+            queries=[
+                Query(expr=_hourly(SCORED), legend="all customers scored"),
+                Query(expr=_hourly(AT_RISK), legend="at high risk"),
+            ],
+            unit="currencyUSD",
+        ),
+    ]
+    return Dashboard(
+        uid="churn-business",
+        title="Business KPIs",
+        description="Customers and revenue at risk, as predicted.",
+        rows=[Row(title="In the range shown", panels=figures), Row(title="By hour", panels=trends)],
+        since="now-7d",
+    ).as_json()

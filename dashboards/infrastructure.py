@@ -1,0 +1,180 @@
+"""Infrastructure Health: targets, pods, nodes, volumes and scheduled work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Table, Timeseries
+
+NOT_READY = 'kube_pod_container_status_ready == 0 and on (namespace, pod) kube_pod_status_phase{phase="Running"} == 1'
+OURS = 'namespace=~"churn-.+"'
+
+
+def _health() -> list[Panel]:
+    return [
+        Stat(
+            title="Targets down",
+            description="Addresses that Prometheus cannot scrape.",
+            queries=[Query(expr="count(up == 0) or vector(0)")],
+            thresholds=[(1, "red")],
+        ),
+        Stat(
+            title="Alerts",
+            description="Alerts that fire now, without the Watchdog, which always does.",
+            queries=[Query(expr='count(ALERTS{alertstate="firing", alertname!="Watchdog"}) or vector(0)')],
+            thresholds=[(1, "red")],
+        ),
+        Stat(
+            title="Pods not ready",
+            description="Containers of running pods that are not ready.",
+            queries=[Query(expr=f"count({NOT_READY}) or vector(0)")],
+            thresholds=[(1, "yellow")],
+        ),
+        Stat(
+            title="Restarts",
+            description="Restarts of containers in the range shown.",
+            queries=[Query(expr="sum(increase(kube_pod_container_status_restarts_total[$__range]))")],
+            thresholds=[(1, "yellow"), (10, "red")],
+        ),
+        Stat(
+            title="Nodes",
+            description="Nodes whose kubelet answers.",
+            queries=[Query(expr='count(up{job="kubelet"} == 1)')],
+        ),
+        Stat(
+            title="API replicas",
+            description="Replicas that the autoscaler has, next to its maximum.",
+            queries=[
+                Query(expr='kube_horizontalpodautoscaler_status_current_replicas{horizontalpodautoscaler="api"}'),
+                Query(expr='kube_horizontalpodautoscaler_spec_max_replicas{horizontalpodautoscaler="api"}'),
+            ],
+        ),
+        Table(
+            title="Alerts that fire",
+            description="By severity; each has a runbook in docs/runbooks.",
+            queries=[
+                Query(expr='sum by (alertname, severity, workload) (ALERTS{alertstate="firing"})'),
+            ],
+            width=12,
+        ),
+        Table(
+            title="Targets",
+            description="1 for each job whose every address can be scraped.",
+            queries=[Query(expr="min by (job) (up)")],
+            width=12,
+        ),
+    ]
+
+
+def _pods() -> list[Panel]:
+    return [
+        Timeseries(
+            title="Processor time by pod",
+            description="Processor seconds per second.",
+            queries=[
+                Query(
+                    expr=f'sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{{OURS}, container!=""}}[$__rate_interval]))',  # noqa: E501 - one expression
+                    legend="{{pod}}",
+                )
+            ],
+            unit="cores",
+        ),
+        Timeseries(
+            title="Memory by pod",
+            description="Working set, which is what the limit is held against.",
+            queries=[
+                Query(
+                    expr=f'sum by (namespace, pod) (container_memory_working_set_bytes{{{OURS}, container!=""}})',
+                    legend="{{pod}}",
+                )
+            ],
+            unit="bytes",
+        ),
+        Timeseries(
+            title="Volumes",
+            description="Used share of each persistent volume.",
+            queries=[
+                Query(
+                    expr="1 - kubelet_volume_stats_available_bytes / kubelet_volume_stats_capacity_bytes",
+                    legend="{{persistentvolumeclaim}}",
+                )
+            ],
+            unit="percentunit",
+            thresholds=[(0.9, "red")],
+        ),
+    ]
+
+
+def _nodes() -> list[Panel]:
+    return [
+        Timeseries(
+            title="Processor by node",
+            description="Share of the processor time that is used.",
+            queries=[
+                Query(
+                    expr='1 - avg by (node) (rate(node_cpu_seconds_total{mode="idle"}[$__rate_interval]))',
+                    legend="{{node}}",
+                )
+            ],
+            unit="percentunit",
+        ),
+        Timeseries(
+            title="Memory by node",
+            description="Share of the memory that is not available to a new process.",
+            queries=[
+                Query(
+                    expr="1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes",
+                    legend="{{node}}",
+                )
+            ],
+            unit="percentunit",
+            thresholds=[(0.9, "red")],
+        ),
+        Timeseries(
+            title="Root disk by node",
+            description="Used share of the root file system.",
+            queries=[
+                Query(
+                    expr='1 - node_filesystem_avail_bytes{mountpoint="/"} / node_filesystem_size_bytes{mountpoint="/"}',
+                    legend="{{node}}",
+                )
+            ],
+            unit="percentunit",
+            thresholds=[(0.85, "red")],
+        ),
+    ]
+
+
+def _jobs() -> list[Panel]:
+    return [
+        Table(
+            title="Time since scheduled work last succeeded",
+            description="Seconds for each CronJob.",
+            queries=[
+                Query(expr="time() - max by (cronjob) (kube_cronjob_status_last_successful_time)"),
+            ],
+            unit="s",
+            width=12,
+        ),
+        Timeseries(
+            title="Jobs that run",
+            description="Active jobs of each CronJob.",
+            queries=[Query(expr="sum by (cronjob) (kube_cronjob_status_active)", legend="{{cronjob}}")],
+            width=12,
+        ),
+    ]
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard as Grafana's JSON."""
+    return Dashboard(
+        uid="churn-infrastructure",
+        title="Infrastructure Health",
+        description="What the platform runs on.",
+        rows=[
+            Row(title="Health", panels=_health()),
+            Row(title="Pods and volumes", panels=_pods()),
+            Row(title="Nodes", panels=_nodes()),
+            Row(title="Scheduled work", panels=_jobs()),
+        ],
+    ).as_json()

@@ -1,0 +1,194 @@
+"""Grafana dashboards as typed values: what is on them; the JSON, the ids and the places are worked out here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Literal
+
+SCHEMA_VERSION: Final = 42
+COLUMNS: Final = 24
+DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+"""By a variable, so that a dashboard imported by hand finds the Prometheus of any Grafana."""
+
+Unit = Literal["short", "percentunit", "reqps", "ops", "s", "bytes", "currencyUSD", "none", "dateTimeAsIso", "cores"]
+Color = Literal["green", "yellow", "orange", "red", "blue"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A PromQL expression and the name of its series, with labels as ``{{label}}``."""
+
+    expr: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """What every panel has. ``thresholds`` are values from which a color holds; below the first it is green."""
+
+    kind: ClassVar[str]
+    height: ClassVar[int]
+    instant: ClassVar[bool]
+
+    title: str
+    description: str
+    queries: Sequence[Query]
+    unit: Unit = "short"
+    width: int = 8
+    thresholds: Sequence[tuple[float, Color]] = ()
+
+    def options(self) -> dict[str, Any]:
+        """The options of this kind of panel."""
+        raise NotImplementedError
+
+    def custom(self) -> dict[str, Any]:
+        """How this kind draws a field."""
+        return {}
+
+    def as_json(self, number: int, x: int, y: int) -> dict[str, Any]:
+        """The panel at its place."""
+        steps = [{"color": "green", "value": None}, *({"color": c, "value": v} for v, c in self.thresholds)]
+        return {
+            "id": number,
+            "type": self.kind,
+            "title": self.title,
+            "description": self.description,
+            "datasource": DATASOURCE,
+            "gridPos": {"h": self.height, "w": self.width, "x": x, "y": y},
+            "targets": [self._target(index, query) for index, query in enumerate(self.queries)],
+            "fieldConfig": {
+                "defaults": {
+                    "unit": self.unit,
+                    "thresholds": {"mode": "absolute", "steps": steps},
+                    "custom": self.custom(),
+                },
+                "overrides": [],
+            },
+            "options": self.options(),
+        }
+
+    def _target(self, index: int, query: Query) -> dict[str, Any]:
+        return {
+            "refId": chr(ord("A") + index),
+            "datasource": DATASOURCE,
+            "expr": query.expr,
+            "legendFormat": query.legend or "__auto",
+            "instant": self.instant,
+            "range": not self.instant,
+            "format": "table" if self.kind == "table" else "time_series",
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeseries(Panel):
+    """Lines over time."""
+
+    kind: ClassVar[str] = "timeseries"
+    height: ClassVar[int] = 8
+    instant: ClassVar[bool] = False
+    stacked: bool = False
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        }
+
+    def custom(self) -> dict[str, Any]:
+        return {
+            "drawStyle": "line",
+            "lineWidth": 1,
+            "fillOpacity": 25 if self.stacked else 5,
+            "stacking": {"mode": "normal" if self.stacked else "none", "group": "A"},
+            "thresholdsStyle": {"mode": "line" if self.thresholds else "off"},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stat(Panel):
+    """One figure, colored by its thresholds."""
+
+    kind: ClassVar[str] = "stat"
+    height: ClassVar[int] = 4
+    instant: ClassVar[bool] = True
+    width: int = 4
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "colorMode": "value",
+            "graphMode": "none",
+            "justifyMode": "auto",
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+            "textMode": "auto",
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Panel):
+    """Series as rows, with a column for each label."""
+
+    kind: ClassVar[str] = "table"
+    height: ClassVar[int] = 8
+    instant: ClassVar[bool] = True
+
+    def options(self) -> dict[str, Any]:
+        return {"showHeader": True, "cellHeight": "sm"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A heading and its panels, from left to right."""
+
+    title: str
+    panels: Sequence[Panel]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dashboard:
+    """A page of rows."""
+
+    uid: str
+    title: str
+    description: str
+    rows: Sequence[Row]
+    tags: Sequence[str] = field(default=("churn",))
+    since: str = "now-6h"
+
+    def as_json(self) -> dict[str, Any]:
+        """What Grafana loads from a file."""
+        return {
+            "uid": self.uid,
+            "title": self.title,
+            "description": self.description,
+            "tags": list(self.tags),
+            "schemaVersion": SCHEMA_VERSION,
+            "editable": False,
+            "graphTooltip": 1,
+            "refresh": "30s",
+            "time": {"from": self.since, "to": "now"},
+            "timezone": "browser",
+            "annotations": {"list": []},
+            "templating": {
+                "list": [{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}]
+            },
+            "panels": _placed(self.rows),
+        }
+
+
+def _placed(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """All panels with their ids and places: a line is full at 24 columns, and as high as its highest panel."""
+    made: list[dict[str, Any]] = []
+    y = 0
+    for row in rows:
+        place = {"h": 1, "w": COLUMNS, "x": 0, "y": y}
+        made.append({"id": len(made) + 1, "type": "row", "title": row.title, "collapsed": False, "gridPos": place})
+        made[-1]["panels"] = []
+        y, x, height = y + 1, 0, 0
+        for panel in row.panels:
+            if x + panel.width > COLUMNS:
+                y, x, height = y + height, 0, 0
+            made.append(panel.as_json(len(made) + 1, x, y))
+            x, height = x + panel.width, max(height, panel.height)
+        y += height
+    return made

@@ -1,0 +1,123 @@
+"""Prometheus' configuration as plain data, from a list of what it scrapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from infra.naming import PART_OF, Workload
+
+INTERVAL = "15s"
+TIMEOUT = "10s"
+RULES = "/etc/prometheus/rules"
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+NAMESPACES_RE = f"{PART_OF}-.+"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A port of a workload that serves metrics.
+
+    ``job`` is the workload's name unless it has two such ports. ``own_labels`` is for those that tell of others: their
+    own ``namespace``, ``pod`` and ``job`` labels are the ones that count.
+    """
+
+    workload: Workload
+    port: str = "http"
+    role: str = ""
+    own_labels: bool = False
+
+    @property
+    def job(self) -> str:
+        """Value of the `job` label."""
+        return f"{self.workload.name}-{self.role}" if self.role else self.workload.name
+
+
+def _pods(workload: Workload) -> dict[str, Any]:
+    label = ",".join(f"{key}={value}" for key, value in sorted(workload.selector.items()))
+    return {
+        "role": "pod",
+        "namespaces": {"names": [workload.namespace]},
+        "selectors": [{"role": "pod", "label": label}],
+    }
+
+
+def _keep(label: str, regex: str) -> dict[str, Any]:
+    return {"source_labels": [label], "regex": regex, "action": "keep"}
+
+
+def _copy(source: str, target: str) -> dict[str, Any]:
+    return {"source_labels": [f"__meta_kubernetes_{source}"], "target_label": target}
+
+
+def _running(port: str) -> list[dict[str, Any]]:
+    """One address per pod that runs: a finished or evicted one is no target that is down."""
+    return [
+        _keep("__meta_kubernetes_pod_container_port_name", port),
+        {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Succeeded|Failed", "action": "drop"},
+    ]
+
+
+def pod_job(target: Target) -> dict[str, Any]:
+    """The scrape job of a workload's pods."""
+    place = [_copy("namespace", "namespace"), _copy("pod_name", "pod"), _copy("pod_node_name", "node")]
+    return {
+        "job_name": target.job,
+        **({"honor_labels": True} if target.own_labels else {}),
+        "kubernetes_sd_configs": [_pods(target.workload)],
+        "relabel_configs": [*_running(target.port), *([] if target.own_labels else place)],
+    }
+
+
+def node_job(job: str, path: str, *, keep: str, verify: bool) -> dict[str, Any]:
+    """A scrape job of every kubelet; ``keep`` matches ``<metric>;<namespace>`` of the series that are wanted.
+
+    Where kubelets sign their own certificates (kind, minikube), ``verify`` must be off.
+    """
+    return {
+        "job_name": job,
+        "scheme": "https",
+        "metrics_path": path,
+        "authorization": {"credentials_file": f"{ACCOUNT}/token"},
+        "tls_config": {"ca_file": f"{ACCOUNT}/ca.crt"} if verify else {"insecure_skip_verify": True},
+        "kubernetes_sd_configs": [{"role": "node"}],
+        "relabel_configs": [_copy("node_name", "node")],
+        "metric_relabel_configs": [{"source_labels": ["__name__", "namespace"], "regex": keep, "action": "keep"}],
+    }
+
+
+def config(
+    targets: Iterable[Target], *, itself: Workload, alertmanager: Workload, stack: str, verify_kubelets: bool
+) -> dict[str, Any]:
+    """The whole `prometheus.yml`.
+
+    The replicas of a pair differ in the external label ``replica`` alone, and alerts are sent without it, so that
+    Alertmanager sees one alert and not two.
+    """
+    own = {
+        "job_name": itself.name,
+        "static_configs": [{"targets": [f"localhost:{itself.ports['http']}"]}],
+        "relabel_configs": [{"target_label": "namespace", "replacement": itself.namespace}],
+    }
+    kubelet = node_job("kubelet", "/metrics", keep=f"kubelet_volume_stats_.+;{NAMESPACES_RE}", verify=verify_kubelets)
+    cadvisor = node_job(
+        "cadvisor",
+        "/metrics/cadvisor",
+        keep=f"machine_(cpu_cores|memory_bytes);|container_.+;{NAMESPACES_RE}",
+        verify=verify_kubelets,
+    )
+    return {
+        "global": {
+            "scrape_interval": INTERVAL,
+            "scrape_timeout": TIMEOUT,
+            "evaluation_interval": INTERVAL,
+            "external_labels": {"stack": stack, "replica": "${POD_NAME}"},
+        },
+        "rule_files": [f"{RULES}/*.yaml"],
+        "alerting": {
+            "alert_relabel_configs": [{"regex": "replica", "action": "labeldrop"}],
+            "alertmanagers": [{"kubernetes_sd_configs": [_pods(alertmanager)], "relabel_configs": _running("http")}],
+        },
+        "scrape_configs": [own, *map(pod_job, targets), kubelet, cadvisor],
+    }

@@ -1,0 +1,57 @@
+"""What a workload may ask the API server: a role and its binding, in one namespace or for the whole cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.rbac.v1 import (
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRuleArgs,
+    Role,
+    RoleBinding,
+    RoleRefArgs,
+    SubjectArgs,
+)
+
+from infra.kit.meta import cluster_wide, labels
+from infra.kit.options import child
+from infra.naming import PART_OF, Workload
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+def _subject(workload: Workload) -> SubjectArgs:
+    return SubjectArgs(kind="ServiceAccount", name=workload.name, namespace=workload.namespace)
+
+
+def in_namespace(
+    parent: pulumi.Resource, name: str, workload: Workload, namespace: str, rules: Sequence[PolicyRuleArgs]
+) -> RoleBinding:
+    """Rules within one namespace, which need not be the workload's own; `name` is the component's."""
+    metadata = ObjectMetaArgs(name=workload.name, namespace=namespace, labels=labels(workload))
+    role = Role(f"{name}-{namespace}-role", metadata=metadata, rules=list(rules), opts=child(parent))
+    return RoleBinding(
+        f"{name}-{namespace}-binding",
+        metadata=metadata,
+        role_ref=RoleRefArgs(api_group=RBAC, kind="Role", name=workload.name),
+        subjects=[_subject(workload)],
+        opts=child(parent, after=[role]),
+    )
+
+
+def in_cluster(
+    parent: pulumi.Resource, name: str, workload: Workload, rules: Sequence[PolicyRuleArgs]
+) -> ClusterRoleBinding:
+    """Rules for what has no namespace; `name` is the component's."""
+    metadata = cluster_wide(workload)
+    role = ClusterRole(f"{name}-cluster-role", metadata=metadata, rules=list(rules), opts=child(parent))
+    return ClusterRoleBinding(
+        f"{name}-cluster-binding",
+        metadata=metadata,
+        role_ref=RoleRefArgs(api_group=RBAC, kind="ClusterRole", name=f"{PART_OF}-{workload.name}"),
+        subjects=[_subject(workload)],
+        opts=child(parent, after=[role]),
+    )

@@ -1,0 +1,87 @@
+"""The quarterly drill: the newest backup is restored into a throwaway PostgreSQL and looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes.batch.v1 import CronJob
+from pulumi_kubernetes.core.v1 import ContainerArgs
+
+from infra.config import Resources
+from infra.kit import jobs, pod
+from infra.kit.meta import named
+from infra.kit.options import child
+from infra.naming import DRILL, PUSHGATEWAY
+from infra.parts.context import Context
+from infra.parts.identity import service_account
+from infra.workloads.backup import CLAIM, FOLDER
+
+SCHEDULE: Final = "0 5 1 1,4,7,10 *"
+"""After the backups' windows: the volume is mounted by one node at a time."""
+DEADLINE_SECONDS: Final = 4 * 3600
+"""The recovery time that is promised; a drill that takes longer has failed."""
+SCRATCH: Final = "/var/lib/drill"
+SCRATCH_GIB: Final = 30
+"""A throwaway PostgreSQL and a copy of the artifacts."""
+_RESOURCES: Final = Resources(cpu_request="250m", cpu_limit="2", memory_request="512Mi", memory_limit="2Gi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillArgs:
+    """In which time zone the clock is read."""
+
+    time_zone: str
+    context: Context
+
+
+class Drill(pulumi.ComponentResource):
+    """ServiceAccount and CronJob."""
+
+    def __init__(self, name: str, args: DrillArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:workloads:Drill", name, {}, opts)
+        account = service_account(self, name, DRILL, args.context.cloud.roles)
+        template = pod.pod(
+            DRILL,
+            containers=[_container(args)],
+            volumes=[
+                pod.claim_volume("backups", CLAIM),
+                pod.empty_dir("scratch", size=f"{SCRATCH_GIB}Gi"),
+                pod.empty_dir("tmp", size="512Mi"),
+            ],
+            restart_policy="Never",
+        )
+        CronJob(
+            f"{name}-schedule",
+            metadata=named(DRILL),
+            spec=jobs.cron_spec(
+                template,
+                schedule=SCHEDULE,
+                time_zone=args.time_zone,
+                deadline_seconds=DEADLINE_SECONDS,
+                retries=1,
+                on_failure=jobs.failure_policy(DRILL.name),
+            ),
+            opts=child(self, after=[account]),
+        )
+        self.register_outputs({})
+
+
+def _container(args: DrillArgs) -> ContainerArgs:
+    bucket = args.context.cloud.backups_bucket
+    remote: list[pulumi.Input[str]] = [] if bucket is None else ["--remote", pulumi.Output.concat("s3://", bucket)]
+    return pod.container(
+        DRILL,
+        image=args.context.images.reference("ops"),
+        command=["python", "-m", "ops.drill"],
+        args=["--from", FOLDER, "--scratch", SCRATCH, *remote],
+        resources=pod.resources(_RESOURCES, scratch=f"{SCRATCH_GIB + 1}Gi"),
+        probes=pod.NO_PROBES,
+        env={"PUSHGATEWAY_URL": PUSHGATEWAY.url(), "HOME": "/tmp"},  # noqa: S108 - a path in the pod, on its own volume
+        mounts=[
+            pod.mount("backups", FOLDER),
+            pod.mount("scratch", SCRATCH, read_only=False),
+            pod.mount("tmp", "/tmp", read_only=False),  # noqa: S108 - likewise
+        ],
+    )

@@ -1,0 +1,190 @@
+"""Grafana: the dashboards of `dashboards/`, provisioned from files; its own settings are in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+import yaml
+from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, DeploymentStrategyArgs
+from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, VolumeArgs
+
+import dashboards
+from infra import database, secret_files
+from infra.cloud import Database
+from infra.config import Resources
+from infra.kit import pod, probes
+from infra.kit.meta import named, selector, unnamed
+from infra.kit.options import child
+from infra.naming import GRAFANA, PROMETHEUS
+from infra.parts.context import Context
+from infra.parts.identity import service_account
+from infra.parts.service import cluster_ip
+
+DATA: Final = "/var/lib/grafana"
+LOGS: Final = "/var/log/grafana"
+PROVISIONING: Final = "/etc/grafana/provisioning"
+DASHBOARDS: Final = "/etc/grafana/dashboards"
+ADMIN: Final = "/run/secrets/churn/grafana-admin"
+LOGIN: Final = "/run/secrets/churn/postgres"
+DATASOURCE: Final = "prometheus"
+"""The uid of the one datasource."""
+SIZE: Final = Resources(cpu_request="100m", cpu_limit="500m", memory_request="256Mi", memory_limit="512Mi")
+MIGRATION_SECONDS: Final = 600
+"""How long the first start may take: it makes the tables."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrafanaArgs:
+    """The stack around it."""
+
+    context: Context
+
+
+class Grafana(pulumi.ComponentResource):
+    """ServiceAccount, ConfigMaps, Deployment and Service. Its dashboards come from files and cannot be edited in it."""
+
+    def __init__(self, name: str, args: GrafanaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:workloads:Grafana", name, {}, opts)
+        account = service_account(self, name, GRAFANA, args.context.cloud.roles)
+        self._deployment(name, args, self._volumes(name, args.context), account)
+        cluster_ip(self, name, GRAFANA)
+        self.register_outputs({})
+
+    def _volumes(self, name: str, context: Context) -> list[VolumeArgs]:
+        wanted = (secret_files.GRAFANA_ADMIN, secret_files.POSTGRES_GRAFANA)
+        scratch = {"data": "256Mi", "logs": "64Mi", "tmp": "64Mi"}
+        return [
+            *(context.secret(self, name, GRAFANA, secret) for secret in wanted),
+            *(self._files(name, role, data) for role, data in provisioned().items()),
+            *(pod.empty_dir(volume, size=size) for volume, size in scratch.items()),
+        ]
+
+    def _files(self, name: str, role: str, data: Mapping[str, str]) -> VolumeArgs:
+        made = ConfigMap(f"{name}-{role}", metadata=unnamed(GRAFANA), data=dict(data), opts=child(self))
+        return pod.config_volume(role, made.metadata.name)
+
+    def _deployment(self, name: str, args: GrafanaArgs, volumes: list[VolumeArgs], account: pulumi.Resource) -> None:
+        Deployment(
+            f"{name}-deployment",
+            metadata=named(GRAFANA, annotations={"pulumi.com/timeoutSeconds": str(MIGRATION_SECONDS + 120)}),
+            spec=DeploymentSpecArgs(
+                replicas=1,
+                selector=selector(GRAFANA),
+                revision_history_limit=3,
+                # A new version changes the tables: the old one must be gone by then.
+                strategy=DeploymentStrategyArgs(type="Recreate"),
+                template=pod.pod(GRAFANA, containers=[_container(args)], volumes=volumes),
+            ),
+            opts=child(self, after=[account]),
+        )
+
+
+def provisioned() -> dict[str, dict[str, str]]:
+    """Contents of the ConfigMaps by volume name: the datasource, where dashboards are, and the dashboards."""
+    source = {
+        "name": "Prometheus",
+        "uid": DATASOURCE,
+        "type": "prometheus",
+        "access": "proxy",
+        "url": PROMETHEUS.url(),
+        "isDefault": True,
+        "editable": False,
+        "jsonData": {"httpMethod": "POST", "timeInterval": "15s", "prometheusType": "Prometheus"},
+    }
+    provider = {
+        "name": "churn",
+        "folder": "Churn",
+        "type": "file",
+        "disableDeletion": True,
+        "allowUiUpdates": False,
+        "options": {"path": DASHBOARDS},
+    }
+    return {
+        "datasources": {"prometheus.yaml": yaml.safe_dump({"apiVersion": 1, "datasources": [source]})},
+        "providers": {"churn.yaml": yaml.safe_dump({"apiVersion": 1, "providers": [provider]})},
+        "dashboards": {
+            f"{name}.json": json.dumps(dashboard, indent=1) for name, dashboard in dashboards.every().items()
+        },
+    }
+
+
+def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
+    """Grafana's settings; those whose name ends in ``__FILE`` are read from the file."""
+    pool = database.POOLS[GRAFANA.name]
+    return {
+        "GF_SERVER_ROOT_URL": f"https://grafana.{domain}",
+        "GF_SERVER_HTTP_PORT": str(GRAFANA.ports["http"]),
+        "GF_PATHS_DATA": DATA,
+        "GF_PATHS_LOGS": LOGS,
+        "GF_PATHS_PLUGINS": f"{DATA}/plugins",
+        "GF_PATHS_PROVISIONING": PROVISIONING,
+        "GF_LOG_MODE": "console",
+        "GF_METRICS_ENABLED": "true",
+        "GF_DATABASE_TYPE": "postgres",
+        "GF_DATABASE_HOST": pulumi.Output.format("{0}:{1}", where.host, where.port),
+        "GF_DATABASE_NAME": "grafana",
+        "GF_DATABASE_USER__FILE": f"{LOGIN}/username",
+        "GF_DATABASE_PASSWORD__FILE": f"{LOGIN}/password",
+        # Outside of the cluster, where no network policy ends at it, the connection is encrypted.
+        "GF_DATABASE_SSL_MODE": "require" if where.cidrs else "disable",
+        "GF_DATABASE_MAX_OPEN_CONN": str(pool.most),
+        "GF_DATABASE_MAX_IDLE_CONN": str(pool.size),
+        "GF_SECURITY_ADMIN_USER__FILE": f"{ADMIN}/username",
+        "GF_SECURITY_ADMIN_PASSWORD__FILE": f"{ADMIN}/password",
+        "GF_SECURITY_SECRET_KEY__FILE": f"{ADMIN}/secret_key",
+        "GF_SECURITY_COOKIE_SECURE": "true",
+        "GF_SECURITY_COOKIE_SAMESITE": "strict",
+        "GF_SECURITY_CONTENT_SECURITY_POLICY": "true",
+        "GF_SECURITY_DISABLE_GRAVATAR": "true",
+        "GF_AUTH_ANONYMOUS_ENABLED": "false",
+        "GF_USERS_ALLOW_SIGN_UP": "false",
+        "GF_USERS_ALLOW_ORG_CREATE": "false",
+        # Alerts are Prometheus' and Alertmanager's.
+        "GF_UNIFIED_ALERTING_ENABLED": "false",
+        **_no_calls_home(),
+    }
+
+
+def _no_calls_home() -> dict[str, pulumi.Input[str]]:
+    """No network policy lets Grafana out; what would try only fills the log."""
+    return {
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        "GF_ANALYTICS_FEEDBACK_LINKS_ENABLED": "false",
+        "GF_NEWS_NEWS_FEED_ENABLED": "false",
+        "GF_PLUGINS_PLUGIN_ADMIN_ENABLED": "false",
+        "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+        "GF_PLUGINS_PREINSTALL_AUTO_UPDATE": "false",
+        "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true",
+        "GF_SNAPSHOTS_EXTERNAL_ENABLED": "false",
+    }
+
+
+def _container(args: GrafanaArgs) -> ContainerArgs:
+    return pod.container(
+        GRAFANA,
+        image=args.context.images.reference("grafana"),
+        resources=pod.resources(SIZE),
+        probes=pod.Probes(
+            startup=probes.http("/api/health", failures=MIGRATION_SECONDS // 10),
+            readiness=probes.http("/api/health"),
+            # Not /api/health, which asks the database: a restart would not bring that back.
+            liveness=probes.http("/healthz"),
+        ),
+        env=settings(args.context.domain, args.context.cloud.database),
+        mounts=[
+            pod.mount(secret_files.GRAFANA_ADMIN.name, ADMIN),
+            pod.mount(secret_files.POSTGRES_GRAFANA.name, LOGIN),
+            pod.mount("datasources", f"{PROVISIONING}/datasources"),
+            pod.mount("providers", f"{PROVISIONING}/dashboards"),
+            pod.mount("dashboards", DASHBOARDS),
+            pod.mount("data", DATA, read_only=False),
+            pod.mount("logs", LOGS, read_only=False),
+            pod.mount("tmp", "/tmp", read_only=False),  # noqa: S108 - a path in the pod, on a volume of its own
+        ],
+    )

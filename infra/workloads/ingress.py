@@ -1,0 +1,240 @@
+"""The edge: F5 NGINX Ingress Controller, which ends TLS, redirects HTTP and applies the limits of the routes.
+
+It watches Ingress objects only, in the namespaces that have routes; custom resources, snippets and telemetry are off.
+Clients' addresses count, for they are what the rate is limited by. They arrive unchanged: the Service keeps traffic on
+the node that got it, and AWS's load balancer passes them on. So nothing has to be believed that a client could write,
+as a PROXY line or a header could be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes.apps.v1 import (
+    Deployment,
+    DeploymentSpecArgs,
+    DeploymentStrategyArgs,
+    RollingUpdateDeploymentArgs,
+)
+from pulumi_kubernetes.core.v1 import (
+    ConfigMap,
+    ContainerArgs,
+    EnvVarArgs,
+    EnvVarSourceArgs,
+    ObjectFieldSelectorArgs,
+    Service,
+    ServicePortArgs,
+    ServiceSpecArgs,
+)
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.networking.v1 import IngressClass, IngressClassSpecArgs
+
+from infra.cloud import CloudOutputs
+from infra.config import IngressSettings
+from infra.kit import nginx, pod, probes
+from infra.kit.meta import labels, named, selector, unnamed
+from infra.kit.options import child
+from infra.naming import INGRESS
+from infra.parts.budget import one_at_a_time
+from infra.parts.context import Context
+from infra.parts.identity import service_account
+from infra.workloads.ingress_access import LOCK, ROUTED, grant
+
+CLASS: Final = "churn"
+"""Not `nginx`, which another controller of the cluster may have taken."""
+CONTROLLER: Final = "nginx.org/ingress-controller"
+SKIP_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
+"""For what may never get an address, which Pulumi would wait for in vain."""
+
+PRE_STOP_SECONDS: Final = 30
+"""Load balancers are slow to learn that a target goes."""
+SHUTDOWN_SECONDS: Final = 60
+"""How long connections may go on after that."""
+GRACE_SECONDS: Final = PRE_STOP_SECONDS + SHUTDOWN_SECONDS + 10
+
+LOW_PORTS: Final = {"net.ipv4.ip_unprivileged_port_start": "0"}
+"""Lets a plain user listen on 80 and 443: no capability is needed, and Pod Security `restricted` allows it."""
+WRITABLE: Final = {
+    "etc": ("/etc/nginx", "32Mi"),
+    "cache": ("/var/cache/nginx", "2Gi"),
+    "lib": ("/var/lib/nginx", "32Mi"),
+    "state": ("/var/lib/nginx/state", "32Mi"),
+    "log": ("/var/log/nginx", "32Mi"),
+}
+"""Folders that NGINX writes, as its documentation lists them; bodies of requests wait in the cache."""
+SCRATCH: Final = "3Gi"
+AWS: Final = "service.beta.kubernetes.io/aws-load-balancer"
+
+
+def gets_address(settings: IngressSettings, cloud: CloudOutputs) -> bool:
+    """Whether something gives the Service, and by it the routes, an address: a local cluster may have nothing."""
+    return settings.service_type == "LoadBalancer" and cloud.region is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngressArgs:
+    """Size and reach; the name of the Secret with the certificate; whether a mesh is around."""
+
+    settings: IngressSettings
+    context: Context
+    certificate: pulumi.Input[str]
+    meshed: bool
+
+
+class Ingress(pulumi.ComponentResource):
+    """The controller with its rights, its class and the Service that clients reach."""
+
+    def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:workloads:Ingress", name, {}, opts)
+        account = service_account(self, name, INGRESS, args.context.cloud.roles)
+        rights = grant(self, name, CLASS)
+        ingress_class = IngressClass(
+            f"{name}-class",
+            metadata=ObjectMetaArgs(name=CLASS, labels=labels(INGRESS)),
+            spec=IngressClassSpecArgs(controller=CONTROLLER),
+            opts=child(self),
+        )
+        config = ConfigMap(
+            f"{name}-config",
+            metadata=unnamed(INGRESS),
+            data=nginx.config(args.settings.resources.cpu_limit, shutdown_seconds=SHUTDOWN_SECONDS),
+            opts=child(self),
+        )
+        self._deployment(name, args, config, [account, *rights, ingress_class])
+        self._service(name, args)
+        if args.settings.replicas > 1:
+            one_at_a_time(self, name, INGRESS)
+        self.register_outputs({})
+
+    def _deployment(self, name: str, args: IngressArgs, config: ConfigMap, needs: list[pulumi.Resource]) -> None:
+        # A sidecar would hide the clients' addresses; connections to the edge's own ports go past it.
+        past_mesh = {"traffic.sidecar.istio.io/excludeInboundPorts": "80,443"} if args.meshed else None
+        Deployment(
+            f"{name}-deployment",
+            metadata=named(INGRESS),
+            spec=DeploymentSpecArgs(
+                replicas=args.settings.replicas,
+                selector=selector(INGRESS),
+                revision_history_limit=3,
+                strategy=DeploymentStrategyArgs(
+                    type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
+                ),
+                template=pod.pod(
+                    INGRESS,
+                    init_containers=[_copy_of_etc(args)],
+                    containers=[_container(args, config.metadata.name)],
+                    volumes=[pod.empty_dir(volume, size=size) for volume, (_, size) in WRITABLE.items()],
+                    token=True,
+                    grace_seconds=GRACE_SECONDS,
+                    spread_over=pod.spread(INGRESS, zones=args.context.cloud.zones),
+                    annotations=past_mesh,
+                    sysctls=LOW_PORTS,
+                ),
+            ),
+            opts=child(self, after=needs),
+        )
+
+    def _service(self, name: str, args: IngressArgs) -> None:
+        Service(
+            f"{name}-service",
+            metadata=named(INGRESS, annotations=_annotations(args)),
+            spec=ServiceSpecArgs(
+                type=args.settings.service_type,
+                external_traffic_policy="Local",
+                selector=INGRESS.selector,
+                ports=[
+                    ServicePortArgs(name=port, port=INGRESS.ports[port], target_port=port, protocol="TCP")
+                    for port in ("http", "https")
+                ],
+            ),
+            opts=child(self),
+        )
+
+
+def _annotations(args: IngressArgs) -> dict[str, pulumi.Input[str]]:
+    cloud = args.context.cloud
+    if not gets_address(args.settings, cloud):
+        return dict(SKIP_AWAIT)
+    balancer: dict[str, pulumi.Input[str]] = {
+        f"{AWS}-scheme": "internet-facing",
+        f"{AWS}-nlb-target-type": "ip",
+        f"{AWS}-target-group-attributes": "preserve_client_ip.enabled=true",
+        f"{AWS}-healthcheck-interval": "10",
+    }
+    if cloud.certificate_arn is not None:
+        # The load balancer shows clients the public certificate and encrypts again towards NGINX.
+        balancer |= {
+            f"{AWS}-ssl-cert": cloud.certificate_arn,
+            f"{AWS}-ssl-ports": "443",
+            f"{AWS}-ssl-negotiation-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
+            f"{AWS}-backend-protocol": "ssl",
+        }
+    return balancer
+
+
+def _copy_of_etc(args: IngressArgs) -> ContainerArgs:
+    """Upstream's own way to a read-only root: what the image has in /etc/nginx, in the volume mounted there."""
+    return pod.container(
+        INGRESS,
+        name="copy-etc",
+        image=args.context.images.reference("ingress"),
+        resources=pod.resources(args.settings.resources),
+        probes=pod.NO_PROBES,
+        command=["cp", "-vdR", "/etc/nginx/.", "/mnt/etc"],
+        ports={},
+        mounts=[pod.mount("etc", "/mnt/etc", read_only=False)],
+    )
+
+
+def _container(args: IngressArgs, config: pulumi.Output[str]) -> ContainerArgs:
+    return pod.container(
+        INGRESS,
+        image=args.context.images.reference("ingress"),
+        resources=pod.resources(args.settings.resources, scratch=SCRATCH),
+        probes=pod.Probes(
+            startup=probes.http("/nginx-ready", port="ready", period_seconds=2, failures=60),
+            readiness=probes.http("/nginx-ready", port="ready", period_seconds=5, failures=2),
+            liveness=probes.http("/nginx-ready", port="ready"),
+        ),
+        args=_arguments(args, config),
+        env_from_fields={
+            "POD_NAMESPACE": _field("POD_NAMESPACE", "metadata.namespace"),
+            "POD_NAME": _field("POD_NAME", "metadata.name"),
+        },
+        mounts=[pod.mount(volume, path, read_only=False) for volume, (path, _) in WRITABLE.items()],
+        lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
+    )
+
+
+def _field(name: str, path: str) -> EnvVarArgs:
+    return EnvVarArgs(name=name, value_from=EnvVarSourceArgs(field_ref=ObjectFieldSelectorArgs(field_path=path)))
+
+
+def _arguments(args: IngressArgs, config: pulumi.Output[str]) -> list[pulumi.Input[str]]:
+    own = INGRESS.namespace
+    certificate = pulumi.Output.concat(own, "/", args.certificate)
+    return [
+        pulumi.Output.concat("-nginx-configmaps=", own, "/", config),
+        # For every host of ours, and for connections that name none, as those of AWS's load balancer may.
+        pulumi.Output.concat("-wildcard-tls-secret=", certificate),
+        pulumi.Output.concat("-default-server-tls-secret=", certificate),
+        f"-ingress-class={CLASS}",
+        f"-watch-namespace={','.join((own, *ROUTED))}",
+        f"-watch-secret-namespace={own}",
+        "-enable-custom-resources=false",
+        "-enable-snippets=false",
+        "-enable-telemetry-reporting=false",
+        "-report-ingress-status=true",
+        f"-external-service={INGRESS.name}",
+        "-enable-leader-election=true",
+        f"-leader-election-lock-name={LOCK}",
+        "-nginx-status=false",
+        "-ready-status=true",
+        f"-ready-status-port={INGRESS.ports['ready']}",
+        "-enable-prometheus-metrics=true",
+        f"-prometheus-metrics-listen-port={INGRESS.ports['metrics']}",
+        "-disable-ipv6=true",
+        "-log-format=json",
+    ]

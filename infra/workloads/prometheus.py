@@ -1,0 +1,172 @@
+"""Prometheus: scrapes every workload, evaluates `infra/rules/`, tells Alertmanager.
+
+A changed rule or target is a new ConfigMap and rolls the pods; each replica scrapes and alerts on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pulumi
+import yaml
+from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgs
+from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, EnvVarArgs, EnvVarSourceArgs, ObjectFieldSelectorArgs
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
+
+from infra import naming as n
+from infra.config import PrometheusSettings
+from infra.kit import pod, probes, scrape
+from infra.kit.meta import named, selector, unnamed
+from infra.kit.options import child, stateful
+from infra.kit.scrape import Target
+from infra.naming import PROMETHEUS, Workload
+from infra.parts import access
+from infra.parts.budget import one_at_a_time
+from infra.parts.claim import claim_template, kept_with
+from infra.parts.context import Context
+from infra.parts.identity import service_account
+from infra.parts.service import cluster_ip
+
+RULES: Final = Path(__file__).parents[1] / "rules"
+"""One file per workload, named like it; a stack loads the files of what it has."""
+TARGETS: Final = (
+    Target(workload=n.API),
+    Target(workload=n.INGRESS, port="metrics"),
+    Target(workload=n.ALERTMANAGER),
+    Target(workload=n.GRAFANA),
+    Target(workload=n.PUSHGATEWAY, own_labels=True),
+    Target(workload=n.KUBE_STATE_METRICS, own_labels=True),
+    Target(workload=n.KUBE_STATE_METRICS, port="telemetry", role="telemetry"),
+    Target(workload=n.NODE_EXPORTER),
+)
+DATA: Final = "/prometheus"
+CONFIG: Final = "/etc/prometheus/config"
+VOLUME_SHARE_PERCENT: Final = 80
+"""Blocks may fill this much of the volume. The rest is for the write-ahead log and for compaction, which writes the new
+block before it deletes the old ones."""
+REPLAY_SECONDS: Final = 900
+"""How long reading the write-ahead log may take before Prometheus is ready."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrometheusArgs:
+    """Size, what else the stack has, and how far kubelets' certificates can be trusted."""
+
+    settings: PrometheusSettings
+    context: Context
+    stack: str
+    workloads: tuple[Workload, ...]
+    verify_kubelets: bool
+
+
+class Prometheus(pulumi.ComponentResource):
+    """ServiceAccount with its roles, ConfigMaps, StatefulSet and Services; a PDB where there are several pods."""
+
+    def __init__(self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:workloads:Prometheus", name, {}, opts)
+        account = service_account(self, name, PROMETHEUS, args.context.cloud.roles)
+        targets = [target for target in TARGETS if target.workload in args.workloads]
+        roles = self._access(name, targets)
+        config_maps = self._config(name, args, targets)
+        pods = cluster_ip(self, name, PROMETHEUS, role="pods", headless=True)
+        self._stateful_set(name, args, config_maps, [account, pods, *roles])
+        cluster_ip(self, name, PROMETHEUS, sticky=True)
+        if args.settings.replicas > 1:
+            one_at_a_time(self, name, PROMETHEUS)
+        self.register_outputs({})
+
+    def _access(self, name: str, targets: list[Target]) -> list[pulumi.Resource]:
+        """Find pods where there are targets, and nodes; read the metrics of kubelets, and nothing else of them."""
+        pods = PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list", "watch"])
+        nodes = PolicyRuleArgs(api_groups=[""], resources=["nodes"], verbs=["get", "list", "watch"])
+        kubelets = PolicyRuleArgs(api_groups=[""], resources=["nodes/metrics"], verbs=["get"])
+        namespaces = sorted({target.workload.namespace for target in targets})
+        bindings = [access.in_namespace(self, name, PROMETHEUS, namespace, [pods]) for namespace in namespaces]
+        return [*bindings, access.in_cluster(self, name, PROMETHEUS, [nodes, kubelets])]
+
+    def _config(self, name: str, args: PrometheusArgs, targets: list[Target]) -> dict[str, ConfigMap]:
+        """ConfigMaps by the name of their volume."""
+        config = scrape.config(
+            targets,
+            itself=PROMETHEUS,
+            alertmanager=n.ALERTMANAGER,
+            stack=args.stack,
+            verify_kubelets=args.verify_kubelets,
+        )
+        content = {
+            "config": {"prometheus.yml": yaml.safe_dump(config, sort_keys=False)},
+            "rules": rules(args.workloads),
+        }
+        return {
+            role: ConfigMap(f"{name}-{role}", metadata=unnamed(PROMETHEUS), data=data, opts=child(self))
+            for role, data in content.items()
+        }
+
+    def _stateful_set(
+        self, name: str, args: PrometheusArgs, config_maps: dict[str, ConfigMap], after: list[pulumi.Resource]
+    ) -> None:
+        StatefulSet(
+            f"{name}-statefulset",
+            metadata=named(PROMETHEUS, annotations={"pulumi.com/timeoutSeconds": str(REPLAY_SECONDS + 300)}),
+            spec=StatefulSetSpecArgs(
+                replicas=args.settings.replicas,
+                service_name=f"{PROMETHEUS.name}-pods",
+                selector=selector(PROMETHEUS),
+                # A pod that a bad change keeps from being ready must not hold up the next change, which mends it.
+                pod_management_policy="Parallel",
+                template=pod.pod(
+                    PROMETHEUS,
+                    containers=[_container(args)],
+                    volumes=[pod.config_volume(role, made.metadata.name) for role, made in config_maps.items()],
+                    token=True,
+                    # Enough to write the head block's state; killed earlier it replays the log.
+                    grace_seconds=120,
+                    spread_over=pod.spread(PROMETHEUS, zones=args.context.cloud.zones),
+                ),
+                volume_claim_templates=[claim_template(args.context, gib=args.settings.storage_gib)],
+                persistent_volume_claim_retention_policy=kept_with(args.context.state),
+            ),
+            opts=stateful(self, args.context.state, after=after),
+        )
+
+
+def _container(args: PrometheusArgs) -> ContainerArgs:
+    own_name = EnvVarSourceArgs(field_ref=ObjectFieldSelectorArgs(field_path="metadata.name"))
+    return pod.container(
+        PROMETHEUS,
+        image=args.context.images.reference("prometheus"),
+        resources=pod.resources(args.settings.resources),
+        probes=pod.Probes(
+            startup=probes.http("/-/ready", failures=REPLAY_SECONDS // 10),
+            readiness=probes.http("/-/ready"),
+            liveness=probes.http("/-/healthy"),
+        ),
+        args=[
+            f"--config.file={CONFIG}/prometheus.yml",
+            f"--storage.tsdb.path={DATA}",
+            f"--storage.tsdb.retention.time={args.settings.retention_days}d",
+            f"--storage.tsdb.retention.size={retained_mib(args.settings.storage_gib)}MB",
+            f"--web.listen-address=0.0.0.0:{PROMETHEUS.ports['http']}",
+            f"--web.external-url={PROMETHEUS.url()}",
+        ],
+        env_from_fields={"POD_NAME": EnvVarArgs(name="POD_NAME", value_from=own_name)},
+        mounts=[
+            pod.mount("config", CONFIG),
+            pod.mount("rules", scrape.RULES),
+            pod.mount("data", DATA, read_only=False),
+        ],
+    )
+
+
+def retained_mib(storage_gib: int) -> int:
+    """What blocks may take of a volume; Prometheus' "MB" are MiB."""
+    return storage_gib * 1024 * VOLUME_SHARE_PERCENT // 100
+
+
+def rules(workloads: Iterable[Workload]) -> dict[str, str]:
+    """Rule files of these workloads by file name; some need none."""
+    files = {workload.name: RULES / f"{workload.name}.yaml" for workload in workloads}
+    return {path.name: path.read_text(encoding="utf-8") for _, path in sorted(files.items()) if path.is_file()}

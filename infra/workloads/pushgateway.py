@@ -1,0 +1,79 @@
+"""Pushgateway: keeps the last figures of jobs that end before Prometheus could ask them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, DeploymentStrategyArgs
+from pulumi_kubernetes.core.v1 import ContainerArgs
+
+from infra.config import Resources
+from infra.kit import pod, probes
+from infra.kit.meta import named, selector
+from infra.kit.options import child
+from infra.naming import PUSHGATEWAY
+from infra.parts.context import Context
+from infra.parts.identity import service_account
+from infra.parts.service import cluster_ip
+
+DATA: Final = "/pushgateway"
+SIZE: Final = Resources(cpu_request="10m", cpu_limit="100m", memory_request="32Mi", memory_limit="64Mi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushgatewayArgs:
+    """The stack around it."""
+
+    context: Context
+
+
+class Pushgateway(pulumi.ComponentResource):
+    """ServiceAccount, Deployment and Service."""
+
+    def __init__(self, name: str, args: PushgatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:workloads:Pushgateway", name, {}, opts)
+        account = service_account(self, name, PUSHGATEWAY, args.context.cloud.roles)
+        self._deployment(name, args, account)
+        cluster_ip(self, name, PUSHGATEWAY)
+        self.register_outputs({})
+
+    def _deployment(self, name: str, args: PushgatewayArgs, account: pulumi.Resource) -> None:
+        Deployment(
+            f"{name}-deployment",
+            metadata=named(PUSHGATEWAY),
+            spec=DeploymentSpecArgs(
+                replicas=1,
+                selector=selector(PUSHGATEWAY),
+                revision_history_limit=3,
+                # Two at once would each have half of what is pushed.
+                strategy=DeploymentStrategyArgs(type="Recreate"),
+                template=pod.pod(
+                    PUSHGATEWAY,
+                    containers=[_container(args)],
+                    # Survives a restart, not the pod: whether a job ran is asked of the cluster, not of here.
+                    volumes=[pod.empty_dir("data", size="64Mi")],
+                ),
+            ),
+            opts=child(self, after=[account]),
+        )
+
+
+def _container(args: PushgatewayArgs) -> ContainerArgs:
+    return pod.container(
+        PUSHGATEWAY,
+        image=args.context.images.reference("pushgateway"),
+        resources=pod.resources(SIZE),
+        probes=pod.Probes(
+            startup=probes.http("/-/ready", period_seconds=2, failures=30),
+            readiness=probes.http("/-/ready"),
+            liveness=probes.http("/-/healthy"),
+        ),
+        args=[
+            f"--web.listen-address=0.0.0.0:{PUSHGATEWAY.ports['http']}",
+            f"--persistence.file={DATA}/metrics",
+            "--persistence.interval=1m",
+        ],
+        mounts=[pod.mount("data", DATA, read_only=False)],
+    )

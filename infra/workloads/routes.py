@@ -1,0 +1,137 @@
+"""What clients reach from outside: one host each for the API, MLflow and Grafana, and the limits of each.
+
+The API's `/metrics`, `/live` and `/ready` have no route: they tell of the inside, and are asked from inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes.networking.v1 import (
+    HTTPIngressPathArgs,
+    HTTPIngressRuleValueArgs,
+    Ingress,
+    IngressBackendArgs,
+    IngressRuleArgs,
+    IngressServiceBackendArgs,
+    IngressSpecArgs,
+    IngressTLSArgs,
+    ServiceBackendPortArgs,
+)
+
+from infra.config import IngressSettings
+from infra.kit.meta import named
+from infra.kit.options import child
+from infra.naming import API, GRAFANA, MLFLOW, Workload
+from infra.parts.context import Context
+from infra.workloads.ingress import CLASS, SKIP_AWAIT, gets_address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """A workload's host below the domain, its paths, and how large, how long and how bursty its requests may be."""
+
+    workload: Workload
+    prefixes: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+    max_body: str
+    timeout_seconds: int
+    burst_seconds: int
+    """How many seconds' worth of the rate a client may send at once."""
+    websockets: bool = False
+
+    def host(self, domain: str) -> str:
+        """The name that clients use."""
+        return f"{self.workload.name}.{domain}"
+
+
+API_ROUTE: Final = Route(
+    workload=API,
+    prefixes=("/v1/",),
+    exact=("/docs", "/openapi.json"),
+    max_body="2m",
+    timeout_seconds=30,
+    burst_seconds=1,
+)
+MLFLOW_ROUTE: Final = Route(workload=MLFLOW, prefixes=("/",), max_body="512m", timeout_seconds=300, burst_seconds=5)
+"""Models are sent through it; a page of the interface loads many files at once."""
+GRAFANA_ROUTE: Final = Route(
+    workload=GRAFANA, prefixes=("/",), max_body="10m", timeout_seconds=60, burst_seconds=5, websockets=True
+)
+ROUTES: Final = (API_ROUTE, MLFLOW_ROUTE, GRAFANA_ROUTE)
+
+
+def limits(route: Route, rate: int) -> dict[str, str]:
+    """Annotations with the limits of a route. Each NGINX pod counts for itself: a client spread over all gets more."""
+    seconds = f"{route.timeout_seconds}s"
+    values = {
+        "client-max-body-size": route.max_body,
+        "proxy-read-timeout": seconds,
+        "proxy-send-timeout": seconds,
+        "limit-req-rate": f"{rate}r/s",
+        "limit-req-burst": str(rate * route.burst_seconds),
+        "limit-req-no-delay": "true",
+        "limit-req-reject-code": "429",
+        "limit-req-log-level": "warn",
+    }
+    if route.websockets:
+        values["websocket-services"] = route.workload.name
+    return {f"nginx.org/{key}": value for key, value in values.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutesArgs:
+    """Domain and rate; what is around the cluster."""
+
+    settings: IngressSettings
+    context: Context
+
+
+class Routes(pulumi.ComponentResource):
+    """An Ingress for each route, in its workload's namespace. They end before the controller, which they depend on."""
+
+    urls: dict[str, pulumi.Output[str]]
+    """By workload's name."""
+
+    def __init__(self, name: str, args: RoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:workloads:Routes", name, {}, opts)
+        skip = {} if gets_address(args.settings, args.context.cloud) else SKIP_AWAIT
+        for route in ROUTES:
+            host = route.host(args.context.domain)
+            Ingress(
+                f"{name}-{route.workload.name}",
+                metadata=named(
+                    route.workload, annotations=limits(route, args.settings.client_requests_per_second) | skip
+                ),
+                spec=IngressSpecArgs(
+                    ingress_class_name=CLASS,
+                    # Without a Secret's name the controller takes its own certificate, which is for all hosts.
+                    tls=[IngressTLSArgs(hosts=[host])],
+                    rules=[IngressRuleArgs(host=host, http=HTTPIngressRuleValueArgs(paths=_paths(route)))],
+                ),
+                opts=child(self),
+            )
+        self.urls = {
+            route.workload.name: pulumi.Output.from_input(f"https://{route.host(args.context.domain)}")
+            for route in ROUTES
+        }
+        self.register_outputs({"urls": self.urls})
+
+
+def hosts(domain: str) -> Sequence[str]:
+    """All names that the certificate must be for."""
+    return [route.host(domain) for route in ROUTES]
+
+
+def _paths(route: Route) -> list[HTTPIngressPathArgs]:
+    backend = IngressBackendArgs(
+        service=IngressServiceBackendArgs(name=route.workload.name, port=ServiceBackendPortArgs(name="http"))
+    )
+    return [
+        HTTPIngressPathArgs(path=path, path_type=kind, backend=backend)
+        for kind, paths in (("Prefix", route.prefixes), ("Exact", route.exact))
+        for path in paths
+    ]
