@@ -89,6 +89,7 @@ lock: .venv/.dev ## Write the lock files again, each a part of the largest
 	$(LOCK) --extra build --extra training -c requirements-dev.lock -o requirements.lock pyproject.toml
 	$(LOCK) --extra build --extra training --extra infra -c requirements-dev.lock -o requirements-infra.lock pyproject.toml
 	$(LOCK) -c requirements-dev.lock -o requirements-api.lock pyproject.toml
+	$(LOCK) -o tools/checkov/requirements.lock tools/checkov/requirements.in
 
 .PHONY: clean
 clean: ## Remove what the tools left (caches, build folders)

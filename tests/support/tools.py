@@ -1,0 +1,94 @@
+"""Programs the tests run that are no packages of the project: each made once from a locked list, and kept in the cache.
+
+The folder of a tool carries the hash of its lock, so a changed lock makes it anew; it is made beside its place and
+renamed, so several test runs may start at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+def cache_folder() -> Path:
+    """Where tools are kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "churn-tools"
+
+
+def missing(what: str) -> None:
+    """End the test that needs a tool: named and skipped at a desk, failed where CI=true."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def _run(command: Sequence[str], name: str) -> str:
+    """Output of a step in the making of a tool."""
+    program = shutil.which(command[0])
+    if program is None:
+        missing(f"{name} is missing: {command[0]} is not installed")
+    done = subprocess.run([str(program), *command[1:]], capture_output=True, text=True, check=False)
+    if done.returncode:
+        missing(f"{name} is missing: {' '.join(command[:3])} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+    return done.stdout
+
+
+def _made_once(name: str, lock: Path, make: Callable[[Path], None]) -> Path:
+    """The folder that ``make`` fills, of this lock's state."""
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+    place = cache_folder() / f"{name}-{digest}"
+    if place.is_dir():
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{name}-") as scratch:
+        made = Path(scratch) / "made"
+        made.mkdir()
+        make(made)
+        try:
+            made.rename(place)
+        except OSError:
+            if not place.is_dir():  # another run was quicker
+                raise
+    return place
+
+
+def go_tool(name: str) -> Path:
+    """A program that `tools/lint/go.mod` lists."""
+    source = TOOLS / "lint"
+
+    def build(folder: Path) -> None:
+        _run(["go", "build", "-C", str(source), "-trimpath", "-o", f"{folder}{os.sep}", "tool"], name)
+
+    return _made_once("lint", source / "go.sum", build) / name
+
+
+def go_module(source: str, module: str) -> Path:
+    """Files of a published module at the version that `tools/<source>/go.mod` locks, checked against its sum."""
+    answer = _run(["go", "mod", "download", "-C", str(TOOLS / source), "-json", module], module)
+    return Path(json.loads(answer)["Dir"])
+
+
+def venv_tool(name: str, module: str) -> list[str]:
+    """Command of a Python tool whose dependencies do not fit the project's: in an environment of its own."""
+    lock = TOOLS / name / "requirements.lock"
+
+    def install(folder: Path) -> None:
+        uv = [sys.executable, "-m", "uv", "--quiet"]
+        _run([*uv, "venv", "--allow-existing", "--python", sys.executable, str(folder)], name)
+        _run([*uv, "pip", "install", "--python", str(folder), "--require-hashes", "-r", str(lock)], name)
+
+    place = _made_once(f"{name}-python{platform.python_version()}", lock, install)
+    # By its module: the scripts of an environment hold the path it was made at.
+    return [str(place / "bin" / "python"), "-m", module]
