@@ -73,7 +73,7 @@ def _rule_of(inputs: dict[str, Any], key: str, value: str) -> None:
 
 
 def _cluster_role(change: Callable[[dict[str, Any]], Any]) -> Recording:
-    return _changed("ClusterRole", "churn-kube-state-metrics", change)
+    return _changed("ClusterRole", "churn-prometheus", change)
 
 
 BAD: list[tuple[Rule, Callable[[], Recording], str]] = [

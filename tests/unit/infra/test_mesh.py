@@ -36,7 +36,7 @@ def test_every_namespace_is_strict_and_so_is_every_workload_but_for_named_ports(
     assert (n.MLOPS, "postgres") not in found
     assert found[n.SERVING, "api"]["portLevelMtls"] == {"8000": {"mode": "PERMISSIVE"}}
     assert found[n.SERVING, "api"]["selector"] == {"matchLabels": n.API.selector}
-    assert set(found[n.INGRESS_NAMESPACE, "ingress"]["portLevelMtls"]) == {"8080", "8443", "9113"}
+    assert set(found[n.INGRESS_NAMESPACE, "ingress"]["portLevelMtls"]) == {"80", "443", "9113"}
     assert not any(namespace == n.NODES for namespace, _ in found)
 
 

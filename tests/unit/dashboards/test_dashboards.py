@@ -1,0 +1,111 @@
+"""Dashboards: what Grafana can load, of metrics that exist, in PromQL that parses."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.exposed import OTHERS, api_metrics
+from support.programs import program, run
+from support.promql import metrics
+
+import dashboards
+from dashboards.panels import COLUMNS, Dashboard, Query, Row, Stat, Timeseries
+
+EVERY = dashboards.every()
+NAMES = sorted(EVERY)
+
+
+def expressions(dashboard: dict[str, Any]) -> list[str]:
+    return [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+
+
+def test_there_is_one_for_each_module() -> None:
+    folder = Path(dashboards.__file__).parent
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "panels"} == EVERY.keys()
+
+
+def test_uids_and_titles_are_unique() -> None:
+    for key in ("uid", "title"):
+        assert len({dashboard[key] for dashboard in EVERY.values()}) == len(EVERY)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_grafana_can_load(name: str) -> None:
+    dashboard = json.loads(json.dumps(EVERY[name]))
+    panels = dashboard["panels"]
+    assert dashboard["uid"] == f"churn-{name}"
+    assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
+    assert dashboard["templating"]["list"][0]["name"] == "datasource"
+    for panel in panels:
+        if panel["type"] == "row":
+            continue
+        assert panel["description"], panel["title"]
+        references = [target["refId"] for target in panel["targets"]]
+        assert references == [chr(ord("A") + index) for index in range(len(references))]
+        sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
+        assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
+        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert steps[0]["value"] is None
+        assert all(a["value"] < b["value"] for a, b in pairwise(steps[1:]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_panels_overlap(name: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in EVERY[name]["panels"]:
+        place = panel["gridPos"]
+        cells = {(place["x"] + dx, place["y"] + dy) for dx in range(place["w"]) for dy in range(place["h"])}
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < COLUMNS
+        taken |= cells
+
+
+def test_panels_are_placed_line_by_line() -> None:
+    def stat(width: int) -> Stat:
+        return Stat(title="t", description="d", queries=[Query(expr="up")], width=width)
+
+    wide = Timeseries(title="t", description="d", queries=[Query(expr="up")], width=16)
+    page = Dashboard(uid="u", title="t", description="d", rows=[
+        Row(title="r", panels=[stat(8), wide, stat(4)]), Row(title="s", panels=[stat(24)])
+    ]).as_json()  # fmt: skip
+    assert [tuple(panel["gridPos"][key] for key in "xywh") for panel in page["panels"]] == [
+        (0, 0, 24, 1), (0, 1, 8, 4), (8, 1, 16, 8), (0, 9, 4, 4), (0, 13, 24, 1), (0, 14, 24, 4),
+    ]  # fmt: skip
+
+
+def test_every_metric_exists(tmp_path: Path) -> None:
+    there = OTHERS | api_metrics(tmp_path)
+    named = {(name, metric) for name, page in EVERY.items() for expr in expressions(page) for metric in metrics(expr)}
+    assert sorted(pair for pair in named if pair[1] not in there) == []
+
+
+def test_every_expression_is_promql(tmp_path: Path) -> None:
+    every = [expression for dashboard in EVERY.values() for expression in expressions(dashboard)]
+    rules = [{"record": f"panel:{index}", "expr": _plain(expr)} for index, expr in enumerate(every)]
+    path = tmp_path / "panels.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")
+    run(program("promtool", "prometheus"), "check", "rules", "--lint=none", str(path))
+
+
+def _plain(expression: str) -> str:
+    """With times in the place of Grafana's variables, of which there may be no others."""
+    text = expression.replace("$__rate_interval", "5m").replace("$__range", "6h")
+    assert "$" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("expression", "named"),
+    [
+        ('sum by (le, route) (rate(a_bucket{x="b", y=~"c{2}"}[5m])) / on (z) group_left (w) d', {"a_bucket", "d"}),
+        ("time() - max by (cronjob) (e:f) > 26 * 3600 or vector(0)", {"e:f"}),
+        ("histogram_quantile(0.95, g offset 5m)", {"g"}),
+    ],
+)
+def test_metrics_are_found_in_an_expression(expression: str, named: set[str]) -> None:
+    assert metrics(expression) == named

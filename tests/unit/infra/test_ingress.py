@@ -1,0 +1,338 @@
+"""The edge: what the controller may do and is told, and what clients reach under which limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from recorder import STACKS, children, find, manifest, record_with, recorded, settings
+
+from app.settings import Settings as ApiSettings
+from infra import naming as n
+from infra.kit import nginx
+from infra.workloads import ingress
+from infra.workloads.ingress_access import ROUTED
+from infra.workloads.routes import ROUTES, hosts, limits
+
+HOME = n.INGRESS_NAMESPACE
+SCOPES = (HOME, *ROUTED)
+OBJECTS = {
+    ("ClusterRole", "ingress-cluster-role"),
+    ("ClusterRoleBinding", "ingress-cluster-binding"),
+    ("ConfigMap", "ingress-config"),
+    ("Deployment", "ingress-deployment"),
+    ("IngressClass", "ingress-class"),
+    ("Service", "ingress-service"),
+    ("ServiceAccount", "ingress-account"),
+    *(("Role", f"ingress-{scope}-role") for scope in SCOPES),
+    *(("RoleBinding", f"ingress-{scope}-binding") for scope in SCOPES),
+}
+SEVERAL = ("staging", "prod")
+"""Stacks with more than one replica."""
+
+
+def spec(stack: str) -> dict[str, Any]:
+    found: dict[str, Any] = manifest(stack, "Deployment", "ingress")["spec"]
+    return found
+
+
+def pod(stack: str) -> dict[str, Any]:
+    found: dict[str, Any] = spec(stack)["template"]["spec"]
+    return found
+
+
+def container(stack: str) -> dict[str, Any]:
+    (found,) = pod(stack)["containers"]
+    return dict(found)
+
+
+def arguments(stack: str) -> dict[str, str]:
+    return dict(argument.split("=", 1) for argument in container(stack)["args"])
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_it_is_exactly_these_objects(stack: str) -> None:
+    budget = {("PodDisruptionBudget", "ingress-budget")} if stack in SEVERAL else set()
+    assert children(recorded(stack), "ingress") == OBJECTS | budget
+    assert children(recorded(stack), "certificate") == {("Secret", "certificate-secret")}
+    assert children(recorded(stack), "routes") == {("Ingress", f"routes-{route.workload.name}") for route in ROUTES}
+
+
+def test_without_an_ingress_nothing_of_it_is_made() -> None:
+    recording = record_with("prod", ingress={"kind": "none"})
+    kinds = {item.inputs["kind"] for item in recording.resources if item.is_kubernetes}
+    assert not kinds & {"Ingress", "IngressClass"}
+    assert not [item.name for item in recording.resources if item.type.startswith(("tls:", "pulumi:providers:tls"))]
+    assert not {name for name in recording.outputs if name.endswith("_url") or name == "certificate"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_pod(stack: str) -> None:
+    assert pod(stack)["automountServiceAccountToken"] is True
+    assert pod(stack)["securityContext"]["sysctls"] == [
+        {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
+    ], "ports below 1024 without a capability"
+    ports = {port["name"]: port["containerPort"] for port in container(stack)["ports"]}
+    assert ports == {"http": 80, "https": 443, "metrics": 9113, "ready": 8081}
+    written = {mount["mountPath"] for mount in container(stack)["volumeMounts"] if not mount["readOnly"]}
+    assert written == {"/etc/nginx", "/var/cache/nginx", "/var/lib/nginx", "/var/lib/nginx/state", "/var/log/nginx"}
+    assert all(volume["emptyDir"]["sizeLimit"] for volume in pod(stack)["volumes"])
+    (before,) = pod(stack)["initContainers"]
+    assert before["command"] == ["cp", "-vdR", "/etc/nginx/.", "/mnt/etc"]
+    for each in (before, container(stack)):
+        assert each["image"].startswith("docker.io/nginx/nginx-ingress:5.")
+        assert each["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert each["securityContext"]["readOnlyRootFilesystem"] is True
+        assert each["securityContext"]["runAsUser"] == 101
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_probes_and_end(stack: str) -> None:
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container(stack)[probe]["httpGet"] == {"path": "/nginx-ready", "port": "ready"}
+    assert container(stack)["lifecycle"] == {"preStop": {"sleep": {"seconds": ingress.PRE_STOP_SECONDS}}}
+    config = manifest(stack, "ConfigMap", "ingress-config")["data"]
+    assert config["worker-shutdown-timeout"] == f"{ingress.SHUTDOWN_SECONDS}s"
+    assert pod(stack)["terminationGracePeriodSeconds"] > ingress.PRE_STOP_SECONDS + ingress.SHUTDOWN_SECONDS
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_replicas_survive_a_drain_and_a_zone(stack: str) -> None:
+    replicas = settings(stack).ingress.replicas
+    assert spec(stack)["replicas"] == replicas
+    assert spec(stack)["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    if stack in SEVERAL:
+        assert replicas > 1
+        assert manifest(stack, "PodDisruptionBudget", "ingress")["spec"]["maxUnavailable"] == 1
+        by_zone = pod(stack)["topologySpreadConstraints"][0]
+        assert (by_zone["topologyKey"], by_zone["whenUnsatisfiable"]) == (
+            "topology.kubernetes.io/zone",
+            "DoNotSchedule",
+        )
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_arguments(stack: str) -> None:
+    recording = recorded(stack)
+    config = find(recording, "ConfigMap", "ingress-config").outputs["metadata"]["name"]
+    secret = find(recording, "Secret", "certificate-secret").outputs["metadata"]["name"]
+    assert arguments(stack) == {
+        "-nginx-configmaps": f"{HOME}/{config}",
+        "-wildcard-tls-secret": f"{HOME}/{secret}",
+        "-default-server-tls-secret": f"{HOME}/{secret}",
+        "-ingress-class": "churn",
+        "-watch-namespace": "churn-ingress,churn-serving,churn-mlops,churn-monitoring",
+        "-watch-secret-namespace": "churn-ingress",
+        "-enable-custom-resources": "false",
+        "-enable-snippets": "false",
+        "-enable-telemetry-reporting": "false",
+        "-report-ingress-status": "true",
+        "-external-service": "ingress",
+        "-enable-leader-election": "true",
+        "-leader-election-lock-name": "ingress-leader",
+        "-nginx-status": "false",
+        "-ready-status": "true",
+        "-ready-status-port": "8081",
+        "-enable-prometheus-metrics": "true",
+        "-prometheus-metrics-listen-port": "9113",
+        "-disable-ipv6": "true",
+        "-log-format": "json",
+    }
+
+
+def granted(stack: str, kind: str, name: str, namespace: str | None = None) -> set[tuple[str, str, tuple[str, ...]]]:
+    """(resource, verb, names) of a role."""
+    rules = manifest(stack, kind, name, namespace)["rules"]
+    return {
+        (f"{group}/{resource}".lstrip("/"), verb, tuple(rule.get("resourceNames", ())))
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def reads(*resources: str) -> set[tuple[str, str, tuple[str, ...]]]:
+    return {(resource, verb, ()) for resource in resources for verb in ("get", "list", "watch")}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_rights(stack: str) -> None:
+    anywhere = {("events", "create", ()), ("events", "patch", ()), ("networking.k8s.io/ingresses/status", "update", ())}
+    anywhere |= reads("services", "pods", "discovery.k8s.io/endpointslices", "networking.k8s.io/ingresses")
+    at_home = reads("configmaps", "secrets") | {
+        ("pods", "update", ()),
+        ("apps/replicasets", "get", ()),
+        ("coordination.k8s.io/leases", "create", ()),
+        ("coordination.k8s.io/leases", "get", ("ingress-leader",)),
+        ("coordination.k8s.io/leases", "update", ("ingress-leader",)),
+    }
+    for scope in SCOPES:
+        expected = anywhere | {("namespaces", "get", (scope,))} | (at_home if scope == HOME else set())
+        assert granted(stack, "Role", "ingress", scope) == expected
+    its_class = {("networking.k8s.io/ingressclasses", "get", ("churn",))}
+    assert granted(stack, "ClusterRole", "churn-ingress") == its_class
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_only_the_controller_has_these_rights_and_it_starts_after_it_has_them(stack: str) -> None:
+    recording = recorded(stack)
+    bindings = [find(recording, "RoleBinding", "ingress", scope) for scope in SCOPES]
+    bindings.append(find(recording, "ClusterRoleBinding", "churn-ingress"))
+    for binding in bindings:
+        assert binding.inputs["subjects"] == [{"kind": "ServiceAccount", "name": "ingress", "namespace": HOME}]
+    needed = {item.urn for item in (*bindings, find(recording, "IngressClass", "churn"))}
+    assert needed <= set(find(recording, "Deployment", "ingress").depends_on)
+
+
+@pytest.mark.parametrize(
+    ("cpu_limit", "processes"), [("500m", 1), ("1", 1), ("1001m", 2), ("2", 2), ("1.5", 2), ("0", 1)]
+)
+def test_workers_are_as_many_as_the_limit_has_cpus(cpu_limit: str, processes: int) -> None:
+    assert nginx.workers(cpu_limit) == processes
+
+
+def test_nginx_config() -> None:
+    assert nginx.config("1", shutdown_seconds=7) == {
+        "default-server-return": "404",
+        "hsts": "true",
+        "hsts-max-age": "31536000",
+        "http-redirect-code": "308",
+        "keepalive": "32",
+        "proxy-connect-timeout": "5s",
+        "proxy-max-temp-file-size": "0",
+        "server-tokens": "false",
+        "ssl-ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ssl-protocols": "TLSv1.2 TLSv1.3",
+        "ssl-redirect": "true",
+        "worker-connections": "4096",
+        "worker-processes": "1",
+        "worker-shutdown-timeout": "7s",
+    }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_service_keeps_the_address_of_clients(stack: str) -> None:
+    service = manifest(stack, "Service", "ingress")
+    assert service["spec"]["type"] == settings(stack).ingress.service_type
+    assert service["spec"]["externalTrafficPolicy"] == "Local"
+    ports = {port["port"]: port["targetPort"] for port in service["spec"]["ports"]}
+    assert ports == {80: "http", 443: "https"}
+    annotations = service["metadata"]["annotations"]
+    if stack == "dev":
+        assert annotations == {"pulumi.com/skipAwait": "true"}
+        return
+    prefix = "service.beta.kubernetes.io/aws-load-balancer-"
+    assert {key.removeprefix(prefix): value for key, value in annotations.items()} == {
+        "scheme": "internet-facing",
+        "nlb-target-type": "ip",
+        "target-group-attributes": "preserve_client_ip.enabled=true",
+        "healthcheck-interval": "10",
+        "ssl-cert": "arn:aws:acm:eu-central-1:000000000000:certificate/stand-in",
+        "ssl-ports": "443",
+        "ssl-negotiation-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
+        "backend-protocol": "ssl",
+    }
+
+
+def test_node_ports_are_not_waited_for_an_address_of() -> None:
+    recording = record_with("prod", ingress={"service_type": "NodePort"})
+    for kind, name in (("Service", "ingress"), ("Ingress", "api")):
+        assert find(recording, kind, name).inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+
+
+def test_in_a_mesh_the_sidecar_does_not_hide_clients() -> None:
+    recording = record_with("prod", namespaces={"mesh": "istio"})
+    template = find(recording, "Deployment", "ingress").inputs["spec"]["template"]
+    assert template["metadata"]["annotations"] == {"traffic.sidecar.istio.io/excludeInboundPorts": "80,443"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_certificate(stack: str) -> None:
+    recording = recorded(stack)
+    domain = settings(stack).ingress.domain
+    by_type = {item.type.split(":")[-1]: item for item in recording.resources if item.type.startswith("tls:")}
+    key, certificate = by_type["PrivateKey"], by_type["SelfSignedCert"]
+    assert (key.inputs["algorithm"], key.inputs["ecdsaCurve"]) == ("ECDSA", "P256")
+    assert certificate.inputs["dnsNames"] == [f"api.{domain}", f"mlflow.{domain}", f"grafana.{domain}"]
+    assert certificate.inputs["validityPeriodHours"] == 365 * 24
+    assert certificate.inputs["earlyRenewalHours"] == 60 * 24
+    assert sorted(certificate.inputs["allowedUses"]) == ["digital_signature", "server_auth"]
+    secret = find(recording, "Secret", "certificate-secret")
+    assert secret.inputs["type"] == "kubernetes.io/tls"
+    assert secret.inputs["metadata"]["namespace"] == HOME
+    assert set(secret.inputs["stringData"]) == {"tls.crt", "tls.key"}
+    assert secret.secret_inputs == {"stringData"}
+    protect = settings(stack).state.protect
+    assert (secret.protect, key.protect, certificate.protect) == (protect, protect, False)
+    assert recording.outputs["certificate"] == "certificate of certificate-self-signed"
+    assert "certificate" not in recording.secret_outputs
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_routes(stack: str) -> None:
+    domain = settings(stack).ingress.domain
+    recording = recorded(stack)
+    for route in ROUTES:
+        name, namespace = route.workload.name, route.workload.namespace
+        made = find(recording, "Ingress", name, namespace)
+        host = f"{name}.{domain}"
+        (rule,) = made.inputs["spec"]["rules"]
+        assert made.inputs["spec"]["ingressClassName"] == "churn"
+        assert made.inputs["spec"]["tls"] == [{"hosts": [host]}]
+        assert rule["host"] == host
+        backends = [path["backend"] for path in rule["http"]["paths"]]
+        assert backends == [{"service": {"name": name, "port": {"name": "http"}}}] * len(backends)
+        assert recording.outputs[f"{name}_url"] == f"https://{host}"
+        assert find(recording, "Deployment", "ingress").urn in made.depends_on, "ends before the controller"
+    assert [route.host(domain) for route in ROUTES] == hosts(domain)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("api", {("/v1/", "Prefix"), ("/docs", "Exact"), ("/openapi.json", "Exact")}),
+        ("mlflow", {("/", "Prefix")}),
+        ("grafana", {("/", "Prefix")}),
+    ],
+)
+def test_paths(name: str, expected: set[tuple[str, str]]) -> None:
+    (rule,) = manifest("prod", "Ingress", name)["spec"]["rules"]
+    assert {(path["path"], path["pathType"]) for path in rule["http"]["paths"]} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "timeout", "burst", "websockets"),
+    [
+        ("api", "2m", "30s", "500", None),
+        ("mlflow", "512m", "300s", "2500", None),
+        ("grafana", "10m", "60s", "2500", "grafana"),
+    ],
+)
+def test_limits(name: str, body: str, timeout: str, burst: str, websockets: str | None) -> None:
+    expected = {
+        "client-max-body-size": body,
+        "proxy-read-timeout": timeout,
+        "proxy-send-timeout": timeout,
+        "limit-req-rate": "500r/s",
+        "limit-req-burst": burst,
+        "limit-req-no-delay": "true",
+        "limit-req-reject-code": "429",
+        "limit-req-log-level": "warn",
+        **({"websocket-services": websockets} if websockets else {}),
+    }
+    annotations = manifest("prod", "Ingress", name)["metadata"]["annotations"]
+    assert annotations == {f"nginx.org/{key}": value for key, value in expected.items()}
+
+
+def test_local_routes_are_not_waited_for() -> None:
+    for route in ROUTES:
+        annotations = manifest("dev", "Ingress", route.workload.name)["metadata"]["annotations"]
+        assert annotations == limits(route, 100) | {"pulumi.com/skipAwait": "true"}
+
+
+def test_the_edge_takes_no_larger_body_than_the_api() -> None:
+    mebibytes = ApiSettings.model_fields["max_body_bytes"].default / 2**20
+    assert manifest("prod", "Ingress", "api")["metadata"]["annotations"]["nginx.org/client-max-body-size"] == (
+        f"{mebibytes:.0f}m"
+    )
