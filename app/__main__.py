@@ -7,6 +7,7 @@ import sys
 
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from app import logs
 from app.bundle import BundleError
@@ -15,7 +16,7 @@ from app.protocol import bounded_protocol
 from app.security import KeyFileError
 from app.server import DrainingServer
 from app.service import Service
-from app.settings import Settings
+from app.settings import from_environment
 
 log = logging.getLogger("app")
 
@@ -24,12 +25,15 @@ def main() -> int:
     """Serve until a signal; 0 after a clean stop, 2 for settings that cannot work."""
     logs.configure()
     try:
-        settings = Settings()
+        settings = from_environment()
         service = Service(settings)
     except ValidationError as error:
         for item in error.errors(include_input=False, include_url=False):
             name = ".".join(map(str, item["loc"])).upper()
             log.critical("%s%s", f"{name}: " if name else "", item["msg"])
+        return 2
+    except SettingsError as error:
+        log.critical("SETTINGS_DIR: %s (%s)", error, error.__cause__)
         return 2
     except KeyFileError as error:
         log.critical("API_KEYS_FILE: %s", error)

@@ -1,11 +1,12 @@
-"""Settings of the API process, read once from the environment (each name in capitals)."""
+"""Settings of the API process, read once from the environment (each name in capitals) and from files."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, DirectoryPath, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -70,6 +71,10 @@ class Settings(BaseSettings):
 
     log_requests: bool = Field(default=True, description="One JSON line per request; never a feature value or a key.")
 
+    settings_dir: DirectoryPath | None = Field(
+        default=None, description="Folder with settings as files, 'redis_url' for example; the environment wins."
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         if self.auth == "required" and self.api_keys_file is None:
@@ -77,3 +82,15 @@ class Settings(BaseSettings):
         if self.prediction_cache and self.redis_url is None:
             raise ValueError("PREDICTION_CACHE is on but REDIS_URL is not set")
         return self
+
+
+def from_environment() -> Settings:
+    """The settings of this process: its environment, then the files of SETTINGS_DIR, which are for secrets.
+
+    Raises:
+        ValidationError: for values that cannot work, also when SETTINGS_DIR is no folder.
+        SettingsError: for a file in it that cannot be read.
+    """
+    folder = os.environ.get("SETTINGS_DIR")
+    # Of a folder that is missing, pydantic-settings would only warn; the setting itself is checked.
+    return Settings(_secrets_dir=folder if folder and Path(folder).is_dir() else None)

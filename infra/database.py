@@ -16,7 +16,7 @@ from infra.config import Settings
 MAX_CONNECTIONS: Final = 100
 RESERVED: Final = 6
 """For the superuser and for people who look after the server."""
-LOGIN_LIMITS: Final = {"mlflow": 76, "grafana": 12, "backup": 4}
+LOGIN_LIMITS: Final = {"mlflow": 78, "grafana": 12, "backup": 4}
 """Connections of all clients with one login: `CONNECTION LIMIT` of its role."""
 
 
@@ -40,7 +40,7 @@ POOLS: Final = {
     # MLflow has a pool each for runs, models and logins; the process that starts the server keeps one of each.
     # An overflow of 0 would not be taken: MLflow drops it, and then SQLAlchemy's 10 hold.
     n.MLFLOW.name: Pool(login="mlflow", size=3, overflow=3, pools=3, others=3),
-    n.MLFLOW_MIGRATE.name: Pool(login="mlflow", size=1, overflow=1, pools=3, others=2),
+    n.MLFLOW_MIGRATE.name: Pool(login="mlflow", size=1, overflow=1, pools=4, others=2),
     n.MLFLOW_GC.name: Pool(login="mlflow", size=1, overflow=1, pools=2),
     n.GRAFANA.name: Pool(login="grafana", size=2, overflow=3),
     n.BACKUP.name: Pool(login="backup", size=0, overflow=0, others=2),

@@ -113,7 +113,7 @@ def _outward(cloud: CloudOutputs) -> list[Edge]:
     if cloud.region is not None:
         # S3, STS and KMS: public addresses unless the network has endpoints for them, which have private ones.
         aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
-        users = (n.MLFLOW, n.MLFLOW_GC, n.TRAINING, n.BACKUP, n.DRILL)
+        users = (n.MLFLOW, n.TRAINING, n.BACKUP, n.DRILL)
         edges += [edge for workload in users for edge in _out(workload, aws, HTTPS)]
     return edges
 

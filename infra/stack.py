@@ -64,9 +64,6 @@ def cluster_provider(settings: Settings) -> k8s.Provider:
         context=settings.cluster.context or None,
         # Without it a changed kubeconfig would replace the provider, and with it every object.
         cluster_identifier=f"{settings.stack}-{settings.cluster.context or 'current'}",
-        # A renewed certificate must not need a replaced Secret, which protection would refuse; pods read Secrets as
-        # files, and the kubelet refreshes those.
-        enable_secret_mutable=True,
         enable_server_side_apply=True,
     )
 
@@ -120,7 +117,7 @@ def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
         before.append(Postgres("postgres", PostgresArgs(settings=settings.database, context=context), inside))
     mlflow_args = MlflowArgs(settings=settings.mlflow, context=context, backup_claim=backup.claim, time_zone=zone)
     after = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=before))
-    return [backup, Mlflow("mlflow", mlflow_args, after)]
+    return [*before, Mlflow("mlflow", mlflow_args, after)]
 
 
 def _serving(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:

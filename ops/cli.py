@@ -12,7 +12,15 @@ from typing import Annotated, Final
 
 import typer
 
-from ops import alias_commands, data_commands, score_command, serve_command, train_command
+from ops import (
+    alias_commands,
+    data_commands,
+    images_commands,
+    render_commands,
+    score_command,
+    serve_command,
+    train_command,
+)
 from ops.console import Output, print_error
 from ops.options import HELP_STYLE, Json
 
@@ -130,10 +138,12 @@ for command in (
     alias_commands.history,
     score_command.score,
     key,
+    render_commands.render,
 ):
     app.command()(command)
 app.command(cls=serve_command.ServeCommand)(serve_command.serve)
 app.add_typer(data_commands.app, name="data")
+app.add_typer(images_commands.app, name="images")
 
 
 def _exit_code(error: Exception) -> int:

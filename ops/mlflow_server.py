@@ -23,6 +23,9 @@ START_SECONDS: Final = 120
 
 QUIET: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONUNBUFFERED": "1"}
 """For every process that imports MLflow: nothing is sent to anybody."""
+# The job executor serves evaluations of language models: three more processes, none of them of use here.
+SERVER_SETTINGS: Final = QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""For every MLflow server."""
 
 
 def command(home: Home, port: int) -> list[str]:
@@ -41,8 +44,7 @@ def command(home: Home, port: int) -> list[str]:
 def environment() -> dict[str, str]:
     """Environment of the server: ours without what is meant for MLflow's clients, and quiet."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    # The job executor serves evaluations of language models: three more processes, none of them of use here.
-    return inherited | QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return inherited | SERVER_SETTINGS
 
 
 def start(processes: ProcessGroup, home: Home, port: int) -> None:

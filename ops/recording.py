@@ -194,17 +194,22 @@ class _Monitor(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]  # as above
 
 
+def stack_names(root: Path) -> list[str]:
+    """The stacks that have a configuration at ``root``."""
+    return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in root.glob("Pulumi.*.yaml"))
+
+
 def stack_config(stack: str, root: Path) -> dict[str, Any]:
     """Configuration as the command line would pass it: the stack's file over the defaults of Pulumi.yaml.
 
     Raises:
         OpsError: there is no such stack.
     """
-    path = root / f"Pulumi.{stack}.yaml"
-    if not path.is_file():
-        known = sorted(found.name.split(".")[1] for found in root.glob("Pulumi.*.yaml"))
-        raise OpsError(f"there is no stack {stack!r}: choose one of {', '.join(known)}")
-    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["config"]
+    names = stack_names(root)
+    if stack not in names:
+        raise OpsError(f"there is no stack {stack!r}: choose one of {', '.join(names)}")
+    text = (root / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+    config: dict[str, Any] = yaml.safe_load(text)["config"]
     return config
 
 

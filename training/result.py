@@ -22,6 +22,7 @@ class TrainResult:
     version: str
     run_id: str
     model_type: ModelType
+    rows: int
     metrics: dict[str, Metric]
     cross_validation: tuple[CrossValidation, ...]
     gates: tuple[GateResult, ...]

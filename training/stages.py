@@ -157,6 +157,7 @@ def _publish(
         version=version,
         run_id=run_id,
         model_type=fitted.model_type,
+        rows=len(fitted.churned),
         metrics=evaluation.metrics,
         cross_validation=validations,
         gates=tuple(results),

@@ -30,7 +30,6 @@ class Context:
             workload=workload,
             secret=secret,
             source=self.cloud.secrets[secret.name],
-            state=self.state,
             region=self.cloud.region,
         )
         return SecretMount(f"{name}-{secret.name}", args, pulumi.ResourceOptions(parent=parent)).volume

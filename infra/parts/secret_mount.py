@@ -9,9 +9,8 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import CSIVolumeSourceArgs, Secret, SecretVolumeSourceArgs, VolumeArgs
 
-from infra.config import StateSettings
 from infra.kit.meta import named, unnamed
-from infra.kit.options import stateful
+from infra.kit.options import child
 from infra.naming import Workload
 from infra.secret_files import KubernetesSource, SecretSource, SecretSpec
 
@@ -23,7 +22,6 @@ class SecretMountArgs:
     workload: Workload
     secret: SecretSpec
     source: SecretSource
-    state: StateSettings
     region: str | None
 
 
@@ -47,7 +45,7 @@ class SecretMount(pulumi.ComponentResource):
             metadata=unnamed(args.workload),
             type="Opaque",
             string_data={file: _marked(source.values[file]) for file in args.secret.files},
-            opts=stateful(self, args.state),
+            opts=child(self),
         )
         return VolumeArgs(
             name=args.secret.name,

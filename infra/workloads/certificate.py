@@ -57,8 +57,8 @@ class Certificate(pulumi.ComponentResource):
             f"{name}-secret",
             metadata=unnamed(INGRESS),
             type="kubernetes.io/tls",
-            string_data=pulumi.Output.secret(files),
-            opts=stateful(self, args.state),
+            string_data=files,
+            opts=child(self),
         )
         self.pem = made.cert_pem
         self.secret_name = secret.metadata.name

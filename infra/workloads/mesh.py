@@ -1,8 +1,8 @@
 """Istio, where the stack has it: only mutual TLS between pods, but for the ports that others must reach.
 
-Prometheus scrapes pods by address, which its sidecar passes on as it is, and clients at the edge have no certificate of
-the mesh. Their ports accept both; who may connect to them is the network policies' matter as ever. Probes need nothing:
-the sidecar injector rewrites them.
+Prometheus and NGINX connect to pods by address, which a sidecar passes on as it is, and clients at the edge have no
+certificate of the mesh. Their ports accept both; who may connect to them is the network policies' matter as ever.
+Probes need nothing: the sidecar injector rewrites them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from infra.edges import Edge, Outside
 from infra.kit.meta import named
 from infra.kit.options import child
-from infra.naming import NAMESPACES, PROMETHEUS, Workload
+from infra.naming import INGRESS, NAMESPACES, PROMETHEUS, Workload
 from infra.workloads.namespaces import EXEMPT
 
 API_VERSION = "security.istio.io/v1"
 STRICT = {"mode": "STRICT"}
+BY_ADDRESS = (INGRESS, PROMETHEUS)
+"""Whoever connects to pods by address: its sidecar knows no service there, and passes the connection on as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +68,11 @@ class Mesh(pulumi.ComponentResource):
 
 
 def outside_ports(workload: Workload, edges: Sequence[Edge]) -> list[int]:
-    """Ports of a workload that are reached without the mesh: by clients at the edge, and by Prometheus."""
+    """Ports of a workload that are reached without the mesh: by clients at the edge, NGINX and Prometheus."""
     return sorted(
         {
             edge.port
             for edge in edges
-            if edge.target == workload and (isinstance(edge.source, Outside) or edge.source == PROMETHEUS)
+            if edge.target == workload and (isinstance(edge.source, Outside) or edge.source in BY_ADDRESS)
         }
     )

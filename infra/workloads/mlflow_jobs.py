@@ -35,8 +35,8 @@ BACKUPS: Final = "/backups"
 GC_SCHEDULE: Final = "0 6 * * 0"
 """Clear of the backups, 02:00 to 04:30: what is deleted meanwhile would be missing in a copy of the other half."""
 GC_SECONDS: Final = 3 * 3600
-GC_AGE: Final = "30d0h0m"
-"""How long a deleted run can still be restored. MLflow's pattern wants the minutes."""
+GC_AGE: Final = "30d"
+"""How long a deleted run can still be restored."""
 SIZE: Final = Resources(cpu_request="100m", cpu_limit="1", memory_request="512Mi", memory_limit="1Gi")
 USERS: Final = {
     "--admin": secret_files.MLFLOW_ADMIN,

@@ -30,7 +30,8 @@ GENERATED: Final = "generated"
 DEADLINE_SECONDS: Final = 2 * 3600
 FIRST_DEADLINE_SECONDS: Final = 1800
 """`pulumi up` waits for the first training, so it is given less."""
-RETRIES: Final = 1
+RETRIES: Final = 3
+"""More than a minute of waits between them: time for a registry that restarts."""
 SCRATCH: Final = "2Gi"
 LOGIN: Final = "/run/secrets/churn/mlflow"
 

@@ -182,11 +182,13 @@ REGISTRATIONS: list[tuple[Rule, Callable[[], Recording]]] = [
     ),
     (
         partial(rules.state_is_kept, protect=False),
-        lambda: _registration(lambda item: replace(item, protect=True), "Secret", API_KEYS),
+        lambda: _registration(lambda item: replace(item, protect=True), "PersistentVolumeClaim", "mlflow-artifacts"),
     ),
     (
         partial(rules.state_is_kept, protect=False),
-        lambda: _registration(lambda item: replace(item, retain_on_delete=True), "Secret", API_KEYS),
+        lambda: _registration(
+            lambda item: replace(item, retain_on_delete=True), "PersistentVolumeClaim", "mlflow-artifacts"
+        ),
     ),
 ]
 

@@ -15,11 +15,10 @@ LONG_RUNNING: Final = ("Deployment", "StatefulSet", "DaemonSet")
 TALKS_TO_THE_API_SERVER: Final = {"ingress", "prometheus", "kube-state-metrics"}
 HOLDS_STATE: Final = (
     "kubernetes:core/v1:PersistentVolumeClaim",
-    "kubernetes:core/v1:Secret",
     "random:index/randomPassword:RandomPassword",
     "tls:index/privateKey:PrivateKey",
 )
-MAY_HOLD_SECRETS: Final = (*HOLDS_STATE, "tls:index/selfSignedCert:SelfSignedCert")
+MAY_HOLD_SECRETS: Final = (*HOLDS_STATE, "kubernetes:core/v1:Secret", "tls:index/selfSignedCert:SelfSignedCert")
 IMAGE: Final = re.compile(r"^[a-z0-9./-]+:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?P<digest>@sha256:[0-9a-f]{64})?$")
 
 
@@ -163,7 +162,10 @@ def explicit_provider(recording: Recording) -> list[str]:
 
 
 def state_is_kept(recording: Recording, *, protect: bool) -> list[str]:
-    """What holds data or a secret is protected and retained exactly where the stack says so."""
+    """What holds data or a secret's value is protected and retained exactly where the stack says so.
+
+    A Kubernetes Secret is a copy, replaced whenever the value changes.
+    """
     return [
         f"{item.type} {item.name}: protect {item.protect}, retain {item.retain_on_delete}"
         for item in recording.resources

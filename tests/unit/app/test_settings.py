@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from app import __main__ as process
 from app.server import DrainingServer
-from app.settings import Settings
+from app.settings import Settings, from_environment
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +110,39 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
     assert (settings.port, settings.rate_limit, settings.log_requests) == (0, "5/second;100/hour", False)
     json.dumps(settings.model_dump(mode="json"))
+
+
+def test_settings_are_read_from_files_too_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "redis_url").write_text("redis://api:secret@cache:6379/0\n")
+    (tmp_path / "port").write_text("1234")
+    (tmp_path / "users.acl").write_text("user default off")
+    for name, value in {"AUTH": "off", "PORT": "4321", "SETTINGS_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    settings = from_environment()
+    assert settings.redis_url is not None
+    assert (settings.redis_url.get_secret_value(), settings.port) == ("redis://api:secret@cache:6379/0", 4321)
+
+
+@pytest.mark.parametrize("kind", ["missing", "file"])
+def test_a_settings_folder_that_is_none_is_told_with_its_variable(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "settings"
+    if kind == "file":
+        folder.write_text("")
+    monkeypatch.setenv("AUTH", "off")
+    monkeypatch.setenv("SETTINGS_DIR", str(folder))
+    assert process.main() == 2
+    assert _critical(caplog).startswith("SETTINGS_DIR: Path does not point to a directory")
+
+
+def test_a_settings_file_that_is_no_text_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "redis_url").write_bytes(b"\xff")
+    monkeypatch.setenv("AUTH", "off")
+    monkeypatch.setenv("SETTINGS_DIR", str(tmp_path))
+    assert process.main() == 2
+    assert _critical(caplog).startswith('SETTINGS_DIR: error getting value for field "redis_url"')

@@ -1,4 +1,4 @@
-"""The edge: what the controller may do and is told, and what clients reach under which limits."""
+"""The edge: what the controller may do, what it is told, and how clients reach it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from recorder import STACKS, children, find, manifest, record_with, recorded, settings
 
-from app.settings import Settings as ApiSettings
 from infra import naming as n
 from infra.kit import nginx
 from infra.workloads import ingress
 from infra.workloads.ingress_access import ROUTED
-from infra.workloads.routes import ROUTES, hosts, limits
+from infra.workloads.routes import ROUTES
 
 HOME = n.INGRESS_NAMESPACE
 SCOPES = (HOME, *ROUTED)
@@ -140,8 +139,11 @@ def test_arguments(stack: str) -> None:
     }
 
 
-def granted(stack: str, kind: str, name: str, namespace: str | None = None) -> set[tuple[str, str, tuple[str, ...]]]:
-    """(resource, verb, names) of a role."""
+Right = tuple[str, str, tuple[str, ...]]
+"""A resource, a verb, and the names it is limited to."""
+
+
+def granted(stack: str, kind: str, name: str, namespace: str | None = None) -> set[Right]:
     rules = manifest(stack, kind, name, namespace)["rules"]
     return {
         (f"{group}/{resource}".lstrip("/"), verb, tuple(rule.get("resourceNames", ())))
@@ -152,13 +154,17 @@ def granted(stack: str, kind: str, name: str, namespace: str | None = None) -> s
     }
 
 
-def reads(*resources: str) -> set[tuple[str, str, tuple[str, ...]]]:
+def reads(*resources: str) -> set[Right]:
     return {(resource, verb, ()) for resource in resources for verb in ("get", "list", "watch")}
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_rights(stack: str) -> None:
-    anywhere = {("events", "create", ()), ("events", "patch", ()), ("networking.k8s.io/ingresses/status", "update", ())}
+    anywhere: set[Right] = {
+        ("events", "create", ()),
+        ("events", "patch", ()),
+        ("networking.k8s.io/ingresses/status", "update", ()),
+    }
     anywhere |= reads("services", "pods", "discovery.k8s.io/endpointslices", "networking.k8s.io/ingresses")
     at_home = reads("configmaps", "secrets") | {
         ("pods", "update", ()),
@@ -245,94 +251,3 @@ def test_in_a_mesh_the_sidecar_does_not_hide_clients() -> None:
     recording = record_with("prod", namespaces={"mesh": "istio"})
     template = find(recording, "Deployment", "ingress").inputs["spec"]["template"]
     assert template["metadata"]["annotations"] == {"traffic.sidecar.istio.io/excludeInboundPorts": "80,443"}
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_certificate(stack: str) -> None:
-    recording = recorded(stack)
-    domain = settings(stack).ingress.domain
-    by_type = {item.type.split(":")[-1]: item for item in recording.resources if item.type.startswith("tls:")}
-    key, certificate = by_type["PrivateKey"], by_type["SelfSignedCert"]
-    assert (key.inputs["algorithm"], key.inputs["ecdsaCurve"]) == ("ECDSA", "P256")
-    assert certificate.inputs["dnsNames"] == [f"api.{domain}", f"mlflow.{domain}", f"grafana.{domain}"]
-    assert certificate.inputs["validityPeriodHours"] == 365 * 24
-    assert certificate.inputs["earlyRenewalHours"] == 60 * 24
-    assert sorted(certificate.inputs["allowedUses"]) == ["digital_signature", "server_auth"]
-    secret = find(recording, "Secret", "certificate-secret")
-    assert secret.inputs["type"] == "kubernetes.io/tls"
-    assert secret.inputs["metadata"]["namespace"] == HOME
-    assert set(secret.inputs["stringData"]) == {"tls.crt", "tls.key"}
-    assert secret.secret_inputs == {"stringData"}
-    protect = settings(stack).state.protect
-    assert (secret.protect, key.protect, certificate.protect) == (protect, protect, False)
-    assert recording.outputs["certificate"] == "certificate of certificate-self-signed"
-    assert "certificate" not in recording.secret_outputs
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_routes(stack: str) -> None:
-    domain = settings(stack).ingress.domain
-    recording = recorded(stack)
-    for route in ROUTES:
-        name, namespace = route.workload.name, route.workload.namespace
-        made = find(recording, "Ingress", name, namespace)
-        host = f"{name}.{domain}"
-        (rule,) = made.inputs["spec"]["rules"]
-        assert made.inputs["spec"]["ingressClassName"] == "churn"
-        assert made.inputs["spec"]["tls"] == [{"hosts": [host]}]
-        assert rule["host"] == host
-        backends = [path["backend"] for path in rule["http"]["paths"]]
-        assert backends == [{"service": {"name": name, "port": {"name": "http"}}}] * len(backends)
-        assert recording.outputs[f"{name}_url"] == f"https://{host}"
-        assert find(recording, "Deployment", "ingress").urn in made.depends_on, "ends before the controller"
-    assert [route.host(domain) for route in ROUTES] == hosts(domain)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("api", {("/v1/", "Prefix"), ("/docs", "Exact"), ("/openapi.json", "Exact")}),
-        ("mlflow", {("/", "Prefix")}),
-        ("grafana", {("/", "Prefix")}),
-    ],
-)
-def test_paths(name: str, expected: set[tuple[str, str]]) -> None:
-    (rule,) = manifest("prod", "Ingress", name)["spec"]["rules"]
-    assert {(path["path"], path["pathType"]) for path in rule["http"]["paths"]} == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "body", "timeout", "burst", "websockets"),
-    [
-        ("api", "2m", "30s", "500", None),
-        ("mlflow", "512m", "300s", "2500", None),
-        ("grafana", "10m", "60s", "2500", "grafana"),
-    ],
-)
-def test_limits(name: str, body: str, timeout: str, burst: str, websockets: str | None) -> None:
-    expected = {
-        "client-max-body-size": body,
-        "proxy-read-timeout": timeout,
-        "proxy-send-timeout": timeout,
-        "limit-req-rate": "500r/s",
-        "limit-req-burst": burst,
-        "limit-req-no-delay": "true",
-        "limit-req-reject-code": "429",
-        "limit-req-log-level": "warn",
-        **({"websocket-services": websockets} if websockets else {}),
-    }
-    annotations = manifest("prod", "Ingress", name)["metadata"]["annotations"]
-    assert annotations == {f"nginx.org/{key}": value for key, value in expected.items()}
-
-
-def test_local_routes_are_not_waited_for() -> None:
-    for route in ROUTES:
-        annotations = manifest("dev", "Ingress", route.workload.name)["metadata"]["annotations"]
-        assert annotations == limits(route, 100) | {"pulumi.com/skipAwait": "true"}
-
-
-def test_the_edge_takes_no_larger_body_than_the_api() -> None:
-    mebibytes = ApiSettings.model_fields["max_body_bytes"].default / 2**20
-    assert manifest("prod", "Ingress", "api")["metadata"]["annotations"]["nginx.org/client-max-body-size"] == (
-        f"{mebibytes:.0f}m"
-    )

@@ -57,6 +57,8 @@ def test_ports_open_to_the_outside_are_those_of_edges_from_it() -> None:
         Edge(source=CLIENTS, target=n.INGRESS, port=8443),
         Edge(source=n.PROMETHEUS, target=n.INGRESS, port=9113),
         Edge(source=n.INGRESS, target=n.API, port=8000),
+        Edge(source=n.API, target=n.CACHE, port=6379),
     ]
     assert outside_ports(n.INGRESS, edges) == [8443, 9113]
-    assert outside_ports(n.API, edges) == []
+    assert outside_ports(n.API, edges) == [8000]
+    assert outside_ports(n.CACHE, edges) == []

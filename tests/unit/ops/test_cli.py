@@ -102,8 +102,8 @@ def test_a_refused_version_is_1_and_names_the_gate(
     from training.result import TrainResult  # noqa: PLC0415 - likewise
 
     refused = TrainResult(
-        version="4", run_id="r", model_type="logistic_regression", metrics={}, cross_validation=(), staged=False,
-        gates=(GateResult(name="leak", passed=False, detail="above it by 0.1"),), seconds={},
+        version="4", run_id="r", model_type="logistic_regression", rows=300, metrics={}, staged=False,
+        cross_validation=(), gates=(GateResult(name="leak", passed=False, detail="above it by 0.1"),), seconds={},
     )  # fmt: skip
     monkeypatch.setattr("training.train.train", lambda _config, **_: refused)
     assert churn(monkeypatch, "train", "--promote", "--json", "--tracking-uri", "http://127.0.0.1:9") == 1

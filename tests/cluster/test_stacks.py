@@ -1,0 +1,182 @@
+"""Whole stacks on a real API server and scheduler: every object is taken, every pod finds its place, no right is extra.
+
+The nodes are simulated, so nothing runs: a pod is Ready and a job complete once a node has it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from recorder import STACKS, record_with, recorded
+from support.deployed import NO_PEM, Deployed, deployed, in_order
+from support.kubectl import Json, Kubectl
+from support.rights import declared, granted
+from support.servers import wait_until
+
+from infra.kit.pod import ZONE
+
+pytestmark = pytest.mark.cluster
+
+WAIT = "--timeout=60s"
+NO_MORE_THAN_ANYBODY = ("nobody", "default")
+"""A service account without a binding: it may read the API's description and ask about its own rights."""
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def stack(request: pytest.FixtureRequest, cluster: Kubectl) -> Iterator[Deployed]:
+    with deployed(cluster, recorded(request.param)) as made:
+        yield made
+
+
+def scale(stack: Deployed, bound: str) -> None:
+    """Do the autoscalers' work, which get no metrics here: all at their minimum or maximum."""
+    for scaler in stack.of("HorizontalPodAutoscaler"):
+        target, namespace = scaler["spec"]["scaleTargetRef"], scaler["metadata"]["namespace"]
+        name, replicas = f"{target['kind']}/{target['name']}", scaler["spec"][bound]
+        stack.kubectl.run("scale", name, "--namespace", namespace, f"--replicas={replicas}")
+
+
+def settle(stack: Deployed) -> None:
+    """Come back when every replica that is asked for is Ready."""
+    lasting = stack.of("Deployment", "StatefulSet", "DaemonSet")
+    answer = stack.kubectl.attempt("rollout", "status", WAIT, "-f", "-", objects=lasting)
+    assert answer.ok, f"{answer.err} {troubles(stack)}"
+
+
+@pytest.fixture(scope="module")
+def ready(stack: Deployed) -> Deployed:
+    """The stack with every replica Ready, at the autoscalers' minimum."""
+    scale(stack, "minReplicas")
+    settle(stack)
+    return stack
+
+
+def unplaced(stack: Deployed) -> dict[str, str]:
+    """Why pods have no node."""
+    return {
+        pod["metadata"]["name"]: condition.get("message", "")
+        for pod in stack.live("pods")
+        for condition in pod["status"].get("conditions", [])
+        if (condition["type"], condition["status"]) == ("PodScheduled", "False")
+    }
+
+
+def placed(stack: Deployed) -> dict[str, Counter[str]]:
+    """How many pods each zone has, of every workload; a pod without a node is in none."""
+    zones = {node["metadata"]["name"]: node["metadata"]["labels"][ZONE] for node in stack.kubectl.get("nodes")}
+    found = {}
+    pods = stack.live("pods")
+    for workload in stack.of("Deployment", "StatefulSet"):
+        nodes = [pod["spec"].get("nodeName") for pod in pods_of(workload, pods)]
+        found[workload["metadata"]["name"]] = Counter(dict.fromkeys(zones.values(), 0))
+        found[workload["metadata"]["name"]].update(zones[node] for node in nodes if node)
+    return found
+
+
+def troubles(stack: Deployed) -> set[str]:
+    """What the cluster says is wrong, for the message of a failure; that the autoscalers have no metrics is not."""
+    events = [event for event in stack.live("events") if event["type"] == "Warning" and "Metric" not in event["reason"]]
+    return {event["message"] for event in events} | set(unplaced(stack).values())
+
+
+def pods_of(workload: Json, pods: list[Json]) -> list[Json]:
+    wanted, namespace = workload["spec"]["selector"]["matchLabels"].items(), workload["metadata"]["namespace"]
+    return [
+        pod for pod in pods if pod["metadata"]["namespace"] == namespace and wanted <= pod["metadata"]["labels"].items()
+    ]
+
+
+def skew(counts: Counter[str]) -> int:
+    return max(counts.values()) - min(counts.values())
+
+
+def test_every_object_passes_a_server_side_apply(stack: Deployed) -> None:
+    assert stack.answer.err.replace(NO_PEM, "") == ""  # no refusal, and no warning of Pod Security or of an old API
+    applied = Counter(line.rpartition(" ")[2] for line in stack.answer.out.splitlines())
+    assert applied == {"serverside-applied": len(stack.objects)}
+
+
+def test_a_mesh_can_be_switched_on_in_place(stack: Deployed) -> None:
+    objects = in_order(record_with(stack.stack, namespaces={"mesh": "istio"}).manifests())
+    assert "PeerAuthentication" in {item["kind"] for item in objects}
+    answer = stack.kubectl.apply(objects, "--dry-run=server")
+    assert answer.err.replace(NO_PEM, "") == ""
+
+
+def test_every_pod_gets_ready(ready: Deployed) -> None:
+    assert unplaced(ready) == {}
+    for daemon in ready.live("daemonsets"):
+        assert daemon["status"]["numberReady"] == len(ready.kubectl.get("nodes")), daemon["metadata"]["name"]
+
+
+def test_every_job_completes_and_every_claim_gets_a_volume(ready: Deployed) -> None:
+    jobs = ready.of("Job")
+    for schedule in ready.of("CronJob"):
+        name, namespace = schedule["metadata"]["name"], schedule["metadata"]["namespace"]
+        arguments = ("create", "job", f"{name}-now", f"--from=cronjob/{name}", "--namespace", namespace)
+        jobs += ready.kubectl.run(*arguments, "--output", "json").items()
+    answer = ready.kubectl.attempt("wait", "--for=condition=Complete", WAIT, "-f", "-", objects=jobs)
+    assert answer.ok, f"{answer.err} {troubles(ready)}"
+    claims = {claim["metadata"]["name"]: claim["status"]["phase"] for claim in ready.live("persistentvolumeclaims")}
+    assert set(claims.values()) == {"Bound"}, claims
+    assert len(claims) >= len(ready.of("PersistentVolumeClaim"))
+
+
+def test_replicas_are_spread_over_the_zones(ready: Deployed) -> None:
+    several = {name: counts for name, counts in placed(ready).items() if counts.total() > 1}
+    assert several.keys() >= ({"api"} if ready.stack == "dev" else {"api", "ingress", "mlflow"})
+    assert {name: counts for name, counts in several.items() if skew(counts) > 1} == {}
+
+
+def test_a_zone_without_room_is_waited_for_but_in_dev(ready: Deployed) -> None:
+    [api] = [item for item in ready.of("Deployment") if item["metadata"]["name"] == "api"]
+    [scaler] = ready.of("HorizontalPodAutoscaler")
+    most, nodes = scaler["spec"]["maxReplicas"], ready.kubectl.get("nodes")
+    open_zone = nodes[0]["metadata"]["labels"][ZONE]
+    closed = [node["metadata"]["name"] for node in nodes if node["metadata"]["labels"][ZONE] != open_zone]
+
+    def all_tried() -> bool:
+        waiting, pods = unplaced(ready), pods_of(api, ready.live("pods"))
+        return sum("nodeName" in pod["spec"] or pod["metadata"]["name"] in waiting for pod in pods) == int(most)
+
+    try:
+        ready.kubectl.run("cordon", *closed)
+        scale(ready, "maxReplicas")
+        wait_until(all_tried, "the scheduler has tried every pod")
+        counts = placed(ready)["api"]
+        if ready.stack == "dev":  # one zone, as far as it knows: nothing is worth waiting for
+            assert counts.total() == most
+        else:
+            assert skew(counts) == 1
+            assert counts.total() < most
+    finally:
+        ready.kubectl.run("uncordon", *closed)
+    settle(ready)
+    assert placed(ready)["api"].total() == most
+    scale(ready, "minReplicas")
+
+
+def test_a_debugging_container_has_to_be_as_hard(ready: Deployed) -> None:
+    pod = next(pod for pod in ready.live("pods") if pod["metadata"]["namespace"] == "churn-monitoring")["metadata"]
+    command = ("debug", f"pod/{pod['name']}", "--namespace", pod["namespace"], "--image=shell:1")
+    for profile, soft in (("sysadmin", "privileged=true"), ("general", "SYS_PTRACE"), ("legacy", "drop=")):
+        answer = ready.kubectl.attempt(*command, f"--profile={profile}")
+        assert not answer.ok
+        assert 'violates PodSecurity "restricted:latest"' in answer.err
+        assert soft in answer.err
+    ready.kubectl.run(*command, "--profile=restricted")
+
+
+def test_service_accounts_may_do_what_their_roles_say_and_no_more(stack: Deployed) -> None:
+    namespaces = [*(item["metadata"]["name"] for item in stack.of("Namespace")), "default", "kube-system"]
+    assert {
+        subject["kind"] for item in stack.of("RoleBinding", "ClusterRoleBinding") for subject in item["subjects"]
+    } <= {"ServiceAccount"}
+    basic = granted(stack.kubectl, *NO_MORE_THAN_ANYBODY, within=namespaces)
+    for account in stack.live("serviceaccounts"):
+        who = (account["metadata"]["name"], account["metadata"]["namespace"])
+        actual = granted(stack.kubectl, *who, within=namespaces)
+        for namespace in namespaces:
+            assert actual[namespace] - basic[namespace] == declared(stack.objects, *who, within=namespace), who

@@ -1,0 +1,57 @@
+"""An edit of the configuration or of a file touches what it is about, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.engine.project import Deployed
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
+
+
+def touched_by_up(deployed: Deployed) -> list[tuple[str, str]]:
+    """Operation and name of each change, in the engine's order."""
+    outcome = deployed.project.run("up", diff=True)
+    assert outcome.succeeded, outcome.printed
+    # `replace` says again what its two halves say.
+    return [(step.operation, step.name) for step in outcome.changes if step.operation != "replace"]
+
+
+def test_more_api_replicas_update_the_autoscaler_alone(deployed: Deployed) -> None:
+    def edit(config: dict[str, Any]) -> None:
+        config["churn:api"]["max_replicas"] += 1
+
+    deployed.project.configure(edit)
+    assert touched_by_up(deployed) == [("update", "api-autoscaler")]
+
+
+@pytest.mark.parametrize(
+    ("file", "edit", "content", "reader"),
+    [
+        ("infra/rules/api.yaml", ("No pod of", "Not one pod of"), "prometheus-rules", "prometheus-statefulset"),
+        ("dashboards/api.py", ("Pods up", "Pods that are up"), "grafana-dashboards", "grafana-deployment"),
+    ],
+)
+def test_an_edited_file_is_a_new_config_map_and_rolls_its_readers_before_the_old_one_goes(
+    deployed: Deployed, file: str, edit: tuple[str, str], content: str, reader: str
+) -> None:
+    path = deployed.project.folder / file
+    text = path.read_text()
+    assert edit[0] in text
+    path.write_text(text.replace(*edit))
+    assert touched_by_up(deployed) == [
+        ("create-replacement", content),
+        ("update", reader),
+        ("delete-replaced", content),
+    ]
+
+
+def test_a_new_secret_rolls_its_readers_before_the_old_one_goes(deployed: Deployed) -> None:
+    deployed.webhooks.append("https://hooks.example.invalid/services/canary-77c1e9")
+    deployed.project.set_webhook(deployed.webhooks[-1])
+    assert touched_by_up(deployed) == [
+        ("create-replacement", "alertmanager-alert-receivers-secret"),
+        ("update", "alertmanager-statefulset"),
+        ("delete-replaced", "alertmanager-alert-receivers-secret"),
+    ]

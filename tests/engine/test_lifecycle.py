@@ -1,0 +1,53 @@
+"""A stack's life under the real engine: shown, made, made again without a change, destroyed."""
+
+from __future__ import annotations
+
+import pytest
+from support.engine.project import Deployed, Project
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
+
+
+def test_up_makes_what_the_preview_showed(deployed: Deployed) -> None:
+    assert deployed.shown.succeeded, deployed.shown.printed
+    assert deployed.calls_of_preview == 0
+    assert deployed.made.succeeded, deployed.made.printed
+    assert {step.urn for step in deployed.made.changes} == {step.urn for step in deployed.shown.changes}
+    assert {step.operation for step in deployed.made.changes} == {"create"}
+
+
+def test_a_second_up_changes_nothing(deployed: Deployed) -> None:
+    before = len(deployed.project.journal.calls)
+    again = deployed.project.run("up")
+    assert again.succeeded, again.printed
+    assert again.changes == []
+    assert deployed.project.run("preview", expect_no_changes=True).succeeded
+    assert len(deployed.project.journal.calls) == before
+
+
+def test_destroy_spares_what_a_stack_protects_until_it_no_longer_does(project: Project) -> None:
+    """Protection off, `up`, `destroy`: the way to take such a stack down with all its data."""
+    project.configure(lambda config: config["churn:state"].update(protect=True))
+    made = project.run("up")
+    assert made.succeeded, made.printed
+    protected = {resource["urn"] for resource in project.state()["resources"] if resource.get("protect")}
+    kinds = {"Namespace", "PersistentVolumeClaim", "StatefulSet"}
+    data = {key: value for key, value in project.cluster.objects.items() if key.kind in kinds}
+    assert {key.kind for key in data} == kinds
+
+    refused = project.run("destroy", preview_only=True)  # what the command line shows before it asks
+    assert not refused.succeeded
+    assert any("cannot be deleted\nbecause it is protected" in error for error in refused.errors)
+
+    emptied = project.run("destroy", exclude_protected=True)
+    assert emptied.succeeded, emptied.printed
+    assert {step.operation for step in emptied.changes} == {"delete"}
+    assert protected < {resource["urn"] for resource in project.state()["resources"]}
+    assert data.items() <= project.cluster.objects.items()
+
+    project.configure(lambda config: config["churn:state"].update(protect=False))
+    assert project.run("up").succeeded
+    gone = project.run("destroy")
+    assert gone.succeeded, gone.printed
+    assert project.cluster.objects == {}
+    assert project.state().get("resources", []) == []

@@ -1,0 +1,34 @@
+"""Rules as they are in the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.programs import program
+
+RULES = Path(__file__).parents[2] / "infra" / "rules"
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    return program("promtool", "prometheus")
+
+
+@pytest.fixture(scope="session")
+def amtool() -> str:
+    return program("amtool", "prometheus-alertmanager")
+
+
+@pytest.fixture(scope="session")
+def alerts() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Every alert by its name: the workload whose file it is in, and the rule."""
+    found = {}
+    for path in sorted(RULES.glob("*.yaml")):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            for rule in group["rules"]:
+                assert rule["alert"] not in found, f"{rule['alert']} is there twice"
+                found[rule["alert"]] = (path.stem, rule)
+    return found

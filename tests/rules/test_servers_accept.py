@@ -1,0 +1,86 @@
+"""The configuration of each stack, as the servers' own tools see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from recorder import STACKS, find, record_with, recorded
+from support.programs import run
+
+from infra.kit import scrape
+from ops.recording import Recording
+
+EVERY_CHANNEL = {"slack": True, "slack_channel": "#a", "email": True, "pagerduty": True} | {
+    "email_to": "a@example.com", "email_from": "b@example.com", "smtp_host": "smtp.example.com", "smtp_user": "b",
+}  # fmt: skip
+
+
+def _without_discovery(content: Any) -> Any:
+    """The same with fixed targets: Debian builds its Prometheus without the discovery of Kubernetes."""
+    if isinstance(content, list):
+        return [_without_discovery(item) for item in content]
+    if not isinstance(content, dict):
+        return content
+    found = {key: _without_discovery(value) for key, value in content.items() if key != "kubernetes_sd_configs"}
+    return found if found.keys() == content.keys() else {"static_configs": [{"targets": ["localhost:1"]}], **found}
+
+
+def _prometheus_files(recording: Recording, folder: Path) -> Path:
+    """`prometheus.yml` with its rules, and stand-ins for the account's files, below ``folder``."""
+    rules, account = folder / "rules", folder / "account"
+    for place in (rules, account):
+        place.mkdir()
+    for name in ("token", "ca.crt"):
+        (account / name).touch()
+    for name, text in find(recording, "ConfigMap", "prometheus-rules").inputs["data"].items():
+        (rules / name).write_text(text, encoding="utf-8")
+    text = find(recording, "ConfigMap", "prometheus-config").inputs["data"]["prometheus.yml"]
+    path = folder / "prometheus.yml"
+    content = yaml.safe_load(text.replace(scrape.ACCOUNT, str(account)).replace(scrape.RULES, str(rules)))
+    path.write_text(yaml.safe_dump(_without_discovery(content)), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_prometheus_accepts_the_configuration_of(stack: str, promtool: str, tmp_path: Path) -> None:
+    said = run(promtool, "check", "config", str(_prometheus_files(recorded(stack), tmp_path)))
+    assert "rule files found" in said
+
+
+def test_promtool_refuses_a_wrong_configuration(promtool: str, tmp_path: Path) -> None:
+    path = _prometheus_files(recorded("dev"), tmp_path)
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["scrape_configs"][1]["honor_label"] = True
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(AssertionError, match="honor_label"):
+        run(promtool, "check", "config", str(path))
+
+
+@pytest.mark.parametrize("stack", [*STACKS, "every channel"])
+def test_alertmanager_accepts_the_configuration_of(stack: str, amtool: str, tmp_path: Path) -> None:
+    recording = recorded(stack) if stack in STACKS else record_with("staging", alertmanager=EVERY_CHANNEL)
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(
+        find(recording, "ConfigMap", "alertmanager-config").inputs["data"]["alertmanager.yml"], encoding="utf-8"
+    )
+    run(amtool, "check-config", str(path))
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        ("severity=critical", "critical"),
+        ("severity=warning", "warning"),
+        ("severity=info", "info"),
+        ("severity=page", "critical"),
+        ("alertname=Watchdog severity=info", "nobody"),
+    ],
+)
+def test_an_alert_goes_to(labels: str, receiver: str, amtool: str, tmp_path: Path) -> None:
+    path = tmp_path / "alertmanager.yml"
+    text = find(recorded("prod"), "ConfigMap", "alertmanager-config").inputs["data"]["alertmanager.yml"]
+    path.write_text(text, encoding="utf-8")
+    assert run(amtool, "config", "routes", "test", f"--config.file={path}", *labels.split()).strip() == receiver

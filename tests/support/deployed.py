@@ -1,0 +1,108 @@
+"""A recorded stack in a cluster, and nothing of it afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from recorder import settings
+from support import crds
+from support.kubectl import Answer, Json, Kubectl
+
+from ops import cloud_stand_in
+from ops.recording import Recording
+
+FIRST: Final = ("Namespace", "PriorityClass", "ServiceAccount", "PersistentVolumeClaim")
+NO_PEM: Final = "Warning: tls: failed to find any PEM data in certificate input\n"
+"""About Secrets of type kubernetes.io/tls: a recording's values are stand-ins."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A stack's objects as they were applied, and what the API server said to that."""
+
+    stack: str
+    kubectl: Kubectl
+    objects: list[Json]
+    answer: Answer
+
+    def of(self, *kinds: str) -> list[Json]:
+        """The applied objects of some kinds."""
+        return [item for item in self.objects if item["kind"] in kinds]
+
+    def live(self, *kinds: str) -> list[Json]:
+        """The present objects of some kinds in the stack's namespaces, but those that are about to go."""
+        names = {item["metadata"]["name"] for item in self.of("Namespace")}
+        found = [item for item in self.kubectl.get(*kinds) if item["metadata"]["namespace"] in names]
+        return [item for item in found if "deletionTimestamp" not in item["metadata"]]
+
+
+@contextlib.contextmanager
+def deployed(kubectl: Kubectl, recording: Recording) -> Iterator[Deployed]:
+    """Apply a stack on what its cloud would have brought; delete all of it at the end."""
+    objects = in_order(recording.manifests())
+    brought = [*crds.definitions(), *_storage_classes(kubectl, objects)]
+    try:
+        assert kubectl.apply(brought).err == ""
+        kubectl.run("wait", "--for=condition=Established", "-f", "-", objects=crds.definitions())
+        with _spot_node(kubectl, recording.stack):
+            yield Deployed(recording.stack, kubectl, objects, kubectl.apply(objects))
+    finally:
+        _remove(kubectl, objects)
+        kubectl.delete(brought)
+
+
+def in_order(objects: list[Json]) -> list[Json]:
+    """What other objects need comes before them, so that no controller has to try again."""
+    return sorted(objects, key=lambda item: FIRST.index(item["kind"]) if item["kind"] in FIRST else len(FIRST))
+
+
+def _remove(kubectl: Kubectl, objects: list[Json]) -> None:
+    """Namespaces end first, so that nothing is made in them anew; they would wait out the grace periods of pods."""
+    namespaces = [item for item in objects if item["kind"] == "Namespace"]
+    kubectl.run("delete", "--wait=false", "--ignore-not-found", "-f", "-", objects=namespaces)
+    for namespace in namespaces:
+        at_once = ("--all", "--force", "--grace-period=0", "--wait=false")
+        kubectl.run("delete", "pods,persistentvolumeclaims", *at_once, "--namespace", namespace["metadata"]["name"])
+    kubectl.delete([*namespaces, *(item for item in objects if "namespace" not in item["metadata"])])
+
+
+def _storage_classes(kubectl: Kubectl, objects: list[Json]) -> list[Json]:
+    """The classes that a stack names and the cluster lacks, provided as the cluster's default class is."""
+    known = kubectl.get("storageclasses")
+    by_default = "storageclass.kubernetes.io/is-default-class"
+    default = next(item for item in known if item["metadata"].get("annotations", {}).get(by_default) == "true")
+    claims = [item for item in objects if item["kind"] == "PersistentVolumeClaim"]
+    claims += [claim for item in objects for claim in item.get("spec", {}).get("volumeClaimTemplates", [])]
+    wanted = {claim["spec"].get("storageClassName") for claim in claims} - {None}
+    return [
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": name},
+            "provisioner": default["provisioner"],
+            "volumeBindingMode": "WaitForFirstConsumer",
+        }
+        for name in sorted(wanted - {item["metadata"]["name"] for item in known})
+    ]
+
+
+@contextlib.contextmanager
+def _spot_node(kubectl: Kubectl, stack: str) -> Iterator[None]:
+    """One node as the cloud's spot nodes are, where the stack's cloud has them."""
+    found = settings(stack)
+    spot = None if found.cluster.kind == "local" else cloud_stand_in.stand_in(found).spot
+    if spot is None:
+        yield
+        return
+    node = kubectl.get("nodes")[-1]["metadata"]["name"]
+    (label, value), (taint, tainted) = spot.label, spot.taint
+    try:
+        kubectl.run("label", "node", node, f"{label}={value}", "--overwrite")
+        kubectl.run("taint", "node", node, f"{taint}={tainted}:NoSchedule", "--overwrite")
+        yield
+    finally:
+        kubectl.run("label", "node", node, f"{label}-")
+        kubectl.run("taint", "node", node, f"{taint}-")

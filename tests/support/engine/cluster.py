@@ -1,0 +1,112 @@
+"""Where the Kubernetes stand-in keeps its objects: one protocol, and a cluster that is a dictionary in memory."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from support.engine.provider import ProviderError
+
+Manifest = dict[str, Any]
+
+# Kinds of this project that live outside namespaces.
+CLUSTER_SCOPED = frozenset(
+    {"ClusterRole", "ClusterRoleBinding", "IngressClass", "Namespace", "PriorityClass", "StorageClass"}
+)
+OLD_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """What the API server tells objects apart by, but for the version of their kind."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> Self:
+        metadata = manifest["metadata"]
+        namespace = "" if manifest["kind"] in CLUSTER_SCOPED else metadata.get("namespace", "default")
+        return cls(manifest["kind"], namespace, metadata["name"])
+
+    def __str__(self) -> str:
+        """As the provider's identity of the object: with its namespace, where it has one."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class Cluster(Protocol):
+    """What the Kubernetes stand-in needs of a cluster; each refusal is a ``ProviderError``."""
+
+    def create(self, manifest: Manifest) -> Manifest:
+        """Create it, refusing what exists; return the object as the cluster keeps it."""
+
+    def update(self, manifest: Manifest) -> Manifest:
+        """Replace the declared fields of an object that exists."""
+
+    def delete(self, manifest: Manifest) -> None:
+        """Delete the object of this kind and name; one that is gone already is no error."""
+
+    def read(self, manifest: Manifest) -> Manifest | None:
+        """The object of this kind and name as the cluster keeps it, or nothing."""
+
+
+class MemoryCluster:
+    """A stand-in for an API server with nobody behind it: objects are kept as sent, and nothing runs.
+
+    Of the real rules it keeps those that decide whether a deployment converges: names are unique within a kind and
+    namespace, a namespace exists before its objects, and takes them with it.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[Key, Manifest] = {}
+        self._lock = threading.Lock()
+
+    def create(self, manifest: Manifest) -> Manifest:
+        key = Key.of(manifest)
+        with self._lock:
+            if key in self.objects:
+                raise ProviderError(f'{key.kind} "{key.name}" already exists in namespace "{key.namespace}"')
+            if key.namespace and key.namespace not in OLD_NAMESPACES and not self._has_namespace(key.namespace):
+                raise ProviderError(f'namespaces "{key.namespace}" not found')
+            self.objects[key] = _stored(manifest, uid=str(uuid.uuid4()))
+            return copy.deepcopy(self.objects[key])
+
+    def update(self, manifest: Manifest) -> Manifest:
+        key = Key.of(manifest)
+        with self._lock:
+            if key not in self.objects:
+                raise ProviderError(f'{key.kind} "{key.name}" not found in namespace "{key.namespace}"')
+            self.objects[key] = _stored(manifest, uid=self.objects[key]["metadata"]["uid"])
+            return copy.deepcopy(self.objects[key])
+
+    def delete(self, manifest: Manifest) -> None:
+        key = Key.of(manifest)
+        with self._lock:
+            self.objects.pop(key, None)
+            if key.kind == "Namespace":
+                for other in [other for other in self.objects if other.namespace == key.name]:
+                    del self.objects[other]
+
+    def read(self, manifest: Manifest) -> Manifest | None:
+        with self._lock:
+            return copy.deepcopy(self.objects.get(Key.of(manifest)))
+
+    def _has_namespace(self, name: str) -> bool:
+        return Key("Namespace", "", name) in self.objects
+
+
+def _stored(manifest: Manifest, *, uid: str) -> Manifest:
+    """A copy as the server keeps it: with an identity, and a Secret's text moved to its encoded data."""
+    stored = copy.deepcopy(manifest)
+    stored["metadata"]["uid"] = uid
+    if stored["kind"] == "Secret":
+        text = stored.pop("stringData", {})
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in text.items()}
+        stored["data"] = stored.get("data", {}) | encoded
+    return stored

@@ -1,0 +1,119 @@
+"""A stand-in for the Kubernetes provider of Pulumi: its naming, replacing and secrecy, over any ``Cluster``."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from support.engine.cluster import Cluster, Key, Manifest
+from support.engine.provider import Asked, Change, Journal, Provider
+from support.engine.wire import Properties, is_secret, is_unknown, revealed, secret
+
+AUTONAMED = "pulumi.com/autonamed"
+
+# Fields that cannot change in place: forceNewProperties of the real provider, for the kinds of this project.
+REPLACING = {
+    "ConfigMap": ("data", "binaryData"),
+    "ClusterRoleBinding": ("roleRef",),
+    "Deployment": ("spec.selector",),
+    "Job": ("spec.completions", "spec.parallelism", "spec.selector", "spec.template"),
+    "PersistentVolumeClaim": ("spec.accessModes", "spec.selector", "spec.storageClassName", "spec.volumeName"),
+    "RoleBinding": ("roleRef",),
+    "Secret": ("data", "stringData", "type"),
+    "Service": ("spec.clusterIP",),
+    "StatefulSet": (
+        "spec.podManagementPolicy",
+        "spec.revisionHistoryLimit",
+        "spec.selector",
+        "spec.serviceName",
+        "spec.volumeClaimTemplates",
+    ),
+    "StorageClass": ("parameters", "provisioner"),
+}
+PLAIN = re.compile(r"[\w-]+")
+IDENTITY = ("apiVersion", "kind", "metadata.name", "metadata.namespace")
+
+
+class Kubernetes(Provider):
+    """Typed objects only: no Helm, no YAML bundles, no waiting for readiness."""
+
+    def __init__(self, journal: Journal, cluster: Cluster) -> None:
+        super().__init__("kubernetes", journal)
+        self.cluster = cluster
+
+    def check(self, asked: Asked) -> Properties:
+        """Name what has no name, and mark it; a name given that way stays until the object is replaced."""
+        metadata = asked.new.setdefault("metadata", {})
+        if "name" not in metadata:
+            old = asked.old.get("metadata", {})
+            kept = old["name"] if AUTONAMED in old.get("annotations", {}) else None
+            metadata["name"] = kept or f"{asked.name}-{hashlib.sha256(asked.seed).hexdigest()[:8]}"
+            metadata.setdefault("annotations", {})[AUTONAMED] = "true"
+        return asked.new
+
+    def diff(self, asked: Asked) -> Change:
+        before, after = revealed(asked.old), revealed(asked.new)
+        paths = tuple(differing(before, after))
+        final = (*IDENTITY, *REPLACING.get(after["kind"], ()))
+        replacing = tuple(path for path in paths if any(_within(path, field) for field in final))
+        same_name = Key.of(before) == Key.of(after)
+        autonamed = AUTONAMED in after["metadata"].get("annotations", {})
+        return Change(paths=paths, replacing=replacing, delete_first=bool(replacing) and same_name and not autonamed)
+
+    def create(self, asked: Asked) -> tuple[str, Properties]:
+        manifest = revealed(asked.new)
+        return str(Key.of(manifest)), _outputs(self.cluster.create(manifest), asked.new)
+
+    def update(self, asked: Asked) -> Properties:
+        return _outputs(self.cluster.update(revealed(asked.new)), asked.new)
+
+    def delete(self, asked: Asked) -> None:
+        self.cluster.delete(revealed(asked.old))
+
+    def read(self, asked: Asked) -> tuple[Properties, Properties] | None:
+        found = self.cluster.read(revealed(asked.old))
+        return None if found is None else (asked.old, _outputs(found, asked.old))
+
+
+def differing(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """Paths of the leaves that differ, in Pulumi's spelling; a value that is still unknown counts as another."""
+    if is_unknown(new) or type(old) is not type(new):
+        yield path
+    elif isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            step = f"{path}.{key}".lstrip(".") if PLAIN.fullmatch(key) else f'{path}["{key}"]'
+            if key in old and key in new:
+                yield from differing(old[key], new[key], step)
+            else:
+                yield step
+    elif isinstance(new, list) and len(old) == len(new):
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from differing(before, after, f"{path}[{index}]")
+    elif old != new:
+        yield path
+
+
+def _within(path: str, field: str) -> bool:
+    """Whether the path is this field, lies in it, or holds it whole."""
+    return path == field or re.match(rf"{re.escape(field)}[.\[]", path) is not None or field.startswith(f"{path}.")
+
+
+def _outputs(manifest: Manifest, inputs: Properties) -> Properties:
+    """The live object; secret are what a Secret holds, always, and each field that was given as a secret."""
+    outputs = {key: _marked(value, inputs.get(key)) for key, value in manifest.items()}
+    if manifest["kind"] == "Secret":
+        outputs["data"] = secret(manifest["data"])
+    return outputs
+
+
+def _marked(value: Any, template: Any) -> Any:
+    """``value`` with the secret marks of ``template`` at the same places."""
+    if is_secret(template):
+        return secret(value)
+    if isinstance(value, dict) and isinstance(template, dict):
+        return {key: _marked(item, template.get(key)) for key, item in value.items()}
+    if isinstance(value, list) and isinstance(template, list) and len(value) == len(template):
+        return [_marked(item, mark) for item, mark in zip(value, template, strict=True)]
+    return value

@@ -1,0 +1,193 @@
+"""A Pulumi project of a test: the program, its settings, its state, and stand-in providers that outlive the engine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pulumi import automation as auto
+from support.engine.cluster import MemoryCluster
+from support.engine.kubernetes import Kubernetes
+from support.engine.operations import Operation, Outcome, Request, perform
+from support.engine.provider import Journal
+from support.engine.service import served
+from support.engine.values import Random, Tls
+from support.servers import TOOL_FOLDERS
+
+ROOT = Path(__file__).parents[3]
+PASSPHRASE = "the tests' own"  # noqa: S105 -- of states that last as long as a test
+PROGRAM = ["infra", "dashboards"]
+# Imported once, in a process from which those of the operations are forked.
+PRELOADED = [
+    "pulumi.automation",
+    "pulumi_kubernetes.apps.v1",
+    "pulumi_kubernetes.core.v1",
+    "pulumi_random",
+    "pulumi_tls",
+]
+
+
+class Project:
+    """One stack of the real program; the cluster and the journal belong to the test's process.
+
+    The program and its settings are copies, so that a test may edit them as a person would.
+    """
+
+    def __init__(self, stack: str, *, command: auto.PulumiCommand, folder: Path) -> None:
+        self.stack = stack
+        self.folder = folder / "project"
+        self.journal = Journal()
+        self.cluster = MemoryCluster()
+        self.random = Random(self.journal)
+        self.tls = Tls(self.journal)
+        self.kubernetes = Kubernetes(self.journal, self.cluster)
+        self.environment: dict[str, str] = {}
+        self._command = command
+        self._home = folder / "home"
+        self._log = folder / "printed"
+        self._state = folder / "state"
+        self._process: BaseProcess | None = None
+        for new in (self.folder, self._home, self._state):
+            new.mkdir(parents=True)
+        for file in ROOT.glob("Pulumi*.yaml"):
+            shutil.copy(file, self.folder)
+        for package in PROGRAM:
+            shutil.copytree(ROOT / package, self.folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    @contextmanager
+    def open(self) -> Iterator[Self]:
+        """Serve the stand-in providers, and a configuration of a cluster for the program to find."""
+        kubeconfig = self._home / "kubeconfig"
+        kubeconfig.write_text(yaml.safe_dump(KUBECONFIG))
+        with served(self.kubernetes, self.random, self.tls) as providers:
+            self.environment = {
+                "PATH": TOOL_FOLDERS,
+                "HOME": str(self._home),
+                "KUBECONFIG": str(kubeconfig),
+                "PULUMI_HOME": str(self._home / ".pulumi"),
+                "PULUMI_BACKEND_URL": self._state.as_uri(),
+                "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+                "PULUMI_DEBUG_PROVIDERS": providers,
+                "PULUMI_SKIP_UPDATE_CHECK": "true",
+                "PULUMI_EXPERIMENTAL": "true",  # for the next
+                "PULUMI_SKIP_CHECKPOINTS": "true",
+                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+                "OMP_NUM_THREADS": "1",
+            }
+            yield self
+
+    def run(self, operation: Operation, *, checkpoints: bool = False, **options: Any) -> Outcome:
+        """Run it to its end, or until ``kill``.
+
+        With ``checkpoints`` the state is written at each of some 400 steps, as engines do; otherwise at the end only,
+        since the writing is most of an operation's time.
+        """
+        request = Request(
+            operation=operation,
+            stack=self.stack,
+            folder=self.folder,
+            command=self._command,
+            environment=self.environment | ({"PULUMI_SKIP_CHECKPOINTS": "false"} if checkpoints else {}),
+            log=self._log,
+            options=options,
+        )
+        printed = self._log.stat().st_size if self._log.exists() else 0
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        receiver, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=perform, args=(request, sender))
+        self._process.start()
+        sender.close()
+        try:
+            outcome: Outcome = receiver.recv()
+        except EOFError:
+            outcome = Outcome(finished=False)
+        except BaseException:  # the test is interrupted or takes too long
+            self.kill()
+            raise
+        self._process.join()
+        with self._log.open("rb") as log:
+            log.seek(printed)
+            outcome.printed = log.read().decode()
+        return outcome
+
+    def kill(self) -> None:
+        """End the engine and the program inside it without warning. Their group is this test's own."""
+        assert self._process is not None
+        assert self._process.pid is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def cli(self, *arguments: str) -> str:
+        """A command of the engine that runs no program; return what it printed, fail when it fails."""
+        command = [self._command.command, *arguments, "--stack", self.stack, "--non-interactive"]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, f"{arguments}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    @property
+    def settings(self) -> Path:
+        """The stack's file."""
+        return self.folder / f"Pulumi.{self.stack}.yaml"
+
+    def configure(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Edit the stack's file, as a person would."""
+        settings = yaml.safe_load(self.settings.read_text())
+        change(settings["config"])
+        self.settings.write_text(yaml.safe_dump(settings))
+
+    def set_webhook(self, address: str) -> None:
+        """Give the one secret that a person sets by hand on a local stack."""
+        self.cli("config", "set", "--secret", "--path", "churn:receivers.slack_url", address)
+
+    @property
+    def printed(self) -> str:
+        """What all operations so far have printed."""
+        return self._log.read_text()
+
+    @property
+    def state_files(self) -> list[Path]:
+        """All that the backend keeps: the state, its backups, the history."""
+        return [path for path in sorted(self._state.rglob("*")) if path.is_file()]
+
+    def state(self) -> dict[str, Any]:
+        """The deployment in the state file; secrets are ciphertext."""
+        exported = json.loads(self.cli("stack", "export"))
+        assert isinstance(exported, dict)
+        return dict(exported["deployment"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A project whose stack is up, and how that went."""
+
+    project: Project
+    webhooks: list[str]
+    """Secrets that a person has set."""
+    shown: Outcome
+    calls_of_preview: int
+    made: Outcome
+
+
+KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "clusters": [{"name": "stand-in", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "nobody", "user": {}}],
+    "contexts": [{"name": "stand-in", "context": {"cluster": "stand-in", "user": "nobody"}}],
+    "current-context": "stand-in",
+}

@@ -1,0 +1,146 @@
+"""The gRPC service through which the Pulumi engine talks to a stand-in provider.
+
+It runs in the test's process, so that what a provider made outlives a killed engine.
+"""
+# ruff: noqa: N802, ARG002 -- names and arguments are the protocol's
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from support.engine.provider import Asked, Call, Change, Provider, ProviderError
+from support.engine.wire import from_wire, to_wire
+from support.servers import HOST
+
+
+class Service(provider_pb2_grpc.ResourceProviderServicer):
+    """The engine's questions, handed to a ``Provider``."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.journal = provider.journal
+
+    def Handshake(self, request: Any, context: Any) -> provider_pb2.ProviderHandshakeResponse:
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=False, accept_outputs=False)
+
+    def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
+        return empty_pb2.Empty()
+
+    def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
+        return empty_pb2.Empty()
+
+    def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:
+        # The engine refuses a provider older than the SDK that asks for it.
+        return plugin_pb2.PluginInfo(version=metadata.version(f"pulumi-{self.provider.package}"))
+
+    def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
+        old, new = from_wire(request.old_inputs), from_wire(request.news)
+        return _diff_response(Change(paths=tuple(sorted(key for key in old | new if old.get(key) != new.get(key)))))
+
+    def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
+        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+
+    def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
+        asked = Asked(
+            type=request.type,
+            name=request.name,
+            old=from_wire(request.olds),
+            new=from_wire(request.news),
+            seed=request.randomSeed,
+        )
+        return provider_pb2.CheckResponse(inputs=to_wire(self.provider.check(asked)))
+
+    def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
+        old, new = from_wire(request.old_inputs), from_wire(request.news)
+        asked = Asked(type=request.type, name=request.name, old=old, new=new)
+        return _diff_response(self.provider.diff(asked))
+
+    def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
+        if request.preview:
+            return provider_pb2.CreateResponse(id="", properties=request.properties)
+        count = self.journal.note(Call(operation="create", urn=request.urn))
+        with _refusals(context):
+            self.journal.on_create(count, "asked")
+            asked = Asked(type=request.type, name=request.name, new=from_wire(request.properties))
+            identity, outputs = self.provider.create(asked)
+        self.journal.on_create(count, "made")
+        return provider_pb2.CreateResponse(id=identity, properties=to_wire(outputs))
+
+    def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
+        if request.preview:
+            return provider_pb2.UpdateResponse(properties=request.news)
+        self.journal.note(Call(operation="update", urn=request.urn))
+        asked = Asked(type=request.type, name=request.name, new=from_wire(request.news))
+        with _refusals(context):
+            outputs = self.provider.update(asked)
+        return provider_pb2.UpdateResponse(properties=to_wire(outputs))
+
+    def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
+        self.journal.note(Call(operation="delete", urn=request.urn))
+        asked = Asked(type=request.type, name=request.name, old=from_wire(request.old_inputs))
+        with _refusals(context):
+            self.provider.delete(asked)
+        return empty_pb2.Empty()
+
+    def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
+        old, state = from_wire(request.inputs), from_wire(request.properties)
+        asked = Asked(type=request.type, name=request.name, old=old, state=state)
+        found = self.provider.read(asked)
+        if found is None:
+            return provider_pb2.ReadResponse()
+        inputs, outputs = found
+        return provider_pb2.ReadResponse(id=request.id, inputs=to_wire(inputs), properties=to_wire(outputs))
+
+
+@contextmanager
+def served(*providers: Provider) -> Iterator[str]:
+    """Serve each on a free port; give the value of PULUMI_DEBUG_PROVIDERS that makes an engine use them."""
+    addresses = []
+    servers = []
+    for provider in providers:
+        server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=_GRPC_CHANNEL_OPTIONS)
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(Service(provider), server)
+        addresses.append(f"{provider.package}:{server.add_insecure_port(f'{HOST}:0')}")
+        server.start()
+        servers.append(server)
+    try:
+        yield ",".join(addresses)
+    finally:
+        for server in servers:
+            server.stop(grace=None).wait()
+
+
+@contextmanager
+def _refusals(context: grpc.ServicerContext) -> Iterator[None]:
+    """Hand a refusal to the engine as its message alone."""
+    try:
+        yield
+    except ProviderError as error:
+        context.abort(grpc.StatusCode.UNKNOWN, str(error))
+
+
+def _diff_response(change: Change) -> provider_pb2.DiffResponse:
+    kinds = provider_pb2.PropertyDiff.Kind
+    return provider_pb2.DiffResponse(
+        changes=provider_pb2.DiffResponse.DIFF_SOME if change.paths else provider_pb2.DiffResponse.DIFF_NONE,
+        replaces=change.replacing,
+        deleteBeforeReplace=change.delete_first,
+        hasDetailedDiff=True,
+        detailedDiff={
+            path: provider_pb2.PropertyDiff(
+                kind=kinds.UPDATE_REPLACE if path in change.replacing else kinds.UPDATE, inputDiff=True
+            )
+            for path in change.paths
+        },
+    )

@@ -1,0 +1,42 @@
+"""Which metrics there are: of the API from its own exposition, of the rest from what those programs document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from support.api import make_api
+from support.bundles import make_bundle
+
+OTHERS: Final = frozenset({
+    # Prometheus itself: of every scrape, and of its rules.
+    "ALERTS", "up", "process_cpu_seconds_total",
+    "prometheus_notifications_alertmanagers_discovered", "prometheus_rule_evaluation_failures_total",
+    # Alertmanager
+    "alertmanager_notifications_failed_total",
+    # kube-state-metrics 2.19, docs/metrics
+    "kube_cronjob_created", "kube_cronjob_status_active", "kube_cronjob_status_last_schedule_time",
+    "kube_cronjob_status_last_successful_time", "kube_deployment_status_replicas_available",
+    "kube_horizontalpodautoscaler_spec_max_replicas", "kube_horizontalpodautoscaler_status_current_replicas",
+    "kube_pod_container_status_ready", "kube_pod_container_status_restarts_total", "kube_pod_status_phase",
+    "kube_statefulset_replicas", "kube_statefulset_status_replicas_ready",
+    # kubelet and cAdvisor
+    "container_cpu_usage_seconds_total", "container_memory_working_set_bytes",
+    "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes",
+    # node-exporter
+    "node_cpu_seconds_total", "node_filesystem_avail_bytes", "node_filesystem_size_bytes",
+    "node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes",
+})  # fmt: skip
+
+
+_SUFFIXES: Final = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+
+
+def api_metrics(folder: Path) -> set[str]:
+    """Names that an API with a model exposes, or will once there is something to count; it is made in ``folder``."""
+    bundle = folder / "bundle"
+    bundle.mkdir()
+    make_bundle(bundle)
+    api = make_api(bundle, folder)
+    families = api.service.metrics.registry.collect()
+    return {family.name + suffix for family in families for suffix in _SUFFIXES.get(family.type, ("",))}

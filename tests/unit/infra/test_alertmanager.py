@@ -1,0 +1,206 @@
+"""Alertmanager: who hears of what, from which files, and how the replicas find each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from recorder import STACKS, MadeUpDigests, children, find, manifest, record_with, recorded, settings
+from recorder import config as stack_config
+
+from infra.config import AlertmanagerSettings, ConfigError, check_receivers
+from infra.kit import alerting
+from infra.workloads.alertmanager import mesh
+from ops.recording import record
+from ops.render import stack_program
+
+OBJECTS = {
+    ("ConfigMap", "alertmanager-config"),
+    ("Service", "alertmanager-service"),
+    ("ServiceAccount", "alertmanager-account"),
+    ("StatefulSet", "alertmanager-statefulset"),
+}
+CLASS = ("SecretProviderClass", "alertmanager-alert-receivers-provider-class")
+BUDGET = ("PodDisruptionBudget", "alertmanager-budget")
+OFF = AlertmanagerSettings(
+    replicas=1, slack=False, slack_channel="", email=False, email_to="", email_from="", smtp_host="", smtp_user="",
+    pagerduty=False,
+)  # fmt: skip
+SLACK = {"slack": True, "slack_channel": "#a"}
+EMAIL = {"email": True, "email_to": "a@b.c", "email_from": "d@e.f", "smtp_host": "g", "smtp_user": "h"}
+PAGERDUTY = {"pagerduty": True}
+
+
+def config(**on: Any) -> dict[str, Any]:
+    return alerting.config(OFF.model_copy(update=on))
+
+
+def heard(content: dict[str, Any]) -> dict[str, set[str]]:
+    """Channels by receiver."""
+    return {
+        receiver["name"]: {key.removesuffix("_configs") for key in receiver if key != "name"}
+        for receiver in content["receivers"]
+    }
+
+
+def container(stack: str) -> dict[str, Any]:
+    (found,) = manifest(stack, "StatefulSet", "alertmanager")["spec"]["template"]["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize(("stack", "more"), [("dev", set()), ("staging", {CLASS}), ("prod", {CLASS, BUDGET})])
+def test_it_is_exactly_these_objects(stack: str, more: set[tuple[str, str]]) -> None:
+    assert children(recorded(stack), "alertmanager") == OBJECTS | more
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_its_pods(stack: str) -> None:
+    spec = manifest(stack, "StatefulSet", "alertmanager")["spec"]
+    pod = spec["template"]["spec"]
+    assert spec["replicas"] == settings(stack).alertmanager.replicas
+    assert spec["serviceName"] == "alertmanager"
+    assert manifest(stack, "Service", "alertmanager")["spec"]["clusterIP"] == "None"
+    assert pod["automountServiceAccountToken"] is False
+    assert container(stack)["securityContext"]["readOnlyRootFilesystem"] is True
+    assert [m["mountPath"] for m in container(stack)["volumeMounts"] if not m["readOnly"]] == ["/alertmanager"]
+    assert {variable["name"] for variable in container(stack)["env"]} == {"POD_IP"}
+    assert container(stack)["resources"]["limits"]["memory"] == "128Mi"
+    probes = {name: container(stack)[f"{name}Probe"]["httpGet"]["path"] for name in ("readiness", "liveness")}
+    assert probes == {"readiness": "/-/ready", "liveness": "/-/healthy"}
+    fate = "Delete" if stack == "dev" else "Retain"
+    assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": fate, "whenScaled": fate}
+
+
+@pytest.mark.parametrize(
+    ("stack", "files"),
+    [
+        ("dev", None),
+        ("staging", {"slack_url", "smtp_password"}),
+        ("prod", {"slack_url", "smtp_password", "pagerduty_routing_key"}),
+    ],
+)
+def test_it_mounts_the_secrets_of_the_channels_that_are_on(stack: str, files: set[str] | None) -> None:
+    volumes = manifest(stack, "StatefulSet", "alertmanager")["spec"]["template"]["spec"]["volumes"]
+    mounts = {mount["name"]: mount for mount in container(stack)["volumeMounts"]}
+    assert ("alert-receivers" in {volume["name"] for volume in volumes}) is (files is not None)
+    if files is None:
+        assert "alert-receivers" not in mounts
+        return
+    assert mounts["alert-receivers"] == {"name": "alert-receivers", "mountPath": alerting.SECRETS, "readOnly": True}
+    found = find(recorded(stack), "SecretProviderClass", "alertmanager-alert-receivers")
+    objects = yaml.safe_load(found.inputs["spec"]["parameters"]["objects"])
+    assert {file["objectAlias"] for file in objects[0]["jmesPath"]} == files
+
+
+def test_on_a_laptop_the_secret_is_a_kubernetes_secret_with_the_values_that_are_needed() -> None:
+    changed = stack_config("dev")
+    changed["churn:alertmanager"] |= SLACK
+    changed["churn:receivers"] = {"slack_url": "https://hooks.example.com/x", "smtp_password": "of no use here"}
+    recording = record("dev", stack_program(MadeUpDigests()), changed)
+    secret = find(recording, "Secret", "alertmanager-alert-receivers-secret")
+    assert secret.inputs["stringData"] == {"slack_url": "https://hooks.example.com/x"}
+    assert secret.secret_inputs
+    text = find(recording, "ConfigMap", "alertmanager-config").inputs["data"]["alertmanager.yml"]
+    assert "hooks.example.com" not in text
+
+
+def test_alone_it_has_no_mesh() -> None:
+    assert mesh(1) == ["--cluster.listen-address="]
+
+
+def test_replicas_name_each_other() -> None:
+    assert mesh(3) == [
+        "--cluster.listen-address=0.0.0.0:9094",
+        "--cluster.advertise-address=$(POD_IP):9094",
+        "--cluster.peer=alertmanager-0.alertmanager.churn-monitoring.svc:9094",
+        "--cluster.peer=alertmanager-1.alertmanager.churn-monitoring.svc:9094",
+        "--cluster.peer=alertmanager-2.alertmanager.churn-monitoring.svc:9094",
+    ]
+    assert set(mesh(3)) <= set(container("prod")["args"])
+
+
+def test_without_a_channel_everything_is_dropped_and_the_outputs_say_so() -> None:
+    content = config()
+    assert heard(content) == {"nobody": set()}
+    assert content["route"]["receiver"] == "nobody"
+    assert "smtp_smarthost" not in content["global"]
+    assert recorded("dev").outputs["alert_channels"] == []
+    assert recorded("prod").outputs["alert_channels"] == ["slack", "email", "pagerduty"]
+
+
+def test_severities_go_to_the_channels_meant_for_them() -> None:
+    assert heard(config(**SLACK, **EMAIL, **PAGERDUTY)) == {
+        "nobody": set(),
+        "critical": {"slack", "email", "pagerduty"},
+        "warning": {"slack", "email"},
+        "info": {"slack"},
+    }
+
+
+@pytest.mark.parametrize(("on", "channel"), [(SLACK, "slack"), (EMAIL, "email"), (PAGERDUTY, "pagerduty")])
+def test_with_one_channel_every_severity_reaches_it(on: dict[str, Any], channel: str) -> None:
+    content = config(**on)
+    assert {name: found for name, found in heard(content).items() if name != "nobody"} == {
+        "critical": {channel}, "warning": {channel}, "info": {channel},
+    }  # fmt: skip
+    assert ("smtp_smarthost" in content["global"]) is (channel == "email")
+
+
+def test_secrets_are_named_by_their_files() -> None:
+    content = config(**SLACK, **EMAIL, **PAGERDUTY)
+    critical = next(receiver for receiver in content["receivers"] if receiver["name"] == "critical")
+    assert critical["slack_configs"][0]["api_url_file"] == "/run/secrets/churn/alert-receivers/slack_url"
+    assert critical["pagerduty_configs"][0]["routing_key_file"].endswith("/pagerduty_routing_key")
+    assert content["global"]["smtp_auth_password_file"].endswith("/smtp_password")
+    assert content["global"]["smtp_require_tls"] is True
+
+
+def test_routes_are_matchers_and_an_unknown_severity_is_critical() -> None:
+    route = config(**SLACK)["route"]
+    assert route["receiver"] == "critical"
+    assert [(child["matchers"], child["receiver"]) for child in route["routes"]] == [
+        (['alertname="Watchdog"'], "nobody"),
+        (['severity="critical"'], "critical"),
+        (['severity="warning"'], "warning"),
+        (['severity="info"'], "info"),
+    ]
+    assert route["group_by"] == ["alertname", "workload", "stack"]
+
+
+def test_a_critical_alert_keeps_the_lesser_ones_of_its_workload_quiet() -> None:
+    (rule,) = config(**SLACK)["inhibit_rules"]
+    assert rule["source_matchers"] == ['severity="critical"']
+    assert rule["target_matchers"] == ['severity=~"warning|info"']
+    assert rule["equal"] == ["workload", "stack"]
+
+
+@pytest.mark.parametrize(
+    ("on", "secrets", "lines"),
+    [
+        (SLACK, {}, ["churn:alertmanager.slack is on but churn:receivers.slack_url is not set"]),
+        (SLACK, {"slack_url": "x"}, []),
+        (SLACK | PAGERDUTY, {"slack_url": ""}, ["receivers.slack_url", "receivers.pagerduty_routing_key"]),
+        ({}, {"slak_url": "canary"}, ["churn:receivers.slak_url is not right"]),
+        ({}, "canary", ["churn:receivers is not right"]),
+    ],
+)
+def test_a_channel_without_its_secret_is_an_error_before_anything_is_made(
+    on: dict[str, Any], secrets: object, lines: list[str]
+) -> None:
+    chosen = settings("dev").model_copy(update={"alertmanager": OFF.model_copy(update=on)})
+    if not lines:
+        check_receivers(chosen, secrets)
+        return
+    with pytest.raises(ConfigError) as error:
+        check_receivers(chosen, secrets)
+    found = str(error.value).splitlines()[1:]
+    assert len(found) == len(lines)
+    assert all(part in line for part, line in zip(lines, found, strict=True))
+    assert "canary" not in str(error.value)
+
+
+def test_the_program_checks_it() -> None:
+    with pytest.raises(ConfigError, match=r"pulumi config set --secret --path churn:receivers\.slack_url"):
+        record_with("dev", alertmanager=SLACK)

@@ -1,0 +1,58 @@
+"""The drill's objects: once a quarter, with the backups to read and nothing of the live platform to touch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from recorder import STACKS, children, manifest, recorded
+
+OBJECTS = {("CronJob", "drill-schedule"), ("ServiceAccount", "drill-account")}
+
+
+def pod(stack: str) -> dict[str, Any]:
+    spec: dict[str, Any] = manifest(stack, "CronJob", "drill")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_it_is_exactly_these_objects(stack: str) -> None:
+    assert children(recorded(stack), "drill") == OBJECTS
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_it_runs_once_a_quarter_and_no_longer_than_a_recovery_may_take(stack: str) -> None:
+    spec = manifest(stack, "CronJob", "drill")["spec"]
+    assert (spec["schedule"], spec["timeZone"]) == ("0 5 1 1,4,7,10 *", "Etc/UTC")
+    assert spec["concurrencyPolicy"] == "Forbid"
+    job = spec["jobTemplate"]["spec"]
+    assert (job["activeDeadlineSeconds"], job["backoffLimit"]) == (4 * 3600, 1)
+    assert job["template"]["spec"]["restartPolicy"] == "Never"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_it_reads_the_backups_and_writes_to_scratch(stack: str) -> None:
+    (container,) = pod(stack)["containers"]
+    assert container["command"] == ["python", "-m", "ops.drill"]
+    remote = [] if stack == "dev" else ["--remote", f"s3://churn-{stack}-backups"]
+    assert container["args"] == ["--from", "/var/lib/backups", "--scratch", "/var/lib/drill", *remote]
+    mounts = {mount["mountPath"]: mount["readOnly"] for mount in container["volumeMounts"]}
+    assert mounts == {"/var/lib/backups": True, "/var/lib/drill": False, "/tmp": False}  # noqa: S108 - paths in the pod
+    assert pod(stack)["volumes"] == [
+        {"name": "backups", "persistentVolumeClaim": {"claimName": "backup-data", "readOnly": False}},
+        {"name": "scratch", "emptyDir": {"sizeLimit": "30Gi"}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": "512Mi"}},
+    ]
+    assert container["resources"]["limits"]["ephemeral-storage"] == "31Gi"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_its_pod_is_hardened_and_has_no_login(stack: str) -> None:
+    spec = pod(stack)
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("drill", False)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    (container,) = spec["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert not {"secret", "csi"} & {key for volume in spec["volumes"] for key in volume}
+    env = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert env == {"HOME": "/tmp", "PUSHGATEWAY_URL": "http://pushgateway.churn-monitoring.svc:9091"}  # noqa: S108

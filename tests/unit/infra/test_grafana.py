@@ -1,0 +1,144 @@
+"""Grafana: secrets by file, nothing for strangers, no calls home, dashboards from the repository."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from recorder import STACKS, children, find, manifest, recorded
+
+import dashboards
+
+OBJECTS = {
+    ("ConfigMap", "grafana-dashboards"),
+    ("ConfigMap", "grafana-datasources"),
+    ("ConfigMap", "grafana-providers"),
+    ("Deployment", "grafana-deployment"),
+    ("Service", "grafana-service"),
+    ("ServiceAccount", "grafana-account"),
+}
+SECRETS = ("grafana-admin", "postgres-grafana")
+IN_KUBERNETES = {("Secret", f"grafana-{secret}-secret") for secret in SECRETS}
+IN_AWS = {("SecretProviderClass", f"grafana-{secret}-provider-class") for secret in SECRETS}
+
+
+def pod(stack: str) -> dict[str, Any]:
+    spec: dict[str, Any] = manifest(stack, "Deployment", "grafana")["spec"]["template"]["spec"]
+    return spec
+
+
+def env(stack: str) -> dict[str, str]:
+    variables = pod(stack)["containers"][0]["env"]
+    assert all(set(variable) == {"name", "value"} for variable in variables)
+    return {variable["name"]: variable["value"] for variable in variables}
+
+
+def files(stack: str, role: str) -> dict[str, str]:
+    data: dict[str, str] = find(recorded(stack), "ConfigMap", f"grafana-{role}").inputs["data"]
+    return data
+
+
+@pytest.mark.parametrize(("stack", "secrets"), [("dev", IN_KUBERNETES), ("staging", IN_AWS), ("prod", IN_AWS)])
+def test_it_is_exactly_these_objects(stack: str, secrets: set[tuple[str, str]]) -> None:
+    assert children(recorded(stack), "grafana") == OBJECTS | secrets
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_its_pod(stack: str) -> None:
+    spec = manifest(stack, "Deployment", "grafana")["spec"]
+    (container,) = pod(stack)["containers"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert pod(stack)["securityContext"]["runAsUser"] == 472
+    assert pod(stack)["automountServiceAccountToken"] is False
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    written = {mount["mountPath"] for mount in container["volumeMounts"] if not mount["readOnly"]}
+    assert written == {"/var/lib/grafana", "/var/log/grafana", "/tmp"}  # noqa: S108 - a path in the pod
+    paths = {probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")}
+    # Liveness asks for nothing but the process: without its database Grafana is not ready, and a restart is no help.
+    assert paths == {"startup": "/api/health", "readiness": "/api/health", "liveness": "/healthz"}
+    assert container["resources"]["limits"] == {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "1Gi"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_secret_is_a_file_that_is_mounted(stack: str) -> None:
+    assert {name: path for name, path in env(stack).items() if name.endswith("__FILE")} == {
+        "GF_DATABASE_PASSWORD__FILE": "/run/secrets/churn/postgres/password",
+        "GF_DATABASE_USER__FILE": "/run/secrets/churn/postgres/username",
+        "GF_SECURITY_ADMIN_PASSWORD__FILE": "/run/secrets/churn/grafana-admin/password",
+        "GF_SECURITY_ADMIN_USER__FILE": "/run/secrets/churn/grafana-admin/username",
+        "GF_SECURITY_SECRET_KEY__FILE": "/run/secrets/churn/grafana-admin/secret_key",
+    }
+    mounts = {mount["name"]: mount for mount in pod(stack)["containers"][0]["volumeMounts"]}
+    assert mounts["grafana-admin"]["mountPath"] == "/run/secrets/churn/grafana-admin"
+    assert mounts["postgres-grafana"]["mountPath"] == "/run/secrets/churn/postgres"
+    assert mounts["grafana-admin"]["readOnly"]
+    assert mounts["postgres-grafana"]["readOnly"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "host", "mode"),
+    [
+        ("dev", "postgres.churn-mlops.svc:5432", "disable"),
+        ("staging", "churn-staging.rds.example.com:5432", "require"),
+        ("prod", "churn-prod.rds.example.com:5432", "require"),
+    ],
+)
+def test_its_database(stack: str, host: str, mode: str) -> None:
+    found = env(stack)
+    assert (found["GF_DATABASE_TYPE"], found["GF_DATABASE_NAME"]) == ("postgres", "grafana")
+    assert (found["GF_DATABASE_HOST"], found["GF_DATABASE_SSL_MODE"]) == (host, mode)
+    assert (found["GF_DATABASE_MAX_OPEN_CONN"], found["GF_DATABASE_MAX_IDLE_CONN"]) == ("5", "2")
+
+
+def test_it_comes_after_its_database() -> None:
+    database = find(recorded("dev"), "StatefulSet", "postgres")
+    (component,) = [found for found in recorded("dev").resources if found.type == "churn:workloads:Grafana"]
+    assert database.urn in component.depends_on
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_strangers_see_nothing_and_nothing_leaves(stack: str) -> None:
+    found = env(stack)
+    on = {"GF_METRICS_ENABLED", "GF_SECURITY_COOKIE_SECURE", "GF_SECURITY_DISABLE_GRAVATAR"}
+    off = {
+        "GF_AUTH_ANONYMOUS_ENABLED", "GF_USERS_ALLOW_SIGN_UP", "GF_USERS_ALLOW_ORG_CREATE",
+        "GF_ANALYTICS_REPORTING_ENABLED", "GF_ANALYTICS_CHECK_FOR_UPDATES", "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES",
+        "GF_NEWS_NEWS_FEED_ENABLED", "GF_PLUGINS_PLUGIN_ADMIN_ENABLED", "GF_PLUGINS_PREINSTALL_AUTO_UPDATE",
+        "GF_SNAPSHOTS_EXTERNAL_ENABLED",
+    }  # fmt: skip
+    assert {found[name] for name in on | {"GF_PLUGINS_PREINSTALL_DISABLED"}} == {"true"}
+    assert {found[name] for name in off} == {"false"}
+
+
+@pytest.mark.parametrize(
+    ("stack", "domain"),
+    [("dev", "churn.localhost"), ("staging", "staging.churn.example.com"), ("prod", "churn.example.com")],
+)
+def test_it_knows_its_address(stack: str, domain: str) -> None:
+    assert env(stack)["GF_SERVER_ROOT_URL"] == recorded(stack).outputs["grafana_url"] == f"https://grafana.{domain}"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_it_is_given_its_datasource_and_every_dashboard(stack: str) -> None:
+    (source,) = yaml.safe_load(files(stack, "datasources")["prometheus.yaml"])["datasources"]
+    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus.churn-monitoring.svc:9090")
+    assert (source["isDefault"], source["editable"]) == (True, False)
+    (provider,) = yaml.safe_load(files(stack, "providers")["churn.yaml"])["providers"]
+    places = {mount["name"]: mount["mountPath"] for mount in pod(stack)["containers"][0]["volumeMounts"]}
+    assert provider["options"]["path"] == places["dashboards"]
+    assert places["providers"] == "/etc/grafana/provisioning/dashboards"
+    assert places["datasources"] == "/etc/grafana/provisioning/datasources"
+    assert {name: json.loads(text) for name, text in files(stack, "dashboards").items()} == {
+        f"{name}.json": dashboard for name, dashboard in dashboards.every().items()
+    }
+
+
+@pytest.mark.parametrize("role", ["dashboards", "datasources", "providers"])
+def test_a_changed_dashboard_rolls_the_pod(role: str) -> None:
+    made = find(recorded("dev"), "ConfigMap", f"grafana-{role}")
+    assert "name" not in made.inputs["metadata"], "named by Pulumi after its content"
+    used = {volume["name"]: volume["configMap"]["name"] for volume in pod("dev")["volumes"] if "configMap" in volume}
+    assert used[role] == made.outputs["metadata"]["name"]
+    assert len(json.dumps(made.inputs["data"])) < 500_000, "a ConfigMap holds at most 1 MiB"

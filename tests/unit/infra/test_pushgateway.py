@@ -1,0 +1,34 @@
+"""Pushgateway: one pod that strangers cannot change by its administration."""
+
+from __future__ import annotations
+
+import pytest
+from recorder import STACKS, children, manifest, recorded
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_it_is_exactly_these_objects(stack: str) -> None:
+    assert children(recorded(stack), "pushgateway") == {
+        ("Deployment", "pushgateway-deployment"),
+        ("Service", "pushgateway-service"),
+        ("ServiceAccount", "pushgateway-account"),
+    }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_its_pod(stack: str) -> None:
+    spec = manifest(stack, "Deployment", "pushgateway")["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsUser"] == 65534
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["args"] == [
+        "--web.listen-address=0.0.0.0:9091", "--persistence.file=/pushgateway/metrics", "--persistence.interval=1m",
+    ]  # fmt: skip
+    assert [mount["mountPath"] for mount in container["volumeMounts"] if not mount["readOnly"]] == ["/pushgateway"]
+    assert pod["volumes"] == [{"name": "data", "emptyDir": {"sizeLimit": "64Mi"}}]
+    assert container["resources"]["requests"]["memory"] == "32Mi"
+    paths = {probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")}
+    assert paths == {"startup": "/-/ready", "readiness": "/-/ready", "liveness": "/-/healthy"}
