@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from infra.config import CHANNELS, AlertmanagerSettings
+from infra.edges import SMTP
 
 SECRETS: Final = "/run/secrets/churn/alert-receivers"
 NOBODY: Final = "nobody"
 """The receiver that drops: of the Watchdog, and of everything where no channel is on."""
 WATCHDOG: Final = "Watchdog"
-SMTP_PORT: Final = 587
 
 MEANT: Final = {"critical": ("pagerduty", "slack", "email"), "warning": ("slack", "email"), "info": ("slack",)}
 """Channels of each severity; where none of these is on, the ones that are."""
@@ -77,7 +77,7 @@ def _receiver(severity: str, settings: AlertmanagerSettings) -> dict[str, Any]:
 
 def _smtp(settings: AlertmanagerSettings) -> dict[str, Any]:
     return {
-        "smtp_smarthost": f"{settings.smtp_host}:{SMTP_PORT}",
+        "smtp_smarthost": f"{settings.smtp_host}:{SMTP}",
         "smtp_from": settings.email_from,
         "smtp_auth_username": settings.smtp_user,
         "smtp_auth_password_file": f"{SECRETS}/{CHANNELS['email']}",

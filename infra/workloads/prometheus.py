@@ -147,6 +147,7 @@ def _container(args: PrometheusArgs) -> ContainerArgs:
         args=[
             f"--config.file={CONFIG}/prometheus.yml",
             f"--storage.tsdb.path={DATA}",
+            # Newer versions would rather have these two in the configuration file, which Prometheus 2 does not know.
             f"--storage.tsdb.retention.time={args.settings.retention_days}d",
             f"--storage.tsdb.retention.size={retained_mib(args.settings.storage_gib)}MB",
             f"--web.listen-address=0.0.0.0:{PROMETHEUS.ports['http']}",
