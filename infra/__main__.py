@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.config import load
+from infra.settings import load
 from infra.stack import build_cloud, build_cluster, cluster_provider
 
 

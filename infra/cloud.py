@@ -54,5 +54,5 @@ class CloudOutputs:
     node_cidrs: tuple[str, ...] = ANYWHERE
     dns_cidrs: tuple[str, ...] = ()
     """Where DNS answers outside of the pods of kube-system."""
-    admin_api_key: pulumi.Output[str] | None = None
+    first_api_key: pulumi.Output[str] | None = None
     """A key made for the first requests, where the stack makes its keys itself."""

@@ -1,4 +1,4 @@
-"""Settings of a stack: the one reader of the Pulumi configuration and of the stack's name.
+"""What there is to configure of a stack, section by section.
 
 A value that differs between environments stands in all three ``Pulumi.<stack>.yaml`` and has no default here; whatever
 is the same everywhere is a constant beside its use. Everything is checked at once, before any resource is made.
@@ -6,14 +6,11 @@ is the same everywhere is a constant beside its use. Everything is checked at on
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import pulumi
-from pulumi.runtime import config as runtime_config
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 PROJECT: Final = "churn"
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
@@ -248,86 +245,3 @@ class Settings(Section):
                 f"mlflow.replicas is {self.mlflow.replicas} but the artifacts are on the volume of one node: use 1"
             )
         return self
-
-
-def _line(error: ErrorDetails) -> str:
-    section, *path = [str(part) for part in error["loc"]] or ["configuration"]
-    key = ".".join([f"{PROJECT}:{section}", *path]) if error["loc"] else PROJECT
-    kind = error["type"]
-    if kind == "missing":
-        return f"{key} is missing: add it to Pulumi.<stack>.yaml (the other stacks' files show a value)"
-    if kind == "extra_forbidden":
-        return f"{key} is not a known key: check its spelling against Pulumi.yaml"
-    message = error["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(error["input"], dict) else f" is {error['input']!r}"
-    return f"{key}{shown}: {message}" if shown else f"{key}: {message}"
-
-
-def parse(stack: str, values: dict[str, Any]) -> Settings:
-    """Settings from plain values, one per section.
-
-    Raises:
-        ConfigError: with one line for each key that is missing, unknown or impossible.
-    """
-    try:
-        return Settings.model_validate({"stack": stack, **values})
-    except ValidationError as error:
-        lines = [_line(item) for item in error.errors(include_url=False)]
-        raise ConfigError("\n".join([f"Pulumi.{stack}.yaml cannot work:", *(f"  {line}" for line in lines)])) from None
-
-
-RECEIVERS: Final = "receivers"
-"""The one key with secret values; it has a default in Pulumi.yaml and is read as a secret."""
-
-
-def load() -> Settings:
-    """Settings of the stack that runs.
-
-    Raises:
-        ConfigError: see :func:`parse` and :func:`check_receivers`.
-    """
-    given = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
-    prefix = f"{PROJECT}:"
-    names = sorted(key.removeprefix(prefix) for key in given if key.startswith(prefix))
-    values = {name: _value(given[prefix + name]) for name in names if name != RECEIVERS}
-    settings = parse(pulumi.get_stack(), values)
-    if settings.cluster.kind == "local":
-        check_receivers(settings, _value(given.get(prefix + RECEIVERS, "{}")))
-    return settings
-
-
-def check_receivers(settings: Settings, secrets: object) -> None:
-    """See that each channel that is on has its secret, where the stack itself keeps them.
-
-    Raises:
-        ConfigError: with one line for each that is missing or unknown, and no value.
-    """
-    try:
-        known = ReceiverSecrets.model_validate(secrets)
-    except ValidationError as error:
-        keys = [".".join([f"{PROJECT}:{RECEIVERS}", *map(str, item["loc"])]) for item in error.errors()]
-        lines = [f"  {key} is not right: its keys are {', '.join(CHANNELS.values())}, each a text" for key in keys]
-    else:
-        lines = [
-            f"  {PROJECT}:alertmanager.{channel} is on but {PROJECT}:{RECEIVERS}.{key} is not set: "
-            f"run `pulumi config set --secret --path {PROJECT}:{RECEIVERS}.{key}`"
-            for channel, key in CHANNELS.items()
-            if getattr(settings.alertmanager, channel) and not getattr(known, key)
-        ]
-    if lines:
-        raise ConfigError("\n".join([f"Pulumi.{settings.stack}.yaml cannot work:", *lines]))
-
-
-def _value(text: object) -> object:
-    try:
-        return json.loads(text) if isinstance(text, str) else text
-    except json.JSONDecodeError:
-        return text
-
-
-def receiver_secrets() -> pulumi.Output[ReceiverSecrets]:
-    """The alert receivers' secrets of this stack, marked secret; empty where none are set."""
-    given = pulumi.Config(PROJECT).get_secret_object(RECEIVERS)
-    if given is None:
-        return pulumi.Output.secret(ReceiverSecrets())
-    return given.apply(ReceiverSecrets.model_validate)

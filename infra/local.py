@@ -16,9 +16,10 @@ from pulumi_random import RandomPassword
 
 from infra import secret_files as s
 from infra.cloud import CloudOutputs, Database
-from infra.config import ConfigError, ReceiverSecrets, Settings, receiver_secrets
+from infra.config import ConfigError, ReceiverSecrets, Settings
 from infra.kit.options import stateful
 from infra.naming import CACHE, POSTGRES
+from infra.settings import receiver_secrets
 
 FIRST_KEY = "local"
 """Id of the API key that a local stack makes for its owner."""
@@ -78,7 +79,7 @@ class LocalCloud(pulumi.ComponentResource):
             s.ALERT_RECEIVERS.name: _receivers(),
         }
         database = Database(host=POSTGRES.host, port=POSTGRES.ports["postgres"])
-        self.outputs = CloudOutputs(secrets=sources, database=database, admin_api_key=pulumi.Output.secret(key))
+        self.outputs = CloudOutputs(secrets=sources, database=database, first_api_key=pulumi.Output.secret(key))
         self.register_outputs({})
 
     def _random(self, name: str, role: str, args: LocalCloudArgs) -> pulumi.Output[str]:

@@ -10,7 +10,7 @@ import pulumi_kubernetes as k8s
 import pulumi_random
 import pulumi_tls
 
-from infra import edges
+from infra import edges, secret_files
 from infra.cloud import CloudOutputs
 from infra.config import Settings
 from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
@@ -86,11 +86,24 @@ def build_cluster(
             **_serving(settings, context, inside),
             **_monitoring(settings, context, inside, with_data),
             **_jobs(settings, context, with_data),
+            **_logins(cloud),
         }
     )
 
 
 Outputs = dict[str, pulumi.Input[object]]
+
+
+def _logins(cloud: CloudOutputs) -> Outputs:
+    """The first API key and people's passwords, where the stack made them: secret, for `--show-secrets`."""
+    people = {"grafana_password": secret_files.GRAFANA_ADMIN, "mlflow_password": secret_files.MLFLOW_ADMIN}
+    sources = {output: cloud.secrets[spec.name] for output, spec in people.items()}
+    made: Outputs = {
+        output: source.values["password"]
+        for output, source in sources.items()
+        if isinstance(source, secret_files.KubernetesSource)
+    }
+    return made if cloud.first_api_key is None else {**made, "api_key": cloud.first_api_key}
 
 
 def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderResource) -> list[pulumi.Resource]:

@@ -20,7 +20,8 @@ from typing import Any, Final
 import pulumi
 import yaml
 
-from infra.config import PROJECT, RECEIVERS, load
+from infra.config import PROJECT
+from infra.settings import RECEIVERS, load
 from infra.stack import build_cloud, build_cluster
 from infra.versions import DEMAND, locked_digests
 from ops import cloud_stand_in

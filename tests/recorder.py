@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from infra.config import Settings, parse
+from infra.config import Settings
+from infra.settings import parse
 from ops.recording import Recording, Resource, record, stack_config
 from ops.render import stack_program
 

@@ -42,7 +42,7 @@ PRE_STOP_SECONDS = 5
 """Before SIGTERM: the endpoint is gone from the ingress by then."""
 LONGEST_REQUEST_SECONDS = 15
 GRACE_SECONDS = PRE_STOP_SECONDS + DRAIN_SECONDS + LONGEST_REQUEST_SECONDS
-READY_SECONDS = 600
+READY_SECONDS = 900
 """How long `pulumi up` waits: a first deployment has no model until the first training has ended."""
 
 MODEL_CACHE = "/var/cache/churn/models"
@@ -88,6 +88,7 @@ class Api(pulumi.ComponentResource):
                 # No replicas: the autoscaler owns them.
                 selector=selector(API),
                 revision_history_limit=3,
+                progress_deadline_seconds=READY_SECONDS,
                 strategy=DeploymentStrategyArgs(
                     type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge="25%", max_unavailable=0)
                 ),

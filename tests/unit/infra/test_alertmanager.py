@@ -9,8 +9,9 @@ import yaml
 from recorder import STACKS, MadeUpDigests, children, find, manifest, record_with, recorded, settings
 from recorder import config as stack_config
 
-from infra.config import AlertmanagerSettings, ConfigError, check_receivers
+from infra.config import AlertmanagerSettings, ConfigError
 from infra.kit import alerting
+from infra.settings import check_receivers
 from infra.workloads.alertmanager import mesh
 from ops.recording import record
 from ops.render import stack_program

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from recorder import ROOT, STACKS, config, settings
 
-from infra.config import ConfigError, Settings, parse
+from infra.config import ConfigError, Settings
+from infra.settings import parse
 
 
 def sections(stack: str = "dev") -> dict[str, Any]:

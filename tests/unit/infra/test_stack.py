@@ -1,0 +1,99 @@
+"""The program as a whole: its order, its outputs, and what it refuses before anything is made."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import packages_distributions
+from typing import Any
+
+import pytest
+from recorder import ROOT, STACKS, config, find, recorded
+
+from infra.config import ConfigError
+from infra.naming import NAMESPACES
+from ops.recording import Resource, record
+from ops.render import stack_program
+
+
+def test_no_module_hides_one_of_the_standard_library_or_of_a_dependency() -> None:
+    """Pulumi puts `infra/` first on the path, so `import x` would find ours."""
+    ours = {path.stem for path in (ROOT / "infra").iterdir()} - {"__init__", "__main__", "__pycache__"}
+    assert ours & (set(sys.stdlib_module_names) | set(packages_distributions())) == set()
+
+
+def _before(stack: str) -> dict[str, set[str]]:
+    """What each resource waits for, directly or not: what it needs, and its component with all that this needs."""
+    direct = {item.urn: {*item.depends_on, item.parent} for item in recorded(stack).resources}
+
+    def reach(urn: str, seen: set[str]) -> set[str]:
+        for other in direct.get(urn, ()):
+            if other not in seen:
+                seen.add(other)
+                reach(other, seen)
+        return seen
+
+    return {urn: reach(urn, set()) for urn in direct}
+
+
+def _pods(stack: str) -> list[Resource]:
+    kinds = {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"}
+    return [item for item in recorded(stack).resources if item.is_kubernetes and item.inputs["kind"] in kinds]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_pod_comes_before_its_namespace_policy_and_account(stack: str) -> None:
+    before, recording = _before(stack), recorded(stack)
+    namespaces = {find(recording, "Namespace", name).urn for name in NAMESPACES}
+    denials = {find(recording, "NetworkPolicy", "deny-all", name).urn for name in NAMESPACES}
+    for item in _pods(stack):
+        metadata = item.inputs["metadata"]
+        account = find(recording, "ServiceAccount", metadata["labels"]["app.kubernetes.io/name"])
+        own = find(recording, "NetworkPolicy", metadata["labels"]["app.kubernetes.io/name"], metadata["namespace"])
+        assert before[item.urn] >= {account.urn, own.urn, *namespaces, *denials}, item.name
+
+
+def test_mlflow_waits_for_its_migration_and_that_for_the_database() -> None:
+    before, dev = _before("dev"), recorded("dev")
+    server, migration = find(dev, "Deployment", "mlflow"), find(dev, "Job", "mlflow-migration-job")
+    assert migration.urn in before[server.urn]
+    assert find(dev, "StatefulSet", "postgres").urn in before[migration.urn]
+    assert server.urn in before[find(dev, "Job", "training-first").urn]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_workload_waits_for_its_own_service(stack: str) -> None:
+    """Pulumi waits until a Service has a ready endpoint: a controller that waited for it would wait for ever."""
+    before = _before(stack)
+    awaited = {
+        item.urn
+        for item in recorded(stack).resources
+        if item.is_kubernetes and item.inputs["kind"] == "Service" and item.inputs["spec"].get("clusterIP") != "None"
+    }
+    controllers = [item for item in _pods(stack) if item.inputs["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}]
+    for item in controllers:
+        own = {urn for urn in awaited if find_selector(stack, urn) == item.inputs["spec"]["selector"]["matchLabels"]}
+        assert not own & before[item.urn], item.name
+
+
+def find_selector(stack: str, urn: str) -> dict[str, str]:
+    selector: dict[str, str] = next(i for i in recorded(stack).resources if i.urn == urn).inputs["spec"]["selector"]
+    return selector
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_outputs_are_what_people_need_next(stack: str) -> None:
+    outputs: dict[str, Any] = recorded(stack).outputs
+    domain = config(stack)["churn:ingress"]["domain"]
+    assert {name: outputs[f"{name}_url"] for name in ("api", "mlflow", "grafana")} == {
+        name: f"https://{name}.{domain}" for name in ("api", "mlflow", "grafana")
+    }
+    assert outputs["certificate"]
+    made_here = stack == "dev"
+    assert ("api_key" in outputs) == made_here
+    assert ("api_key" in recorded(stack).secret_outputs) == made_here
+    assert ({"grafana_password", "mlflow_password"} <= recorded(stack).secret_outputs) == made_here
+
+
+def test_prod_refuses_an_image_without_a_digest() -> None:
+    with pytest.raises(ConfigError, match=r"require_digests is true, but images.lock.json has no digest for .*: run"):
+        record("prod", stack_program({}), config("prod"))
