@@ -16,7 +16,6 @@ from pulumi_kubernetes.apps.v1 import (
     RollingUpdateDeploymentArgs,
 )
 from pulumi_kubernetes.core.v1 import ContainerArgs, PersistentVolumeClaim, VolumeArgs
-from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgs
 
 from infra import secret_files
 from infra.config import MlflowSettings
@@ -24,6 +23,7 @@ from infra.kit import pod, probes
 from infra.kit.meta import named, selector
 from infra.kit.options import child
 from infra.naming import MLFLOW
+from infra.parts.budget import one_at_a_time
 from infra.parts.claim import claim
 from infra.parts.context import Context
 from infra.parts.identity import service_account
@@ -73,7 +73,7 @@ class Mlflow(pulumi.ComponentResource):
         self._deployment(name, args, self._volumes(name, args, artifacts), [account, migration])
         cluster_ip(self, name, MLFLOW)
         if args.settings.replicas > 1:
-            self._budget(name, args.settings)
+            one_at_a_time(self, name, MLFLOW)
         gc_args = MlflowGcArgs(context=args.context, time_zone=args.time_zone)
         MlflowGc(f"{name}-gc", gc_args, pulumi.ResourceOptions(parent=self))
         self.register_outputs({})
@@ -143,18 +143,6 @@ class Mlflow(pulumi.ComponentResource):
                 tmp_mount(),
             ],
             lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
-        )
-
-    def _budget(self, name: str, settings: MlflowSettings) -> None:
-        PodDisruptionBudget(
-            f"{name}-budget",
-            metadata=named(MLFLOW),
-            spec=PodDisruptionBudgetSpecArgs(
-                min_available=settings.replicas - 1,
-                selector=selector(MLFLOW),
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-            ),
-            opts=child(self),
         )
 
 

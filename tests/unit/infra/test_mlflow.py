@@ -80,7 +80,7 @@ def test_artifacts_in_a_bucket_allow_several_that_follow_one_another(stack: str)
     assert options(stack)["--artifacts-destination"].startswith("s3://")
     assert options(stack)["--artifacts-destination"].endswith("/artifacts")
     budget = manifest(stack, "PodDisruptionBudget", "mlflow")["spec"]
-    assert budget["minAvailable"] == 1
+    assert budget["maxUnavailable"] == 1
     assert budget["selector"] == deployment["selector"]
     spread = template(stack, "mlflow")["topologySpreadConstraints"][0]
     assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "DoNotSchedule")
