@@ -144,7 +144,10 @@ def first(mlflow: str, gateway: Pushgateway, tmp_path_factory: pytest.TempPathFa
 def aliases(url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for variable, value in zip(("USERNAME", "PASSWORD"), TRAINER, strict=True):
         monkeypatch.setenv(f"MLFLOW_TRACKING_{variable}", value)
-    return {name: str(version) for name, version in MlflowClient(url).get_registered_model("churn").aliases.items()}
+    client = MlflowClient(
+        tracking_uri=url, registry_uri=url
+    )  # not the registry that an earlier test in this process used
+    return {name: str(version) for name, version in client.get_registered_model("churn").aliases.items()}
 
 
 def test_the_first_version_is_promoted(
