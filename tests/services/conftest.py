@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 from support.bundles import make_bundle
+from support.mlflow_pods import PASSWORDS, run_migration
+from support.postgres import Postgres
 from support.servers import Mlflow
+
+from infra.workloads.postgres import LOGINS, init_sql
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +28,20 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for seed, folder in enumerate(folders, start=1):
         make_bundle(folder, seed=seed)
     return folders
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The database as its pod's first start leaves it."""
+    with Postgres() as server:
+        for secret, role in zip(LOGINS, ("mlflow", "grafana", "backup"), strict=True):
+            server.secret(secret.name, password=PASSWORDS[role] + "\n")
+        server.psql(sql=init_sql(str(server.secrets)))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> Postgres:
+    """The database with MLflow's tables and users. Its tests need `support.mlflow_pods.MARKS`."""
+    assert run_migration(postgres) == 0
+    return postgres

@@ -37,6 +37,8 @@ class MlflowWithLogin(Mlflow):
             "[mlflow]\ndefault_permission = READ\n"
             f"database_uri = sqlite:///{folder / 'auth.db'}\nadmin_username = {ADMIN[0]}\n"
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+            # As in the stacks: without it each of a run's hundred requests waits for a password to be hashed.
+            "auth_cache_ttl_seconds = 60\n"
         )
         self._environment |= {
             "MLFLOW_AUTH_CONFIG_PATH": str(configuration),

@@ -1,0 +1,103 @@
+"""MLflow's pods as processes on this machine: migration and server, with their manifests' options and environment."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+from support.postgres import Postgres
+from support.servers import HOST, TOOL_FOLDERS, Server, free_port
+
+from infra.database import POOLS
+from infra.naming import MLFLOW
+from infra.workloads.mlflow import server_options
+from infra.workloads.mlflow_jobs import DATABASE_URI
+from ops import migrate
+from ops.mlflow_server import QUIET
+
+DOMAIN: Final = "churn.localhost"
+PASSWORDS: Final = {
+    name: f"{name}-%pass'word-1" for name in ("mlflow", "grafana", "backup", "admin", "api", "training")
+}
+MARKS: Final = [
+    pytest.mark.service,
+    # MLflow's server uses what Starlette, SQLAlchemy and Alembic want to drop.
+    pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is deprecated"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@contextmanager
+def pod_environment(server: Postgres, database: str) -> Iterator[None]:
+    """What the pod's manifest sets, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGSERVICEFILE", str(server.service_file("mlflow", PASSWORDS["mlflow"], database)))
+        patch.setenv("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "1")
+        patch.setenv("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", "1")
+        for name, value in QUIET.items():  # the program sets them itself; so they are gone again afterwards
+            patch.setenv(name, value)
+        yield
+
+
+def arguments(server: Postgres) -> list[str]:
+    """Command line of the migration's pod."""
+    users = {"--admin": "admin", "--writer": "training", "--reader": "api"}
+    given = [
+        part
+        for option, user in users.items()
+        for part in (
+            option,
+            str(server.secret(f"mlflow-{user}", username=user, password=PASSWORDS[user], session_key="a" * 43)),
+        )
+    ]
+    return ["--database", DATABASE_URI, *given]
+
+
+def run_migration(server: Postgres, *options: str, database: str = "mlflow") -> int:
+    with pod_environment(server, database):
+        return migrate.main([*arguments(server), *options])
+
+
+def pod_command(what: str, *options: str) -> list[str]:
+    return [sys.executable, "-m", "ops.tracking_pod", what, *options]
+
+
+class Tracking(Server):
+    """The server of the pod: its command and environment, but for address, port and the artifacts' folder."""
+
+    def __init__(self, server: Postgres, folder: Path) -> None:
+        port = free_port()
+        self.admin = server.secret("mlflow-admin")
+        self.environment = {
+            "PATH": TOOL_FOLDERS,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "HOME": str(folder),
+            "TMPDIR": str(folder),
+            "PGSERVICEFILE": str(server.service_file("mlflow", PASSWORDS["mlflow"], "mlflow")),
+            "MLFLOW_LOGIN_DIR": str(self.admin),
+            "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(POOLS[MLFLOW.name].size),
+            "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(POOLS[MLFLOW.name].overflow),
+        }
+        options = [*server_options(DOMAIN), "--host", HOST, "--port", str(port)]
+        command = [*pod_command("server", *options), "--artifacts-destination", (folder / "artifacts").as_uri()]
+        super().__init__(command, folder, port=port, environment=self.environment)
+
+    def is_up(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def call(
+        self, method: str, path: str, user: str | None, body: object = None, host: str | None = None
+    ) -> httpx.Response:
+        headers = {} if host is None else {"Host": host}
+        auth = None if user is None else (user, PASSWORDS[user])
+        return httpx.request(
+            method, self.url + path, auth=auth, json=body, headers=headers, trust_env=False, timeout=30
+        )
