@@ -12,7 +12,7 @@ import pulumi_tls
 
 from infra import edges, secret_files
 from infra.cloud import CloudOutputs
-from infra.config import Settings
+from infra.config import PROJECT, ConfigError, Settings
 from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
 from infra.naming import MLFLOW
 from infra.parts.context import Context
@@ -45,8 +45,21 @@ class Platform:
     outputs: Mapping[str, pulumi.Input[object]]
 
 
+def _refuse_unbuilt(settings: Settings) -> None:
+    if settings.cluster.kind != "local":
+        raise ConfigError(
+            f"{PROJECT}:cluster.kind is {settings.cluster.kind!r}, but the AWS half of the program is not built yet: "
+            f"stack {settings.stack} can be seen by `churn render --stack {settings.stack} --out DIR`, not deployed"
+        )
+
+
 def build_cloud(settings: Settings) -> CloudOutputs:
-    """Everything around the cluster: for `local` only the secrets' values, made once and kept in the state."""
+    """Everything around the cluster: for `local` only the secrets' values, made once and kept in the state.
+
+    Raises:
+        ConfigError: the stack wants a cloud that the program cannot make yet.
+    """
+    _refuse_unbuilt(settings)
     args = LocalCloudArgs(settings=settings)
     return LocalCloud("local", args, pulumi.ResourceOptions(provider=pulumi_random.Provider("random"))).outputs
 
@@ -55,8 +68,9 @@ def cluster_provider(settings: Settings) -> k8s.Provider:
     """The provider of every Kubernetes object: never the default one, which could reach another cluster.
 
     Raises:
-        ConfigError: there is no kubeconfig, or it has no such context.
+        ConfigError: there is no kubeconfig, or it has no such context; or the cluster is one not made yet.
     """
+    _refuse_unbuilt(settings)
     path = require_kubeconfig(settings.cluster.context)
     return k8s.Provider(
         "cluster",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import packages_distributions
 from typing import Any
 
 import pytest
-from recorder import ROOT, STACKS, config, find, recorded
+from recorder import ROOT, STACKS, config, find, recorded, settings
 
-from infra.config import ConfigError
+from infra.config import ConfigError, Settings
 from infra.naming import NAMESPACES
+from infra.stack import build_cloud, cluster_provider
 from ops.recording import Resource, record
 from ops.render import stack_program
 
@@ -97,3 +99,12 @@ def test_outputs_are_what_people_need_next(stack: str) -> None:
 def test_prod_refuses_an_image_without_a_digest() -> None:
     with pytest.raises(ConfigError, match=r"require_digests is true, but images.lock.json has no digest for .*: run"):
         record("prod", stack_program({}), config("prod"))
+
+
+@pytest.mark.parametrize("stack", ["staging", "prod"])
+@pytest.mark.parametrize("build", [build_cloud, cluster_provider])
+def test_a_stack_whose_cloud_is_not_built_yet_is_refused_before_anything_is_made(
+    stack: str, build: Callable[[Settings], object]
+) -> None:
+    with pytest.raises(ConfigError, match=f"kind is 'eks', but the AWS half .* is not built yet: stack {stack} can be"):
+        build(settings(stack))
