@@ -36,7 +36,8 @@ def crash(project: Project, creates: int, stage: Stage) -> None:
 
 
 def recover(project: Project) -> None:
-    assert "`pulumi cancel`" in project.run("up").printed
+    locked = project.run("up")
+    assert "`pulumi cancel`" in locked.printed, locked
     project.cli("cancel", "--yes")
     for operation in project.state().get("pending_operations", []):
         assert operation["type"] == "creating"

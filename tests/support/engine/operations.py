@@ -60,6 +60,8 @@ class Outcome:
     steps: list[Step] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     """What the engine tells the user as an error, one text for each."""
+    failure: str = ""
+    """What the command that failed said."""
     printed: str = ""
     """Everything on standard output and standard error, of the engine and of the program."""
 
@@ -90,8 +92,9 @@ def perform(request: Request, answer: Connection) -> None:
     try:
         _run(request, outcome)
         outcome.succeeded = True
-    except auto.CommandError:
-        pass  # the engine refused or failed, and has printed why
+    except auto.CommandError as error:
+        # The engine refused or failed. An operation has printed why; the choice of the stack before it prints nothing.
+        outcome.failure = str(error)
     except Exception:  # noqa: BLE001 -- whatever it is, the test shall see it
         traceback.print_exc()
     sys.stdout.flush()

@@ -77,7 +77,8 @@ class Project:
                 "HOME": str(self._home),
                 "KUBECONFIG": str(kubeconfig),
                 "PULUMI_HOME": str(self._home / ".pulumi"),
-                "PULUMI_BACKEND_URL": self._state.as_uri(),
+                # As the documentation says it: without the sidecar files, which a crash can leave half written.
+                "PULUMI_BACKEND_URL": f"{self._state.as_uri()}?metadata=skip",
                 "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
                 "PULUMI_DEBUG_PROVIDERS": providers,
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
