@@ -108,24 +108,24 @@ def container(
     )
 
 
-def mount(
-    volume: str, path: str, *, read_only: bool = True, sub_path: str | None = None, follow_host: bool = False
-) -> VolumeMountArgs:
+def mount(volume: str, path: str, *, read_only: bool = True, follow_host: bool = False) -> VolumeMountArgs:
     """A volume in a container; written only where said so. ``follow_host`` shows what the host mounts later as well."""
     return VolumeMountArgs(
         name=volume,
         mount_path=path,
         read_only=read_only,
-        sub_path=sub_path,
         mount_propagation="HostToContainer" if follow_host else None,
     )
 
 
-def empty_dir(name: str, *, size: str, in_memory: bool = False) -> VolumeArgs:
+def tmp_mount() -> VolumeMountArgs:
+    """The pod's volume `tmp`, where programs put what they do not keep."""
+    return mount("tmp", "/tmp", read_only=False)  # noqa: S108 - a path in the pod, on a volume of its own
+
+
+def empty_dir(name: str, *, size: str) -> VolumeArgs:
     """A bounded scratch volume that ends with the pod."""
-    return VolumeArgs(
-        name=name, empty_dir=EmptyDirVolumeSourceArgs(size_limit=size, medium="Memory" if in_memory else None)
-    )
+    return VolumeArgs(name=name, empty_dir=EmptyDirVolumeSourceArgs(size_limit=size))
 
 
 def config_volume(name: str, config_map: pulumi.Input[str]) -> VolumeArgs:
@@ -175,7 +175,6 @@ def pod(
     node_selector: Mapping[str, str] | None = None,
     tolerations: Sequence[TolerationArgs] = (),
     annotations: Annotations | None = None,
-    priority_class: str | None = None,
     sysctls: Mapping[str, str] | None = None,
 ) -> PodTemplateSpecArgs:
     """The pod of a workload, run by its own service account."""
@@ -203,6 +202,5 @@ def pod(
             affinity=affinity,
             node_selector=dict(node_selector) if node_selector else None,
             tolerations=list(tolerations) or None,
-            priority_class_name=priority_class,
         ),
     )

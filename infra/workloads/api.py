@@ -131,7 +131,7 @@ class Api(pulumi.ComponentResource):
                 pod.mount(secret_files.API_KEYS.name, KEYS),
                 pod.mount(secret_files.MLFLOW_API.name, REGISTRY_LOGIN),
                 pod.mount("models", MODEL_CACHE, read_only=False),
-                pod.mount("tmp", "/tmp", read_only=False),  # noqa: S108 - a path in the pod, on a volume of its own
+                pod.tmp_mount(),
                 *cache_mount,
             ],
             lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),

@@ -155,7 +155,7 @@ def _container(
         mounts=[
             *mounts,
             pod.mount("backups", FOLDER, read_only=False),
-            pod.mount("tmp", "/tmp", read_only=False),  # noqa: S108 - a path in the pod, on a volume of its own
+            pod.tmp_mount(),
         ],
     )
 

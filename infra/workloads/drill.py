@@ -82,6 +82,6 @@ def _container(args: DrillArgs) -> ContainerArgs:
         mounts=[
             pod.mount("backups", FOLDER),
             pod.mount("scratch", SCRATCH, read_only=False),
-            pod.mount("tmp", "/tmp", read_only=False),  # noqa: S108 - likewise
+            pod.tmp_mount(),
         ],
     )

@@ -185,6 +185,6 @@ def _container(args: GrafanaArgs) -> ContainerArgs:
             pod.mount("dashboards", DASHBOARDS),
             pod.mount("data", DATA, read_only=False),
             pod.mount("logs", LOGS, read_only=False),
-            pod.mount("tmp", "/tmp", read_only=False),  # noqa: S108 - a path in the pod, on a volume of its own
+            pod.tmp_mount(),
         ],
     )

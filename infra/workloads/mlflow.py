@@ -37,7 +37,6 @@ from infra.workloads.mlflow_jobs import (
     database_env,
     login_dir,
     secret_mounts,
-    tmp_mount,
 )
 
 ARTIFACTS: Final = "/var/lib/mlflow/artifacts"
@@ -140,7 +139,7 @@ class Mlflow(pulumi.ComponentResource):
             mounts=[
                 *secret_mounts(secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN),
                 *on_volume,
-                tmp_mount(),
+                pod.tmp_mount(),
             ],
             lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
         )

@@ -87,7 +87,7 @@ class MlflowMigration(pulumi.ComponentResource):
             command=["python", "-m", "ops.migrate"],
             args=["--database", DATABASE_URI, *users, "--backups", BACKUPS],
             env=database_env(MLFLOW_MIGRATE),
-            mounts=[*secret_mounts(*secrets), pod.mount("backups", BACKUPS), tmp_mount()],
+            mounts=[*secret_mounts(*secrets), pod.mount("backups", BACKUPS), pod.tmp_mount()],
         )
         volumes = [
             *(args.context.secret(self, name, MLFLOW_MIGRATE, secret) for secret in secrets),
@@ -149,7 +149,7 @@ class MlflowGc(pulumi.ComponentResource):
                         MLFLOW.url(),
                     ],
                     env=database_env(MLFLOW_GC) | {"MLFLOW_LOGIN_DIR": login_dir(secret_files.MLFLOW_ADMIN)},
-                    mounts=[*secret_mounts(*secrets), tmp_mount()],
+                    mounts=[*secret_mounts(*secrets), pod.tmp_mount()],
                 )
             ],
             volumes=[*volumes, pod.empty_dir("tmp", size="256Mi")],
@@ -191,8 +191,3 @@ def database_env(workload: Workload) -> dict[str, pulumi.Input[str]]:
         "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(pool.overflow),
         "OMP_NUM_THREADS": "1",
     }
-
-
-def tmp_mount() -> VolumeMountArgs:
-    """The pod's volume `tmp`, the only place it writes to."""
-    return pod.mount("tmp", "/tmp", read_only=False)  # noqa: S108 - a path in the pod, on a volume of its own

@@ -127,9 +127,7 @@ class Postgres(pulumi.ComponentResource):
                     POSTGRES, containers=[self._container(args)], volumes=volumes, grace_seconds=GRACE_SECONDS
                 ),
             ),
-            opts=pulumi.ResourceOptions.merge(
-                stateful(self, args.context.state), pulumi.ResourceOptions(depends_on=needed)
-            ),
+            opts=stateful(self, args.context.state, after=needed),
         )
 
     def _container(self, args: PostgresArgs) -> ContainerArgs:
@@ -155,7 +153,7 @@ class Postgres(pulumi.ComponentResource):
                 pod.mount("init", INIT),
                 *(pod.mount(secret.name, f"{SECRETS}/{secret.name}") for secret in secrets),
                 pod.mount("sockets", SOCKETS, read_only=False),
-                pod.mount("tmp", "/tmp", read_only=False),  # noqa: S108 - a path in the pod, on a volume of its own
+                pod.tmp_mount(),
             ],
         )
 

@@ -158,6 +158,6 @@ def _container(args: TrainingArgs, extra: Sequence[str]) -> ContainerArgs:
         },
         mounts=[
             pod.mount(secret_files.MLFLOW_TRAINING.name, LOGIN),
-            pod.mount("tmp", "/tmp", read_only=False),  # noqa: S108 - likewise
+            pod.tmp_mount(),
         ],
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from recorder import STACKS
-from support.findings import SOFT, Finding, exemptions, render, scan, stale, unexplained
+from support.findings import SOFT, Finding, exemptions, of_the_stacks, render, scan, stale, unexplained
 from support.tools import venv_tool
 
 pytestmark = pytest.mark.timeout(1200)  # the first run of a machine installs the tool
@@ -46,10 +46,6 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
 
     with ThreadPoolExecutor() as threads:  # each scan spends its time in a process of its own
         return [finding for found in threads.map(of, files) for finding in found]
-
-
-def of_the_stacks(findings: list[Finding]) -> list[Finding]:
-    return [finding for finding in findings if f"/{SOFT}/" not in finding.object]
 
 
 def test_nothing_unexplained_is_found(findings: list[Finding]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from recorder import STACKS
-from support.findings import SOFT, Exemption, Finding, exemptions, render, scan, stale, unexplained
+from support.findings import SOFT, Exemption, Finding, exemptions, of_the_stacks, render, scan, stale, unexplained
 from support.tools import go_tool
 
 pytestmark = pytest.mark.timeout(1200)  # the first run of a machine builds the tool
@@ -45,10 +45,6 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
         command = [str(program), "score", "--kubernetes-version", VERSION, "--disable-ignore-checks-annotations"]
         found += findings_of(scan([*command, *optional, "-o", "json", str(render(stack, folder))]), stack)
     return found
-
-
-def of_the_stacks(findings: list[Finding]) -> list[Finding]:
-    return [finding for finding in findings if f"/{SOFT}/" not in finding.object]
 
 
 def test_nothing_unexplained_is_found(findings: list[Finding]) -> None:

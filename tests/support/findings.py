@@ -97,6 +97,11 @@ def render(stack: str, folder: Path) -> Path:
     return path
 
 
+def of_the_stacks(findings: Iterable[Finding]) -> list[Finding]:
+    """Without what was found in the sample, which is scanned beside each stack."""
+    return [finding for finding in findings if f"/{SOFT}/" not in finding.object]
+
+
 def soft_sample() -> list[dict[str, Any]]:
     """A Deployment behind a Service that a scanner must find much in."""
     labels = {"app": "soft"}
