@@ -85,10 +85,12 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .PHONY: lock
 lock: .venv/.dev ## Write the lock files again, each a part of the largest
-	$(LOCK) --extra build --extra training --extra infra --extra server --extra telco --extra dev -o requirements-dev.lock pyproject.toml
+	$(LOCK) --extra build --extra training --extra infra --extra ops --extra telco --extra dev --group mlflow -o requirements-dev.lock pyproject.toml
 	$(LOCK) --extra build --extra training -c requirements-dev.lock -o requirements.lock pyproject.toml
 	$(LOCK) --extra build --extra training --extra infra -c requirements-dev.lock -o requirements-infra.lock pyproject.toml
 	$(LOCK) -c requirements-dev.lock -o requirements-api.lock pyproject.toml
+	$(LOCK) --extra ops -c requirements-dev.lock -o requirements-ops.lock pyproject.toml
+	$(LOCK) --group pyproject.toml:mlflow -c requirements-dev.lock -o requirements-mlflow.lock
 	$(LOCK) -o tools/checkov/requirements.lock tools/checkov/requirements.in
 
 .PHONY: clean
