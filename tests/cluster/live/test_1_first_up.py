@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 from support.live import Live, is_ready
 
 from app.schemas import EXAMPLE
 from infra.naming import API, MLOPS, POSTGRES
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
 
 def test_every_pod_is_ready_and_every_job_complete(live: Live) -> None:

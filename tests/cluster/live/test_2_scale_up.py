@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from support.live import Live, seconds_until
 
 from infra.naming import API
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
 RATE = 900
 """Requests a second: two pods with a tenth of a CPU requested use well over 70 % of it."""

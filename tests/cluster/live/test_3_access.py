@@ -11,6 +11,8 @@ from infra import naming as n
 from infra.workloads.ingress_access import LOCK, READ
 from infra.workloads.kube_state_metrics import EXPORTED
 
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
 NOBODY = ("nobody", "default")
 ELSEWHERE = ("default", "kube-system")
 

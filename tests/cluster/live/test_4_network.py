@@ -23,6 +23,8 @@ from support.servers import wait_until
 from infra import naming as n
 from infra.naming import Workload
 
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
 SPARE = 10080
 PROBE = (Path(__file__).parents[2] / "support" / "probe.py").read_text()
 LISTEN = f"import http.server as h; h.HTTPServer(('', {SPARE}), h.BaseHTTPRequestHandler).serve_forever()"

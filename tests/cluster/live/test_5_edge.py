@@ -13,6 +13,8 @@ from support.servers import wait_until
 from app.schemas import EXAMPLE
 from infra.naming import API
 
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
 SLOW = 5
 """Requests a second, for the test of the limit."""
 

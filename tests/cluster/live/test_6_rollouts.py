@@ -12,6 +12,8 @@ from support.servers import wait_until
 
 from infra.naming import API
 
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
 RATE = 200
 
 

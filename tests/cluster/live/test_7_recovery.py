@@ -15,6 +15,8 @@ from support.load import Load
 from infra import naming as n
 from infra.naming import Workload
 
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
 RATE = 50
 WITHIN = 300
 SILENCE = {

@@ -6,11 +6,14 @@ import base64
 import time
 
 import httpx
+import pytest
 import yaml
 from support.live import Live, seconds_until
 from support.servers import wait_until
 
 from infra import naming as n
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 GONE = httpx.codes.UNAUTHORIZED

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from support.engine.cluster import Key
 from support.live import Live
 from support.servers import wait_until
 
 from infra.naming import NAMESPACES, PART_OF
 
-CLUSTER_WIDE = "clusterroles,clusterrolebindings,ingressclasses,validatingadmissionpolicies,priorityclasses"
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
+CLUSTER_WIDE = (
+    "clusterroles,clusterrolebindings,ingressclasses,priorityclasses,"
+    "validatingadmissionpolicies,validatingadmissionpolicybindings"
+)
 
 
 def test_destroy_leaves_nothing(live: Live) -> None:
