@@ -88,7 +88,9 @@ class LiveCluster:
         """Delete it with all that it owns, and come back when it is gone."""
         started = time.monotonic()
         answer = self._http.request(
-            "DELETE", self._path(manifest), json={"propagationPolicy": "Foreground", "apiVersion": "v1", "kind": "DeleteOptions"}
+            "DELETE",
+            self._path(manifest),
+            json={"propagationPolicy": "Foreground", "apiVersion": "v1", "kind": "DeleteOptions"},
         )
         if answer.status_code == httpx.codes.NOT_FOUND:
             return
