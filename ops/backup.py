@@ -22,6 +22,8 @@ from ops.backup_metrics import push
 from ops.errors import BAD_INPUT, OpsError, TemporaryError
 
 MAY_PASS: Final = 1
+KEEP_DAYS: Final = 7
+KEEP_UPLOADED: Final = 90
 JOB: Final = "backup"
 """Group of the figures at the pushgateway, with the label `kind`."""
 
@@ -55,12 +57,13 @@ def parser() -> argparse.ArgumentParser:
     )
     for kind in (postgres, artifacts):
         kind.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where backups are kept")
-        kind.add_argument("--keep-days", type=_days, default=7, metavar="N", help="on the volume (%(default)s)")
+        kind.add_argument("--keep-days", type=_days, default=KEEP_DAYS, metavar="N", help="on the volume (%(default)s)")
         kind.add_argument(
             "--upload", metavar="S3", help="s3://bucket[/prefix] that gets a copy, for --keep-uploaded days"
         )
-        kind.add_argument("--keep-uploaded", type=_days, default=90, metavar="N", help="in the bucket (%(default)s)")
-        kind.add_argument("--kms-key", metavar="ARN", help="of the uploads; without it, the bucket's own default key")
+        kind.add_argument(
+            "--keep-uploaded", type=_days, default=KEEP_UPLOADED, metavar="N", help="in the bucket (%(default)s)"
+        )
     return made
 
 

@@ -157,7 +157,7 @@ def source_of(name: str) -> Source:
 def _upload(root: Root, options: argparse.Namespace, say: Say) -> None:
     from ops.backup_upload import upload  # noqa: PLC0415  # imports boto3
 
-    upload(root, options.upload, kms_key=options.kms_key, keep_days=options.keep_uploaded, say=say)
+    upload(root, options.upload, keep_days=options.keep_uploaded, say=say)
 
 
 def _clean(root: Root, keep_days: int, say: Say) -> Catalog:

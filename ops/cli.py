@@ -14,6 +14,7 @@ import typer
 
 from ops import (
     alias_commands,
+    backup_commands,
     data_commands,
     images_commands,
     render_commands,
@@ -139,11 +140,14 @@ for command in (
     score_command.score,
     key,
     render_commands.render,
+    backup_commands.restore,
+    backup_commands.drill,
 ):
     app.command()(command)
 app.command(cls=serve_command.ServeCommand)(serve_command.serve)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(images_commands.app, name="images")
+app.add_typer(backup_commands.app, name="backup")
 
 
 def _exit_code(error: Exception) -> int:

@@ -46,7 +46,7 @@ def restore_folder(store: Store, tree: Iterable[Artifact], folder: Path, backup_
     shutil.rmtree(new, ignore_errors=True)
     try:
         new.mkdir()
-        _each(tree, lambda artifact: _write(store, artifact, new))
+        each(tree, lambda artifact: _write(store, artifact, new))
         os.sync()
         kept = _keep(folder, backup_id)
         for path in new.iterdir():
@@ -111,7 +111,8 @@ def _content(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _each(tree: Iterable[Artifact], work: Callable[[Artifact], None]) -> None:
+def each(tree: Iterable[Artifact], work: Callable[[Artifact], None]) -> None:
+    """Do something with every artifact, several at a time; the first failure ends it."""
     with _pool() as pool:
         for done in [pool.submit(work, artifact) for artifact in tree]:
             done.result()
