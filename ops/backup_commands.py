@@ -15,7 +15,7 @@ from ops.options import HELP_STYLE, Json
 
 app = typer.Typer(
     name="backup",
-    help="Make backups, list them, and look at every byte of one.\n\nExample: churn backup list --from /var/lib/backups",
+    help="Make backups, list them, read one whole.\n\nExample: churn backup list --from /var/lib/backups",
     no_args_is_help=True,
     rich_markup_mode=HELP_STYLE,
 )
