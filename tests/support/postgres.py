@@ -61,6 +61,11 @@ class Postgres(Server):
         arguments = ["--auth-local=trust", f"--pwfile={self.home / 'superuser'}", "--data-checksums"]
         subprocess.run(self.as_user([*initdb, *arguments]), check=True, capture_output=True)
 
+    def is_up(self) -> bool:
+        """Whether it takes queries; while it starts it accepts connections and sends them away."""
+        asked = [tool("pg_isready"), "-q", "-h", str(self.home), "-p", str(self.port)]
+        return subprocess.run(asked, check=False, capture_output=True).returncode == 0
+
     def as_user(self, command: Sequence[str]) -> list[str]:
         """A command line that runs as the server's user."""
         if os.geteuid() != 0:
