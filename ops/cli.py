@@ -17,6 +17,7 @@ from ops import (
     backup_commands,
     data_commands,
     images_commands,
+    rds_commands,
     render_commands,
     score_command,
     serve_command,
@@ -148,6 +149,7 @@ app.command(cls=serve_command.ServeCommand)(serve_command.serve)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(images_commands.app, name="images")
 app.add_typer(backup_commands.app, name="backup")
+app.add_typer(rds_commands.app, name="rds")
 
 
 def _exit_code(error: Exception) -> int:
