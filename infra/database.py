@@ -43,7 +43,7 @@ POOLS: Final = {
     n.MLFLOW_MIGRATE.name: Pool(login="mlflow", size=1, overflow=1, pools=4, others=2),
     n.MLFLOW_GC.name: Pool(login="mlflow", size=1, overflow=1, pools=2),
     n.GRAFANA.name: Pool(login="grafana", size=2, overflow=3),
-    n.BACKUP.name: Pool(login="backup", size=0, overflow=0, others=2),
+    n.BACKUP.name: Pool(login="backup", size=0, overflow=0, others=3),
 }
 """Each client of the database, by its workload's name."""
 

@@ -14,9 +14,11 @@ import typer
 
 from ops import (
     alias_commands,
+    backup_commands,
     cluster_commands,
     data_commands,
     images_commands,
+    rds_commands,
     render_commands,
     score_command,
     serve_command,
@@ -140,12 +142,16 @@ for command in (
     score_command.score,
     key,
     render_commands.render,
+    backup_commands.restore,
+    backup_commands.drill,
 ):
     app.command()(command)
 app.command(cls=serve_command.ServeCommand)(serve_command.serve)
 app.add_typer(cluster_commands.app, name="cluster")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(images_commands.app, name="images")
+app.add_typer(backup_commands.app, name="backup")
+app.add_typer(rds_commands.app, name="rds")
 
 
 def _exit_code(error: Exception) -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from ops import backups
+from ops.backup_manifest import POSTGRES
 from ops.errors import BAD_INPUT, OpsError, TemporaryError
 from ops.logins import Login
 from ops.mlflow_server import MODEL_NAME, QUIET
@@ -42,7 +43,7 @@ def require_backup(folder: Path | None, now: datetime) -> backups.Backup:
     """
     if folder is None:
         raise OpsError(f"the database has data and must be upgraded, but --backups names no folder: {HINT}")
-    found = backups.latest(folder, backups.POSTGRES)
+    found = backups.latest(folder, POSTGRES)
     if found is None:
         raise OpsError(f"the database has data and must be upgraded, but {folder} has no complete backup of it: {HINT}")
     if now - found.finished_at > FRESH:

@@ -108,11 +108,17 @@ def container(
     )
 
 
-def mount(volume: str, path: str, *, read_only: bool = True, follow_host: bool = False) -> VolumeMountArgs:
-    """A volume in a container; written only where said so. ``follow_host`` shows what the host mounts later as well."""
+def mount(
+    volume: str, path: str, *, read_only: bool = True, follow_host: bool = False, folder: str | None = None
+) -> VolumeMountArgs:
+    """A volume, or one folder of it, in a container; written only where said so.
+
+    ``follow_host`` shows what the host mounts later as well.
+    """
     return VolumeMountArgs(
         name=volume,
         mount_path=path,
+        sub_path=folder,
         read_only=read_only,
         mount_propagation="HostToContainer" if follow_host else None,
     )

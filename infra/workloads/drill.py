@@ -25,6 +25,10 @@ DEADLINE_SECONDS: Final = 4 * 3600
 SCRATCH: Final = "/var/lib/drill"
 SCRATCH_GIB: Final = 30
 """A throwaway PostgreSQL and a copy of the artifacts."""
+REPORTS_FOLDER: Final = "drills"
+"""Of the backups' volume; `ops.backup_root.REPORTS` makes it, and a test ties the two."""
+REPORTS: Final = "/var/lib/drill-reports"
+"""Where that folder, and nothing else of the volume, can be written to."""
 _RESOURCES: Final = Resources(cpu_request="250m", cpu_limit="2", memory_request="512Mi", memory_limit="2Gi")
 
 
@@ -75,12 +79,13 @@ def _container(args: DrillArgs) -> ContainerArgs:
         DRILL,
         image=args.context.images.reference("ops"),
         command=["python", "-m", "ops.drill"],
-        args=["--from", FOLDER, "--scratch", SCRATCH, *remote],
+        args=["--from", FOLDER, "--scratch", SCRATCH, "--reports", REPORTS, *remote],
         resources=pod.resources(_RESOURCES, scratch=f"{SCRATCH_GIB + 1}Gi"),
         probes=pod.NO_PROBES,
         env={"PUSHGATEWAY_URL": PUSHGATEWAY.url(), "HOME": "/tmp"},  # noqa: S108 - a path in the pod, on its own volume
         mounts=[
             pod.mount("backups", FOLDER),
+            pod.mount("backups", REPORTS, read_only=False, folder=REPORTS_FOLDER),
             pod.mount("scratch", SCRATCH, read_only=False),
             pod.tmp_mount(),
         ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 from sqlalchemy.engine import Connection
+from support.backups import backup_id, dump_manifest, write_manifest
 from support.mlflow_pods import MARKS, PASSWORDS, arguments, pod_environment, run_migration
 from support.postgres import Postgres
 from support.servers import HOST
@@ -146,10 +146,7 @@ def upgrade(engine: sqlalchemy.Engine, revision: str) -> None:
 
 
 def make_backup(root: Path, *, hours_ago: float) -> None:
-    folder = root / "postgres" / f"backup-{hours_ago:g}"
-    folder.mkdir(parents=True)
-    finished = datetime.now(UTC) - timedelta(hours=hours_ago)
-    (folder / "manifest.json").write_text(json.dumps({"finished_at": finished.isoformat(), "complete": True}))
+    write_manifest(root, dump_manifest(round(hours_ago), finished_at=datetime.now(UTC) - timedelta(hours=hours_ago)))
 
 
 def test_older_tables_are_upgraded_only_after_a_fresh_backup(
@@ -164,7 +161,7 @@ def test_older_tables_are_upgraded_only_after_a_fresh_backup(
     make_backup(tmp_path, hours_ago=25)
     assert run_migration(postgres, *options, database=older) == 0
     said = capsys.readouterr().out
-    assert "backup: backup-25, finished" in said
+    assert f"backup: {backup_id(25)}, finished" in said
     assert "runs and models: older, now at" in said
 
 

@@ -21,7 +21,7 @@ VERSION = "15"
 _FOLDERS = (f"/usr/lib/postgresql/{VERSION}/bin", *os.environ.get("PATH", "").split(os.pathsep))
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
     """Path of a program of PostgreSQL 15."""
     for folder in _FOLDERS:
         path = shutil.which(name, path=folder)
@@ -52,14 +52,19 @@ class Postgres(Server):
         settings = SERVER | {"listen_addresses": HOST, "unix_socket_directories": str(self.home), "fsync": "off"}
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         port = free_port()
-        command = [_tool("postgres"), "-D", str(self.home / "data"), "-p", str(port), *options]
+        command = [tool("postgres"), "-D", str(self.home / "data"), "-p", str(port), *options]
         super().__init__(self.as_user(command), self.home, port=port)
         shutil.chown(self.home, self.user)
         # Whoever is at the socket is trusted here, since the role `postgres` cannot be everybody's user of the system.
-        initdb = [_tool("initdb"), "-D", str(self.home / "data"), "-U", "postgres", "--no-sync", "-A", "scram-sha-256"]
+        initdb = [tool("initdb"), "-D", str(self.home / "data"), "-U", "postgres", "--no-sync", "-A", "scram-sha-256"]
         (self.home / "superuser").write_text("superuser-password\n")
         arguments = ["--auth-local=trust", f"--pwfile={self.home / 'superuser'}", "--data-checksums"]
         subprocess.run(self.as_user([*initdb, *arguments]), check=True, capture_output=True)
+
+    def is_up(self) -> bool:
+        """Whether it takes queries; while it starts it accepts connections and sends them away."""
+        asked = [tool("pg_isready"), "-q", "-h", str(self.home), "-p", str(self.port)]
+        return subprocess.run(asked, check=False, capture_output=True).returncode == 0
 
     def as_user(self, command: Sequence[str]) -> list[str]:
         """A command line that runs as the server's user."""
@@ -79,7 +84,7 @@ class Postgres(Server):
 
     def psql(self, *arguments: str, sql: str | None = None, database: str = "postgres") -> str:
         """What psql prints as the superuser; it must not fail."""
-        command = [_tool("psql"), "-X", "-A", "-t", "-q", "-h", str(self.home), "-p", str(self.port), "-U", "postgres"]
+        command = [tool("psql"), "-X", "-A", "-t", "-q", "-h", str(self.home), "-p", str(self.port), "-U", "postgres"]
         done = subprocess.run(
             [*command, "-d", database, *arguments], input=sql, capture_output=True, text=True, check=False
         )

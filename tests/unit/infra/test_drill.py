@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from recorder import STACKS, children, manifest, recorded
 
+from ops.backup_root import REPORTS
+
 OBJECTS = {("CronJob", "drill-schedule"), ("ServiceAccount", "drill-account")}
 
 
@@ -34,10 +36,16 @@ def test_it_runs_once_a_quarter_and_no_longer_than_a_recovery_may_take(stack: st
 def test_it_reads_the_backups_and_writes_to_scratch(stack: str) -> None:
     (container,) = pod(stack)["containers"]
     assert container["command"] == ["python", "-m", "ops.drill"]
+    reports = ["--reports", "/var/lib/drill-reports"]
     remote = [] if stack == "dev" else ["--remote", f"s3://churn-{stack}-backups"]
-    assert container["args"] == ["--from", "/var/lib/backups", "--scratch", "/var/lib/drill", *remote]
-    mounts = {mount["mountPath"]: mount["readOnly"] for mount in container["volumeMounts"]}
-    assert mounts == {"/var/lib/backups": True, "/var/lib/drill": False, "/tmp": False}  # noqa: S108 - paths in the pod
+    assert container["args"] == ["--from", "/var/lib/backups", "--scratch", "/var/lib/drill", *reports, *remote]
+    mounts = {mount["mountPath"]: (mount["readOnly"], mount.get("subPath")) for mount in container["volumeMounts"]}
+    assert mounts == {
+        "/var/lib/backups": (True, None),
+        "/var/lib/drill-reports": (False, REPORTS),
+        "/var/lib/drill": (False, None),
+        "/tmp": (False, None),  # noqa: S108 - a path in the pod
+    }
     assert pod(stack)["volumes"] == [
         {"name": "backups", "persistentVolumeClaim": {"claimName": "backup-data", "readOnly": False}},
         {"name": "scratch", "emptyDir": {"sizeLimit": "30Gi"}},

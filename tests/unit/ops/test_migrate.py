@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.backups import dump_manifest, write_manifest
 
 from infra.kit import jobs
 from ops import migrate
@@ -25,15 +25,9 @@ def login(root: Path, username: str, password: str) -> str:
     return str(folder)
 
 
-def make_backup(root: Path, finished_at: datetime) -> None:
-    folder = root / "postgres" / "one"
-    folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text(json.dumps({"complete": True, "finished_at": finished_at.isoformat()}))
-
-
 def test_a_backup_of_less_than_26_hours_will_do(tmp_path: Path) -> None:
-    make_backup(tmp_path, NOW - timedelta(hours=26))
-    assert migrate.require_backup(tmp_path, NOW).folder.name == "one"
+    made = write_manifest(tmp_path, dump_manifest(1, finished_at=NOW - timedelta(hours=26)))
+    assert migrate.require_backup(tmp_path, NOW).folder == made
     with pytest.raises(OpsError, match="its last backup is of 2026-02-28 04:00 UTC, more than 26 hours ago: take one"):
         migrate.require_backup(tmp_path, NOW + timedelta(seconds=1))
 

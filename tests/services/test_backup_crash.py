@@ -1,0 +1,132 @@
+"""Backups that are killed, or run at the same time: whatever is listed as complete restores."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.backup_jobs import Jobs, prepare, small_registry, superuser
+from support.postgres import Postgres
+
+from ops.backup_root import READING, WRITING, reading
+from ops.backup_store import FolderStore
+from ops.backup_verify import verify
+from ops.backups import Catalog
+from ops.restore import RestoreOptions, restore
+
+pytestmark = pytest.mark.service
+KILLS = 50
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with Postgres() as running:
+        prepare(running)
+        yield running
+
+
+@pytest.fixture
+def jobs(server: Postgres, bundles: list[Path], tmp_path: Path) -> Jobs:
+    made = Jobs.on(server, tmp_path)
+    small_registry(server, made.artifacts, bundles[0])
+    return made
+
+
+@pytest.mark.timeout(1800)
+def test_killed_at_50_moments_every_listed_backup_restores(jobs: Jobs, server: Postgres, tmp_path: Path) -> None:
+    drawn = random.Random(50)  # noqa: S311 - no secret
+    kinds = (jobs.postgres_arguments("--keep-days", "30"), jobs.artifacts_arguments("--keep-days", "30"))
+    seconds = []
+    for kind in kinds:
+        started = time.monotonic()
+        assert jobs.run("ops.backup", *kind).returncode == 0
+        seconds.append(time.monotonic() - started)
+    killed = 0
+    for number in range(KILLS):
+        (jobs.artifacts / f"new-{number}").write_bytes(drawn.randbytes(200_000))
+        which = number % 2
+        process = jobs.start("ops.backup", *kinds[which])
+        time.sleep(drawn.uniform(0.1, 1.1) * seconds[which])
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+    assert killed > KILLS / 2, "most were done before they could be killed"
+    catalog = Catalog(FolderStore(jobs.root))
+    assert not catalog.unreadable
+    for backup in catalog.artifacts:
+        options = RestoreOptions(
+            source=str(jobs.root), backup=backup.id, server=None, artifacts=str(tmp_path / "restored" / backup.id)
+        )
+        restore(options, lambda _: None)
+    for dump in catalog.postgres:
+        restore(RestoreOptions(source=str(jobs.root), backup=dump.id, server=superuser(server), artifacts=None,
+                               replace=True), lambda _: None)  # fmt: skip
+    jobs.both()
+    assert not (jobs.root / "tmp").exists()
+    used = {artifact.name for artifact in (jobs.root / "objects").rglob("*") if artifact.is_file()}
+    trees = "".join(path.read_text() for path in jobs.root.glob("artifacts/*/tree.jsonl"))
+    assert all(name in trees for name in used), "contents of killed backups are left"
+
+
+def test_two_at_once_one_is_turned_away_and_both_kinds_are_whole(jobs: Jobs, tmp_path: Path) -> None:
+    jobs.both()
+    started = [jobs.start("ops.backup", *jobs.postgres_arguments()) for _ in range(2)]
+    ended = [(process.communicate(), process.returncode) for process in started]
+    codes = sorted(code for _, code in ended)
+    assert codes in ([0, 0], [0, 1]), ended
+    if codes == [0, 1]:
+        assert any("another backup is writing" in err for (_, err), _ in ended)
+    store = FolderStore(jobs.root)
+    catalog = Catalog(store)
+    assert len({dump.sequence for dump in catalog.postgres}) == len(catalog.postgres)
+    for dump in catalog.postgres:
+        assert verify(store, catalog.pair(dump.id), tmp_path).problems == []
+
+
+def test_a_second_one_is_turned_away_while_the_first_writes(jobs: Jobs) -> None:
+    jobs.both()
+    before = sorted(jobs.root.rglob("*"))
+    with (jobs.root / WRITING).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = jobs.postgres()
+    assert done.returncode == 1
+    assert "another backup is writing" in done.stderr
+    assert sorted(jobs.root.rglob("*")) == before
+
+
+def test_a_backup_during_a_restore_deletes_nothing_under_it(jobs: Jobs) -> None:
+    for _ in range(3):
+        jobs.both()
+    (jobs.root / "objects" / "ff").mkdir(exist_ok=True)
+    orphan = jobs.root / "objects" / "ff" / ("f" * 64)
+    orphan.write_text("nothing names it")
+    with reading(jobs.root):
+        done = jobs.copy()
+        assert done.returncode == 0, done.stderr
+        assert "nothing is deleted today: somebody reads the backups" in done.stdout
+        assert orphan.exists()
+    assert jobs.copy().returncode == 0
+    assert not orphan.exists()
+    assert (jobs.root / READING).exists()
+
+
+def test_asked_to_stop_it_leaves_nothing_behind(jobs: Jobs) -> None:
+    jobs.both()
+    (jobs.artifacts / "large").write_bytes(os.urandom(64 * 1024 * 1024))
+    before = sorted(jobs.root.glob("*/*"))
+    process = jobs.start("ops.backup", *jobs.artifacts_arguments())
+    deadline = time.monotonic() + 60
+    while not list(jobs.root.glob("tmp/*/content-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.terminate()
+    process.communicate()
+    if process.returncode != 0:
+        assert process.returncode == 128 + signal.SIGTERM
+        assert sorted(jobs.root.glob("*/*")) == before
+    assert not (jobs.root / "tmp").exists()

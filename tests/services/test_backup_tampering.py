@@ -1,0 +1,162 @@
+"""Every kind of damage is found by `churn backup verify`, and a restore from it is refused with nothing touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.backup_jobs import Jobs, prepare, small_registry, superuser
+from support.damage import cut, flip_byte
+from support.postgres import Postgres
+
+pytestmark = pytest.mark.service
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with Postgres() as running:
+        prepare(running)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def made(server: Postgres, bundles: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+    """Two pairs of backups that differ."""
+    jobs = Jobs.on(server, tmp_path_factory.mktemp("tampering"))
+    small_registry(server, jobs.artifacts, bundles[0])
+    jobs.both()
+    server.psql(sql="INSERT INTO runs (name) VALUES ('later')", database="mlflow")
+    (jobs.artifacts / "notes.txt").write_text("later")
+    jobs.both()
+    return jobs
+
+
+@pytest.fixture
+def jobs(made: Jobs, tmp_path: Path) -> Jobs:
+    """A copy to damage."""
+    shutil.copytree(made.root, tmp_path / "backups")
+    return Jobs(root=tmp_path / "backups", artifacts=made.artifacts, service_file=made.service_file)
+
+
+class Backups:
+    """The files of the two pairs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.dumps, self.copies = (self._ordered(kind) for kind in ("postgres", "artifacts"))
+
+    def _ordered(self, kind: str) -> list[Path]:
+        folders = (self.root / kind).iterdir()
+        return sorted(folders, key=lambda folder: int(json.loads((folder / "manifest.json").read_text())["sequence"]))
+
+    def object_of(self, path: str) -> Path:
+        """Where the newest backup keeps an artifact's content."""
+        lines = (self.copies[-1] / "tree.jsonl").read_text().splitlines()
+        (sha256,) = [line["sha256"] for line in map(json.loads, lines) if line["path"] == path]
+        return self.root / "objects" / sha256[:2] / sha256
+
+    def edit(self, folder: Path, **changes: Any) -> None:
+        path = folder / "manifest.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+MODEL = "1/models/m-2/artifacts/serving/model.onnx"
+
+
+def swap(first: Path, second: Path) -> None:
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+def drop_line(path: Path, containing: str) -> None:
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if containing not in line))
+
+
+def resealed(backups: Backups) -> None:
+    """An artifact taken out of the tree, and the manifest made to fit: only the tie to the models can tell."""
+    tree = backups.copies[-1] / "tree.jsonl"
+    drop_line(tree, MODEL)
+    files = {"tree.jsonl": {"bytes": tree.stat().st_size, "sha256": hashlib.sha256(tree.read_bytes()).hexdigest()}}
+    backups.edit(backups.copies[-1], files=files)
+
+
+DAMAGE: dict[str, Callable[[Backups], object]] = {
+    "a bit of a dump": lambda b: flip_byte(b.dumps[-1] / "mlflow.dump"),
+    "a bit of an artifact": lambda b: flip_byte(b.object_of(MODEL)),
+    "a bit of the tree": lambda b: flip_byte(b.copies[-1] / "tree.jsonl"),
+    "a truncated dump": lambda b: cut(b.dumps[-1] / "grafana.dump"),
+    "a truncated artifact": lambda b: cut(b.object_of(MODEL)),
+    "a dump of no length": lambda b: (b.dumps[-1] / "mlflow.dump").write_bytes(b""),
+    "an artifact of no length": lambda b: b.object_of(MODEL).write_bytes(b""),
+    "roles of no length": lambda b: (b.dumps[-1] / "roles.sql").write_bytes(b""),
+    "no manifest of the dump": lambda b: (b.dumps[-1] / "manifest.json").unlink(),
+    "a stale manifest of the dump": lambda b: b.edit(b.dumps[-1], snapshot_at="2026-01-01T00:00:00Z"),
+    "the files of another backup": lambda b: shutil.copy(b.dumps[0] / "mlflow.dump", b.dumps[-1] / "mlflow.dump"),
+    "two files of one backup swapped": lambda b: swap(b.dumps[-1] / "mlflow.dump", b.dumps[-1] / "grafana.dump"),
+    "two artifacts swapped": lambda b: swap(b.object_of(MODEL), b.object_of("notes.txt")),
+    "the manifest of another backup": lambda b: shutil.copy(b.copies[0] / "manifest.json", b.copies[-1]),
+    "the tree of another backup": lambda b: shutil.copy(b.copies[0] / "tree.jsonl", b.copies[-1]),
+    "an older format": lambda b: b.edit(b.copies[-1], format=0),
+    "a newer format": lambda b: b.edit(b.copies[-1], format=2),
+    "a missing artifact": lambda b: b.object_of(MODEL).unlink(),
+    "a missing dump": lambda b: (b.dumps[-1] / "mlflow.dump").unlink(),
+    "a missing tree": lambda b: (b.copies[-1] / "tree.jsonl").unlink(),
+    "a model's artifact taken out of tree and manifest": resealed,
+    "a dump taken out of the manifest": lambda b: b.edit(b.dumps[-1], files={}),
+    "a path that leads out": lambda b: b.edit(b.copies[-1], files={"../tree.jsonl": {"bytes": 1, "sha256": "0" * 64}}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_found_and_refused(jobs: Jobs, server: Postgres, damage: str, tmp_path: Path) -> None:
+    backups = Backups(jobs.root)
+    newest = backups.copies[-1].name
+    DAMAGE[damage](backups)
+    found = jobs.run("ops.cli", "backup", "verify", "--from", str(jobs.root), "--backup", newest)
+    assert found.returncode != 0, f"not found: {found.stdout}"
+    target = tmp_path / "target"
+    done = jobs.run(
+        "ops.restore", "--from", str(jobs.root), "--backup", newest, "--to", superuser(server),
+        "--artifacts-to", str(target), "--replace",
+    )  # fmt: skip
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
+    assert not target.exists() or not list(target.iterdir())
+    databases = server.psql(sql="SELECT datname FROM pg_database WHERE datname ~ '_(before|restoring)_'")
+    assert not databases.strip(), "the server was touched"
+
+
+def test_the_backup_beside_a_damaged_one_still_restores(jobs: Jobs, server: Postgres, tmp_path: Path) -> None:
+    backups = Backups(jobs.root)
+    flip_byte(backups.dumps[-1] / "mlflow.dump")
+    (backups.copies[-1] / "manifest.json").write_text("{")
+    listed = jobs.run("ops.cli", "backup", "list", "--from", str(jobs.root))
+    assert listed.returncode == 1
+    assert "not readable: artifacts/" in listed.stdout
+    with Postgres() as empty:
+        done = jobs.run(
+            "ops.restore", "--from", str(jobs.root), "--backup", backups.copies[0].name, "--to", superuser(empty),
+            "--artifacts-to", str(tmp_path / "target"),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert empty.psql(sql="SELECT count(*) FROM runs", database="mlflow").strip() == "2000"
+    assert server.psql(sql="SELECT count(*) FROM runs", database="mlflow").strip() == "2001"
+
+
+def test_the_whole_backup_is_found_whole(jobs: Jobs) -> None:
+    found = jobs.run("ops.cli", "backup", "verify", "--from", str(jobs.root), "--json")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["problems"] == []
+
+
+def test_a_damaged_object_is_mended_by_the_next_backup(jobs: Jobs) -> None:
+    cut(Backups(jobs.root).object_of(MODEL))
+    assert jobs.copy().returncode == 0
+    assert jobs.run("ops.cli", "backup", "verify", "--from", str(jobs.root)).returncode == 0

@@ -1,0 +1,154 @@
+"""S3 by moto, and a way to it on which things go wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final, Self
+
+import boto3
+import httpx
+from moto.server import ThreadedMotoServer
+from support.servers import HOST
+
+CREDENTIALS: Final = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+_HOP: Final = frozenset({"connection", "transfer-encoding", "content-length", "host", "keep-alive", "expect"})
+
+
+@contextmanager
+def moto() -> Iterator[str]:
+    """The URL of an empty S3 and KMS."""
+    server = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        httpx.post(f"http://{HOST}:{port}/moto-api/reset", trust_env=False).raise_for_status()
+        yield f"http://{HOST}:{port}"
+    finally:
+        server.stop()
+
+
+def client(url: str, service: str = "s3") -> Any:
+    return boto3.client(
+        service, endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test",  # noqa: S106 - moto's
+        region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+    )  # fmt: skip
+
+
+def encrypted_bucket(url: str, name: str) -> str:
+    """Make a bucket that encrypts with a key of its own; returns the key's address."""
+    key: str = client(url, "kms").create_key()["KeyMetadata"]["Arn"]
+    s3 = client(url)
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": CREDENTIALS["AWS_DEFAULT_REGION"]})
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    return key
+
+
+def environment(url: str) -> dict[str, str]:
+    """For a program that is to find it."""
+    return CREDENTIALS | {"AWS_ENDPOINT_URL": url, "NO_PROXY": HOST}
+
+
+Fault = Callable[[str, str, int], str | None]
+"""Of method, path and number of the request: "503" answers so, "reset" hangs up, "cut" breaks the answer off."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Hands a request on, or lets it fail. ``server`` is the listener with the proxy's decisions."""
+
+    protocol_version = "HTTP/1.1"
+    server: _Listener
+
+    def answer(self) -> None:
+        body = self._body()
+        wrong = self.server.decide(self.command, self.path)
+        if wrong == "reset":
+            self.close_connection = True
+            self.connection.close()
+            return
+        if wrong == "503":
+            self._send(503, {}, b"<Error><Code>SlowDown</Code><Message>later</Message></Error>")
+            return
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
+        upstream = self.server.upstream
+        found = upstream.send(upstream.build_request(self.command, self.path, headers=headers, content=body))
+        self._send(found.status_code, dict(found.headers), found.content, cut=wrong == "cut")
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815 - the base class calls it so
+
+    def _body(self) -> bytes:
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.send_response_only(100)
+            self.end_headers()
+        if self.headers.get("Transfer-Encoding", "") == "chunked":
+            return b"".join(iter(self._chunk, b""))
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _chunk(self) -> bytes:
+        data = self.rfile.read(int(self.rfile.readline().split(b";")[0], 16))
+        self.rfile.readline()
+        return data
+
+    def _send(self, status: int, headers: dict[str, str], body: bytes, *, cut: bool = False) -> None:
+        self.send_response_only(status)
+        length = headers.get("content-length", "0") if self.command == "HEAD" else str(len(body))
+        for name, value in headers.items():
+            if name.lower() not in _HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, upstream: httpx.Client, decide: Callable[[str, str], str | None]) -> None:
+        super().__init__((HOST, 0), _Handler)
+        self.upstream = upstream
+        self.decide = decide
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hung up is no news."""
+
+
+class FaultyProxy:
+    """Between a client and S3; ``fault`` decides for each request whether something goes wrong."""
+
+    def __init__(self, target: str, fault: Fault) -> None:
+        self.requests = 0
+        self.faults = 0
+        self._fault = fault
+        self._lock = threading.Lock()
+        self._listener = _Listener(httpx.Client(base_url=target, trust_env=False, timeout=60), self._decide)
+        self.url = f"http://{HOST}:{self._listener.server_address[1]}"
+
+    def _decide(self, method: str, path: str) -> str | None:
+        with self._lock:
+            self.requests += 1
+            wrong = self._fault(method, path, self.requests)
+            self.faults += wrong is not None
+            return wrong
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._listener.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown()
+        self._listener.server_close()
+        self._listener.upstream.close()
