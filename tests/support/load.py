@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Any, Self
 
 from support.tools import go_tool
 
+STARTED_SECONDS = 1
 MOST_SECONDS = 900
 """An attack ends by itself."""
 
@@ -61,14 +63,16 @@ class Load:
         targets.chmod(0o600)  # it holds the key
         host = url.removeprefix("https://").partition("/")[0]
         self._command = [
-            str(self._vegeta), "attack", f"-targets={targets}", f"-rate={rate}", f"-duration={MOST_SECONDS}s",
-            f"-root-certs={certificate}", f"-connect-to={host}:443={address}", "-timeout=15s", "-http2=false",
-            "-workers=8", "-max-workers=256", "-connections=64", "-cpus=1", f"-output={self._results}",
+            str(self._vegeta), "-cpus=1", "attack", f"-targets={targets}", f"-rate={rate}", f"-duration={MOST_SECONDS}s",
+            f"-root-certs={certificate}", f"-connect-to={host}:443:{address}", "-timeout=15s", "-http2=false",
+            "-workers=8", "-max-workers=256", "-connections=64", f"-output={self._results}",
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+        time.sleep(STARTED_SECONDS)
+        assert self._process.poll() is None, "vegeta ended at once: see what it printed"
         return self
 
     def __exit__(

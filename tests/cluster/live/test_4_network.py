@@ -60,6 +60,7 @@ def waiting(live: Live, workload: Workload) -> Json:
     else:
         spec = live.object("cronjob", workload, BY_THE_CLOCK[workload])["spec"]["jobTemplate"]["spec"]
     template = copy.deepcopy(spec["template"])
+    template["spec"]["terminationGracePeriodSeconds"] = 1
     container = template["spec"]["containers"][0]
     container["command"], container["args"] = ["python", "-c", LISTEN], []
     labels = {key: value for key, value in template["metadata"]["labels"].items() if "job-name" not in key}
