@@ -73,7 +73,7 @@ class Bucket:
             if rule["Status"] == "Enabled" and "Expiration" in rule and not _asks_for_tag(rule.get("Filter", {})):
                 raise OpsError(
                     f"{self.store.name}: the lifecycle rule {rule.get('ID')!r} deletes by age, which would take "
-                    f"contents that later backups have: let its filter ask for the tag {EXPIRED['Key']}={EXPIRED['Value']}"
+                    f"contents of later backups: let its filter ask for the tag {EXPIRED['Key']}={EXPIRED['Value']}"
                 )
 
 
