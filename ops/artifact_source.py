@@ -8,10 +8,10 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import Final, Protocol
 
 from ops.backup_manifest import CHUNK, Digest
-from ops.backup_store import Hashing
+from ops.backup_store import Hashing, Writer
 from ops.errors import OpsError
 
 WORKERS: Final = 4
@@ -50,7 +50,7 @@ class Source(Protocol):
             GoneError: it is gone.
         """
 
-    def copy(self, path: str, target: IO[bytes]) -> Digest:
+    def copy(self, path: str, target: Writer) -> Digest:
         """Copy a file's content, hashing it on the way.
 
         Raises:
@@ -90,7 +90,7 @@ class FolderSource:
         except FileNotFoundError:
             raise GoneError(path) from None
 
-    def copy(self, path: str, target: IO[bytes]) -> Digest:
+    def copy(self, path: str, target: Writer) -> Digest:
         into = Hashing(target)
         try:
             with (self._root / path).open("rb", buffering=0) as file:

@@ -82,7 +82,8 @@ def test_nothing_to_switch_to_and_nothing_to_clean_up(rds: Rds) -> None:
 def test_a_second_switch_waits_for_the_clean_up(rds: Rds) -> None:
     rds.restore(None)
     rds.client.create_db_instance(
-        DBInstanceIdentifier=f"{NAME}-replaced", DBInstanceClass="db.t4g.medium", Engine="postgres", AllocatedStorage=20,
+        DBInstanceIdentifier=f"{NAME}-replaced", DBInstanceClass="db.t4g.medium", Engine="postgres",
+        AllocatedStorage=20,
         MasterUsername="postgres", MasterUserPassword="not-a-secret",
     )  # fmt: skip
     with pytest.raises(OpsError, match="clean it up first"):
