@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceW
 
 BUCKET = "churn-test-backups"
 STORE = f"s3://{BUCKET}/night"
+NIGHTS = 95
 LARGE = 40 * 1024 * 1024
 """Three parts."""
 
@@ -112,16 +113,16 @@ def test_a_second_night_uploads_only_what_is_new(jobs: Jobs, s3: str) -> None:
 def test_after_90_days_dumps_and_contents_are_given_up_to_the_lifecycle_but_never_the_last(
     jobs: Jobs, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """200 nights that were uploaded long ago, then one tonight; the old ones had a file of their own."""
+    """95 nights that were uploaded long ago, then one tonight; the old ones had a file of their own."""
     for name, value in environment(s3).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(backup_upload, "ABANDONED", timedelta(0))
-    old_content = put_nights(s3, 200)
+    old_content = put_nights(s3, NIGHTS)
     jobs.both()
     upload(Root(jobs.root), STORE, keep_days=90, say=lambda _: None)
     marked = expired(s3)
     nights = {key.split("/")[2] for key in marked if "/objects/" not in key}
-    assert nights == {backup_id(number) for number in range(1, 2 * 200 + 1)} - kept_nights(200)
+    assert nights == {backup_id(number) for number in range(1, 2 * NIGHTS + 1)} - kept_nights(NIGHTS)
     assert f"night/{object_key(old_content)}" not in marked, "a night that is kept still has it"
     assert not [key for key in marked if key.split("/")[2] in {path.name for path in jobs.root.glob("*/*")}]
 
