@@ -30,7 +30,7 @@ demo: .venv/.runtime ## The same once: predict for one customer, stop everything
 .PHONY: test
 test: .venv/.dev ## Run every test but the long fuzz run and those that need a cluster
 	@echo "Unit, contract and service tests; a test whose tool is missing is named at the end, and fails where CI=true"
-	$(PYTEST) -m "not fuzz and not cluster"
+	$(PYTEST) -m "not fuzz and not cluster and not live"
 
 # ------------------------------------------------------------------ for a change
 
@@ -55,6 +55,10 @@ check: lint types test ## Everything a change must pass: lint, types, test
 test-cluster: .venv/.dev ## Apply every stack to the cluster of KUBECONFIG (it makes and deletes the churn-* namespaces there)
 	$(PYTEST) -m cluster
 
+.PHONY: test-live
+test-live: .venv/.dev ## Run the dev stack for real on the throw-away cluster of KUBECONFIG, which has the images (CONTRIBUTING.md)
+	CHURN_LIVE=yes $(PYTEST) -m live -s
+
 .PHONY: fuzz
 fuzz: .venv/.dev ## Send thousands of generated requests to the live API (Schemathesis)
 	$(PYTEST) -m fuzz
@@ -63,6 +67,18 @@ fuzz: .venv/.dev ## Send thousands of generated requests to the live API (Schema
 
 .PHONY: infra
 infra: .venv/.infra ## Install what `pulumi up` and `churn render` need into .venv
+
+.PHONY: images
+images: .venv/.infra ## Build the project's own images (option: CHURN_BUILD='podman build')
+	@$(BIN)/churn images build
+
+.PHONY: cluster-up
+cluster-up: .venv/.infra ## Bring the whole platform up on the current cluster, or a new one of kind; say where it answers
+	@$(BIN)/churn cluster up
+
+.PHONY: cluster-down
+cluster-down: .venv/.infra ## Remove it again, with the kind cluster that was made for it
+	@$(BIN)/churn cluster down
 
 # ------------------------------------------------------------------ figures and real data
 

@@ -15,6 +15,7 @@ import typer
 from ops import (
     alias_commands,
     backup_commands,
+    cluster_commands,
     data_commands,
     images_commands,
     rds_commands,
@@ -146,6 +147,7 @@ for command in (
 ):
     app.command()(command)
 app.command(cls=serve_command.ServeCommand)(serve_command.serve)
+app.add_typer(cluster_commands.app, name="cluster")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(images_commands.app, name="images")
 app.add_typer(backup_commands.app, name="backup")

@@ -86,3 +86,30 @@ def lock(
         output.say(f"{len(new)} images are locked in {LOCK_FILE.name}, {len(changes)} of them changed")
 
     output.result({"locked": new, "changed": changes}, words)
+
+
+@app.command()
+def build(
+    target: Annotated[
+        list[str] | None, typer.Argument(help="api, mlflow, ops, training; all of them by default.")
+    ] = None,
+    *,
+    stack: Annotated[str, typer.Option(help="The stack whose registry and tag the images get.")] = "dev",
+    tag: Annotated[str, typer.Option(help="Another tag than the stack's.")] = "",
+    tool: Annotated[
+        str,
+        typer.Option(envvar="CHURN_BUILD", help="Build command; by default docker, podman or buildah, what is there."),
+    ] = "",
+) -> None:
+    """Build the project's own images from the Dockerfile.
+
+    Example: churn images build api --tool 'podman build'
+    """
+    require_program()
+    from ops import image_build
+    from ops.render import ROOT
+
+    output = Output()
+    words = image_build.find_tool(tool)
+    for wanted in image_build.builds(stack, ROOT, target or (), tag):
+        image_build.run(image_build.command(words, wanted, ROOT), output.say)

@@ -17,11 +17,13 @@ def labels(workload: Workload) -> dict[str, str]:
     return workload.selector | {"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/component": workload.name}
 
 
-def named(workload: Workload, *, role: str = "", annotations: Annotations | None = None) -> ObjectMetaArgs:
-    """Metadata of an object that is addressed by name: the workload's, or ``<workload>-<role>``."""
-    name = f"{workload.name}-{role}" if role else workload.name
+def named(
+    workload: Workload, *, role: str = "", name: str = "", annotations: Annotations | None = None
+) -> ObjectMetaArgs:
+    """Metadata of an object that is addressed by name: the workload's, ``<workload>-<role>``, or a name of its own."""
+    chosen = name or (f"{workload.name}-{role}" if role else workload.name)
     return ObjectMetaArgs(
-        name=name, namespace=workload.namespace, labels=labels(workload), annotations=dict(annotations or {}) or None
+        name=chosen, namespace=workload.namespace, labels=labels(workload), annotations=dict(annotations or {}) or None
     )
 
 

@@ -12,7 +12,6 @@ from pulumi_kubernetes.core.v1 import (
 )
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from infra.config import StateSettings
 from infra.kit.meta import named
 from infra.kit.options import stateful
 from infra.naming import Workload
@@ -40,12 +39,29 @@ def claim(
     )
 
 
-def claim_template(context: Context, *, gib: int, name: str = "data") -> PersistentVolumeClaimArgs:
-    """A volume for each pod of a StatefulSet, which mounts it by ``name``."""
-    return PersistentVolumeClaimArgs(metadata=ObjectMetaArgs(name=name), spec=volume_spec(context, gib=gib))
+def claims_of_pods(
+    parent: pulumi.Resource, name: str, workload: Workload, context: Context, *, gib: int, replicas: int = 1
+) -> list[PersistentVolumeClaim]:
+    """The claims of a StatefulSet's pods, under the names by which the StatefulSet looks for them before it makes any.
+
+    Made here and not from its template, which Kubernetes lets nobody change: so a volume grows in place.
+    """
+    return [
+        PersistentVolumeClaim(
+            f"{name}-data-{index}",
+            metadata=named(workload, name=f"data-{workload.name}-{index}"),
+            spec=volume_spec(context, gib=gib),
+            opts=stateful(parent, context.state),
+        )
+        for index in range(replicas)
+    ]
 
 
-def kept_with(state: StateSettings) -> StatefulSetPersistentVolumeClaimRetentionPolicyArgs:
-    """What becomes of these volumes with their StatefulSet; they are not in the state, so Pulumi has no say."""
-    fate = "Retain" if state.protect else "Delete"
-    return StatefulSetPersistentVolumeClaimRetentionPolicyArgs(when_deleted=fate, when_scaled=fate)
+def claim_template(context: Context) -> PersistentVolumeClaimArgs:
+    """What names the volume `data` in each pod of a StatefulSet; the size is that of pods somebody adds by hand."""
+    return PersistentVolumeClaimArgs(metadata=ObjectMetaArgs(name="data"), spec=volume_spec(context, gib=1))
+
+
+def kept() -> StatefulSetPersistentVolumeClaimRetentionPolicyArgs:
+    """No volume goes with its StatefulSet: the stack itself has made it and says what becomes of it."""
+    return StatefulSetPersistentVolumeClaimRetentionPolicyArgs(when_deleted="Retain", when_scaled="Retain")

@@ -24,7 +24,7 @@ from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child, stateful
 from infra.naming import ALERTMANAGER
 from infra.parts.budget import one_at_a_time
-from infra.parts.claim import claim_template, kept_with
+from infra.parts.claim import claim_template, claims_of_pods, kept
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -45,7 +45,7 @@ class AlertmanagerArgs:
 
 
 class Alertmanager(pulumi.ComponentResource):
-    """ServiceAccount, ConfigMap, headless Service and StatefulSet; a PDB where there are several pods."""
+    """ServiceAccount, ConfigMap, headless Service, claims and StatefulSet; a PDB where there are several pods."""
 
     channels: list[str]
     """Over which people hear of alerts; empty where nobody does."""
@@ -58,7 +58,8 @@ class Alertmanager(pulumi.ComponentResource):
         account = service_account(self, name, ALERTMANAGER, args.context.cloud.roles)
         peers = cluster_ip(self, name, ALERTMANAGER, headless=True)
         volumes = [self._config(name, args.settings), *self._secrets(name, args)]
-        self._stateful_set(name, args, volumes, [account, peers])
+        disks = claims_of_pods(self, name, ALERTMANAGER, args.context, gib=STORAGE_GIB, replicas=args.settings.replicas)
+        self._stateful_set(name, args, volumes, [account, peers, *disks])
         if args.settings.replicas > 1:
             one_at_a_time(self, name, ALERTMANAGER)
         self.register_outputs({})
@@ -94,8 +95,8 @@ class Alertmanager(pulumi.ComponentResource):
                     volumes=volumes,
                     spread_over=pod.spread(ALERTMANAGER, zones=args.context.cloud.zones),
                 ),
-                volume_claim_templates=[claim_template(args.context, gib=STORAGE_GIB)],
-                persistent_volume_claim_retention_policy=kept_with(args.context.state),
+                volume_claim_templates=[claim_template(args.context)],
+                persistent_volume_claim_retention_policy=kept(),
             ),
             opts=stateful(self, args.context.state, after=after),
         )

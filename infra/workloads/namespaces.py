@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
+from pulumi_kubernetes.admissionregistration.v1 import (
+    ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding,
+)
 from pulumi_kubernetes.core.v1 import (
     LimitRange,
     LimitRangeItemArgs,
@@ -17,11 +21,12 @@ from pulumi_kubernetes.core.v1 import (
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.config import NamespaceSettings
+from infra.kit import admission
 from infra.kit.options import child
 from infra.naming import NAMESPACES, NODES, PART_OF
 
 EXEMPT: Final = {NODES: "node-exporter reads the host's /proc, /sys and file systems, which are host paths"}
-"""Namespaces without Pod Security `restricted`, and why."""
+"""Namespaces without Pod Security `restricted`, and why; a policy of ours demands the rest of it there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,23 @@ class Namespaces(pulumi.ComponentResource):
                 opts=child(self),
             )
             self._limits(name, namespace, made, args.settings)
+        for namespace in EXEMPT:
+            self._guard(name, namespace)
         self.register_outputs({})
+
+    def _guard(self, name: str, namespace: str) -> None:
+        metadata = ObjectMetaArgs(
+            name=namespace, labels={"app.kubernetes.io/part-of": PART_OF, "app.kubernetes.io/managed-by": "pulumi"}
+        )
+        policy = ValidatingAdmissionPolicy(
+            f"{name}-{namespace}-guard", metadata=metadata, spec=admission.guard(namespace), opts=child(self)
+        )
+        ValidatingAdmissionPolicyBinding(
+            f"{name}-{namespace}-guard-binding",
+            metadata=metadata,
+            spec=admission.binding(namespace),
+            opts=child(self, after=[policy]),
+        )
 
     def _limits(self, name: str, namespace: str, made: Namespace, settings: NamespaceSettings) -> None:
         ResourceQuota(

@@ -1,9 +1,8 @@
 """PostgreSQL for MLflow's metadata and Grafana's settings, where the database is a pod.
 
-The first start makes the cluster and runs the SQL of `init.sql`: the databases `mlflow` and `grafana`, each with its
-owner, and the login `backup` that reads both. The SQL may be run again at any time and then brings the passwords of the
-mounted files in; that is how they are rotated: change the secret, and once the pod has the new files
-`kubectl exec -n churn-mlops postgres-0 -- psql -U postgres -f /docker-entrypoint-initdb.d/init.sql`.
+The first start makes the cluster. At every start the SQL of `logins.sql` runs before the pod counts as started: the
+databases `mlflow` and `grafana`, each with its owner, and the login `backup` that reads both, where they are missing;
+and the passwords of the mounted files. So a changed secret, which rolls the pod, is in force once the pod is ready.
 Inside the pod the superuser is whoever has the server's own user id, so that needs no password.
 """
 
@@ -15,21 +14,19 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.apps.v1 import (
     StatefulSet,
-    StatefulSetPersistentVolumeClaimRetentionPolicyArgs,
     StatefulSetSpecArgs,
     StatefulSetUpdateStrategyArgs,
 )
-from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, PersistentVolumeClaimArgs, VolumeArgs
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, VolumeArgs
 
 from infra import secret_files
 from infra.config import DatabaseSettings
 from infra.database import LOGIN_LIMITS, MAX_CONNECTIONS, RESERVED
 from infra.kit import pod, probes
-from infra.kit.meta import labels, named, selector, unnamed
+from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child, stateful
 from infra.naming import POSTGRES
-from infra.parts.claim import volume_spec
+from infra.parts.claim import claim_template, claims_of_pods, kept
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -38,7 +35,7 @@ from infra.secret_files import SecretSpec
 DATA: Final = "/var/lib/postgresql/data"
 SOCKETS: Final = "/var/run/postgresql"
 SECRETS: Final = "/run/secrets/churn"
-INIT: Final = "/docker-entrypoint-initdb.d"
+LOGIN_SQL: Final = "/etc/churn/postgres"
 LOGINS: Final = (secret_files.POSTGRES_MLFLOW, secret_files.POSTGRES_GRAFANA, secret_files.POSTGRES_BACKUP)
 GRACE_SECONDS: Final = 60
 """The image stops by SIGINT: clients are sent away and a checkpoint is written, in seconds even if all has changed."""
@@ -79,23 +76,26 @@ class PostgresArgs:
 
 
 class Postgres(pulumi.ComponentResource):
-    """ServiceAccount, first SQL, StatefulSet with its volume, and headless Service."""
+    """ServiceAccount, SQL of the logins, claim, StatefulSet and headless Service."""
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Postgres", name, {}, opts)
         account = service_account(self, name, POSTGRES, args.context.cloud.roles)
         volumes = self._volumes(name, args)
         service = cluster_ip(self, name, POSTGRES, headless=True)
-        self._server(name, args, volumes, [account, service])
+        disks = claims_of_pods(self, name, POSTGRES, args.context, gib=args.settings.storage_gib)
+        self._server(name, args, volumes, [account, service, *disks])
         self.register_outputs({})
 
     def _volumes(self, name: str, args: PostgresArgs) -> list[VolumeArgs]:
-        first = ConfigMap(f"{name}-init", metadata=unnamed(POSTGRES), data={"init.sql": init_sql()}, opts=child(self))
+        logins = ConfigMap(
+            f"{name}-init", metadata=unnamed(POSTGRES), data={"logins.sql": init_sql()}, opts=child(self)
+        )
         secrets = [
             args.context.secret(self, name, POSTGRES, secret) for secret in (secret_files.POSTGRES_SUPERUSER, *LOGINS)
         ]
         return [
-            pod.config_volume("init", first.metadata.name),
+            pod.config_volume("logins", logins.metadata.name),
             *secrets,
             pod.empty_dir("sockets", size="1Mi"),
             pod.empty_dir("tmp", size="64Mi"),
@@ -104,7 +104,6 @@ class Postgres(pulumi.ComponentResource):
     def _server(
         self, name: str, args: PostgresArgs, volumes: list[VolumeArgs], needed: list[pulumi.Resource]
     ) -> StatefulSet:
-        kept = "Retain" if args.context.state.protect else "Delete"
         return StatefulSet(
             f"{name}-server",
             metadata=named(POSTGRES),
@@ -114,15 +113,8 @@ class Postgres(pulumi.ComponentResource):
                 selector=selector(POSTGRES),
                 revision_history_limit=3,
                 update_strategy=StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
-                persistent_volume_claim_retention_policy=StatefulSetPersistentVolumeClaimRetentionPolicyArgs(
-                    when_deleted=kept, when_scaled="Retain"
-                ),
-                volume_claim_templates=[
-                    PersistentVolumeClaimArgs(
-                        metadata=ObjectMetaArgs(name="data", labels=labels(POSTGRES)),
-                        spec=volume_spec(args.context, gib=args.settings.storage_gib),
-                    )
-                ],
+                persistent_volume_claim_retention_policy=kept(),
+                volume_claim_templates=[claim_template(args.context)],
                 template=pod.pod(
                     POSTGRES, containers=[self._container(args)], volumes=volumes, grace_seconds=GRACE_SECONDS
                 ),
@@ -137,8 +129,12 @@ class Postgres(pulumi.ComponentResource):
             image=args.context.images.reference("postgres"),
             resources=pod.resources(args.settings.resources),
             probes=pod.Probes(
-                # While it recovers from a crash it accepts connections and sends them away: no reason to restart.
-                startup=probes.tcp(port="postgres", period_seconds=5, failures=60),
+                # While it recovers from a crash it sends connections away: no reason to restart, for an hour.
+                startup=probes.run(
+                    *("psql", "--quiet", "--no-psqlrc", "--username=postgres", f"--file={LOGIN_SQL}/logins.sql"),
+                    period_seconds=5,
+                    failures=720,
+                ),
                 readiness=probes.run("pg_isready", "--quiet", "--host=127.0.0.1"),
                 liveness=probes.tcp(port="postgres"),
             ),
@@ -150,7 +146,7 @@ class Postgres(pulumi.ComponentResource):
             },
             mounts=[
                 pod.mount("data", DATA, read_only=False),
-                pod.mount("init", INIT),
+                pod.mount("logins", LOGIN_SQL),
                 *(pod.mount(secret.name, f"{SECRETS}/{secret.name}") for secret in secrets),
                 pod.mount("sockets", SOCKETS, read_only=False),
                 pod.tmp_mount(),
@@ -169,6 +165,7 @@ def init_sql(secrets: str = SECRETS) -> str:
     The server itself reads the password files, below ``secrets``: nothing of them is in a command line or a log.
     """
     logins = [
+        _password("postgres", secret_files.POSTGRES_SUPERUSER, secrets),
         *(_login(role, secret, secrets) for role, secret in zip(("mlflow", "grafana", "backup"), LOGINS, strict=True)),
         *(_database(owner) for owner in ("mlflow", "grafana")),
     ]
@@ -178,15 +175,16 @@ def init_sql(secrets: str = SECRETS) -> str:
 
 def _login(role: str, secret: SecretSpec, secrets: str) -> str:
     exists = f"SELECT FROM pg_roles WHERE rolname = '{role}'"
-    set_password = (
-        f"SELECT format('ALTER ROLE {role} PASSWORD %L', "
-        f"rtrim(pg_read_file('{password_file(secret, secrets)}'), E'\\n'))"
-    )
     return (
         f"SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS ({exists}) \\gexec\n"
         f"ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE CONNECTION LIMIT {LOGIN_LIMITS[role]};\n"
-        f"{set_password} \\gexec\n"
+        f"{_password(role, secret, secrets)}"
     )
+
+
+def _password(role: str, secret: SecretSpec, secrets: str) -> str:
+    file = f"pg_read_file('{password_file(secret, secrets)}')"
+    return f"SELECT format('ALTER ROLE {role} PASSWORD %L', rtrim({file}, E'\\n')) \\gexec\n"
 
 
 def _database(owner: str) -> str:

@@ -25,7 +25,7 @@ from infra.kit.scrape import Target
 from infra.naming import PROMETHEUS, Workload
 from infra.parts import access
 from infra.parts.budget import one_at_a_time
-from infra.parts.claim import claim_template, kept_with
+from infra.parts.claim import claim_template, claims_of_pods, kept
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -63,7 +63,7 @@ class PrometheusArgs:
 
 
 class Prometheus(pulumi.ComponentResource):
-    """ServiceAccount with its roles, ConfigMaps, StatefulSet and Services; a PDB where there are several pods."""
+    """ServiceAccount with its roles, ConfigMaps, claims, StatefulSet, Services; a PDB where there are several pods."""
 
     def __init__(self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Prometheus", name, {}, opts)
@@ -72,7 +72,9 @@ class Prometheus(pulumi.ComponentResource):
         roles = self._access(name, targets)
         config_maps = self._config(name, args, targets)
         pods = cluster_ip(self, name, PROMETHEUS, role="pods", headless=True)
-        self._stateful_set(name, args, config_maps, [account, pods, *roles])
+        size, replicas = args.settings.storage_gib, args.settings.replicas
+        disks = claims_of_pods(self, name, PROMETHEUS, args.context, gib=size, replicas=replicas)
+        self._stateful_set(name, args, config_maps, [account, pods, *roles, *disks])
         cluster_ip(self, name, PROMETHEUS, sticky=True)
         if args.settings.replicas > 1:
             one_at_a_time(self, name, PROMETHEUS)
@@ -126,8 +128,8 @@ class Prometheus(pulumi.ComponentResource):
                     grace_seconds=120,
                     spread_over=pod.spread(PROMETHEUS, zones=args.context.cloud.zones),
                 ),
-                volume_claim_templates=[claim_template(args.context, gib=args.settings.storage_gib)],
-                persistent_volume_claim_retention_policy=kept_with(args.context.state),
+                volume_claim_templates=[claim_template(args.context)],
+                persistent_volume_claim_retention_policy=kept(),
             ),
             opts=stateful(self, args.context.state, after=after),
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pulumi import automation as auto
+from support.engine.cluster import MemoryCluster
 from support.engine.project import Project
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
@@ -14,7 +15,9 @@ pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
 
 @pytest.fixture(scope="module")
 def never_up(command: auto.PulumiCommand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    with Project("dev", command=command, folder=tmp_path_factory.mktemp("refused")).open() as opened:
+    with Project(
+        "dev", command=command, folder=tmp_path_factory.mktemp("refused"), cluster=MemoryCluster()
+    ).open() as opened:
         opened.cli("stack", "init")
         yield opened
 

@@ -36,9 +36,9 @@ class Kubectl:
 
     program: str
 
-    def attempt(self, *arguments: str, objects: Iterable[Json] = ()) -> Answer:
-        """Run a command, whatever comes of it; ``objects`` are its standard input."""
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    def attempt(self, *arguments: str, objects: Iterable[Json] = (), single: Json | None = None) -> Answer:
+        """Run a command, whatever comes of it; ``objects``, or a ``single`` one, are its standard input."""
+        text = json.dumps(single or {"apiVersion": "v1", "kind": "List", "items": list(objects)})
         done = subprocess.run([self.program, *arguments], input=text, capture_output=True, text=True, check=False)
         return Answer(ok=done.returncode == 0, out=done.stdout, err=done.stderr)
 

@@ -64,14 +64,14 @@ def _made_once(name: str, lock: Path, make: Callable[[Path], None]) -> Path:
     return place
 
 
-def go_tool(name: str) -> Path:
-    """A program that `tools/lint/go.mod` lists."""
-    source = TOOLS / "lint"
+def go_tool(name: str, module: str = "lint") -> Path:
+    """A program that `tools/<module>/go.mod` lists."""
+    source = TOOLS / module
 
     def build(folder: Path) -> None:
         _run(["go", "build", "-C", str(source), "-trimpath", "-o", f"{folder}{os.sep}", "tool"], name)
 
-    return _made_once("lint", source / "go.sum", build) / name
+    return _made_once(module, source / "go.sum", build) / name
 
 
 def go_module(source: str, module: str) -> Path:

@@ -16,7 +16,16 @@ Manifest = dict[str, Any]
 
 # Kinds of this project that live outside namespaces.
 CLUSTER_SCOPED = frozenset(
-    {"ClusterRole", "ClusterRoleBinding", "IngressClass", "Namespace", "PriorityClass", "StorageClass"}
+    {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "IngressClass",
+        "Namespace",
+        "PriorityClass",
+        "StorageClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    }
 )
 OLD_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 

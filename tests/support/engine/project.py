@@ -14,18 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 import yaml
 from pulumi import automation as auto
-from support.engine.cluster import MemoryCluster
+from support.engine.cluster import Cluster, MemoryCluster
 from support.engine.kubernetes import Kubernetes
 from support.engine.operations import Operation, Outcome, Request, perform
 from support.engine.provider import Journal
 from support.engine.service import served
 from support.engine.values import Random, Tls
 from support.servers import TOOL_FOLDERS
+from typing_extensions import TypeVar
 
+C = TypeVar("C", bound=Cluster, default=MemoryCluster)
 ROOT = Path(__file__).parents[3]
 PASSPHRASE = "the tests' own"  # noqa: S105 -- of states that last as long as a test
 PROGRAM = ["infra", "dashboards"]
@@ -39,17 +41,17 @@ PRELOADED = [
 ]
 
 
-class Project:
+class Project(Generic[C]):
     """One stack of the real program; the cluster and the journal belong to the test's process.
 
     The program and its settings are copies, so that a test may edit them as a person would.
     """
 
-    def __init__(self, stack: str, *, command: auto.PulumiCommand, folder: Path) -> None:
+    def __init__(self, stack: str, *, command: auto.PulumiCommand, folder: Path, cluster: C) -> None:
         self.stack = stack
         self.folder = folder / "project"
         self.journal = Journal()
-        self.cluster = MemoryCluster()
+        self.cluster = cluster
         self.random = Random(self.journal)
         self.tls = Tls(self.journal)
         self.kubernetes = Kubernetes(self.journal, self.cluster)
@@ -67,10 +69,11 @@ class Project:
             shutil.copytree(ROOT / package, self.folder / package, ignore=shutil.ignore_patterns("__pycache__"))
 
     @contextmanager
-    def open(self) -> Iterator[Self]:
-        """Serve the stand-in providers, and a configuration of a cluster for the program to find."""
-        kubeconfig = self._home / "kubeconfig"
-        kubeconfig.write_text(yaml.safe_dump(KUBECONFIG))
+    def open(self, kubeconfig: Path | None = None) -> Iterator[Self]:
+        """Serve the stand-in providers; without a cluster's configuration the program finds one that leads nowhere."""
+        if kubeconfig is None:
+            kubeconfig = self._home / "kubeconfig"
+            kubeconfig.write_text(yaml.safe_dump(KUBECONFIG))
         with served(self.kubernetes, self.random, self.tls) as providers:
             self.environment = {
                 "PATH": TOOL_FOLDERS,

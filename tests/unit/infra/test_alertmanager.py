@@ -51,16 +51,21 @@ def container(stack: str) -> dict[str, Any]:
     return found
 
 
+def replicas(stack: str) -> int:
+    return settings(stack).alertmanager.replicas
+
+
 @pytest.mark.parametrize(("stack", "more"), [("dev", set()), ("staging", {CLASS}), ("prod", {CLASS, BUDGET})])
 def test_it_is_exactly_these_objects(stack: str, more: set[tuple[str, str]]) -> None:
-    assert children(recorded(stack), "alertmanager") == OBJECTS | more
+    claims = {("PersistentVolumeClaim", f"alertmanager-data-{index}") for index in range(replicas(stack))}
+    assert children(recorded(stack), "alertmanager") == OBJECTS | claims | more
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_its_pods(stack: str) -> None:
     spec = manifest(stack, "StatefulSet", "alertmanager")["spec"]
     pod = spec["template"]["spec"]
-    assert spec["replicas"] == settings(stack).alertmanager.replicas
+    assert spec["replicas"] == replicas(stack)
     assert spec["serviceName"] == "alertmanager"
     assert manifest(stack, "Service", "alertmanager")["spec"]["clusterIP"] == "None"
     assert pod["automountServiceAccountToken"] is False
@@ -70,8 +75,7 @@ def test_its_pods(stack: str) -> None:
     assert container(stack)["resources"]["limits"]["memory"] == "128Mi"
     probes = {name: container(stack)[f"{name}Probe"]["httpGet"]["path"] for name in ("readiness", "liveness")}
     assert probes == {"readiness": "/-/ready", "liveness": "/-/healthy"}
-    fate = "Delete" if stack == "dev" else "Retain"
-    assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": fate, "whenScaled": fate}
+    assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,34 @@ KINDS = {"Namespace": "", "ResourceQuota": "-quota", "LimitRange": "-limits"}
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_each_namespace_has_a_quota_and_limits_and_nothing_else(stack: str) -> None:
-    assert children(recorded(stack), "namespaces") == {
+def test_each_namespace_has_a_quota_and_limits_and_the_exempt_one_a_guard(stack: str) -> None:
+    guard = {
+        ("ValidatingAdmissionPolicy", "namespaces-churn-nodes-guard"),
+        ("ValidatingAdmissionPolicyBinding", "namespaces-churn-nodes-guard-binding"),
+    }
+    assert children(recorded(stack), "namespaces") == guard | {
         (kind, f"namespaces-{namespace}{suffix}") for namespace in NAMESPACES for kind, suffix in KINDS.items()
     }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_guard_judges_every_pod_and_ephemeral_container_of_its_namespace_and_denies(stack: str) -> None:
+    spec = manifest(stack, "ValidatingAdmissionPolicy", NODES)["spec"]
+    assert spec["failurePolicy"] == "Fail"
+    assert spec["matchConstraints"] == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NODES}},
+        "resourceRules": [
+            {
+                "apiGroups": [""],
+                "apiVersions": ["v1"],
+                "operations": ["CREATE", "UPDATE"],
+                "resources": ["pods", "pods/ephemeralcontainers"],
+            }
+        ],
+    }
+    assert len(spec["validations"]) == 8
+    binding = manifest(stack, "ValidatingAdmissionPolicyBinding", NODES)["spec"]
+    assert binding == {"policyName": NODES, "validationActions": ["Deny"]}
 
 
 @pytest.mark.parametrize("stack", STACKS)

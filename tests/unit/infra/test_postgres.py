@@ -12,6 +12,7 @@ from infra.workloads import postgres
 
 OBJECTS = {
     ("ConfigMap", "postgres-init"),
+    ("PersistentVolumeClaim", "postgres-data-0"),
     ("Service", "postgres-service"),
     ("ServiceAccount", "postgres-account"),
     ("StatefulSet", "postgres-server"),
@@ -55,24 +56,37 @@ def test_one_server_with_a_stable_name_and_a_volume() -> None:
     assert spec()["updateStrategy"] == {"type": "RollingUpdate"}
     (template,) = spec()["volumeClaimTemplates"]
     assert template["metadata"]["name"] == "data"
-    assert template["spec"] == {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}}
+    claim = manifest("dev", "PersistentVolumeClaim", "data-postgres-0")
+    assert claim["spec"] == {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}}
     service = manifest("dev", "Service", "postgres")["spec"]
     assert service["clusterIP"] == "None"
     assert service["selector"] == spec()["selector"]["matchLabels"]
     assert [port["port"] for port in service["ports"]] == [5432]
 
 
-@pytest.mark.parametrize(("protect", "kept"), [(True, "Retain"), (False, "Delete")])
-def test_its_data_is_kept_where_the_stack_protects_its_state(protect: bool, kept: str) -> None:  # noqa: FBT001 - a case
-    server = find(record_with("dev", state={"protect": protect}), "StatefulSet", "postgres")
-    assert (server.protect, server.retain_on_delete) == (protect, protect)
+@pytest.mark.parametrize("protect", [True, False])
+def test_its_data_is_kept_where_the_stack_protects_its_state(protect: bool) -> None:  # noqa: FBT001 - a case
+    stack = record_with("dev", state={"protect": protect})
+    server = find(stack, "StatefulSet", "postgres")
     policy = server.manifest()["spec"]["persistentVolumeClaimRetentionPolicy"]
-    assert policy == {"whenDeleted": kept, "whenScaled": "Retain"}
+    assert policy == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    for found in (server, find(stack, "PersistentVolumeClaim", "data-postgres-0")):
+        assert (found.protect, found.retain_on_delete) == (protect, protect)
+
+
+def test_a_larger_volume_changes_the_claim_and_nothing_else() -> None:
+    def objects(gib: int) -> dict[str, Any]:
+        recording = record_with("dev", database=settings("dev").database.model_dump() | {"storage_gib": gib})
+        return {resource.urn: resource.inputs for resource in recording.resources}
+
+    before, after = objects(5), objects(8)
+    assert before.keys() == after.keys()
+    assert [urn.rpartition("::")[2] for urn in before if before[urn] != after[urn]] == ["postgres-data-0"]
 
 
 def test_size() -> None:
     assert container()["resources"] == {
-        "requests": {"cpu": "250m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
+        "requests": {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
         "limits": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "1Gi"},
     }
 
@@ -114,19 +128,25 @@ def test_a_long_recovery_is_not_ready_and_not_dead() -> None:
     assert container()["readinessProbe"]["exec"]["command"] == ["pg_isready", "--quiet", "--host=127.0.0.1"]
     assert container()["livenessProbe"]["tcpSocket"] == {"port": "postgres"}
     startup = container()["startupProbe"]
-    assert startup["tcpSocket"] == {"port": "postgres"}
-    assert startup["periodSeconds"] * startup["failureThreshold"] == 300
+    assert startup["periodSeconds"] * startup["failureThreshold"] == 3600
     assert pod()["terminationGracePeriodSeconds"] == 60
 
 
-def test_the_first_sql_holds_no_password_and_rolls_the_pod_when_it_changes() -> None:
+def test_no_pod_counts_as_started_before_its_logins_are_those_of_the_secrets() -> None:
+    (sql,) = (mount["mountPath"] for mount in container()["volumeMounts"] if mount["name"] == "logins")
+    command = container()["startupProbe"]["exec"]["command"]
+    assert command[0] == "psql"
+    assert command[-1] == f"--file={sql}/logins.sql"
+
+
+def test_the_sql_of_the_logins_holds_no_password_and_rolls_the_pod_when_it_changes() -> None:
     first = find(recorded("dev"), "ConfigMap", "postgres-init")
-    assert first.inputs["data"] == {"init.sql": postgres.init_sql()}
+    assert first.inputs["data"] == {"logins.sql": postgres.init_sql()}
     assert "name" not in first.inputs["metadata"]
     (volume,) = (volume for volume in pod()["volumes"] if "configMap" in volume)
     assert volume["configMap"]["name"] == first.outputs["metadata"]["name"]
-    for secret in SECRETS[1:]:
-        assert f"pg_read_file('/run/secrets/churn/{secret}/password')" in first.inputs["data"]["init.sql"]
+    for secret in SECRETS:
+        assert f"pg_read_file('/run/secrets/churn/{secret}/password')" in first.inputs["data"]["logins.sql"]
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -42,7 +42,8 @@ def jobs(stack: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_it_is_exactly_these_objects(stack: str) -> None:
     budget = {("PodDisruptionBudget", "prometheus-budget")} if REPLICAS[stack] > 1 else set()
-    assert children(recorded(stack), "prometheus") == OBJECTS | budget
+    claims = {("PersistentVolumeClaim", f"prometheus-data-{index}") for index in range(REPLICAS[stack])}
+    assert children(recorded(stack), "prometheus") == OBJECTS | claims | budget
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -84,8 +85,9 @@ def test_its_pods(stack: str) -> None:
 def test_it_keeps_fifteen_days_and_never_more_than_its_volume(stack: str) -> None:
     spec = manifest(stack, "StatefulSet", "prometheus")["spec"]
     args = spec["template"]["spec"]["containers"][0]["args"]
-    (volume,) = spec["volumeClaimTemplates"]
-    assert volume["spec"]["resources"]["requests"] == {"storage": "10Gi"}
+    for index in range(REPLICAS[stack]):
+        claim = manifest(stack, "PersistentVolumeClaim", f"data-prometheus-{index}")
+        assert claim["spec"]["resources"]["requests"] == {"storage": "10Gi"}
     assert "--storage.tsdb.retention.time=15d" in args
     assert "--storage.tsdb.retention.size=8192MB" in args
     assert not [arg for arg in args if arg.startswith(("--web.enable-admin-api", "--web.enable-lifecycle"))]
@@ -94,10 +96,12 @@ def test_it_keeps_fifteen_days_and_never_more_than_its_volume(stack: str) -> Non
 @pytest.mark.parametrize("stack", STACKS)
 def test_volumes_are_kept_where_the_state_is_protected(stack: str) -> None:
     protected = stack != "dev"
-    fate = "Retain" if protected else "Delete"
-    found = find(recorded(stack), "StatefulSet", "prometheus")
-    assert found.inputs["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": fate, "whenScaled": fate}
-    assert (found.protect, found.retain_on_delete) == (protected, protected)
+    owner = find(recorded(stack), "StatefulSet", "prometheus")
+    assert owner.inputs["spec"]["persistentVolumeClaimRetentionPolicy"] == {
+        "whenDeleted": "Retain", "whenScaled": "Retain",
+    }  # fmt: skip
+    for found in (owner, find(recorded(stack), "PersistentVolumeClaim", "data-prometheus-0")):
+        assert (found.protect, found.retain_on_delete) == (protected, protected)
 
 
 @pytest.mark.parametrize("stack", STACKS)

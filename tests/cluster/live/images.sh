@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Give a test cluster that pulls nothing the images of the dev stack: our own, built from the Dockerfile as a user builds
+# them, also under a second tag; public ones from the cluster tool's recipes; and stand-ins of the rest from images/.
+#   images.sh CLUSTER-TOOL SECOND-TAG
+set -euo pipefail
+cluster=$1 next=$2
+cd "$(dirname "$0")/../../.."
+churn=.venv/bin/churn
+
+# NAME of infra/versions.py -> the image that the stack runs
+image() { .venv/bin/python -c 'import sys; from infra.versions import PUBLIC; print(PUBLIC[sys.argv[1]])' "$1"; }
+
+"$cluster" base-images docker.io/library/python:3.11-slim-bookworm "$(image postgres)" "$(image prometheus)" \
+    "$(image alertmanager)" "$(image node-exporter)" "$(image kube-state-metrics)"
+for name in ingress grafana pushgateway cache; do
+    "$cluster" build "tests/cluster/live/images/$name" -t "$(image "$name")"
+done
+CHURN_BUILD="'$cluster' build" "$churn" images build
+for name in api mlflow training ops; do
+    "$cluster" tag "churn/$name:0.1.0" "churn/$name:$next"
+done

@@ -1,0 +1,162 @@
+"""A stand-in of the F5 NGINX Ingress Controller, for clusters that cannot pull its image: a real nginx, configured from
+our Ingress objects.
+
+It takes the controller's flags that this project gives and refuses every other, reads the API server with the pod's own
+rights, writes nginx's configuration, reloads nginx when something has changed, and says in each Ingress that it is
+served. What it does not have: custom resources, snippets, a webhook, leader election, metrics beyond connections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from api_server import ApiServer, Json
+from nginx_conf import STATE, Seen, render
+
+NETWORKING = "apis/networking.k8s.io/v1"
+DISCOVERY = "apis/discovery.k8s.io/v1"
+LOOK_SECONDS = 0.5
+CONF = Path("/etc/nginx/nginx.conf")
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    for name in ("nginx-configmaps", "wildcard-tls-secret", "default-server-tls-secret", "ingress-class",
+                 "watch-namespace", "watch-secret-namespace", "external-service", "leader-election-lock-name",
+                 "ready-status-port", "prometheus-metrics-listen-port", "log-format"):  # fmt: skip
+        parser.add_argument(f"-{name}", required=True)
+    for name in ("enable-custom-resources", "enable-snippets", "enable-telemetry-reporting", "nginx-status"):
+        parser.add_argument(f"-{name}", choices=["false"], required=True)
+    for name in ("report-ingress-status", "enable-leader-election", "ready-status", "enable-prometheus-metrics",
+                 "disable-ipv6"):  # fmt: skip
+        parser.add_argument(f"-{name}", choices=["true"], required=True)
+    return parser.parse_args(arguments)
+
+
+class Controller:
+    def __init__(self, wanted: argparse.Namespace) -> None:
+        self.wanted = wanted
+        self.api = ApiServer()
+        self.nginx: subprocess.Popen[bytes] | None = None
+        self.ready = False
+        self.stopping = False
+        self._last = ""
+        self._reported: set[str] = set()
+
+    def see(self) -> Seen:
+        namespace, _, name = self.wanted.nginx_configmaps.partition("/")
+        ingresses: list[Json] = []
+        endpoints: dict[tuple[str, str, str], list[str]] = {}
+        for watched in self.wanted.watch_namespace.split(","):
+            found = self.api.items(NETWORKING, watched, "ingresses")
+            ingresses += [item for item in found if item["spec"].get("ingressClassName") == self.wanted.ingress_class]
+            for item in self.api.items(DISCOVERY, watched, "endpointslices"):
+                service = item["metadata"]["labels"]["kubernetes.io/service-name"]
+                for port in item.get("ports") or ():
+                    pods = [pod for pod in item["endpoints"] or () if pod["conditions"].get("ready")]
+                    addresses = [f"{address}:{port['port']}" for pod in pods for address in pod["addresses"]]
+                    endpoints.setdefault((watched, service, port["name"]), []).extend(addresses)
+        config = self.api.object("api/v1", namespace, "configmaps", name)["data"]
+        in_order = sorted(ingresses, key=lambda item: (item["metadata"]["namespace"], item["metadata"]["name"]))
+        return Seen(in_order, {key: sorted(value) for key, value in endpoints.items()}, config)
+
+    def certificate(self) -> str:
+        namespace, _, name = self.wanted.wildcard_tls_secret.partition("/")
+        data = self.api.object("api/v1", namespace, "secrets", name)["data"]
+        for file in ("tls.crt", "tls.key"):
+            path = Path(STATE) / file
+            path.touch(mode=0o600)
+            path.write_bytes(base64.b64decode(data[file]))
+        return str(data["tls.crt"])
+
+    def look(self) -> None:
+        """Bring nginx to what the API server says now."""
+        seen = self.see()
+        text = render(seen)
+        key = text + self.certificate()
+        if key != self._last:
+            CONF.write_text(text)
+            subprocess.run(["/usr/sbin/nginx", "-t", "-q", "-c", str(CONF)], check=True)
+            if self.nginx is None:
+                self.nginx = subprocess.Popen(["/usr/sbin/nginx", "-c", str(CONF)])
+            else:
+                self.nginx.send_signal(signal.SIGHUP)
+            self._last = key
+        self.report(seen)
+        self.ready = True
+
+    def report(self, seen: Seen) -> None:
+        """The address of the controller's own Service, in each Ingress that lacks it."""
+        namespace = os.environ["POD_NAMESPACE"]
+        service = self.api.object("api/v1", namespace, "services", self.wanted.external_service)
+        addresses = service["status"].get("loadBalancer", {}).get("ingress") or []
+        wanted = [{"ip": item["ip"]} for item in addresses if "ip" in item]
+        for ingress in seen.ingresses:
+            shown = ingress["status"].get("loadBalancer", {}).get("ingress") or []
+            if [{"ip": item.get("ip")} for item in shown] != wanted:
+                metadata = ingress["metadata"]
+                path = f"/{NETWORKING}/namespaces/{metadata['namespace']}/ingresses/{metadata['name']}/status"
+                self.api.call("PUT", path, ingress | {"status": {"loadBalancer": {"ingress": wanted}}})
+
+    def run(self) -> None:
+        while not self.stopping:
+            try:
+                self.look()
+            except (OSError, KeyError, ValueError, subprocess.CalledProcessError) as error:
+                # nginx goes on with what it has.
+                sys.stderr.write(f"cannot follow the API server: {error!r}\n")
+            time.sleep(LOOK_SECONDS)
+        if self.nginx is not None:
+            self.nginx.send_signal(signal.SIGQUIT)
+            self.nginx.wait()
+
+    def stop(self, *_: object) -> None:
+        self.stopping = True
+
+
+def serve(port: int, path: str, answer: object) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
+            """Requests are not told."""
+
+        def do_GET(self) -> None:
+            status, body = answer() if self.path == path else (404, b"")  # type: ignore[operator]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("0.0.0.0", port), Handler)  # noqa: S104 -- in a pod
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def metrics() -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:8099/stub", timeout=2) as answer:
+            active = answer.readline().split()[-1].decode()
+    except (urllib.error.URLError, OSError):
+        return 200, b"nginx_ingress_nginx_up 0\n"
+    return 200, f"nginx_ingress_nginx_up 1\nnginx_ingress_nginx_connections_active {active}\n".encode()
+
+
+def main() -> None:
+    wanted = options(sys.argv[1:])
+    controller = Controller(wanted)
+    signal.signal(signal.SIGTERM, controller.stop)
+    serve(int(wanted.ready_status_port), "/nginx-ready", lambda: (200 if controller.ready else 503, b""))
+    serve(int(wanted.prometheus_metrics_listen_port), "/metrics", metrics)
+    controller.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Real load takes the API from its minimum upwards, and no request is lost. That it comes down again is seen later."""
+
+from __future__ import annotations
+
+import pytest
+from support.live import Live, seconds_until
+
+from infra.naming import API
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
+RATE = 900
+"""Requests a second: two pods with a tenth of a CPU requested use well over 70 % of it."""
+WITHIN = 180
+
+
+def replicas(live: Live) -> int:
+    return int(live.object("deployment", API)["status"].get("readyReplicas", 0))
+
+
+def test_load_scales_the_api_up_without_a_failed_request(live: Live) -> None:
+    least = live.object("hpa", API)["spec"]["minReplicas"]
+    assert replicas(live) == least
+    with live.load("scale", rate=RATE) as load:
+        seconds = seconds_until(lambda: replicas(live) > least, "the API has more pods than its minimum", WITHIN)
+        live.figures["load to more API pods, s"] = round(seconds)
+        seconds_until(lambda: replicas(live) == len(live.pods(API)), "the new pods are Ready", WITHIN)
+        live.figures["API pods under load"] = replicas(live)
+    live.figures["scale-up load"] = f"{load.report.requests} requests, {load.report.failed} failed"
+    assert load.report.failed == 0, (load.report.codes, load.report.errors[:3])
+    assert load.report.requests > RATE

@@ -1,0 +1,170 @@
+"""Who can connect to whom, tried from the real pods, beside what the policies in the cluster say.
+
+Running pods get an ephemeral container, which shares their network; work that comes by the clock is played by a pod of
+its template that only waits. Each pod also listens on a port that no edge names, so that a refusal there is a policy's.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import network_policies as policies
+from support.kubectl import Json
+from support.live import Live
+from support.outside import INTERNET, METADATA, PORTS, outside
+from support.servers import wait_until
+
+from infra import naming as n
+from infra.naming import Workload
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
+SPARE = 10080
+PROBE = (Path(__file__).parents[2] / "support" / "probe.py").read_text()
+LISTEN = f"import http.server as h; h.HTTPServer(('', {SPARE}), h.BaseHTTPRequestHandler).serve_forever()"
+LASTING = (
+    n.API, n.CACHE, n.MLFLOW, n.POSTGRES, n.INGRESS, n.PROMETHEUS, n.ALERTMANAGER, n.GRAFANA, n.PUSHGATEWAY,
+    n.KUBE_STATE_METRICS, n.NODE_EXPORTER,
+)  # fmt: skip
+BY_THE_CLOCK = {n.TRAINING: "training", n.BACKUP: "backup-postgres", n.DRILL: "drill", n.MLFLOW_GC: "mlflow-gc"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A pod that can be asked from: with its address, and the container that has a Python."""
+
+    workload: Workload
+    pod: Json
+    container: str
+
+    @property
+    def address(self) -> str:
+        return str(self.pod["status"]["podIP"])
+
+    @property
+    def name(self) -> str:
+        return str(self.pod["metadata"]["name"])
+
+
+def waiting(live: Live, workload: Workload) -> Json:
+    """A pod as the workload's job would make it, that waits instead of working."""
+    if workload is n.MLFLOW_MIGRATE:
+        jobs = live.kubectl.get("jobs", namespace=workload.namespace)
+        (spec,) = (job["spec"] for job in jobs if job["metadata"]["labels"]["app.kubernetes.io/name"] == workload.name)
+    else:
+        spec = live.object("cronjob", workload, BY_THE_CLOCK[workload])["spec"]["jobTemplate"]["spec"]
+    template = copy.deepcopy(spec["template"])
+    container = template["spec"]["containers"][0]
+    container["command"], container["args"] = ["python", "-c", LISTEN], []
+    labels = {key: value for key, value in template["metadata"]["labels"].items() if "job-name" not in key}
+    labels = {key: value for key, value in labels.items() if "controller-uid" not in key}
+    metadata = {"name": f"waiting-{workload.name}", "namespace": workload.namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+@pytest.fixture(scope="module")
+def places(live: Live) -> Iterator[list[Place]]:
+    """A place in every pod that runs, and in one of each kind that comes by the clock."""
+    image = live.object("cronjob", n.DRILL)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"]
+    running = [(workload, pod) for workload in LASTING for pod in live.ready(workload)]
+    for workload, pod in running:
+        target = (pod["metadata"]["name"], "--namespace", workload.namespace)
+        options = ("--profile=restricted", f"--image={image}", "--container=probe")
+        live.kubectl.run("debug", *target, *options, "--", "python", "-c", LISTEN)
+    made = [waiting(live, workload) for workload in (*BY_THE_CLOCK, n.MLFLOW_MIGRATE)]
+    try:
+        live.kubectl.run("create", "-f", "-", objects=made)
+        live.kubectl.run("wait", "--for=condition=Ready", "--timeout=120s", "-f", "-", objects=made)
+        found = [Place(workload, pod, "probe") for workload, pod in running]
+        found += [
+            Place(workload, live.object("pod", workload, f"waiting-{workload.name}"), workload.name)
+            for workload in (*BY_THE_CLOCK, n.MLFLOW_MIGRATE)
+        ]
+        for place in found:
+            wait_until(functools.partial(listens, live, place), f"{place.name} listens, as it sees itself")
+        yield found
+    finally:
+        live.kubectl.delete(made)
+
+
+def listens(live: Live, place: Place) -> bool:
+    return tried(live, place, [("127.0.0.1", SPARE)]) == [True]
+
+
+def tried(live: Live, place: Place, targets: list[tuple[str, int]]) -> list[bool]:
+    """Which of the targets a pod can connect to."""
+    where = ["--namespace", place.workload.namespace, "--container", place.container]
+    words = [live.kubectl.program, "exec", "-i", place.name, *where, "--", "python", "-c", PROBE]
+    answer: list[bool] = json.loads(live.output(words, json.dumps(targets)))
+    return answer
+
+
+@dataclass(frozen=True)
+class Question:
+    """One connection that is tried, and what the policies say of it."""
+
+    name: str
+    address: str
+    port: int
+    allowed: bool
+
+
+def questions(live: Live, place: Place, places: list[Place], truth: policies.Cluster) -> list[Question]:
+    """Every port of every other pod, declared or not, and the world outside."""
+    own = truth.pod(f"{place.workload.namespace}/{place.name}")
+    found = []
+    for target in places:
+        if target.name == place.name:
+            continue
+        other = truth.pod(f"{target.workload.namespace}/{target.name}")
+        ports = {*target.workload.ports.values(), SPARE}
+        if len(live.pods(target.workload)) == 1:
+            ports -= {n.ALERTMANAGER.ports["mesh"]}  # a single one has no mesh and does not listen
+        found += [
+            Question(f"{target.workload.name}:{port}", target.address, port, truth.allows(own, other, port))
+            for port in sorted(ports)
+        ]
+    node = live.kubectl.get("nodes")[0]["status"]["addresses"][0]["address"]
+    beyond = [(address, port) for address in (INTERNET, METADATA) for port in PORTS] + [(node, 10250), (node, 6443)]
+    for address, port in beyond:
+        there = policies.External.of(f"{address}/32")
+        found.append(Question(f"{address}:{port}", address, port, truth.allows(own, there, port)))
+    return found
+
+
+def as_one_pod(place: Place) -> Json:
+    labels = place.pod["metadata"]["labels"]
+    metadata = {"name": place.name, "namespace": place.workload.namespace, "labels": labels}
+    return {"kind": "Pod", "metadata": metadata, "spec": {"containers": place.pod["spec"]["containers"]}}
+
+
+def test_every_declared_edge_connects_and_every_other_is_refused(live: Live, places: list[Place]) -> None:
+    objects = live.kubectl.get("namespaces") + live.kubectl.get("networkpolicies")
+    truth = policies.Cluster.of([*objects, *map(as_one_pod, places)])
+    wrong, asked, open_ways = [], 0, 0
+    with outside():
+        for place in places:
+            wanted = questions(live, place, places, truth)
+            answers = tried(live, place, [(question.address, question.port) for question in wanted])
+            asked, open_ways = asked + len(wanted), open_ways + sum(answers)
+            wrong += [
+                f"{place.workload.name} -> {question.name}: {'connected' if answer else 'refused'}"
+                for question, answer in zip(wanted, answers, strict=True)
+                if answer != question.allowed
+            ]
+    live.figures["connections tried between pods and to the outside"] = f"{asked}, {open_ways} of them allowed"
+    assert wrong == []
+    assert 30 < open_ways < asked / 4
+
+
+def test_every_pod_finds_names(live: Live, places: list[Place]) -> None:
+    resolve = "import socket; print(socket.gethostbyname('mlflow.churn-mlops.svc.cluster.local'))"
+    for place in places:
+        where = ["--namespace", place.workload.namespace, "--container", place.container]
+        assert live.execute(place.name, where, ("python", "-c", resolve)).strip().startswith("10.")

@@ -1,0 +1,169 @@
+"""What an operator changes: nothing, a rule, a dashboard, a size, a password. Data is kept."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+import httpx
+import pytest
+import yaml
+from support.live import Live, seconds_until
+from support.servers import wait_until
+
+from infra import naming as n
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+GONE = httpx.codes.UNAUTHORIZED
+
+
+def uid(live: Live, workload: n.Workload) -> str:
+    (pod,) = live.pods(workload)
+    return str(pod["metadata"]["uid"])
+
+
+def grafana(live: Live, path: str, password: str) -> httpx.Response:
+    with live.forwarded(n.GRAFANA) as url:
+        return httpx.get(url + path, auth=("admin", password), timeout=30, trust_env=False)
+
+
+def runs(live: Live) -> str:
+    return live.run(n.POSTGRES, "psql", "-U", "postgres", "-d", "mlflow", "-Atc", "SELECT count(*) FROM runs").strip()
+
+
+def test_up_again_changes_nothing(live: Live) -> None:
+    started = time.monotonic()
+    assert live.up().changes == []
+    live.figures["up without a change, s"] = round(time.monotonic() - started)
+
+
+def test_a_changed_rule_and_dashboard_arrive_by_themselves(live: Live) -> None:
+    rules = live.project.folder / "infra" / "rules" / "api.yaml"
+    content = yaml.safe_load(rules.read_text())
+    alert = {"alert": "AddedByTest", "expr": "vector(0) > 1", "labels": {"severity": "info", "workload": "api"}}
+    content["groups"][0]["rules"].append(alert)
+    rules.write_text(yaml.safe_dump(content))
+    source = live.project.folder / "dashboards" / "api.py"
+    title = grafana(live, "/api/search", live.outputs["grafana_password"]).json()
+    (old,) = (item for item in title if "API" in item["title"])
+    assert source.read_text().count(f'"{old["title"]}"') == 1
+    source.write_text(source.read_text().replace(f'"{old["title"]}"', f'"{old["title"]}, changed"'))
+
+    changed = {step.name for step in live.up().changes}
+    assert changed == {"prometheus-rules", "prometheus-statefulset", "grafana-dashboards", "grafana-deployment"}
+
+    def loaded() -> bool:
+        with live.forwarded(n.PROMETHEUS) as url:
+            groups = httpx.get(f"{url}/api/v1/rules", timeout=30, trust_env=False).json()["data"]["groups"]
+        return any(rule["name"] == "AddedByTest" for group in groups for rule in group["rules"])
+
+    wait_until(loaded, "Prometheus has the new rule", 60)
+    found = grafana(live, f"/api/dashboards/uid/{old['uid']}", live.outputs["grafana_password"]).json()
+    assert found["dashboard"]["title"] == f"{old['title']}, changed"
+
+
+def test_a_larger_volume_is_taken_in_place(live: Live) -> None:
+    """The API server takes it where the class allows expansion; the disk itself is grown by the class's driver."""
+    classes = live.kubectl.get("storageclasses")
+    (name,) = (
+        item["metadata"]["name"]
+        for item in classes
+        if item["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true"
+    )
+    live.kubectl.run("patch", "storageclass", name, "--patch", '{"allowVolumeExpansion": true}')
+    pod, before = uid(live, n.POSTGRES), runs(live)
+    live.project.configure(lambda config: config["churn:database"].update(storage_gib=6))
+    (step,) = live.up().changes
+    assert (step.operation, step.name) == ("update", "postgres-data-0")
+    claim = live.object("persistentvolumeclaim", n.POSTGRES, "data-postgres-0")
+    assert claim["spec"]["resources"]["requests"]["storage"] == "6Gi"
+    assert (uid(live, n.POSTGRES), runs(live)) == (pod, before)
+
+
+def test_larger_requests_restart_the_pod_and_keep_its_data(live: Live) -> None:
+    pod, before = uid(live, n.POSTGRES), runs(live)
+    live.project.configure(lambda config: config["churn:database"]["resources"].update(memory_request="300Mi"))
+    changed = live.up().changes
+    assert [(step.operation, step.name) for step in changed] == [("update", "postgres-server")]
+    assert uid(live, n.POSTGRES) != pod
+    assert runs(live) == before
+
+
+def replaced(live: Live, *names: str) -> None:
+    """New random values, as `pulumi up --replace` makes them."""
+    resources = live.project.state()["resources"]
+    urns = [item["urn"] for item in resources if item["urn"].rpartition("::")[2] in {f"local-{name}" for name in names}]
+    assert len(urns) == len(names)
+    live.up(replace=urns)
+
+
+def over_tcp(live: Live, user: str, password: str) -> bool:
+    """Whether PostgreSQL lets a login in from another pod's point of view: with its password, over the network."""
+    address = live.ready(n.POSTGRES)[0]["status"]["podIP"]
+    uri = f"postgresql://{user}:{password}@{address}/{user}"
+    pod = live.ready(n.POSTGRES)[0]["metadata"]["name"]
+    words = ("exec", pod, "--namespace", n.MLOPS, "--", "psql", uri, "-Atc", "SELECT 1")
+    return live.kubectl.attempt(*words).ok
+
+
+def password(live: Live, workload: n.Workload, secret: str) -> str:
+    """The password that the pods of a workload have mounted."""
+    (pod,) = live.ready(workload)
+    (name,) = (volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if volume["name"] == secret)
+    return base64.b64decode(live.object("secret", workload, name)["data"]["password"]).decode()
+
+
+def test_a_new_database_password_is_in_force_with_the_next_up(live: Live) -> None:
+    old, before = password(live, n.MLFLOW, "postgres-mlflow"), runs(live)
+    assert over_tcp(live, "mlflow", old)
+    replaced(live, "postgres-mlflow")
+    new = password(live, n.MLFLOW, "postgres-mlflow")
+    assert new != old
+    assert over_tcp(live, "mlflow", new)
+    assert not over_tcp(live, "mlflow", old)
+    assert runs(live) == before
+    assert live.predict().status_code == httpx.codes.OK
+
+
+def test_a_new_mlflow_password_is_in_force_with_the_next_up(live: Live) -> None:
+    old = live.outputs["mlflow_password"]
+
+    def status(password: str) -> int:
+        with live.forwarded(n.MLFLOW) as url:
+            path = f"{url}/api/2.0/mlflow/registered-models/get?name=churn"
+            return httpx.get(path, auth=("admin", password), timeout=30, trust_env=False).status_code
+
+    assert status(old) == httpx.codes.OK
+    replaced(live, "mlflow-admin")
+    new = live.outputs["mlflow_password"]
+    assert new != old
+    assert status(new) == httpx.codes.OK
+    assert status(old) == GONE
+
+
+def test_a_new_grafana_password_is_in_force_once_grafana_is_told(live: Live) -> None:
+    old = live.outputs["grafana_password"]
+    replaced(live, "grafana-admin")
+    new = live.outputs["grafana_password"]
+    assert new != old
+    # Grafana keeps users in its database and sets a password only when it makes one.
+    assert grafana(live, "/api/search", old).status_code == httpx.codes.OK
+    command = ("grafana", "cli", "admin", "reset-admin-password", "--password-from-stdin")
+    live.run(n.GRAFANA, *command, stdin=f"{new}\n")
+    assert grafana(live, "/api/search", new).status_code == httpx.codes.OK
+    assert grafana(live, "/api/search", old).status_code == GONE
+    assert [item["text"] for item in grafana(live, "/api/annotations", new).json()] == ["kept"]
+
+
+def test_the_api_reads_the_registry_with_a_new_password(live: Live) -> None:
+    replaced(live, "mlflow-api")
+
+    def up_to_date() -> bool:
+        with live.forwarded(n.API) as url:
+            text = httpx.get(f"{url}/metrics", timeout=30, trust_env=False).text
+        return "churn_registry_up 1.0" in text
+
+    seconds_until(up_to_date, "the API reaches the registry", 60)
+    assert live.predict().status_code == httpx.codes.OK

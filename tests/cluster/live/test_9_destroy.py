@@ -1,0 +1,37 @@
+"""What is left of a stack that was destroyed: nothing."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from support.engine.cluster import Key
+from support.live import Live
+from support.servers import wait_until
+
+from infra.naming import NAMESPACES, PART_OF
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
+CLUSTER_WIDE = (
+    "clusterroles,clusterrolebindings,ingressclasses,priorityclasses,"
+    "validatingadmissionpolicies,validatingadmissionpolicybindings"
+)
+
+
+def test_destroy_leaves_nothing(live: Live) -> None:
+    started = time.monotonic()
+    outcome = live.project.run("destroy")
+    live.figures["destroy, s"] = round(time.monotonic() - started)
+    assert outcome.succeeded, f"{outcome.errors}\n{outcome.printed[-2000:]}"
+    names = {item["metadata"]["name"] for item in live.kubectl.get("namespaces")}
+    assert names.isdisjoint(NAMESPACES)
+    left = live.kubectl.run("get", CLUSTER_WIDE, f"--selector=app.kubernetes.io/part-of={PART_OF}", "--output=json")
+    assert [str(Key.of(item)) for item in left.items()] == []
+
+    def claims() -> set[str]:
+        return {item["spec"].get("claimRef", {}).get("namespace", "") for item in live.kubectl.get("persistentvolumes")}
+
+    wait_until(lambda: claims().isdisjoint(NAMESPACES), "the volumes are gone", 60)
+    for name, figure in live.figures.items():
+        print(f"{name}: {figure}")  # noqa: T201 -- figures for the reader of the run

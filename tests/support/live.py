@@ -1,0 +1,183 @@
+"""A stack that runs on a real cluster, as its users and operators meet it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from support.engine.live import LiveCluster
+from support.engine.operations import Outcome
+from support.engine.project import Project
+from support.kubectl import Json, Kubectl
+from support.load import Load
+from support.servers import HOST, free_port, wait_until
+
+from app.schemas import EXAMPLE
+from infra.naming import INGRESS, NAMESPACES, Workload
+
+DOMAIN: Final = "churn.localhost"
+
+
+@dataclass
+class Live:
+    """The stack after its first `up`."""
+
+    project: Project[LiveCluster]
+    kubectl: Kubectl
+    made: Outcome
+    seconds: float
+    """How long the first `up` took."""
+    folder: Path
+    figures: dict[str, Any] = field(default_factory=dict)
+    """What the tests measured, told at the end."""
+
+    def close(self) -> None:
+        if "client" in self.__dict__:
+            self.client.close()
+
+    @cached_property
+    def outputs(self) -> dict[str, Any]:
+        """What the stack exports, secrets in the clear."""
+        found: dict[str, Any] = json.loads(self.project.cli("stack", "output", "--show-secrets", "--json"))
+        return found
+
+    @cached_property
+    def certificate(self) -> Path:
+        """The file that a client trusts."""
+        path = self.folder / "certificate.pem"
+        path.write_text(self.outputs["certificate"])
+        return path
+
+    @cached_property
+    def addresses(self) -> dict[str, str]:
+        """Where the edge answers on loopback, by port name: its Service's node ports."""
+        ports = self.object("service", INGRESS)["spec"]["ports"]
+        return {port["name"]: f"{HOST}:{port['nodePort']}" for port in ports}
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """A client that trusts the stack's certificate and nothing else."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        return httpx.Client(verify=context, timeout=30, trust_env=False)
+
+    def ask(self, method: str, host: str, path: str, *, scheme: str = "https", **more: Any) -> httpx.Response:
+        """A request to one of the stack's hosts, through the edge."""
+        name = f"{host}.{DOMAIN}"
+        url = f"{scheme}://{self.addresses[scheme]}{path}"
+        headers = {"Host": name, **more.pop("headers", {})}
+        extensions = {"sni_hostname": name}
+        return self.client.request(method, url, headers=headers, extensions=extensions, **more)
+
+    @property
+    def key(self) -> dict[str, str]:
+        """The header with the stack's first API key."""
+        return {"X-API-Key": self.outputs["api_key"]}
+
+    def predict(self) -> httpx.Response:
+        """One prediction with the stack's key, through TLS."""
+        return self.ask("POST", "api", "/v1/predict", json=dict(EXAMPLE), headers=self.key)
+
+    def load(self, name: str, *, rate: int) -> Load:
+        """Predictions at a constant rate, through TLS."""
+        return Load(
+            self.folder / f"load-{name}",
+            url=f"https://api.{DOMAIN}/v1/predict",
+            address=self.addresses["https"],
+            certificate=self.certificate,
+            headers={**self.key, "Content-Type": "application/json"},
+            body=dict(EXAMPLE),
+            rate=rate,
+        )
+
+    def object(self, kind: str, workload: Workload, name: str = "") -> Json:
+        """One object of a workload."""
+        arguments = ("get", kind, name or workload.name, "--namespace", workload.namespace, "--output", "json")
+        (found,) = self.kubectl.run(*arguments).items()
+        return found
+
+    def pods(self, workload: Workload) -> list[Json]:
+        """The pods of a workload that are not about to go or finished."""
+        selector = ",".join(f"{key}={value}" for key, value in workload.selector.items())
+        arguments = ("get", "pods", "--namespace", workload.namespace, "--selector", selector, "--output", "json")
+        found = self.kubectl.run(*arguments).items()
+        return [
+            pod
+            for pod in found
+            if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] in {"Pending", "Running"}
+        ]
+
+    def ready(self, workload: Workload) -> list[Json]:
+        """Those of them that are Ready."""
+        return [pod for pod in self.pods(workload) if is_ready(pod)]
+
+    def run(self, workload: Workload, *command: str, stdin: str | None = None) -> str:
+        """Output of a command in a pod of a workload."""
+        pod = self.ready(workload)[0]["metadata"]["name"]
+        where = ["--namespace", workload.namespace, "--container", workload.name]
+        return self.execute(pod, where, command, stdin)
+
+    def execute(self, pod: str, where: list[str], command: tuple[str, ...], stdin: str | None = None) -> str:
+        """Output of a command in a container."""
+        words = [self.kubectl.program, "exec", *(["-i"] if stdin is not None else []), pod, *where, "--", *command]
+        return self.output(words, stdin)
+
+    def output(self, words: list[str], stdin: str | None = None) -> str:
+        """Output of a command that has to succeed."""
+        done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, f"{words}: {done.stderr or done.stdout}"
+        return done.stdout
+
+    @contextlib.contextmanager
+    def forwarded(self, workload: Workload, port: str = "http") -> Iterator[str]:
+        """A workload's port on loopback, as an operator looks at it: the address."""
+        local = free_port()
+        target = f"pod/{self.ready(workload)[0]['metadata']['name']}"
+        words = ["port-forward", target, f"{local}:{workload.ports[port]}", "--namespace", workload.namespace]
+        process = subprocess.Popen([self.kubectl.program, *words], stdout=subprocess.DEVNULL)
+        try:
+            url = f"http://{HOST}:{local}"
+            wait_until(lambda: answers(url), f"{workload.name} answers through the forwarded port", 30)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
+    def up(self, **options: Any) -> Outcome:
+        """`pulumi up`, which has to succeed."""
+        made = self.project.run("up", **options)
+        assert made.succeeded, f"{made.errors} {made.failure}\n{made.printed[-3000:]}"
+        self.__dict__.pop("outputs", None)
+        return made
+
+    def everything(self) -> list[Json]:
+        """All pods of the platform's namespaces."""
+        return [pod for pod in self.kubectl.get("pods") if pod["metadata"]["namespace"] in NAMESPACES]
+
+
+def is_ready(pod: Json) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def answers(url: str) -> bool:
+    try:
+        httpx.get(url, timeout=2, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+def seconds_until(condition: Callable[[], object], what: str, within: float) -> float:
+    """How long it takes until a condition holds."""
+    started = time.monotonic()
+    wait_until(condition, what, within)
+    return time.monotonic() - started
