@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from ops.backup_manifest import CHUNK, Digest
-from ops.backup_store import Hashing, Writer
+from ops.backup_manifest import Digest
+from ops.backup_store import Hashing, Writer, pump
 from ops.errors import OpsError
 
 WORKERS: Final = 4
@@ -91,13 +90,10 @@ class FolderSource:
             raise GoneError(path) from None
 
     def copy(self, path: str, target: Writer) -> Digest:
-        into = Hashing(target)
         try:
-            with (self._root / path).open("rb", buffering=0) as file:
-                shutil.copyfileobj(file, into, CHUNK)
+            return pump(self._root / path, Hashing(target))
         except FileNotFoundError:
             raise GoneError(path) from None
-        return into.digest
 
 
 def _state(status: os.stat_result) -> str:

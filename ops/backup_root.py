@@ -82,7 +82,7 @@ class Root:
         folder = self.path / TEMPORARY / name
         folder.mkdir(parents=True)
         try:
-            yield Draft(id=name, sequence=Catalog(self.store).next_sequence(), started_at=started, folder=folder)
+            yield Draft(id=name, sequence=Catalog(self.store).next_sequence(started), started_at=started, folder=folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

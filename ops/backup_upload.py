@@ -99,7 +99,7 @@ def upload(root: Root, name: str, *, keep_days: int, say: Say) -> None:
     for manifest in missing:
         size = _upload_one(root, bucket, manifest, safe)
         say(f"uploaded {manifest.kind} {manifest.id} to {bucket.store.name}: {size} bytes")
-    _mark(bucket, keep_days, say)
+    _mark(bucket, {manifest.id for manifest in Catalog(root.store).all}, keep_days, say)
 
 
 def _contents(bucket: Bucket, catalog: Catalog, keep_days: int) -> dict[str, int]:
@@ -135,10 +135,12 @@ def _used(bucket: Bucket, kept: list[ArtifactsManifest]) -> set[str]:
     return {artifact.key for artifacts in kept for artifact in tree_of(bucket.store, artifacts)}
 
 
-def _mark(bucket: Bucket, keep_days: int, say: Say) -> None:
+def _mark(bucket: Bucket, here: set[str], keep_days: int, say: Say) -> None:
     catalog, now = Catalog(bucket.store), datetime.now(UTC)
     old, kept = _expired(catalog, keep_days)
     for manifest in old:
+        if manifest.id in here:  # the volume keeps it still, so its time here has not come
+            continue
         for name in (*manifest.files, MANIFEST):
             bucket.mark(key_of(manifest, name))
         say(f"{manifest.kind} {manifest.id} in {bucket.store.name} had its {keep_days} days: left to the lifecycle")
