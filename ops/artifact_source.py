@@ -14,6 +14,8 @@ from ops.backup_store import Hashing, Writer, pump
 from ops.errors import OpsError
 
 WORKERS: Final = 4
+LOST: Final = "lost+found"
+"""What a file system makes at its root, for root alone to read."""
 
 
 class GoneError(OpsError):
@@ -70,6 +72,8 @@ class FolderSource:
         if not self._root.is_dir():
             raise OpsError(f"{self._root}: there is no such folder: --from names the folder of MLflow's artifacts")
         for folder, folders, names in os.walk(self._root, onerror=_raise):
+            if Path(folder) == self._root and LOST in folders:
+                folders.remove(LOST)
             links = [name for name in folders if Path(folder, name).is_symlink()]
             for name in (*names, *links):
                 path = Path(folder, name)
@@ -80,7 +84,7 @@ class FolderSource:
                     continue
                 if stat.S_ISREG(status.st_mode) and relative.isprintable():
                     yield Found(path=relative, bytes=status.st_size, seen=_state(status))
-                elif relative != "lost+found":
+                else:
                     self.skipped.append(relative)
 
     def seen(self, path: str) -> str:

@@ -99,6 +99,15 @@ def pump(path: Path, into: Hashing) -> Digest:
     return into.digest
 
 
+def settle(path: Path) -> None:
+    """Wait until a file or a folder's names are on the disk; only these, whatever else the machine has to write."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class FolderStore:
     """A folder."""
 

@@ -251,9 +251,9 @@ def test_artifacts_come_from_a_bucket_and_go_back_into_one(jobs: Jobs, s3: str) 
     assert "is not empty" in refused.stderr
 
 
-@pytest.mark.parametrize("fault", ["503", "reset", "cut"])
+@pytest.mark.parametrize("fault", ["503", "reset", "cut", "slow"])
 def test_passing_faults_are_lived_through(jobs: Jobs, s3: str, fault: str, tmp_path: Path) -> None:
-    """Every fifth request fails; each is tried again."""
+    """Every fifth request fails or takes long; each that fails is tried again."""
     (jobs.artifacts / "large.bin").write_bytes(os.urandom(LARGE // 2))
 
     def every_fifth(method: str, _path: str, number: int) -> str | None:

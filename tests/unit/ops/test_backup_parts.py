@@ -118,6 +118,14 @@ def test_what_a_crash_left_under_the_right_name_is_not_believed(store: Path, tmp
     assert (tmp_path / "root" / two.key).read_text() == "same"
 
 
+def test_what_the_file_system_keeps_at_its_root_is_left_alone(store: Path, tmp_path: Path) -> None:
+    (store / "lost+found").mkdir()
+    (store / "lost+found" / "#1").write_text("not ours")
+    source = FolderSource(store)
+    assert len(run(source, tmp_path / "root").tree) == 3
+    assert source.skipped == []
+
+
 def test_links_are_followed_nowhere_and_are_named(store: Path, tmp_path: Path) -> None:
     (store / "link").symlink_to("/etc/passwd")
     (store / "folder-link").symlink_to("/etc")
