@@ -15,7 +15,7 @@ from app import bundle
 from benchmarks.errors import BenchError
 from benchmarks.processes import Server
 from benchmarks.traffic import CustomerJson
-from ops import mlflow_server
+from ops import mlflow_server, tracking_settings
 from ops.home import Home
 from ops.ports import free_port
 
@@ -92,7 +92,7 @@ def _fetch(url: str, home: Home) -> Served:
     from training.native import DIGEST_TAG, FILE, TRUSTED_TYPES  # noqa: PLC0415 - see above
 
     client = connect(url)
-    version = by_alias(client, mlflow_server.MODEL_NAME, mlflow_server.PRODUCTION)
+    version = by_alias(client, tracking_settings.MODEL_NAME, tracking_settings.PRODUCTION)
     if version is None:
         raise BenchError("the trained version is not in production")
     location = client.get_model_version_download_uri(version.name, version.version)

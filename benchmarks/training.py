@@ -19,7 +19,7 @@ from benchmarks import machine, report
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 from benchmarks.machine import MIB
-from ops import mlflow_server
+from ops import mlflow_server, tracking_settings
 from ops.home import Home
 
 DOCUMENT: Final = ROOT / "docs" / "training.md"
@@ -116,7 +116,7 @@ def run(work: Path) -> str:
     """Measure everything in ``work`` and return the document."""
     cores = os.sched_getaffinity(0)
     home = Home(work)
-    env = {**os.environ, **mlflow_server.QUIET, "CHURN_HOME": str(work)}
+    env = {**os.environ, **tracking_settings.QUIET, "CHURN_HOME": str(work)}
     telco, large, huge = (work / f"{name}.parquet" for name in ("telco", "large", "huge"))
     measure(["data", "telco", "--out", str(telco)], env, cores=cores)
     for data, rows in ((large, LARGE_ROWS), (huge, HUGE_ROWS)):

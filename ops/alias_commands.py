@@ -36,13 +36,13 @@ def promote(
 
     Example: churn promote --version 3 --reason "trained on October"
     """
-    from ops import mlflow_server
+    from ops import mlflow_server, tracking_settings
     from ops.home import Home
 
     with mlflow_server.tracking_server(Home.from_environment(), "churn promote", tracking_uri) as url:
         from training import registry
 
-        move = registry.promote(url, mlflow_server.MODEL_NAME, version, actor=actor, reason=reason)
+        move = registry.promote(url, tracking_settings.MODEL_NAME, version, actor=actor, reason=reason)
     _show_move(move, Output(as_json=as_json))
 
 
@@ -55,13 +55,13 @@ def rollback(
 
     Example: churn rollback --reason "too many offers"
     """
-    from ops import mlflow_server
+    from ops import mlflow_server, tracking_settings
     from ops.home import Home
 
     with mlflow_server.tracking_server(Home.from_environment(), "churn rollback", tracking_uri) as url:
         from training import registry
 
-        move = registry.rollback(url, mlflow_server.MODEL_NAME, actor=actor, reason=reason)
+        move = registry.rollback(url, tracking_settings.MODEL_NAME, actor=actor, reason=reason)
     _show_move(move, Output(as_json=as_json))
 
 
@@ -72,13 +72,13 @@ def history(*, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
 
     Example: churn history --json
     """
-    from ops import mlflow_server
+    from ops import mlflow_server, tracking_settings
     from ops.home import Home
 
     with mlflow_server.tracking_server(Home.from_environment(), "churn history", tracking_uri) as url:
         from training import registry
 
-        moves = registry.history(url, mlflow_server.MODEL_NAME)
+        moves = registry.history(url, tracking_settings.MODEL_NAME)
     output = Output(as_json=as_json)
     output.result(
         [move.model_dump(mode="json") for move in moves],

@@ -7,11 +7,11 @@ import os
 import sys
 import time
 import traceback
-from importlib.metadata import version
 from typing import Annotated, Final
 
 import typer
 
+from app import __version__
 from ops import (
     alias_commands,
     backup_commands,
@@ -54,7 +54,7 @@ Rows = Annotated[
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
     if wanted:
-        typer.echo(f"churn {version('churn-platform')}")
+        typer.echo(f"churn {__version__}")
         raise typer.Exit
 
 

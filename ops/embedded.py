@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 
 from app.schemas import EXAMPLE
-from ops import mlflow_server
+from ops import mlflow_server, tracking_settings
 from ops.console import Output
 from ops.errors import OpsError
 from ops.home import Home, HomeLock
@@ -75,8 +75,8 @@ class Platform:
             "PORT": str(self._port),
             "MODEL_SOURCE": "mlflow",
             "MLFLOW_TRACKING_URI": self.mlflow_url,
-            "MODEL_NAME": mlflow_server.MODEL_NAME,
-            "MODEL_ALIAS": mlflow_server.PRODUCTION,
+            "MODEL_NAME": tracking_settings.MODEL_NAME,
+            "MODEL_ALIAS": tracking_settings.PRODUCTION,
             "MODEL_CACHE_DIR": str(self._home.model_cache),
             "MODEL_POLL_SECONDS": str(POLL_SECONDS),
             "API_KEYS_FILE": str(self._home.keys_file),
@@ -151,7 +151,7 @@ class Platform:
         # A process of its own: the memory that training takes is given back when it ends.
         code = self._processes.run(
             [sys.executable, "-m", "ops.cli", *arguments],
-            os.environ | mlflow_server.QUIET,
+            os.environ | tracking_settings.QUIET,
             stdout=sys.stderr.fileno() if self._output.as_json else None,
         )
         if code:

@@ -23,7 +23,7 @@ from ops import backups
 from ops.backup_manifest import POSTGRES
 from ops.errors import BAD_INPUT, OpsError, TemporaryError
 from ops.logins import Login
-from ops.mlflow_server import MODEL_NAME, QUIET
+from ops.tracking_settings import MODEL_NAME, QUIET
 from ops.tracking_users import READERS
 
 MAY_PASS: Final = 1

@@ -14,18 +14,11 @@ from ops.errors import OpsError
 from ops.home import Home
 from ops.ports import LOOPBACK, free_port
 from ops.processes import ProcessGroup
+from ops.tracking_settings import MODEL_NAME, PRODUCTION, QUIET, SERVER_SETTINGS
 
-MODEL_NAME: Final = "churn"
-PRODUCTION: Final = "production"
 DEFAULT_PORT: Final = 5000
 START_SECONDS: Final = 120
 """A cold start on a busy machine imports for up to half a minute and then makes the tables."""
-
-QUIET: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONUNBUFFERED": "1"}
-"""For every process that imports MLflow: nothing is sent to anybody."""
-# The job executor serves evaluations of language models: three more processes, none of them of use here.
-SERVER_SETTINGS: Final = QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-"""For every MLflow server."""
 
 
 def command(home: Home, port: int) -> list[str]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Literal, Never, get_args
 
 from ops.errors import BAD_INPUT, OpsError
 from ops.logins import Login
-from ops.mlflow_server import MODEL_NAME, QUIET
+from ops.tracking_settings import MODEL_NAME, QUIET
 from training.threads import limit_threads
 
 if TYPE_CHECKING:

@@ -71,7 +71,7 @@ async def _download(url: str, alias: str, folder: Path) -> str:
     # The API's own client: it checks every digest on the way and spares the seconds that importing MLflow takes.
     from app.registry import Registry
     from app.settings import Settings
-    from ops.mlflow_server import MODEL_NAME
+    from ops.tracking_settings import MODEL_NAME
 
     registry = Registry(Settings(mlflow_tracking_uri=url, model_name=MODEL_NAME, model_alias=alias, auth="off"))
     try:

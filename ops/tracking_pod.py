@@ -19,7 +19,7 @@ from typing import Final
 
 from ops.errors import BAD_INPUT, OpsError
 from ops.logins import Login, read_secret
-from ops.mlflow_server import SERVER_SETTINGS
+from ops.tracking_settings import SERVER_SETTINGS
 
 AUTH_CACHE_SECONDS: Final = 60
 """A password is hashed anew only so often, which costs 32 MiB and a tenth of a second of CPU; for as long an old one

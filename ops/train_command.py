@@ -52,7 +52,7 @@ def train(
     from training.threads import limit_threads
 
     limit_threads()
-    from ops import mlflow_server
+    from ops import mlflow_server, tracking_settings
     from ops.home import Home
     from training.config import CostModel, TrainConfig
     from training.train import train as run
@@ -67,7 +67,7 @@ def train(
             seed=seed,
             cost=cost,
             tracking_uri=url,
-            model_name=mlflow_server.MODEL_NAME,
+            model_name=tracking_settings.MODEL_NAME,
         )
         with output.stages() as begin:
             begin("import", "the libraries")
@@ -79,7 +79,7 @@ def train(
         if promote:
             from training import registry
 
-            move = registry.promote(url, mlflow_server.MODEL_NAME, result.version, reason="promoted by churn train")
+            move = registry.promote(url, tracking_settings.MODEL_NAME, result.version, reason="promoted by churn train")
             output.say(f"Version {move.to_version} is now '{move.alias}'", "green")
 
 

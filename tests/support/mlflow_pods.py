@@ -18,7 +18,7 @@ from infra.naming import MLFLOW
 from infra.workloads.mlflow import server_options
 from infra.workloads.mlflow_jobs import DATABASE_URI
 from ops import migrate
-from ops.mlflow_server import QUIET
+from ops.tracking_settings import QUIET
 
 DOMAIN: Final = "churn.localhost"
 PASSWORDS: Final = {

@@ -12,7 +12,7 @@ from support.backups import dump_manifest, write_manifest
 from infra.kit import jobs
 from ops import migrate
 from ops.errors import BAD_INPUT, OpsError
-from ops.mlflow_server import QUIET
+from ops.tracking_settings import QUIET
 
 NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ from typing import Any, get_args
 import pytest
 
 from ops import retrain
-from ops.mlflow_server import QUIET
 from ops.retrain import EXIT_CODES, Outcome, Verdict
+from ops.tracking_settings import QUIET
 
 URL = "http://127.0.0.1:9"
 VARIABLES = (
