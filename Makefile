@@ -90,6 +90,10 @@ bench: .venv/.dev ## Measure serving beside its peers and write docs/performance
 bench-training: .venv/.dev ## Measure training and file scoring (a million rows) and write docs/training.md
 	$(BIN)/python -m benchmarks.training
 
+.PHONY: bench-backup
+bench-backup: .venv/.dev ## Measure backup and restore beside plain tools and write the figures of docs/dr.md (not as root)
+	$(BIN)/python -m benchmarks.backup
+
 .PHONY: telco
 telco: .venv/.dev ## Train on the 7,043 real IBM Telco customers
 	$(BIN)/churn data telco

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import Final, Protocol
 
-from ops.backup_manifest import CHUNK, Digest
-from ops.backup_store import Hashing
+from ops.backup_manifest import Digest
+from ops.backup_store import Hashing, Writer, pump
 from ops.errors import OpsError
 
 WORKERS: Final = 4
+LOST: Final = "lost+found"
+"""What a file system makes at its root, for root alone to read."""
 
 
 class GoneError(OpsError):
@@ -50,7 +51,7 @@ class Source(Protocol):
             GoneError: it is gone.
         """
 
-    def copy(self, path: str, target: IO[bytes]) -> Digest:
+    def copy(self, path: str, target: Writer) -> Digest:
         """Copy a file's content, hashing it on the way.
 
         Raises:
@@ -71,6 +72,8 @@ class FolderSource:
         if not self._root.is_dir():
             raise OpsError(f"{self._root}: there is no such folder: --from names the folder of MLflow's artifacts")
         for folder, folders, names in os.walk(self._root, onerror=_raise):
+            if Path(folder) == self._root and LOST in folders:
+                folders.remove(LOST)
             links = [name for name in folders if Path(folder, name).is_symlink()]
             for name in (*names, *links):
                 path = Path(folder, name)
@@ -81,7 +84,7 @@ class FolderSource:
                     continue
                 if stat.S_ISREG(status.st_mode) and relative.isprintable():
                     yield Found(path=relative, bytes=status.st_size, seen=_state(status))
-                elif relative != "lost+found":
+                else:
                     self.skipped.append(relative)
 
     def seen(self, path: str) -> str:
@@ -90,14 +93,11 @@ class FolderSource:
         except FileNotFoundError:
             raise GoneError(path) from None
 
-    def copy(self, path: str, target: IO[bytes]) -> Digest:
-        into = Hashing(target)
+    def copy(self, path: str, target: Writer) -> Digest:
         try:
-            with (self._root / path).open("rb", buffering=0) as file:
-                shutil.copyfileobj(file, into, CHUNK)
+            return pump(self._root / path, Hashing(target))
         except FileNotFoundError:
             raise GoneError(path) from None
-        return into.digest
 
 
 def _state(status: os.stat_result) -> str:

@@ -10,6 +10,8 @@ from typing import Final
 
 from ops.artifact_source import Found, GoneError, Source
 from ops.backup_manifest import Artifact, Digest, digest, object_key
+from ops.backup_store import settle
+from ops.errors import TemporaryError
 
 TRIES: Final = 3
 
@@ -36,6 +38,7 @@ class Objects:
         self._root = root
         self._scratch = scratch
         self._trusted = set(trusted)
+        self._unsettled: set[Path] = set()
 
     def has(self, expected: Digest) -> bool:
         """Whether this content is there, unharmed as far as its size tells."""
@@ -60,6 +63,13 @@ class Objects:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.rename(path)
         self._trusted.add(content.sha256)
+        self._unsettled |= {path.parent, path.parent.parent}
+
+    def settle(self) -> None:
+        """Wait until the names of what was added are on the disk; the contents are already."""
+        for folder in sorted(self._unsettled):
+            settle(folder)
+        self._unsettled.clear()
 
     def drop(self, digests: Iterable[str]) -> None:
         """Remove objects that no finished backup has."""
@@ -108,10 +118,13 @@ def _take(source: Source, objects: Objects, found: Found, temporary: Path, copie
         except GoneError:
             temporary.unlink(missing_ok=True)
             return None
+        if (written := temporary.stat().st_size) != content.bytes:
+            raise TemporaryError(f"{found.path}: {written} bytes on the volume after a copy of {content.bytes}")
         if after == seen:
             if objects.has(content):
                 temporary.unlink()
             else:
+                settle(temporary)
                 copied.new[content.sha256] = content.bytes
                 objects.add(temporary, content)
             return Artifact(path=found.path, bytes=content.bytes, sha256=content.sha256, seen=seen)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from ops.artifact_source import Found, GoneError
 from ops.backup_manifest import Digest
@@ -111,7 +111,7 @@ class BucketSource:
         head = self._head(path)
         return _state(head, head["ContentLength"])
 
-    def copy(self, path: str, target: IO[bytes]) -> Digest:
+    def copy(self, path: str, target: Writer) -> Digest:
         into = Hashing(target)
         try:
             with told(f"{self.name}/{path}"):

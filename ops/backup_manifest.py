@@ -7,7 +7,8 @@ A root (a folder or a bucket) holds::
     objects/<2>/<sha256>           the artifacts' contents, each once, shared by all artifact backups
 
 The manifest is the last file of a backup to become visible, and carries size and sha256 of every other; the tree does
-the same for the objects. A backup's place among the others is its ``sequence``, which no clock moves.
+the same for the objects. A backup's place among the others is its ``sequence``, which
+only grows, whatever a clock does.
 
 A manifest of an older format that this program no longer reads, or of a newer one, is refused by name. Each format ever
 written has a fixture in ``tests/fixtures/backups`` that must restore.
@@ -38,7 +39,7 @@ ARTIFACTS: Final = "artifacts"
 Kind = Literal["postgres", "artifacts"]
 KINDS: Final[tuple[Kind, ...]] = ("postgres", "artifacts")
 MAX_MANIFEST_BYTES: Final = 64 * 1024 * 1024
-CHUNK: Final = 1024 * 1024
+CHUNK: Final = 256 * 1024
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 BackupId = Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z-[0-9a-f]{6}$")]

@@ -18,6 +18,8 @@ from ops.errors import OpsError
 from ops.postgres_client import Session, client_version, conninfo, literal, run, same_content
 
 TRIES: Final = 100
+COMPRESS: Final = 1
+"""gzip's fastest: half the time of the default for a tenth more bytes; `docs/dr.md` has the figures."""
 MANIFEST_TAG: Final = "manifest_sha256"
 """As `app.bundle.MANIFEST_TAG`; a test ties them."""
 _SNAPSHOT: Final = (
@@ -109,11 +111,9 @@ def _snapshots(sessions: Many[Session]) -> tuple[list[str], bool]:
 def _dump_one(session: Session, target: str, name: str, snapshot: str, folder: Path) -> Database:
     file = f"{name}.dump"
     facts = _facts(session, name, file)
-    command = ["pg_dump", "--format=custom", f"--snapshot={snapshot}", "--no-password", "--lock-wait-timeout=60000"]
-    run(
-        f"database {name} cannot be dumped",
-        [*command, f"--file={folder / file}", f"--dbname={conninfo(target, name)}"],
-    )
+    command = ["pg_dump", "--format=custom", f"--compress={COMPRESS}", f"--snapshot={snapshot}", "--no-password"]
+    where = ["--lock-wait-timeout=60000", f"--file={folder / file}", f"--dbname={conninfo(target, name)}"]
+    run(f"database {name} cannot be dumped", [*command, *where])
     return facts
 
 

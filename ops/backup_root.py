@@ -8,7 +8,6 @@ somebody reads.
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.backup_manifest import MANIFEST, Manifest, new_id, render
-from ops.backup_store import FolderStore
+from ops.backup_store import FolderStore, settle
 from ops.backups import Catalog
 from ops.errors import OpsError, TemporaryError
 
@@ -82,19 +81,21 @@ class Root:
         folder = self.path / TEMPORARY / name
         folder.mkdir(parents=True)
         try:
-            yield Draft(id=name, sequence=Catalog(self.store).next_sequence(), started_at=started, folder=folder)
+            yield Draft(id=name, sequence=Catalog(self.store).next_sequence(started), started_at=started, folder=folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, draft: Draft, manifest: Manifest) -> None:
         """Make a backup visible, once all of it is on the disk."""
         (draft.folder / MANIFEST).write_bytes(render(manifest))
-        os.sync()  # contents before names: a power cut must not leave a finished name without its content
+        # Contents before names: a power cut must not leave a finished name without its content.
+        for path in (*draft.folder.iterdir(), draft.folder):
+            settle(path)
         target = self.path / manifest.kind / draft.id
         target.parent.mkdir(exist_ok=True)
         draft.folder.rename(target)
-        for folder in (target.parent, self.path):
-            _sync_folder(folder)
+        settle(target.parent)
+        settle(self.path)
 
     @contextmanager
     def deleting(self) -> Iterator[bool]:
@@ -133,11 +134,3 @@ def reading(path: Path) -> Iterator[None]:
     with file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -113,6 +113,7 @@ def _artifacts(root: Root, options: argparse.Namespace, say: Say) -> Manifest:
             say(f"left out: {path} is no regular file")
         try:
             manifest = _describe(root, draft, dump, source, copied)
+            objects.settle()
             root.publish(draft, manifest)
         except BaseException:
             objects.drop(copied.new)

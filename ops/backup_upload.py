@@ -1,13 +1,14 @@
-"""Copies finished backups into a bucket, contents first and manifests last, and deletes there what has had its time.
+"""Copies finished backups into a bucket, contents first and manifests last, and marks there what has had its time.
 
-What the bucket lacks of an earlier night is caught up with. The bucket's lifecycle deletes what carries the tag
-``churn-superseded``: a dump or tree gets it once a newer backup is there, so the newest never expires, however long no
-new one comes. Contents are shared by many backups and have no tag: they are deleted here, once nothing names them.
+What the bucket lacks of earlier nights is caught up with. Nothing is ever deleted from here, so that whoever takes over
+this job cannot either: what has had its time gets the tag ``churn-expired``, and the bucket's lifecycle deletes what
+has the tag *and* is 90 days old. So both have to agree, and the last good copy, which never gets the tag, stays however
+long no new one comes. Contents are shared by many backups: they get it once no backup that is kept names them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,16 +18,14 @@ from ops import backup_retention
 from ops.backup_bucket import BucketStore
 from ops.backup_manifest import MANIFEST, OBJECTS, ArtifactsManifest, Manifest
 from ops.backup_root import Root
-from ops.backup_store import Item
 from ops.backups import Catalog, key_of, tree_of
 from ops.errors import OpsError
 from ops.s3_client import TRANSFER, WORKERS, told
 
-SUPERSEDED: Final = {"Key": "churn-superseded", "Value": "true"}
-"""The lifecycle rule of the bucket filters by this tag."""
+EXPIRED: Final = {"Key": "churn-expired", "Value": "true"}
+"""The only rule of the bucket's lifecycle that deletes current objects must ask for this tag."""
 ABANDONED: Final = timedelta(days=1)
-"""After which an unfinished upload, or content that no manifest names, belongs to nobody any more."""
-BATCH: Final = 1000
+"""After which content that no manifest names belongs to no upload under way."""
 Say = Callable[[str], None]
 
 
@@ -39,9 +38,8 @@ class Bucket:
     def put(self, root: Root, key: str) -> int:
         """Upload a file of the root; returns its size. S3 compares checksums; encryption is looked at afterwards."""
         store, path = self.store, root.path / key
-        size = path.stat().st_size
+        size, name = path.stat().st_size, store.place.prefix + key
         with told(f"{store.name}/{key}"):
-            name = store.place.prefix + key
             arguments = {"ChecksumAlgorithm": "SHA256"}
             store.client.upload_file(str(path), store.place.bucket, name, ExtraArgs=arguments, Config=TRANSFER)
             head = store.client.head_object(Bucket=store.place.bucket, Key=name)
@@ -50,44 +48,72 @@ class Bucket:
         store.check_encryption(key, head)
         return size
 
-    def delete(self, keys: Iterable[str]) -> None:
-        """Delete files, many at a time."""
-        names = [{"Key": self.store.place.prefix + key} for key in keys]
-        for start in range(0, len(names), BATCH):
-            with told(self.store.name):
-                answer = self.store.client.delete_objects(
-                    Bucket=self.store.place.bucket, Delete={"Objects": names[start : start + BATCH], "Quiet": True}
+    def mark(self, key: str) -> None:
+        """Give a file up to the lifecycle."""
+        place = self.store.place
+        with told(f"{self.store.name}/{key}"):
+            self.store.client.put_object_tagging(
+                Bucket=place.bucket, Key=place.prefix + key, Tagging={"TagSet": [EXPIRED]}
+            )
+
+    def check_lifecycle(self) -> None:
+        """Refuse a bucket that deletes by age alone: a content is as old as the first backup that has it.
+
+        Raises:
+            OpsError: it names the rule.
+        """
+        with told(self.store.name):
+            try:
+                answer = self.store.client.get_bucket_lifecycle_configuration(Bucket=self.store.place.bucket)
+            except self.store.client.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
+                    raise
+                return
+        for rule in answer["Rules"]:
+            if rule["Status"] == "Enabled" and "Expiration" in rule and not _asks_for_tag(rule.get("Filter", {})):
+                raise OpsError(
+                    f"{self.store.name}: the lifecycle rule {rule.get('ID')!r} deletes by age, which would take "
+                    f"contents of later backups: let its filter ask for the tag {EXPIRED['Key']}={EXPIRED['Value']}"
                 )
-            if failed := answer.get("Errors"):
-                raise OpsError(f"{self.store.name}/{failed[0]['Key']} cannot be deleted: {failed[0].get('Code')}")
+
+
+def _asks_for_tag(given: dict[str, Any]) -> bool:
+    return given.get("Tag") == EXPIRED or EXPIRED in given.get("And", {}).get("Tags", ())
 
 
 def upload(root: Root, name: str, *, keep_days: int, say: Say) -> None:
-    """Bring a bucket up to date with a root; old backups there are deleted only if all of it went well.
+    """Bring a bucket up to date with a root; old backups there are marked only if all of it went well.
 
     Raises:
         OpsError: the bucket cannot be used, or is not encrypted as it should be; TemporaryError where it may pass.
     """
     bucket = Bucket(store=BucketStore(name))
-    _abort_abandoned(bucket)
-    there = {manifest.id for manifest in Catalog(bucket.store).all}
-    here: list[Manifest] = sorted(Catalog(root.store).all, key=lambda manifest: manifest.sequence)
-    missing = [manifest for manifest in here if manifest.id not in there]
-    sizes = {item.key: item.bytes for item in bucket.store.items(OBJECTS)} if missing else {}
-    for manifest in missing:
-        size = _upload_one(root, bucket, manifest, sizes)
-        say(f"uploaded {manifest.kind} {manifest.id} to {bucket.store.name}: {size} bytes")
+    bucket.check_lifecycle()
     catalog = Catalog(bucket.store)
-    _tag(bucket, catalog)
-    _clean(bucket, catalog, keep_days, say)
+    there = {manifest.id for manifest in catalog.all}
+    missing = sorted((m for m in Catalog(root.store).all if m.id not in there), key=lambda m: m.sequence)
+    if any(isinstance(manifest, ArtifactsManifest) for manifest in missing):
+        safe = _contents(bucket, catalog, keep_days)
+    else:
+        safe = {}
+    for manifest in missing:
+        size = _upload_one(root, bucket, manifest, safe)
+        say(f"uploaded {manifest.kind} {manifest.id} to {bucket.store.name}: {size} bytes")
+    _mark(bucket, {manifest.id for manifest in Catalog(root.store).all}, keep_days, say)
 
 
-def _upload_one(root: Root, bucket: Bucket, manifest: Manifest, sizes: dict[str, int]) -> int:
+def _contents(bucket: Bucket, catalog: Catalog, keep_days: int) -> dict[str, int]:
+    """Size by key of each content that is there and that a backup which is kept names; others may be given up."""
+    used = _used(bucket, _expired(catalog, keep_days)[1])
+    return {item.key: item.bytes for item in bucket.store.items(OBJECTS) if item.key in used}
+
+
+def _upload_one(root: Root, bucket: Bucket, manifest: Manifest, safe: dict[str, int]) -> int:
     keys: list[str] = []
     if isinstance(manifest, ArtifactsManifest):
         wanted = {artifact.key: artifact.bytes for artifact in tree_of(root.store, manifest)}
-        keys = [key for key, size in wanted.items() if sizes.get(key) != size]
-        sizes |= wanted
+        keys = [key for key, size in wanted.items() if safe.get(key) != size]
+        safe |= wanted
     with ThreadPoolExecutor(WORKERS) as pool:
         jobs = [pool.submit(bucket.put, root, key) for key in keys]
         try:
@@ -99,57 +125,29 @@ def _upload_one(root: Root, bucket: Bucket, manifest: Manifest, sizes: dict[str,
     return size + bucket.put(root, key_of(manifest, MANIFEST))
 
 
-def _abort_abandoned(bucket: Bucket) -> None:
-    """End what killed uploads left: its parts cost money and are in no listing."""
-    store, limit = bucket.store, datetime.now(UTC) - ABANDONED
-    with told(store.name):
-        pages = store.client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=store.place.bucket, Prefix=store.place.prefix
-        )
-        found: list[dict[str, Any]] = [found for page in pages for found in page.get("Uploads", ())]
-        for upload in found:
-            if upload["Initiated"] < limit:
-                store.client.abort_multipart_upload(
-                    Bucket=store.place.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                )
+def _expired(catalog: Catalog, keep_days: int) -> tuple[list[Manifest], list[ArtifactsManifest]]:
+    """Backups that have had their time, and the artifact backups that have not."""
+    old = backup_retention.expired(catalog.postgres, catalog.artifacts, now=datetime.now(UTC), keep_days=keep_days)
+    return [*old.artifacts, *old.postgres], [kept for kept in catalog.artifacts if kept not in old.artifacts]
 
 
-def _tag(bucket: Bucket, catalog: Catalog) -> None:
-    """Mark for the lifecycle what a newer backup has superseded, the manifest last."""
-    newest = {kind[-1].id for kind in (catalog.postgres, catalog.artifacts) if kind}
-    newest |= {artifacts.database.id for artifacts in catalog.artifacts[-1:]}
-    good = [artifacts for artifacts in catalog.artifacts if not artifacts.broken]
-    newest |= {name for artifacts in good[-1:] for name in (artifacts.id, artifacts.database.id)}
-    for manifest in catalog.all:
-        if manifest.id not in newest:
-            for name in (*manifest.files, MANIFEST):
-                _tag_one(bucket.store, key_of(manifest, name))
+def _used(bucket: Bucket, kept: list[ArtifactsManifest]) -> set[str]:
+    return {artifact.key for artifacts in kept for artifact in tree_of(bucket.store, artifacts)}
 
 
-def _tag_one(store: BucketStore, key: str) -> None:
-    where = {"Bucket": store.place.bucket, "Key": store.place.prefix + key}
-    with told(f"{store.name}/{key}"):
-        if SUPERSEDED not in store.client.get_object_tagging(**where)["TagSet"]:
-            store.client.put_object_tagging(**where, Tagging={"TagSet": [SUPERSEDED]})
-
-
-def _clean(bucket: Bucket, catalog: Catalog, keep_days: int, say: Say) -> None:
-    now = datetime.now(UTC)
-    old = backup_retention.expired(catalog.postgres, catalog.artifacts, now=now, keep_days=keep_days)
-    gone: list[Manifest] = [*old.artifacts, *old.postgres]
-    for manifest in gone:
-        # The manifest first: without it, the rest is no backup.
-        bucket.delete([key_of(manifest, MANIFEST)])
-        bucket.delete(key_of(manifest, name) for name in manifest.files)
-        say(f"deleted {manifest.kind} {manifest.id} in {bucket.store.name}: older than {keep_days} days")
+def _mark(bucket: Bucket, here: set[str], keep_days: int, say: Say) -> None:
+    catalog, now = Catalog(bucket.store), datetime.now(UTC)
+    old, kept = _expired(catalog, keep_days)
+    for manifest in old:
+        if manifest.id in here:  # the volume keeps it still, so its time here has not come
+            continue
+        for name in (*manifest.files, MANIFEST):
+            bucket.mark(key_of(manifest, name))
+        say(f"{manifest.kind} {manifest.id} in {bucket.store.name} had its {keep_days} days: left to the lifecycle")
     if catalog.unreadable:
         say(f"attention: {catalog.unreadable[0].key} in {bucket.store.name}: {catalog.unreadable[0].why}")
         return
-    kept = [artifacts for artifacts in catalog.artifacts if artifacts not in old.artifacts]
-    used = {artifact.key for artifacts in kept for artifact in tree_of(bucket.store, artifacts)}
-    bucket.delete(item.key for item in bucket.store.items(OBJECTS) if _abandoned(item, used, now))
-
-
-def _abandoned(item: Item, used: set[str], now: datetime) -> bool:
-    """Nothing names it, and it is too old to belong to an upload under way."""
-    return item.key not in used and now - item.modified > ABANDONED
+    used = _used(bucket, kept)
+    for item in bucket.store.items(OBJECTS):
+        if item.key not in used and now - item.modified > ABANDONED:
+            bucket.mark(item.key)

@@ -80,9 +80,12 @@ class Catalog:
     def all(self) -> list[Manifest]:
         return [*self.postgres, *self.artifacts]
 
-    def next_sequence(self) -> int:
-        """The place of a backup that begins now."""
-        return max((manifest.sequence for manifest in self.all), default=0) + 1
+    def next_sequence(self, now: datetime) -> int:
+        """The place of a backup that begins now: after all others, and by the clock where that is later.
+
+        The clock has a part in it for a volume that begins anew beside a bucket that remembers the old one.
+        """
+        return max(*(manifest.sequence + 1 for manifest in self.all), int(now.timestamp()), 1)
 
     def find(self, wanted: str) -> Manifest:
         """The backup of that id, or the newest one whose artifacts and dump are tied for ``latest``.

@@ -30,6 +30,7 @@ _PERMANENT: Final = re.compile(
     r"authentication failed|no password supplied|does not exist|permission denied|definition of service|not permitted|"
     r"must be superuser|must be member|No space left|version mismatch"
 )
+_SERVER: Final = "Error message from server:"
 _NOISE: Final = re.compile(r"^(psql|pg_\w+): (error|warning|hint|detail): |^(psql:\S+ )?(ERROR|FATAL): +")
 
 
@@ -68,8 +69,9 @@ def failure(what: str, said: str) -> OpsError:
     """An error of the database as ours, by what its program said last."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     telling = next((line for line in lines if re.search(r"error|FATAL|ERROR", line)), lines[-1] if lines else "no word")
+    server = next((line.partition(_SERVER)[2].strip() for line in lines if _SERVER in line), "")
     kind = OpsError if _PERMANENT.search(said) else TemporaryError
-    return kind(f"{what}: {_NOISE.sub('', _NOISE.sub('', telling))}")
+    return kind(f"{what}: {_NOISE.sub('', _NOISE.sub('', telling))}{f' ({server})' if server else ''}")
 
 
 def environment() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ops.artifact_source import WORKERS
+from ops.artifact_source import LOST, WORKERS
 from ops.backup_manifest import Artifact, Digest
-from ops.backup_store import Store
+from ops.backup_store import Store, settle
 from ops.errors import OpsError
 
-IGNORED: Final = frozenset({"lost+found"})
 _PREFIX: Final = ".restoring-"
 _KEPT: Final = ".before-"
 
@@ -47,7 +45,6 @@ def restore_folder(store: Store, tree: Iterable[Artifact], folder: Path, backup_
     try:
         new.mkdir()
         each(tree, lambda artifact: _write(store, artifact, new))
-        os.sync()
         kept = _keep(folder, backup_id)
         for path in new.iterdir():
             path.rename(folder / path.name)
@@ -62,6 +59,7 @@ def _write(store: Store, artifact: Artifact, folder: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:
         check(artifact, store.copy(artifact.key, file))
+    settle(path)
 
 
 def check(artifact: Artifact, found: Digest) -> None:
@@ -107,7 +105,7 @@ def _content(folder: Path) -> Iterator[Path]:
     """What is in a folder, but for what we or the file system put there."""
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
-            if path.name not in IGNORED and not path.name.startswith((_PREFIX, _KEPT)):
+            if path.name != LOST and not path.name.startswith((_PREFIX, _KEPT)):
                 yield path
 
 

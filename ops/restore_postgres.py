@@ -22,6 +22,7 @@ from ops.backups import key_of
 from ops.errors import OpsError
 from ops.postgres_client import Session, conninfo, identifier, literal, run
 
+JOBS: Final = 2
 MAINTENANCE: Final = "postgres"
 """The database to be connected to while others are made and renamed."""
 _NAME: Final = r'("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
@@ -168,7 +169,8 @@ def _make(session: Session, database: Database, name: str) -> None:
 
 
 def _fill(target: Target, database: Database, name: str, dump: Path) -> None:
-    command = ["pg_restore", "--exit-on-error", "--single-transaction", "--no-password"]
+    # Not in one transaction, so that two tables are filled at a time: a half filled database is dropped anyway.
+    command = ["pg_restore", "--exit-on-error", f"--jobs={JOBS}", "--no-password"]
     what = f"database {database.name} cannot be restored"
     run(what, [*command, f"--dbname={conninfo(target.server, name)}", str(dump)])
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.backup_jobs import Jobs, prepare, small_registry, superuser
+from support.backups import artifacts_manifest, backup_id, dump_manifest
 from support.postgres import Postgres
 from support.s3 import FaultyProxy, client, encrypted_bucket, environment, moto
+
+from ops import backup_upload
+from ops.backup_manifest import TREE, Digest, object_key, render
+from ops.backup_root import Root
+from ops.backup_upload import upload
+from ops.backups import key_of
 
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 BUCKET = "churn-test-backups"
 STORE = f"s3://{BUCKET}/night"
+NIGHTS = 95
 LARGE = 40 * 1024 * 1024
 """Three parts."""
 
@@ -80,19 +91,91 @@ def test_what_was_uploaded_restores_with_the_volume_gone(jobs: Jobs, s3: str, tm
     assert tree(tmp_path / "target") == tree(jobs.artifacts)
 
 
-def test_a_second_night_uploads_only_what_is_new_and_marks_the_first_for_the_lifecycle(jobs: Jobs, s3: str) -> None:
+def expired(s3: str) -> set[str]:
+    """What is given up to the lifecycle."""
+
+    def is_marked(key: str) -> bool:
+        tags = client(s3).get_object_tagging(Bucket=BUCKET, Key=key)["TagSet"]
+        return {"Key": "churn-expired", "Value": "true"} in tags
+
+    return {key for key in keys(s3) if is_marked(key)}
+
+
+def test_a_second_night_uploads_only_what_is_new(jobs: Jobs, s3: str) -> None:
     jobs.both("--upload", STORE)
     first = keys(s3)
     (jobs.artifacts / "new.txt").write_text("new")
     jobs.both("--upload", STORE)
     assert len({key for key in keys(s3) - first if "/objects/" in key}) == 1
+    assert not expired(s3)
 
-    def superseded(key: str) -> bool:
-        tags = client(s3).get_object_tagging(Bucket=BUCKET, Key=key)["TagSet"]
-        return {"Key": "churn-superseded", "Value": "true"} in tags
 
-    marked = {key for key in keys(s3) if superseded(key)}
-    assert marked == {key for key in first if "/objects/" not in key}
+def test_after_90_days_dumps_and_contents_are_given_up_to_the_lifecycle_but_never_the_last(
+    jobs: Jobs, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """95 nights that were uploaded long ago, then one tonight; the old ones had a file of their own."""
+    for name, value in environment(s3).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(backup_upload, "ABANDONED", timedelta(0))
+    old_content = put_nights(s3, NIGHTS)
+    jobs.both()
+    upload(Root(jobs.root), STORE, keep_days=90, say=lambda _: None)
+    marked = expired(s3)
+    nights = {key.split("/")[2] for key in marked if "/objects/" not in key}
+    assert nights == {backup_id(number) for number in range(1, 2 * NIGHTS + 1)} - kept_nights(NIGHTS)
+    assert f"night/{object_key(old_content)}" not in marked, "a night that is kept still has it"
+    assert not [key for key in marked if key.split("/")[2] in {path.name for path in jobs.root.glob("*/*")}]
+
+
+def kept_nights(count: int) -> set[str]:
+    """Of the nights long ago: tonight's pair is the newest, and 89 more of each kind stay, whatever their age."""
+    return {backup_id(2 * night + kind) for night in range(count - 89, count) for kind in (1, 2)}
+
+
+def put_nights(s3: str, count: int) -> str:
+    """Pairs of manifests that nobody made, and the content that all their trees name; returns its digest."""
+    content, made = b"old", datetime.now(UTC) - timedelta(days=500)
+    sha256 = hashlib.sha256(content).hexdigest()
+    line = json.dumps({"path": "old.txt", "bytes": len(content), "sha256": sha256, "seen": ""}).encode() + b"\n"
+    tree_file = {TREE: Digest(bytes=len(line), sha256=hashlib.sha256(line).hexdigest())}
+    found: dict[str, bytes] = {object_key(sha256): content}
+    for night in range(count):
+        at = made + timedelta(days=night)
+        dump = dump_manifest(2 * night + 1, finished_at=at)
+        artifacts = artifacts_manifest(2 * night + 2, dump.sequence, finished_at=at, files=tree_file)
+        found |= {key_of(dump, "manifest.json"): render(dump), key_of(artifacts, "manifest.json"): render(artifacts)}
+        found[key_of(artifacts, TREE)] = line
+    for key, body in found.items():
+        client(s3).put_object(Bucket=BUCKET, Key=f"night/{key}", Body=body)
+    return sha256
+
+
+def test_content_that_is_needed_again_is_uploaded_again(jobs: Jobs, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been given up by then, and an upload takes the mark away."""
+    for name, value in environment(s3).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(backup_upload, "ABANDONED", timedelta(0))
+    sha256 = hashlib.sha256(b"again").hexdigest()
+    key = f"night/{object_key(sha256)}"
+    client(s3).put_object(Bucket=BUCKET, Key=key, Body=b"again")
+    jobs.both("--upload", STORE)
+    upload(Root(jobs.root), STORE, keep_days=90, say=lambda _: None)
+    assert expired(s3) == {key}
+    (jobs.artifacts / "again.txt").write_bytes(b"again")
+    jobs.both("--upload", STORE)
+    assert not expired(s3)
+
+
+def test_a_lifecycle_by_age_alone_is_refused(jobs: Jobs, s3: str) -> None:
+    rule = {"ID": "age", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 90}}
+    where = {"Bucket": BUCKET, "LifecycleConfiguration": {"Rules": [rule]}}
+    client(s3).put_bucket_lifecycle_configuration(**where)
+    done = jobs.postgres("--upload", STORE)
+    assert done.returncode == 2
+    assert "the lifecycle rule 'age' deletes by age" in done.stderr
+    rule["Filter"] = {"Tag": {"Key": "churn-expired", "Value": "true"}}
+    client(s3).put_bucket_lifecycle_configuration(**where)
+    assert jobs.postgres("--upload", STORE).returncode == 0
 
 
 def test_a_night_without_the_bucket_is_caught_up_with(jobs: Jobs) -> None:
@@ -168,9 +251,9 @@ def test_artifacts_come_from_a_bucket_and_go_back_into_one(jobs: Jobs, s3: str) 
     assert "is not empty" in refused.stderr
 
 
-@pytest.mark.parametrize("fault", ["503", "reset", "cut"])
+@pytest.mark.parametrize("fault", ["503", "reset", "cut", "slow"])
 def test_passing_faults_are_lived_through(jobs: Jobs, s3: str, fault: str, tmp_path: Path) -> None:
-    """Every fifth request fails; each is tried again."""
+    """Every fifth request fails or takes long; each that fails is tried again."""
     (jobs.artifacts / "large.bin").write_bytes(os.urandom(LARGE // 2))
 
     def every_fifth(method: str, _path: str, number: int) -> str | None:
@@ -205,12 +288,9 @@ def test_a_bucket_that_fails_for_good_fails_the_job_and_deletes_nothing(jobs: Jo
     assert not (jobs.root / "tmp").exists()
 
 
-def test_an_abandoned_multipart_upload_is_no_backup_and_is_ended(jobs: Jobs, s3: str) -> None:
-    started = client(s3).create_multipart_upload(
-        Bucket=BUCKET, Key="night/postgres/20260101T020000Z-000001/mlflow.dump"
-    )
+def test_an_unfinished_multipart_upload_is_no_backup(jobs: Jobs, s3: str) -> None:
+    client(s3).create_multipart_upload(Bucket=BUCKET, Key="night/postgres/20260101T020000Z-000001/mlflow.dump")
     jobs.both("--upload", STORE)
     listed = jobs.run("ops.cli", "backup", "list", "--from", STORE)
     assert listed.returncode == 0
     assert "000001" not in listed.stdout
-    assert [upload["UploadId"] for upload in uploads(s3)] == [started["UploadId"]], "a day old it is ended, not before"

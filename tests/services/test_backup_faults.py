@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -118,7 +119,7 @@ def test_an_unknown_service_and_an_unknown_database(jobs: Jobs, gateway: Gateway
     assert 'database "nowhere" does not exist' in ran[0].stderr
 
 
-def test_the_server_goes_down_in_the_middle_of_a_dump(
+def test_the_server_is_restarted_in_the_middle_of_a_dump(
     bundles: list[Path], tmp_path: Path, jobs: Jobs, gateway: Gateway
 ) -> None:
     with Postgres() as own:
@@ -136,7 +137,9 @@ def test_the_server_goes_down_in_the_middle_of_a_dump(
                 if any(path.stat().st_size for path in jobs.root.glob("tmp/*/mlflow.dump")):
                     break
                 time.sleep(0.005)
-            own.psql(sql="SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'backup'")
+            own.process.send_signal(signal.SIGINT)  # a fast shutdown
+            own.process.wait()
+            own.start()
             out, err = process.communicate()
             ran.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
         assert ran[0].returncode == 1

@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -149,7 +150,7 @@ def test_mlflow_on_the_restored_data_serves_the_production_model_with_identical_
     golden = Golden.model_validate_json((bundles[(VERSIONS - 1) % len(bundles)] / GOLDEN).read_bytes())
     customers = [row.customer for row in golden.rows[:20]]
 
-    def scores(**settings: object) -> tuple[str, list[float]]:
+    def scores(**settings: Any) -> tuple[str, list[float]]:
         with Api(tmp_path / str(len(settings)), **settings) as api:
             answers = [api.predict(customer) for customer in customers]
             return str(answers[0]["model_version"]), [answer["churn_probability"] for answer in answers]

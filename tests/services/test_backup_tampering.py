@@ -57,7 +57,7 @@ class Backups:
     def object_of(self, path: str) -> Path:
         """Where the newest backup keeps an artifact's content."""
         lines = (self.copies[-1] / "tree.jsonl").read_text().splitlines()
-        (sha256,) = [line["sha256"] for line in map(json.loads, lines) if line["path"] == path]
+        (sha256,) = [str(line["sha256"]) for line in map(json.loads, lines) if line["path"] == path]
         return self.root / "objects" / sha256[:2] / sha256
 
     def edit(self, folder: Path, **changes: Any) -> None:

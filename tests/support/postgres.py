@@ -57,8 +57,8 @@ class Postgres(Server):
         shutil.chown(self.home, self.user)
         # Whoever is at the socket is trusted here, since the role `postgres` cannot be everybody's user of the system.
         initdb = [tool("initdb"), "-D", str(self.home / "data"), "-U", "postgres", "--no-sync", "-A", "scram-sha-256"]
-        (self.home / "superuser").write_text("superuser-password\n")
-        arguments = ["--auth-local=trust", f"--pwfile={self.home / 'superuser'}", "--data-checksums"]
+        superuser = self.secret("postgres-superuser", password="superuser-password\n") / "password"  # noqa: S106 - a test's
+        arguments = ["--auth-local=trust", f"--pwfile={superuser}", "--data-checksums"]
         subprocess.run(self.as_user([*initdb, *arguments]), check=True, capture_output=True)
 
     def is_up(self) -> bool:

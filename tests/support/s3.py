@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ CREDENTIALS: Final = {
     "AWS_DEFAULT_REGION": "eu-central-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+SLOW_SECONDS: Final = 1.5
 _HOP: Final = frozenset({"connection", "transfer-encoding", "content-length", "host", "keep-alive", "expect"})
 
 
@@ -58,7 +60,8 @@ def environment(url: str) -> dict[str, str]:
 
 
 Fault = Callable[[str, str, int], str | None]
-"""Of method, path and number of the request: "503" answers so, "reset" hangs up, "cut" breaks the answer off."""
+"""Of method, path and number of the request: "503" answers so, "reset" hangs up, "cut" breaks the answer off,
+"slow" holds it back."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -77,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
         if wrong == "503":
             self._send(503, {}, b"<Error><Code>SlowDown</Code><Message>later</Message></Error>")
             return
+        if wrong == "slow":
+            time.sleep(SLOW_SECONDS)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
         upstream = self.server.upstream
         found = upstream.send(upstream.build_request(self.command, self.path, headers=headers, content=body))

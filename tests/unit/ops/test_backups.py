@@ -76,7 +76,9 @@ def test_the_order_is_that_of_the_sequence_whatever_the_clock_said(tmp_path: Pat
         write_manifest(tmp_path, dump_manifest(number, finished_at=START + timedelta(days=days)))
     catalog = Catalog(FolderStore(tmp_path))
     assert [manifest.sequence for manifest in catalog.postgres] == [1, 2, 3]
-    assert catalog.next_sequence() == 4
+    assert catalog.next_sequence(START) == START.timestamp()
+    assert catalog.next_sequence(datetime(1970, 1, 1, tzinfo=UTC)) == 4, "a clock set back changes nothing"
+    assert Catalog(FolderStore(tmp_path / "new")).next_sequence(START) == START.timestamp()
 
 
 def test_artifacts_come_with_the_dump_they_are_tied_to_and_a_dump_with_its_last_artifacts(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ops.rds import Rds, moment
 NAME = "churn-prod"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def url() -> Iterator[str]:
     with moto() as address:
         yield address
@@ -81,8 +81,11 @@ def test_nothing_to_switch_to_and_nothing_to_clean_up(rds: Rds) -> None:
 
 def test_a_second_switch_waits_for_the_clean_up(rds: Rds) -> None:
     rds.restore(None)
-    rds.switch()
-    rds.restore(None)
+    rds.client.create_db_instance(
+        DBInstanceIdentifier=f"{NAME}-replaced", DBInstanceClass="db.t4g.medium", Engine="postgres",
+        AllocatedStorage=20,
+        MasterUsername="postgres", MasterUserPassword="not-a-secret",
+    )  # fmt: skip
     with pytest.raises(OpsError, match="clean it up first"):
         rds.switch()
     assert names(rds) == {NAME, f"{NAME}-restored", f"{NAME}-replaced"}

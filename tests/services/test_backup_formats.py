@@ -1,0 +1,58 @@
+"""A backup of every format that was ever written restores: `tests/fixtures/backups/format-N` is one, kept as it was.
+
+A new format gets a fixture of its own beside the old ones, made by the program that first wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.backup_jobs import superuser
+from support.postgres import Postgres
+
+from ops.backup_manifest import FORMAT
+from ops.backup_store import FolderStore
+from ops.backup_verify import verify
+from ops.backups import Catalog
+from ops.drill_models import prove
+from ops.restore import RestoreOptions, restore
+
+pytestmark = pytest.mark.service
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "backups"
+FORMATS = sorted(FIXTURES.iterdir())
+
+
+@pytest.fixture
+def server() -> Iterator[Postgres]:
+    with Postgres() as running:
+        yield running
+
+
+def test_there_is_a_fixture_of_each_format() -> None:
+    assert [path.name for path in FORMATS] == [f"format-{number}" for number in range(1, FORMAT + 1)]
+
+
+@pytest.mark.parametrize("root", FORMATS, ids=lambda path: path.name)
+def test_it_is_whole_and_restores(root: Path, server: Postgres, tmp_path: Path) -> None:
+    store = FolderStore(root)
+    pair = Catalog(store).pair("latest")
+    checked = verify(store, pair, tmp_path)
+    assert (checked.problems, checked.broken) == ([], [])
+    target = tmp_path / "artifacts"
+    options = RestoreOptions(source=str(root), backup="latest", server=superuser(server), artifacts=str(target))
+    restore(options, lambda _: None)
+    assert server.psql(sql="SELECT count(*), max(id) FROM runs", database="mlflow").strip() == "20|20"
+    assert server.psql(sql="SELECT title FROM dashboard ORDER BY id", database="grafana").split("\n")[:2] == [
+        "überblick",
+        "Kosten €",
+    ]
+    assert (
+        server.psql(sql="SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'mlflow'").strip() == "mlflow"
+    )
+    assert (target / "notes ü.txt").read_text() == "x"
+    (proof,) = prove(pair.postgres.versions, target)
+    assert proof.loaded
+    assert proof.golden_rows > 0
