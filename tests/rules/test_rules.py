@@ -27,7 +27,7 @@ CASES = {
 }
 """When each alert is silent and when it fires, over series that change each minute from time 0 on.
 
-Times are minutes; "1x5 0x9" is 1 for six minutes, then 0 for ten; "_" is no sample. A lone 0x9 needs quotes: without, YAML
+Times are minutes, also where series change only ``every`` so many; "1x5 0x9" is 1 for six minutes, then 0 for ten; "_" is no sample. A lone 0x9 needs quotes: without, YAML
 reads a number. Cases with ``fires`` also say when it is still silent; the others say when it must not fire.
 """
 NO_RULES = {naming.MLFLOW_MIGRATE: "Pulumi itself waits for it and fails with it"}
@@ -50,7 +50,7 @@ def as_test(alert: str, case: dict[str, Any]) -> dict[str, Any]:
     times = [(minute, 0) for minute in case["silent"]] + [(minute, 1) for minute in case.get("fires", [])]
     return {
         "name": f"{alert}: {case.get('name', '')}",
-        "interval": "1m",
+        "interval": f"{case.get('every', 1)}m",
         "input_series": [{"series": name, "values": values} for name, values in case["series"].items()],
         "promql_expr_test": [
             {"expr": expression, "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": value}]}
@@ -68,16 +68,19 @@ def test_rules_are_valid(age: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("age", AGES)
 def test_every_alert_is_silent_and_fires_as_its_cases_say(age: str, alerts: Alerts, tmp_path: Path) -> None:
-    of_file: dict[str, list[dict[str, Any]]] = {}
+    of_file: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for alert, cases in CASES.items():
-        of_file.setdefault(alerts[alert][0], []).extend(as_test(alert, case) for case in cases)
+        for case in cases:
+            of_file.setdefault((alerts[alert][0], case.get("every", 1)), []).append(as_test(alert, case))
     own = tmp_path / "rules" / "prices.yaml"
     own.parent.mkdir()
     own.write_text(prices.rules(), encoding="utf-8")
-    files = [tmp_path / f"{stem}.yaml" for stem in of_file]
-    for path, tests in zip(files, of_file.values(), strict=True):
-        content = {"rule_files": [str(RULES / path.name), str(own)], "evaluation_interval": "1m", "tests": tests}
-        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    files = []
+    for (stem, every), tests in of_file.items():
+        rule_files = [str(RULES / f"{stem}.yaml"), str(own)]
+        content = {"rule_files": rule_files, "evaluation_interval": f"{every}m", "tests": tests}
+        files.append(tmp_path / f"{stem}-{every}.yaml")
+        files[-1].write_text(yaml.safe_dump(content), encoding="utf-8")
     run(promtool_of(age), "test", "rules", *map(str, files))
 
 
