@@ -42,7 +42,10 @@ TARGETS: Final = (
     Target(workload=n.KUBE_STATE_METRICS, own_labels=True),
     Target(workload=n.KUBE_STATE_METRICS, port="telemetry", role="telemetry"),
     Target(workload=n.NODE_EXPORTER),
+    Target(workload=n.BLACKBOX),
 )
+PROBE_PATH: Final = "/openapi.json"
+"""What the probe asks the API for, through the edge; no key is needed."""
 DATA: Final = "/prometheus"
 CONFIG: Final = "/etc/prometheus/config"
 VOLUME_SHARE_PERCENT: Final = 80
@@ -95,6 +98,7 @@ class Prometheus(pulumi.ComponentResource):
             itself=PROMETHEUS,
             alertmanager=n.ALERTMANAGER,
             stack=args.stack,
+            probed=n.INGRESS.url("https").replace("http:", "https:", 1) + PROBE_PATH if n.BLACKBOX in args.workloads else None,
             verify_kubelets=args.verify_kubelets,
         )
         content = {

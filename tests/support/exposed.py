@@ -29,6 +29,8 @@ OTHERS: Final = frozenset({
     # kubelet and cAdvisor
     "container_cpu_usage_seconds_total", "container_memory_working_set_bytes",
     "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes",
+    # blackbox exporter
+    "probe_ssl_earliest_cert_expiry", "probe_success",
     # node-exporter
     "node_cpu_seconds_total", "node_filesystem_avail_bytes", "node_filesystem_size_bytes",
     "node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes",
