@@ -64,6 +64,10 @@ fuzz: .venv/.dev ## Send thousands of generated requests to the live API (Schema
 .PHONY: infra
 infra: .venv/.infra ## Install what `pulumi up` and `churn render` need into .venv
 
+.PHONY: dashboards
+dashboards: .venv/.runtime ## Write the Grafana dashboards as JSON into dashboards-json, for import by hand
+	@$(BIN)/churn dashboards write
+
 # ------------------------------------------------------------------ figures and real data
 
 .PHONY: bench

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Table, Timeseries
 
 NOT_READY = 'kube_pod_container_status_ready == 0 and on (namespace, pod) kube_pod_status_phase{phase="Running"} == 1'
@@ -165,8 +163,8 @@ def _jobs() -> list[Panel]:
     ]
 
 
-def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana's JSON."""
+def page() -> Dashboard:
+    """The whole page."""
     return Dashboard(
         uid="churn-infrastructure",
         title="Infrastructure Health",
@@ -177,4 +175,4 @@ def dashboard() -> dict[str, Any]:
             Row(title="Nodes", panels=_nodes()),
             Row(title="Scheduled work", panels=_jobs()),
         ],
-    ).as_json()
+    )

@@ -68,7 +68,9 @@ def check_receivers(settings: Settings, secrets: object) -> None:
         known = ReceiverSecrets.model_validate(secrets)
     except ValidationError as error:
         keys = [".".join([f"{PROJECT}:{RECEIVERS}", *map(str, item["loc"])]) for item in error.errors()]
-        lines = [f"  {key} is not right: its keys are {', '.join(RECEIVER_SECRETS.values())}, each a text" for key in keys]
+        lines = [
+            f"  {key} is not right: its keys are {', '.join(RECEIVER_SECRETS.values())}, each a text" for key in keys
+        ]
     else:
         lines = [
             f"  {PROJECT}:alertmanager.{channel} is on but {PROJECT}:{RECEIVERS}.{key} is not set: "

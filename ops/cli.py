@@ -14,6 +14,7 @@ import typer
 
 from ops import (
     alias_commands,
+    dashboards_commands,
     data_commands,
     images_commands,
     render_commands,
@@ -143,6 +144,7 @@ for command in (
     app.command()(command)
 app.command(cls=serve_command.ServeCommand)(serve_command.serve)
 app.add_typer(data_commands.app, name="data")
+app.add_typer(dashboards_commands.app, name="dashboards")
 app.add_typer(images_commands.app, name="images")
 
 

@@ -98,7 +98,9 @@ class Prometheus(pulumi.ComponentResource):
             itself=PROMETHEUS,
             alertmanager=n.ALERTMANAGER,
             stack=args.stack,
-            probed=n.INGRESS.url("https").replace("http:", "https:", 1) + PROBE_PATH if n.BLACKBOX in args.workloads else None,
+            probed=n.INGRESS.url("https").replace("http:", "https:", 1) + PROBE_PATH
+            if n.BLACKBOX in args.workloads
+            else None,
             verify_kubelets=args.verify_kubelets,
         )
         content = {

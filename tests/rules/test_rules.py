@@ -27,8 +27,9 @@ CASES = {
 }
 """When each alert is silent and when it fires, over series that change each minute from time 0 on.
 
-Times are minutes, also where series change only ``every`` so many; "1x5 0x9" is 1 for six minutes, then 0 for ten; "_" is no sample. A lone 0x9 needs quotes: without, YAML
-reads a number. Cases with ``fires`` also say when it is still silent; the others say when it must not fire.
+Times are minutes, also where series change only ``every`` so many; "1x5 0x9" is 1 for six minutes, then 0 for ten; "_"
+is no sample. A lone 0x9 needs quotes: without, YAML reads a number. Cases with ``fires`` also say when it is still
+silent; the others say when it must not fire.
 """
 NO_RULES = {naming.MLFLOW_MIGRATE: "Pulumi itself waits for it and fails with it"}
 
@@ -63,7 +64,15 @@ def as_test(alert: str, case: dict[str, Any]) -> dict[str, Any]:
 def test_rules_are_valid(age: str, tmp_path: Path) -> None:
     own = tmp_path / "prices.yaml"
     own.write_text(prices.rules(), encoding="utf-8")
-    run(promtool_of(age), "check", "rules", "--lint=all", "--lint-fatal", *map(str, sorted(RULES.glob("*.yaml"))), str(own))
+    run(
+        promtool_of(age),
+        "check",
+        "rules",
+        "--lint=all",
+        "--lint-fatal",
+        *map(str, sorted(RULES.glob("*.yaml"))),
+        str(own),
+    )
 
 
 @pytest.mark.parametrize("age", AGES)
@@ -89,7 +98,10 @@ def test_every_alert_is_seen_silent_before_firing_and_silent_where_it_must_not_f
     assert CASES.keys() == alerts.keys()
     counted = {
         name: (
-            sum(bool(case.get("fires") and case["silent"] and min(case["silent"]) < min(case["fires"])) for case in cases),
+            sum(
+                bool(case.get("fires") and case["silent"] and min(case["silent"]) < min(case["fires"]))
+                for case in cases
+            ),
             sum(bool(case["silent"] and not case.get("fires")) for case in cases),
         )
         for name, cases in CASES.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ PAGE_SECONDS = 180
 """What the platform promises from the kill to the page."""
 
 
-def test_a_killed_api_pages_people_over_every_channel_and_then_says_that_it_is_over(tmp_path: Path) -> None:
+def test_a_killed_api_pages_people_over_every_channel_and_then_says_that_it_is_over(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     make_bundle(bundle)
@@ -31,11 +34,13 @@ def test_a_killed_api_pages_people_over_every_channel_and_then_says_that_it_is_o
             killed = time.monotonic()
             api.kill()
             wait_until(
-                lambda: len({m.channel for m in platform.inbox.about("ApiDown")}) == 3, "all three channels", PAGE_SECONDS
+                lambda: len({m.channel for m in platform.inbox.about("ApiDown")}) == 3,
+                "all three channels",
+                PAGE_SECONDS,
             )
             pages = {message.channel: message for message in platform.inbox.about("ApiDown")}
             seconds = {channel: round(message.at - killed) for channel, message in pages.items()}
-            print(f"seconds from the kill to the message: {seconds}")
+            record_property("seconds", seconds)
             assert pages.keys() == {"slack", "pagerduty", "email"}
             assert pages["slack"].title == "[FIRING] critical: ApiDown (embedded)"
             for message in pages.values():

@@ -44,14 +44,17 @@ def threshold(n: int, bins: int, rows: int) -> float:
 def coded(config: GeneratorConfig) -> npt.NDArray[np.float32]:
     customers = generate(config).customers.drop(columns=["churned"])
     rows = customers.astype(object).where(customers.notna(), None).to_dict("records")
-    return encode(rows)
+    return encode([{str(key): value for key, value in row.items()} for row in rows])
 
 
 def _scores(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Some smooth score of the features that matter: contract, internet service, tenure."""
     names = [feature.name for feature in FEATURES]
-    contract, internet, tenure = (features[:, names.index(n)] for n in ("contract", "internet_service", "tenure_months"))
-    return 1 / (1 + np.exp(-(0.8 - 1.2 * contract + 0.7 * (internet == 1) - 0.03 * tenure))).astype(np.float64)
+    contract, internet, tenure = (
+        features[:, names.index(n)] for n in ("contract", "internet_service", "tenure_months")
+    )
+    logit = 0.8 - 1.2 * contract + 0.7 * (internet == 1) - 0.03 * tenure
+    return np.asarray(1 / (1 + np.exp(-logit)), dtype=np.float64)
 
 
 @cache
