@@ -159,6 +159,7 @@ class TrainingSettings(Section):
     rows: Annotated[int, Field(ge=1000)]
     bootstrap: bool = Field(description="Train and promote a first version when the stack comes up without one.")
     spot: bool
+    retrain_on_drift: bool = Field(description="Start a run while an alert of drift fires; its gates still decide.")
     resources: Resources
 
 
