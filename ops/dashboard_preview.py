@@ -139,7 +139,8 @@ def _lines(axes: Axes, answered: Answered) -> None:
     if defaults["custom"].get("thresholdsStyle", {}).get("mode") == "line":
         for step in defaults["thresholds"]["steps"][1:]:
             axes.axhline(step["value"], color=COLORS[step["color"]], linewidth=0.8, linestyle="--")
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    values = [value for series in answered.series for _, value in series.points if math.isfinite(value)]
+    axes.set_ylim(min([0.0, *values]), max([0.0, *values]) * 1.15 or 1.0)
     axes.yaxis.set_major_locator(ticker.MaxNLocator(4))
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: figure_text(value, defaults["unit"])))
     axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]  # published without types
