@@ -80,6 +80,10 @@ cluster-up: .venv/.infra ## Bring the whole platform up on the current cluster, 
 cluster-down: .venv/.infra ## Remove it again, with the kind cluster that was made for it
 	@$(BIN)/churn cluster down
 
+.PHONY: dashboards
+dashboards: .venv/.runtime ## Write the Grafana dashboards as JSON into dashboards-json, for import by hand
+	@$(BIN)/churn dashboards write
+
 # ------------------------------------------------------------------ figures and real data
 
 .PHONY: bench

@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from dashboards import api, business, infrastructure, model
+from dashboards.panels import Dashboard
 
 
-def every() -> dict[str, dict[str, Any]]:
-    """All dashboards as Grafana's JSON, by the name of their module."""
+def pages() -> dict[str, Dashboard]:
+    """All dashboards as typed values, by the name of their module."""
     return {
-        "api": api.dashboard(),
-        "business": business.dashboard(),
-        "infrastructure": infrastructure.dashboard(),
-        "model": model.dashboard(),
+        "api": api.page(),
+        "business": business.page(),
+        "infrastructure": infrastructure.page(),
+        "model": model.page(),
     }
+
+
+def every(docs: str = "") -> dict[str, dict[str, Any]]:
+    """All dashboards as Grafana's JSON; ``docs`` is where people read the runbooks that panels link."""
+    return {name: page.as_json(docs) for name, page in pages().items()}

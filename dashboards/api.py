@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Timeseries
+from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Timeseries, Variable
 
 REQUESTS = "churn_http_requests_total"
 LATENCY = "churn_http_request_duration_seconds_bucket"
@@ -12,7 +10,8 @@ LATENCY = "churn_http_request_duration_seconds_bucket"
 
 def _rate(metric: str, by: str = "", *, where: str = "") -> str:
     grouped = f"sum by ({by})" if by else "sum"
-    return f"{grouped} (rate({metric}{{{where}}}[$__rate_interval]))"
+    chosen = ", ".join(filter(None, [where, 'pod=~"$pod"']))
+    return f"{grouped} (rate({metric}{{{chosen}}}[$__rate_interval]))"
 
 
 def _quantile(q: float, by: str = "le") -> str:
@@ -26,6 +25,7 @@ def _summary() -> list[Panel]:
             title="Pods up",
             description="Pods of the API that answer scrapes.",
             queries=[Query(expr='count(up{job="api"} == 1) or vector(0)')],
+            runbook="api.md#apidown",
         ),
         Stat(
             title="Requests",
@@ -37,6 +37,7 @@ def _summary() -> list[Panel]:
             title="Errors",
             description="Share of requests that the API answered with 5xx; the objective allows 0.1 %.",
             queries=[Query(expr=f"({failed} or vector(0)) / {_rate(REQUESTS)}")],
+            runbook="api.md#apierrorrate",
             unit="percentunit",
             thresholds=[(0.001, "yellow"), (0.01, "red")],
         ),
@@ -44,13 +45,14 @@ def _summary() -> list[Panel]:
             title="p95",
             description="95 % of requests are answered within this time; the objective is 100 ms for 99 %.",
             queries=[Query(expr=_quantile(0.95))],
+            runbook="api.slo.md#apilatencyburnfast",
             unit="s",
             thresholds=[(0.05, "yellow"), (0.1, "red")],
         ),
         Stat(
             title="In progress",
             description="Requests being answered right now.",
-            queries=[Query(expr="sum(churn_http_requests_in_flight)")],
+            queries=[Query(expr='sum(churn_http_requests_in_flight{pod=~"$pod"})')],
         ),
         Stat(
             title="Redis",
@@ -105,11 +107,35 @@ def _traffic() -> list[Panel]:
             description="Processor seconds per second; a pod may use 1 core and the autoscaler aims at 0.35.",
             queries=[
                 Query(
-                    expr='sum by (pod) (rate(process_cpu_seconds_total{job="api"}[$__rate_interval]))',
+                    expr='sum by (pod) (rate(process_cpu_seconds_total{job="api", pod=~"$pod"}[$__rate_interval]))',
                     legend="{{pod}}",
                 )
             ],
             unit="cores",
+        ),
+    ]
+
+
+def _objectives() -> list[Panel]:
+    windows = ("5m", "1h", "6h", "3d")
+    return [
+        Timeseries(
+            title="Failing predictions against the objective",
+            description="Share of failing predictions over each window; 0.1 % may fail, the line is 14.4 times that.",
+            queries=[Query(expr=f"churn:slo_errors:ratio_rate{window}", legend=window) for window in windows],
+            unit="percentunit",
+            width=12,
+            thresholds=[(0.0144, "red")],
+            runbook="api.slo.md#apiavailabilityburnfast",
+        ),
+        Timeseries(
+            title="Slow predictions against the objective",
+            description="Share of single predictions over 100 ms; 1 % may be, the line is 14.4 times that.",
+            queries=[Query(expr=f"churn:slo_slow:ratio_rate{window}", legend=window) for window in windows],
+            unit="percentunit",
+            width=12,
+            thresholds=[(0.144, "red")],
+            runbook="api.slo.md#apilatencyburnfast",
         ),
     ]
 
@@ -119,6 +145,7 @@ def _refused() -> list[Panel]:
         Timeseries(
             title="API keys",
             description="Checks of an API key per second: a surge of invalid ones is somebody guessing.",
+            runbook="api.md#apikeysurge",
             queries=[Query(expr=_rate("churn_auth_total", "outcome"), legend="{{outcome}}")],
             unit="ops",
         ),
@@ -137,8 +164,8 @@ def _refused() -> list[Panel]:
     ]
 
 
-def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana's JSON."""
+def page() -> Dashboard:
+    """The whole page."""
     return Dashboard(
         uid="churn-api",
         title="API Performance",
@@ -146,6 +173,8 @@ def dashboard() -> dict[str, Any]:
         rows=[
             Row(title="Now", panels=_summary()),
             Row(title="Traffic", panels=_traffic()),
+            Row(title="Objectives", panels=_objectives()),
             Row(title="Refused and cached", panels=_refused()),
         ],
-    ).as_json()
+        variables=[Variable(name="pod", metric='up{job="api"}', label="pod")],
+    )

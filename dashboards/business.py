@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dashboards.panels import Dashboard, Query, Row, Stat, Timeseries
 
 AT_RISK = "churn_monthly_revenue_at_risk_total"
@@ -19,8 +17,8 @@ def _hourly(metric: str, by: str = "") -> str:
     return f"{grouped} (increase({metric}[1h]))"
 
 
-def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana's JSON."""
+def page() -> Dashboard:
+    """The whole page."""
     figures = [
         Stat(
             title="Customers scored",
@@ -55,6 +53,34 @@ def dashboard() -> dict[str, Any]:
             width=6,
         ),
     ]
+    costs = [
+        Stat(
+            title="Cost of 1,000 predictions",
+            description="What serving asked for in the last day, at the prices of infra/prices.py; needs a cluster.",
+            queries=[Query(expr="churn:cost:dollars_per_thousand_predictions")],
+            unit="currencyUSD",
+            thresholds=[(5, "yellow")],
+            width=6,
+            runbook="kube-state-metrics.md#costperpredictionhigh",
+        ),
+        Stat(
+            title="Cost of a month",
+            description="What all pods ask for now, for 730 hours; needs a cluster.",
+            queries=[Query(expr="churn:cost:dollars_per_month")],
+            unit="currencyUSD",
+            thresholds=[(2000, "red")],
+            width=6,
+            runbook="kube-state-metrics.md#budgetexceeded",
+        ),
+        Timeseries(
+            title="Cost by namespace",
+            description="Dollars an hour for what running pods ask for; needs a cluster.",
+            queries=[Query(expr="churn:cost:dollars_per_hour", legend="{{namespace}}")],
+            unit="currencyUSD",
+            stacked=True,
+            width=12,
+        ),
+    ]
     trends = [
         Timeseries(
             title="Customers by risk band",
@@ -82,6 +108,10 @@ def dashboard() -> dict[str, Any]:
         uid="churn-business",
         title="Business KPIs",
         description="Customers and revenue at risk, as predicted.",
-        rows=[Row(title="In the range shown", panels=figures), Row(title="By hour", panels=trends)],
+        rows=[
+            Row(title="In the range shown", panels=figures),
+            Row(title="By hour", panels=trends),
+            Row(title="Cost", panels=costs),
+        ],
         since="now-7d",
-    ).as_json()
+    )

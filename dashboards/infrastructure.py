@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Table, Timeseries
 
 NOT_READY = 'kube_pod_container_status_ready == 0 and on (namespace, pod) kube_pod_status_phase{phase="Running"} == 1'
@@ -14,6 +12,7 @@ def _health() -> list[Panel]:
     return [
         Stat(
             title="Targets down",
+            runbook="prometheus.md#targetdown",
             description="Addresses that Prometheus cannot scrape.",
             queries=[Query(expr="count(up == 0) or vector(0)")],
             thresholds=[(1, "red")],
@@ -26,12 +25,14 @@ def _health() -> list[Panel]:
         ),
         Stat(
             title="Pods not ready",
+            runbook="kube-state-metrics.md#podnotready",
             description="Containers of running pods that are not ready.",
             queries=[Query(expr=f"count({NOT_READY}) or vector(0)")],
             thresholds=[(1, "yellow")],
         ),
         Stat(
             title="Restarts",
+            runbook="kube-state-metrics.md#podrestarting",
             description="Restarts of containers in the range shown.",
             queries=[Query(expr="sum(increase(kube_pod_container_status_restarts_total[$__range]))")],
             thresholds=[(1, "yellow"), (10, "red")],
@@ -92,6 +93,7 @@ def _pods() -> list[Panel]:
         ),
         Timeseries(
             title="Volumes",
+            runbook="node-exporter.md#volumefilling",
             description="Used share of each persistent volume.",
             queries=[
                 Query(
@@ -120,6 +122,7 @@ def _nodes() -> list[Panel]:
         ),
         Timeseries(
             title="Memory by node",
+            runbook="node-exporter.md#nodememorylow",
             description="Share of the memory that is not available to a new process.",
             queries=[
                 Query(
@@ -132,6 +135,7 @@ def _nodes() -> list[Panel]:
         ),
         Timeseries(
             title="Root disk by node",
+            runbook="node-exporter.md#nodediskfilling",
             description="Used share of the root file system.",
             queries=[
                 Query(
@@ -149,6 +153,7 @@ def _jobs() -> list[Panel]:
     return [
         Table(
             title="Time since scheduled work last succeeded",
+            runbook="backup.md#backupmissing",
             description="Seconds for each CronJob.",
             queries=[
                 Query(expr="time() - max by (cronjob) (kube_cronjob_status_last_successful_time)"),
@@ -165,8 +170,8 @@ def _jobs() -> list[Panel]:
     ]
 
 
-def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana's JSON."""
+def page() -> Dashboard:
+    """The whole page."""
     return Dashboard(
         uid="churn-infrastructure",
         title="Infrastructure Health",
@@ -177,4 +182,4 @@ def dashboard() -> dict[str, Any]:
             Row(title="Nodes", panels=_nodes()),
             Row(title="Scheduled work", panels=_jobs()),
         ],
-    ).as_json()
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Table, Timeseries
+from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Table, Timeseries, Variable
 
 SCORE = "churn_prediction_score"
 
@@ -62,8 +60,8 @@ def _versions() -> list[Panel]:
 
 
 def _predictions() -> list[Panel]:
-    quantile = f"sum by (le, model_version) (rate({SCORE}_bucket[$__rate_interval]))"
-    total = "sum by (model_version) (rate(churn_predictions_total[$__rate_interval]))"
+    quantile = f"sum by (le, model_version) (rate({SCORE}_bucket{{model_version=~'$version'}}[$__rate_interval]))"
+    total = 'sum by (model_version) (rate(churn_predictions_total{model_version=~"$version"}[$__rate_interval]))'
     return [
         Timeseries(
             title="Customers scored",
@@ -128,12 +126,50 @@ def _predictions() -> list[Panel]:
     ]
 
 
-def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana's JSON."""
+def _drift() -> list[Panel]:
+    chosen = 'model_version=~"$version"'
+    return [
+        Stat(
+            title="Drifting",
+            description="Features, and the score, whose distribution over the last hour is above its threshold.",
+            queries=[Query(expr="count(churn:feature_psi:1h > churn:feature_psi:threshold1h) or vector(0)")],
+            thresholds=[(1, "yellow"), (5, "red")],
+            runbook="api.drift.md#featuredrift",
+        ),
+        Stat(
+            title="Customers in the hour",
+            description="Scored in the last hour; below 100 the index is not computed.",
+            queries=[Query(expr='sum(churn:feature_rows:increase1h{feature="score"})')],
+        ),
+        Timeseries(
+            title="Stability index of the score",
+            description="And the threshold, which falls with the number of customers and is never below 0.1.",
+            queries=[
+                Query(expr=f'churn:feature_psi:1h{{feature="score", {chosen}}}', legend="version {{model_version}}"),
+                Query(expr=f'churn:feature_psi:threshold1h{{feature="score", {chosen}}}', legend="threshold"),
+            ],
+            runbook="api.drift.md#scoredrift",
+        ),
+        Timeseries(
+            title="Stability index of the features",
+            description="The five features that moved most, over the last hour.",
+            queries=[Query(expr=f'topk(5, churn:feature_psi:1h{{feature!="score", {chosen}}})', legend="{{feature}}")],
+            runbook="api.drift.md#featuredrift",
+        ),
+    ]
+
+
+def page() -> Dashboard:
+    """The whole page."""
     return Dashboard(
         uid="churn-model",
         title="Model Metrics",
         description="Versions in service and what they predict.",
-        rows=[Row(title="Versions", panels=_versions()), Row(title="Predictions", panels=_predictions())],
+        rows=[
+            Row(title="Versions", panels=_versions()),
+            Row(title="Predictions", panels=_predictions()),
+            Row(title="Drift", panels=_drift()),
+        ],
+        variables=[Variable(name="version", metric="churn_predictions_total", label="model_version")],
         since="now-24h",
-    ).as_json()
+    )

@@ -37,6 +37,8 @@ class Panel:
     unit: Unit = "short"
     width: int = 8
     thresholds: Sequence[tuple[float, Color]] = ()
+    runbook: str = ""
+    """Path below ``docs/runbooks/`` of what to do when it looks bad, with its anchor."""
 
     def options(self) -> dict[str, Any]:
         """The options of this kind of panel."""
@@ -66,7 +68,14 @@ class Panel:
                 "overrides": [],
             },
             "options": self.options(),
+            "links": self._links(),
         }
+
+    def _links(self) -> list[dict[str, Any]]:
+        if not self.runbook:
+            return []
+        url = f"${{docs}}/docs/runbooks/{self.runbook}"
+        return [{"title": "Runbook", "url": url, "targetBlank": True}]
 
     def _target(self, index: int, query: Query) -> dict[str, Any]:
         return {
@@ -137,6 +146,31 @@ class Table(Panel):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A choice of values of a label, taken from a metric; all of them at first. In a query it is ``$name``."""
+
+    name: str
+    metric: str
+    label: str
+
+    def as_json(self) -> dict[str, Any]:
+        query = f"label_values({self.metric}, {self.label})"
+        return {
+            "name": self.name,
+            "label": self.label.replace("_", " ").capitalize(),
+            "type": "query",
+            "datasource": DATASOURCE,
+            "query": {"query": query, "refId": "variable"},
+            "definition": query,
+            "refresh": 2,
+            "includeAll": True,
+            "allValue": ".*",
+            "multi": True,
+            "current": {"text": ["All"], "value": ["$__all"]},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """A heading and its panels, from left to right."""
 
@@ -154,9 +188,10 @@ class Dashboard:
     rows: Sequence[Row]
     tags: Sequence[str] = field(default=("churn",))
     since: str = "now-6h"
+    variables: Sequence[Variable] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """What Grafana loads from a file."""
+    def as_json(self, docs: str = "") -> dict[str, Any]:
+        """What Grafana loads from a file; ``docs`` is where people read this repository, for links to runbooks."""
         return {
             "uid": self.uid,
             "title": self.title,
@@ -170,7 +205,18 @@ class Dashboard:
             "timezone": "browser",
             "annotations": {"list": []},
             "templating": {
-                "list": [{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}]
+                "list": [
+                    {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"},
+                    *(variable.as_json() for variable in self.variables),
+                    {
+                        "name": "docs",
+                        "label": "Runbooks",
+                        "type": "textbox",
+                        "query": docs,
+                        "current": {"text": docs, "value": docs},
+                        "hide": 2,
+                    },
+                ]
             },
             "panels": _placed(self.rows),
         }

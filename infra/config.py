@@ -159,6 +159,7 @@ class TrainingSettings(Section):
     rows: Annotated[int, Field(ge=1000)]
     bootstrap: bool = Field(description="Train and promote a first version when the stack comes up without one.")
     spot: bool
+    retrain_on_drift: bool = Field(description="Start a run while an alert of drift fires; its gates still decide.")
     resources: Resources
 
 
@@ -183,6 +184,10 @@ class AlertmanagerSettings(Section):
     smtp_host: str
     smtp_user: str
     pagerduty: bool
+    deadman: bool
+    """Send the Watchdog to a service outside that calls when it stays away."""
+    docs_url: str
+    """Where people read this repository, so that a message links its runbook; empty gives the path in it."""
 
     @model_validator(mode="after")
     def _receivers(self) -> Self:
@@ -195,6 +200,8 @@ class AlertmanagerSettings(Section):
 
 CHANNELS: Final = {"slack": "slack_url", "email": "smtp_password", "pagerduty": "pagerduty_routing_key"}
 """Ways to tell people of an alert, and the secret value that each needs."""
+RECEIVER_SECRETS: Final = {**CHANNELS, "deadman": "deadman_url"}
+"""The same with the service that expects the Watchdog, which is no way to tell people anything."""
 
 
 class BackupSettings(Section):
@@ -214,6 +221,7 @@ class ReceiverSecrets(Section):
     slack_url: str = ""
     smtp_password: str = ""
     pagerduty_routing_key: str = ""
+    deadman_url: str = ""
 
 
 class Settings(Section):

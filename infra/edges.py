@@ -58,6 +58,7 @@ def workloads(settings: Settings) -> tuple[Workload, ...]:
     """Every workload of the stack, each of which gets a policy."""
     optional = [
         (n.INGRESS, settings.ingress.kind == "nginx"),
+        (n.BLACKBOX, settings.ingress.kind == "nginx"),
         (n.CACHE, settings.cache.enabled),
         (n.POSTGRES, settings.database.kind == "in-cluster"),
     ]
@@ -98,7 +99,9 @@ def _monitoring(cloud: CloudOutputs) -> list[Edge]:
         *_to(n.KUBE_STATE_METRICS, "telemetry", n.PROMETHEUS),
         *_to(n.NODE_EXPORTER, "http", n.PROMETHEUS),
         *_to(n.PUSHGATEWAY, "http", n.PROMETHEUS, n.TRAINING, n.BACKUP, n.DRILL),
-        *_to(n.PROMETHEUS, "http", n.GRAFANA),
+        *_to(n.BLACKBOX, "http", n.PROMETHEUS),
+        *_to(n.INGRESS, "https", n.BLACKBOX),
+        *_to(n.PROMETHEUS, "http", n.GRAFANA, n.TRAINING),
         *_to(n.ALERTMANAGER, "mesh", n.ALERTMANAGER),
         Edge(source=n.ALERTMANAGER, target=n.ALERTMANAGER, port=n.ALERTMANAGER.ports["mesh"], protocol="UDP"),
         *_out(n.PROMETHEUS, nodes, KUBELET),

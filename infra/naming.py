@@ -73,3 +73,4 @@ KUBE_STATE_METRICS: Final = Workload(
     name="kube-state-metrics", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 8080, "telemetry": 8081}
 )
 NODE_EXPORTER: Final = Workload(name="node-exporter", namespace=NODES, uid=NOBODY_UID, ports={"http": 9100})
+BLACKBOX: Final = Workload(name="blackbox", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9115})

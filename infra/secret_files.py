@@ -31,7 +31,7 @@ POSTGRES_GRAFANA: Final = SecretSpec(name="postgres-grafana", files=("username",
 POSTGRES_BACKUP: Final = SecretSpec(name="postgres-backup", files=("username", "password", PG_SERVICE))
 GRAFANA_ADMIN: Final = SecretSpec(name="grafana-admin", files=("username", "password", "secret_key"))
 ALERT_RECEIVERS: Final = SecretSpec(
-    name="alert-receivers", files=("slack_url", "smtp_password", "pagerduty_routing_key")
+    name="alert-receivers", files=("slack_url", "smtp_password", "pagerduty_routing_key", "deadman_url")
 )
 CACHE_LOGIN: Final = SecretSpec(name="cache-login", files=("users.acl", "redis_url"))
 

@@ -10,7 +10,7 @@ from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from infra.config import CHANNELS, PROJECT, ConfigError, ReceiverSecrets, Settings
+from infra.config import PROJECT, RECEIVER_SECRETS, ConfigError, ReceiverSecrets, Settings
 
 RECEIVERS: Final = "receivers"
 """The one key with secret values; it has a default in Pulumi.yaml and is read as a secret."""
@@ -68,12 +68,14 @@ def check_receivers(settings: Settings, secrets: object) -> None:
         known = ReceiverSecrets.model_validate(secrets)
     except ValidationError as error:
         keys = [".".join([f"{PROJECT}:{RECEIVERS}", *map(str, item["loc"])]) for item in error.errors()]
-        lines = [f"  {key} is not right: its keys are {', '.join(CHANNELS.values())}, each a text" for key in keys]
+        lines = [
+            f"  {key} is not right: its keys are {', '.join(RECEIVER_SECRETS.values())}, each a text" for key in keys
+        ]
     else:
         lines = [
             f"  {PROJECT}:alertmanager.{channel} is on but {PROJECT}:{RECEIVERS}.{key} is not set: "
             f"run `pulumi config set --secret --path {PROJECT}:{RECEIVERS}.{key}`"
-            for channel, key in CHANNELS.items()
+            for channel, key in RECEIVER_SECRETS.items()
             if getattr(settings.alertmanager, channel) and not getattr(known, key)
         ]
     if lines:

@@ -20,6 +20,7 @@ from infra.versions import Images, locked_digests
 from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
 from infra.workloads.backup import Backup, BackupArgs
+from infra.workloads.blackbox import Blackbox, BlackboxArgs
 from infra.workloads.cache import Cache, CacheArgs
 from infra.workloads.certificate import Certificate, CertificateArgs
 from infra.workloads.drill import Drill, DrillArgs
@@ -195,6 +196,8 @@ def _monitoring(
     Prometheus("prometheus", prometheus_args, inside)
     Pushgateway("pushgateway", PushgatewayArgs(context=context), inside)
     KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context=context), inside)
+    if settings.ingress.kind == "nginx":
+        Blackbox("blackbox", BlackboxArgs(context=context), inside)
     NodeExporter("node-exporter", NodeExporterArgs(context=context), inside)
     Grafana("grafana", GrafanaArgs(context=context), with_data)
     return {"alert_channels": list(alertmanager.channels)}

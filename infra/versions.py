@@ -15,6 +15,7 @@ LOCK_FILE: Final = Path(__file__).with_name("images.lock.json")
 
 PUBLIC: Final = {
     "alertmanager": "quay.io/prometheus/alertmanager:v0.33.1",
+    "blackbox": "quay.io/prometheus/blackbox-exporter:v0.27.0",
     "cache": "docker.io/valkey/valkey:8.1.4-alpine",
     "grafana": "docker.io/grafana/grafana:13.1.3",
     "ingress": "docker.io/nginx/nginx-ingress:5.6.2",

@@ -16,6 +16,7 @@ from ops import (
     alias_commands,
     backup_commands,
     cluster_commands,
+    dashboards_commands,
     data_commands,
     images_commands,
     rds_commands,
@@ -149,6 +150,7 @@ for command in (
 app.command(cls=serve_command.ServeCommand)(serve_command.serve)
 app.add_typer(cluster_commands.app, name="cluster")
 app.add_typer(data_commands.app, name="data")
+app.add_typer(dashboards_commands.app, name="dashboards")
 app.add_typer(images_commands.app, name="images")
 app.add_typer(backup_commands.app, name="backup")
 app.add_typer(rds_commands.app, name="rds")

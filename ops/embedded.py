@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 
 from app.schemas import EXAMPLE
-from ops import mlflow_server, tracking_settings
+from ops import mlflow_server, monitoring, tracking_settings
 from ops.console import Output
 from ops.errors import OpsError
 from ops.home import Home, HomeLock
@@ -60,6 +60,12 @@ class Platform:
         self.key = home.demo_key()
         self._port = self._free_port("the API", options.port)
         self._mlflow_port = self._free_port("MLflow", options.mlflow_port, taken=frozenset({self._port}))
+        ports = {self._port, self._mlflow_port}
+        self._programs = monitoring.installed()
+        self._prometheus_port = free_port(monitoring.PROMETHEUS_PORT, taken=frozenset(ports))
+        self._alertmanager_port = free_port(
+            monitoring.ALERTMANAGER_PORT, taken=frozenset(ports | {self._prometheus_port})
+        )
         self.api_url = f"http://{LOOPBACK}:{self._port}"
         self.mlflow_url = f"http://{LOOPBACK}:{self._mlflow_port}"
 
@@ -85,6 +91,22 @@ class Platform:
             "DRAIN_SECONDS": "0",
         }
         self._processes.start("api", [sys.executable, "-m", "app"], os.environ | settings)
+
+    def start_monitoring(self) -> dict[str, str]:
+        """Start Prometheus and Alertmanager where they are installed; returns their addresses by name."""
+        if self._programs is None:
+            return {}
+        prometheus = f"{LOOPBACK}:{self._prometheus_port}"
+        alertmanager = f"{LOOPBACK}:{self._alertmanager_port}"
+        targets = {"api": f"{LOOPBACK}:{self._port}", "prometheus": prometheus, "alertmanager": alertmanager}
+        folder = self._home.monitoring
+        monitoring.write(folder, targets=targets, alertmanager=alertmanager)
+        for name, command in {
+            "alertmanager": monitoring.alertmanager_command(self._programs.alertmanager, folder, alertmanager),
+            "prometheus": monitoring.prometheus_command(self._programs.prometheus, folder, prometheus),
+        }.items():
+            self._processes.start(name, command, os.environ)
+        return {"Prometheus": f"http://{prometheus}", "Alertmanager": f"http://{alertmanager}"}
 
     def bring_up(self) -> None:
         """Wait until the API serves a model; make data, train and promote first if there is none."""

@@ -62,6 +62,11 @@ class Home:
         return self.root / "demo-key"
 
     @property
+    def monitoring(self) -> Path:
+        """Configuration and data of Prometheus and Alertmanager."""
+        return self.root / "monitoring"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -29,7 +29,7 @@ def up(options: UpOptions, output: Output) -> None:
         with _platform("churn up", options, output) as platform:
             platform.bring_up()
             prediction = platform.predict_example()
-            _announce(platform, prediction, output)
+            _announce(platform, prediction, platform.start_monitoring(), output)
             platform.watch()
     except KeyboardInterrupt:
         output.say("Stopped: every process that was started has ended.")
@@ -83,7 +83,7 @@ def _show_prediction(prediction: dict[str, Any], seconds: float, output: Output)
     output.pairs([(name, json.dumps(value)) for name, value in prediction.items()])
 
 
-def _announce(platform: Platform, prediction: dict[str, Any], output: Output) -> None:
+def _announce(platform: Platform, prediction: dict[str, Any], monitoring: dict[str, str], output: Output) -> None:
     _show_prediction(prediction, platform.seconds(), output)
     output.say()
     output.pairs(
@@ -95,6 +95,7 @@ def _announce(platform: Platform, prediction: dict[str, Any], output: Output) ->
                 "MLflow",
                 platform.mlflow_url if platform.mlflow_answers else f"{platform.mlflow_url} (is still starting)",
             ),
+            *monitoring.items(),
         ]
     )
     output.say()

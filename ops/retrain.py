@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Never, get_args
 
+from ops import drift
 from ops.errors import BAD_INPUT, OpsError
 from ops.logins import Login
 from ops.tracking_settings import MODEL_NAME, QUIET
@@ -74,6 +75,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--first", action="store_true", help="also promote it; do nothing when a version is in production already"
     )
+    parser.add_argument(
+        "--when-drifting", metavar="URL", help="train only if the Prometheus there has an alert of drift that fires"
+    )
+    parser.add_argument(
+        "--not-within-hours",
+        type=float,
+        default=0.0,
+        metavar="H",
+        help="with --when-drifting: and only if no run has staged a version for so long",
+    )
     return parser
 
 
@@ -127,6 +138,8 @@ def retrain(options: argparse.Namespace, tracking_uri: str) -> Outcome | None:
     serving = by_alias(connect(tracking_uri), MODEL_NAME, registry.PRODUCTION)
     if options.first and serving is not None:
         print(f"version {serving.version} is in production already: nothing to do")
+        return None
+    if options.when_drifting and not drift.calls_for_training(options.when_drifting, options.not_within_hours):
         return None
     with customers(options) as source:
         config = TrainConfig(source=source, tracking_uri=tracking_uri, model_name=MODEL_NAME)

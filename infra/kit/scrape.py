@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from infra.naming import PART_OF, Workload
+from infra.naming import BLACKBOX, PART_OF, Workload
 
 INTERVAL = "15s"
 TIMEOUT = "10s"
@@ -87,10 +87,27 @@ def node_job(job: str, path: str, *, keep: str, verify: bool) -> dict[str, Any]:
     }
 
 
+def probe_job(address: str) -> dict[str, Any]:
+    """A request through the blackbox exporter, whose answer tells of ``address`` and not of the exporter."""
+    return {
+        "job_name": "probe",
+        "metrics_path": "/probe",
+        "params": {"module": ["edge"], "target": [address]},
+        "static_configs": [{"targets": [BLACKBOX.url().removeprefix("http://")]}],
+        "relabel_configs": [{"target_label": "instance", "replacement": address}],
+    }
+
+
 def config(
-    targets: Iterable[Target], *, itself: Workload, alertmanager: Workload, stack: str, verify_kubelets: bool
+    targets: Iterable[Target],
+    *,
+    itself: Workload,
+    alertmanager: Workload,
+    stack: str,
+    verify_kubelets: bool,
+    probed: str | None = None,
 ) -> dict[str, Any]:
-    """The whole `prometheus.yml`.
+    """The whole `prometheus.yml`; ``probed`` is the address of the edge that is asked as clients ask it.
 
     The replicas of a pair differ in the external label ``replica`` alone, and alerts are sent without it, so that
     Alertmanager sees one alert and not two.
@@ -119,5 +136,5 @@ def config(
             "alert_relabel_configs": [{"regex": "replica", "action": "labeldrop"}],
             "alertmanagers": [{"kubernetes_sd_configs": [_pods(alertmanager)], "relabel_configs": _running("http")}],
         },
-        "scrape_configs": [own, *map(pod_job, targets), kubelet, cadvisor],
+        "scrape_configs": [own, *map(pod_job, targets), *([probe_job(probed)] if probed else []), kubelet, cadvisor],
     }

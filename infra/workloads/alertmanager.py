@@ -57,15 +57,17 @@ class Alertmanager(pulumi.ComponentResource):
             pulumi.log.warn("No alert receiver is on: alerts are to be seen, but nobody is told", self)
         account = service_account(self, name, ALERTMANAGER, args.context.cloud.roles)
         peers = cluster_ip(self, name, ALERTMANAGER, headless=True)
-        volumes = [self._config(name, args.settings), *self._secrets(name, args)]
+        volumes = [self._config(name, args), *self._secrets(name, args)]
         disks = claims_of_pods(self, name, ALERTMANAGER, args.context, gib=STORAGE_GIB, replicas=args.settings.replicas)
         self._stateful_set(name, args, volumes, [account, peers, *disks])
         if args.settings.replicas > 1:
             one_at_a_time(self, name, ALERTMANAGER)
         self.register_outputs({})
 
-    def _config(self, name: str, settings: AlertmanagerSettings) -> VolumeArgs:
-        content = yaml.safe_dump(alerting.config(settings), sort_keys=False)
+    def _config(self, name: str, args: AlertmanagerArgs) -> VolumeArgs:
+        content = yaml.safe_dump(
+            alerting.config(args.settings, grafana=f"https://grafana.{args.context.domain}"), sort_keys=False
+        )
         made = ConfigMap(
             f"{name}-config", metadata=unnamed(ALERTMANAGER), data={"alertmanager.yml": content}, opts=child(self)
         )
@@ -125,7 +127,7 @@ def _container(args: AlertmanagerArgs) -> ContainerArgs:
         mounts=[
             pod.mount("config", CONFIG),
             pod.mount("data", DATA, read_only=False),
-            *([pod.mount(secret, alerting.SECRETS)] if alerting.channels(args.settings) else []),
+            *([pod.mount(secret, alerting.SECRETS)] if alerting.secret_files(args.settings) else []),
         ],
     )
 

@@ -17,6 +17,7 @@ from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, EnvVarArgs, EnvV
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 
 from infra import naming as n
+from infra import prices
 from infra.config import PrometheusSettings
 from infra.kit import pod, probes, scrape
 from infra.kit.meta import named, selector, unnamed
@@ -31,7 +32,7 @@ from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
 
 RULES: Final = Path(__file__).parents[1] / "rules"
-"""One file per workload, named like it; a stack loads the files of what it has."""
+"""Files by workload, `<workload>.yaml` and `<workload>.<topic>.yaml`; a stack loads those of what it has."""
 TARGETS: Final = (
     Target(workload=n.API),
     Target(workload=n.INGRESS, port="metrics"),
@@ -41,7 +42,10 @@ TARGETS: Final = (
     Target(workload=n.KUBE_STATE_METRICS, own_labels=True),
     Target(workload=n.KUBE_STATE_METRICS, port="telemetry", role="telemetry"),
     Target(workload=n.NODE_EXPORTER),
+    Target(workload=n.BLACKBOX),
 )
+PROBE_PATH: Final = "/openapi.json"
+"""What the probe asks the API for, through the edge; no key is needed."""
 DATA: Final = "/prometheus"
 CONFIG: Final = "/etc/prometheus/config"
 VOLUME_SHARE_PERCENT: Final = 80
@@ -96,6 +100,9 @@ class Prometheus(pulumi.ComponentResource):
             itself=PROMETHEUS,
             alertmanager=n.ALERTMANAGER,
             stack=args.stack,
+            probed=n.INGRESS.url("https").replace("http:", "https:", 1) + PROBE_PATH
+            if n.BLACKBOX in args.workloads
+            else None,
             verify_kubelets=args.verify_kubelets,
         )
         content = {
@@ -170,6 +177,7 @@ def retained_mib(storage_gib: int) -> int:
 
 
 def rules(workloads: Iterable[Workload]) -> dict[str, str]:
-    """Rule files of these workloads by file name; some need none."""
-    files = {workload.name: RULES / f"{workload.name}.yaml" for workload in workloads}
-    return {path.name: path.read_text(encoding="utf-8") for _, path in sorted(files.items()) if path.is_file()}
+    """Rule files of these workloads by file name, and the prices that rules about cost multiply by; some need none."""
+    names = {workload.name for workload in workloads}
+    found = [path for path in sorted(RULES.glob("*.yaml")) if path.name.split(".")[0] in names]
+    return {path.name: path.read_text(encoding="utf-8") for path in found} | {"prices.yaml": prices.rules()}

@@ -1,4 +1,4 @@
-"""Training: by the clock, on demand, and once when a stack comes up without a model.
+"""Training: by the clock, on demand, on drift, and once when a stack comes up without a model.
 
 `kubectl create job --from=cronjob/training-on-demand NAME` trains now. That template is a suspended CronJob of its own,
 and not the schedule itself, because somebody waits for such a run: its pod does not wait for a spot node.
@@ -21,7 +21,7 @@ from infra.config import TrainingSettings
 from infra.kit import jobs, pod
 from infra.kit.meta import named, unnamed
 from infra.kit.options import child
-from infra.naming import MLFLOW, PUSHGATEWAY, TRAINING
+from infra.naming import MLFLOW, PROMETHEUS, PUSHGATEWAY, TRAINING
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 
@@ -32,6 +32,10 @@ FIRST_DEADLINE_SECONDS: Final = 1800
 """`pulumi up` waits for the first training, so it is given less."""
 RETRIES: Final = 3
 """More than a minute of waits between them: time for a registry that restarts."""
+DRIFT_SCHEDULE: Final = "20 * * * *"
+"""When to ask whether there is drift: it is measured over an hour."""
+QUIET_HOURS: Final = 24
+"""Drift starts no second run within this time: the first one needs people to look at it, or has mended nothing."""
 SCRATCH: Final = "2Gi"
 LOGIN: Final = "/run/secrets/churn/mlflow"
 
@@ -46,7 +50,7 @@ class TrainingArgs:
 
 
 class Training(pulumi.ComponentResource):
-    """ServiceAccount, the scheduled CronJob, a suspended one to start runs from, and the first run."""
+    """ServiceAccount, the CronJob of the clock and that of drift, a suspended one to start runs from, the first run."""
 
     def __init__(self, name: str, args: TrainingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Training", name, {}, opts)
@@ -64,6 +68,14 @@ class Training(pulumi.ComponentResource):
             spec=_schedule(args, _pod(args, login, spot=False), suspend=True),
             opts=child(self, after=[account]),
         )
+        if args.settings.retrain_on_drift:
+            on_drift = ["--when-drifting", PROMETHEUS.url(), "--not-within-hours", str(QUIET_HOURS)]
+            CronJob(
+                f"{name}-on-drift",
+                metadata=named(TRAINING, role="on-drift"),
+                spec=_schedule(args, _pod(args, login, spot=False, extra=on_drift), schedule=DRIFT_SCHEDULE),
+                opts=child(self, after=[account]),
+            )
         if args.settings.bootstrap:
             self._first(name, args, login, account)
         self.register_outputs({})
@@ -99,10 +111,12 @@ def threads(cpu_limit: str) -> int:
     return max(1, int(cpus))
 
 
-def _schedule(args: TrainingArgs, template: PodTemplateSpecArgs, *, suspend: bool = False) -> CronJobSpecArgs:
+def _schedule(
+    args: TrainingArgs, template: PodTemplateSpecArgs, *, suspend: bool = False, schedule: str | None = None
+) -> CronJobSpecArgs:
     return jobs.cron_spec(
         template,
-        schedule=args.settings.schedule,
+        schedule=schedule or args.settings.schedule,
         time_zone=args.time_zone,
         deadline_seconds=DEADLINE_SECONDS,
         retries=RETRIES,

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 from recorder import STACKS, find, record_with, recorded
-from support.programs import run
+from support.programs import program, run
 
 from infra.kit import scrape
 from ops.recording import Recording
 
-EVERY_CHANNEL = {"slack": True, "slack_channel": "#a", "email": True, "pagerduty": True} | {
+EVERY_CHANNEL = {"slack": True, "slack_channel": "#a", "email": True, "pagerduty": True, "deadman": True} | {
     "email_to": "a@example.com", "email_from": "b@example.com", "smtp_host": "smtp.example.com", "smtp_user": "b",
 }  # fmt: skip
 
@@ -76,7 +76,7 @@ def test_alertmanager_accepts_the_configuration_of(stack: str, amtool: str, tmp_
         ("severity=warning", "warning"),
         ("severity=info", "info"),
         ("severity=page", "critical"),
-        ("alertname=Watchdog severity=info", "nobody"),
+        ("alertname=Watchdog severity=info", "deadman"),
     ],
 )
 def test_an_alert_goes_to(labels: str, receiver: str, amtool: str, tmp_path: Path) -> None:
@@ -84,3 +84,26 @@ def test_an_alert_goes_to(labels: str, receiver: str, amtool: str, tmp_path: Pat
     text = find(recorded("prod"), "ConfigMap", "alertmanager-config").inputs["data"]["alertmanager.yml"]
     path.write_text(text, encoding="utf-8")
     assert run(amtool, "config", "routes", "test", f"--config.file={path}", *labels.split()).strip() == receiver
+
+
+def test_every_alert_of_every_rule_goes_to_a_receiver_that_tells_somebody(
+    alerts: dict[str, tuple[str, dict[str, Any]]], amtool: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "alertmanager.yml"
+    text = find(recorded("prod"), "ConfigMap", "alertmanager-config").inputs["data"]["alertmanager.yml"]
+    path.write_text(text, encoding="utf-8")
+    real = {found["name"] for found in yaml.safe_load(text)["receivers"] if len(found) > 1}
+    assert real == {"critical", "warning", "info", "deadman"}
+    for name, (_, rule) in alerts.items():
+        labels = [f"{key}={value}" for key, value in {"alertname": name, **rule["labels"]}.items()]
+        found = run(amtool, "config", "routes", "test", f"--config.file={path}", *labels).strip()
+        assert found == ("deadman" if name == "Watchdog" else rule["labels"]["severity"]), name
+        assert found in real
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging"])
+def test_debians_alertmanager_accepts_it_too_without_the_dead_mans_service(stack: str, tmp_path: Path) -> None:
+    path = tmp_path / "alertmanager.yml"
+    found = find(recorded(stack), "ConfigMap", "alertmanager-config")
+    path.write_text(found.inputs["data"]["alertmanager.yml"], encoding="utf-8")
+    run(program("amtool", "prometheus-alertmanager"), "check-config", str(path))

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -92,3 +93,43 @@ def venv_tool(name: str, module: str) -> list[str]:
     place = _made_once(f"{name}-python{platform.python_version()}", lock, install)
     # By its module: the scripts of an environment hold the path it was made at.
     return [str(place / "bin" / "python"), "-m", module]
+
+
+_ON_THE_CLUSTER: Final = "remove_all_sd,enable_kubernetes_sd"
+"""Of Prometheus' ways to find targets only the one that is used: half the time to build it."""
+
+
+def newest_prometheus(name: str) -> Path:
+    """`prometheus` or `promtool` of the version that `tools/prometheus/go.mod` locks."""
+    source = TOOLS / "prometheus"
+
+    def build(folder: Path) -> None:
+        tags = ["-trimpath", "-tags", _ON_THE_CLUSTER]
+        _run(["go", "build", "-C", str(source), *tags, "-o", f"{folder}{os.sep}", "tool"], name)
+
+    return _made_once("prometheus", source / "go.sum", build) / name
+
+
+def newest_alertmanager(name: str) -> Path:
+    """`alertmanager` or `amtool` of the version that `tools/alertmanager/go.mod` locks.
+
+    The published module lacks the pages of its user interface, which are compiled in: a copy is given an empty one.
+    """
+    source, module = TOOLS / "alertmanager", "github.com/prometheus/alertmanager"
+
+    def build(folder: Path) -> None:
+        copy, page = folder.parent / "copy", folder.parent / "copy" / "ui" / "app" / "dist" / "index.html"
+        # Files of the module cache are read-only, and so would their copies be.
+        shutil.copytree(go_module("alertmanager", module), copy, copy_function=shutil.copyfile)
+        for folder_of_copy in (copy, *copy.rglob("*/")):
+            folder_of_copy.chmod(0o755)
+        page.parent.mkdir(parents=True)
+        page.write_text("<!doctype html><title>Alertmanager</title>\n", encoding="utf-8")
+        lock = folder.parent / "go.mod"
+        shutil.copyfile(source / "go.mod", lock)
+        shutil.copyfile(source / "go.sum", lock.with_suffix(".sum"))
+        _run(["go", "mod", "edit", "-replace", f"{module}={copy}", str(lock)], name)
+        build = ["go", "build", "-C", str(source), "-modfile", str(lock), "-trimpath"]
+        _run([*build, "-o", f"{folder}{os.sep}", "tool"], name)
+
+    return _made_once("alertmanager", source / "go.sum", build) / name

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from recorder import settings
 from support.exposed import OTHERS, api_metrics
 from support.programs import program, run
 from support.promql import metrics
 
 import dashboards
 from dashboards.panels import COLUMNS, Dashboard, Query, Row, Stat, Timeseries
+from infra import edges
+from infra.workloads.prometheus import rules
 
+ROOT = Path(__file__).parents[3]
 EVERY = dashboards.every()
 NAMES = sorted(EVERY)
 
@@ -79,9 +84,32 @@ def test_panels_are_placed_line_by_line() -> None:
 
 
 def test_every_metric_exists(tmp_path: Path) -> None:
-    there = OTHERS | api_metrics(tmp_path)
+    there = OTHERS | api_metrics(tmp_path) | recorded()
     named = {(name, metric) for name, page in EVERY.items() for expr in expressions(page) for metric in metrics(expr)}
     assert sorted(pair for pair in named if pair[1] not in there) == []
+
+
+def recorded() -> set[str]:
+    """What recording rules make."""
+    files = [yaml.safe_load(text) for text in rules(set(edges.workloads(settings("prod")))).values()]
+    return {rule["record"] for file in files for group in file["groups"] for rule in group["rules"] if "record" in rule}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_to_runbooks_that_exist(name: str) -> None:
+    page = dashboards.every("https://docs.example.com")[name]
+    links = [link["url"] for panel in page["panels"] for link in panel.get("links", [])]
+    assert links
+    for link in links:
+        path, _, anchor = link.removeprefix("${docs}/").partition("#")
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert anchor in [heading.lower() for heading in re.findall(r"^## (.+)$", text, flags=re.MULTILINE)]
+
+
+def test_a_variable_takes_all_values_at_first() -> None:
+    (variable,) = [v for v in EVERY["model"]["templating"]["list"] if v["name"] == "version"]
+    assert variable["query"]["query"] == "label_values(churn_predictions_total, model_version)"
+    assert (variable["includeAll"], variable["allValue"]) == (True, ".*")
 
 
 def test_every_expression_is_promql(tmp_path: Path) -> None:
@@ -95,6 +123,7 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
 def _plain(expression: str) -> str:
     """With times in the place of Grafana's variables, of which there may be no others."""
     text = expression.replace("$__rate_interval", "5m").replace("$__range", "6h")
+    text = text.replace("$pod", ".*").replace("$version", ".*")
     assert "$" not in text
     return text
 

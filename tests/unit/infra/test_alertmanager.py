@@ -26,7 +26,7 @@ CLASS = ("SecretProviderClass", "alertmanager-alert-receivers-provider-class")
 BUDGET = ("PodDisruptionBudget", "alertmanager-budget")
 OFF = AlertmanagerSettings(
     replicas=1, slack=False, slack_channel="", email=False, email_to="", email_from="", smtp_host="", smtp_user="",
-    pagerduty=False,
+    pagerduty=False, deadman=False, docs_url="",
 )  # fmt: skip
 SLACK = {"slack": True, "slack_channel": "#a"}
 EMAIL = {"email": True, "email_to": "a@b.c", "email_from": "d@e.f", "smtp_host": "g", "smtp_user": "h"}
@@ -34,7 +34,7 @@ PAGERDUTY = {"pagerduty": True}
 
 
 def config(**on: Any) -> dict[str, Any]:
-    return alerting.config(OFF.model_copy(update=on))
+    return alerting.config(OFF.model_copy(update=on), grafana="https://grafana.example.com")
 
 
 def heard(content: dict[str, Any]) -> dict[str, set[str]]:
@@ -83,7 +83,7 @@ def test_its_pods(stack: str) -> None:
     [
         ("dev", None),
         ("staging", {"slack_url", "smtp_password"}),
-        ("prod", {"slack_url", "smtp_password", "pagerduty_routing_key"}),
+        ("prod", {"slack_url", "smtp_password", "pagerduty_routing_key", "deadman_url"}),
     ],
 )
 def test_it_mounts_the_secrets_of_the_channels_that_are_on(stack: str, files: set[str] | None) -> None:
@@ -174,11 +174,29 @@ def test_routes_are_matchers_and_an_unknown_severity_is_critical() -> None:
     assert route["group_by"] == ["alertname", "workload", "stack"]
 
 
-def test_a_critical_alert_keeps_the_lesser_ones_of_its_workload_quiet() -> None:
-    (rule,) = config(**SLACK)["inhibit_rules"]
-    assert rule["source_matchers"] == ['severity="critical"']
-    assert rule["target_matchers"] == ['severity=~"warning|info"']
-    assert rule["equal"] == ["workload", "stack"]
+def test_a_critical_alert_keeps_the_lesser_ones_of_its_workload_quiet_and_a_dead_node_its_pods() -> None:
+    lesser, pods = config(**SLACK)["inhibit_rules"]
+    assert lesser["source_matchers"] == ['severity="critical"']
+    assert lesser["target_matchers"] == ['severity=~"warning|info"']
+    assert lesser["equal"] == ["workload", "stack"]
+    assert pods["source_matchers"] == ['alertname="NodeDown"']
+    assert pods["target_matchers"] == ['scope="pod"']
+    assert pods["equal"] == ["node", "stack"]
+
+
+def test_the_watchdog_goes_to_the_dead_mans_service_where_there_is_one() -> None:
+    content = config(**SLACK, deadman=True)
+    assert content["route"]["routes"][0]["receiver"] == "deadman"
+    hooks = {receiver["name"]: receiver.get("webhook_configs") for receiver in content["receivers"]}
+    assert hooks["deadman"] == [{"url_file": f"{alerting.SECRETS}/deadman_url", "send_resolved": False}]
+    assert alerting.channels(OFF.model_copy(update={"deadman": True})) == []
+
+
+def test_people_are_told_again_within_the_time_they_have_to_respond() -> None:
+    repeats = {
+        s["receiver"]: s["repeat_interval"] for s in config(**SLACK)["route"]["routes"] if "repeat_interval" in s
+    }
+    assert repeats == {"critical": "15m", "warning": "1h", "info": "24h"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,266 @@
+"""Ten faults, each to the message of the right channel and to the one that it is over: real servers, prod's rules and
+routes, with time running 30 times faster so that `for: 15m` takes half a minute.
+
+The API, MLflow, Prometheus and Alertmanager are real; what only a cluster has (kubelets, kube-state-metrics, the probe
+of the edge) is played by one exporter whose figures the test sets. The killed API has a test in real time of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+from support.bundles import make_bundle, random_customers, write_keys
+from support.registered import Registered
+from support.servers import HOST, Api, Mlflow, wait_until
+from support.watched import Watched, watched
+
+from app.bundle import MODEL
+from infra import naming as n
+from ops import monitoring
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
+SPEED = 30
+SECONDS = 240.0
+DAY = 86_400
+CHANNELS = {"critical": {"slack", "pagerduty", "email"}, "warning": {"slack", "email"}, "info": {"slack"}}
+FREE = 'kubelet_volume_stats_available_bytes{namespace="churn-mlops",persistentvolumeclaim="data"}'
+SIZE = 'kubelet_volume_stats_capacity_bytes{namespace="churn-mlops",persistentvolumeclaim="data"}'
+BACKUP = 'kube_cronjob_status_last_successful_time{namespace="churn-mlops",cronjob="backup-postgres"}'
+EXPIRY = 'probe_ssl_earliest_cert_expiry{instance="https://api"}'
+MLFLOW_PODS = 'kube_deployment_status_replicas_available{namespace="churn-mlops",deployment="mlflow"}'
+
+
+class Exporter:
+    """Stands in for the cluster's exporters: figures by series, as the test sets them."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, float] = {}
+        figures = self.figures
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                content = "".join(f"{name} {value}\n" for name, value in figures.items()).encode()
+                self.send_response(200)
+                self.send_header("content-type", "text/plain; version=0.0.4")
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer((HOST, 0), Handler)
+        self.address = f"{HOST}:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass
+class Traffic:
+    """Requests that go on beside the test: good ones, and what the test adds."""
+
+    api: Api
+    key: str
+    customers: list[dict[str, Any]]
+    wrong_keys: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        with httpx.Client(base_url=self.api.url, trust_env=False, timeout=5) as client:
+            while not self.stop.wait(0.05):
+                try:
+                    client.post("/v1/predict", json=self.customers[0], headers={"x-api-key": self.key})
+                    client.post(
+                        "/v1/predict/batch", json={"customers": self.customers}, headers={"x-api-key": self.key}
+                    )
+                    for _ in range(20 if self.wrong_keys else 0):
+                        client.post("/v1/predict", json=self.customers[0], headers={"x-api-key": "guess"})
+                except httpx.TransportError:
+                    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Everything that runs."""
+
+    watched: Watched
+    exporter: Exporter
+    mlflow: Mlflow
+    registered: Registered
+    traffic: Traffic
+    faults: Path
+    bundles: list[Path]
+
+
+class FaultyApi(Api):
+    """The real API, whose scoring can be made slow or failing."""
+
+    def __init__(self, folder: Path, faults: Path, **settings: Any) -> None:
+        super().__init__(folder, **settings)
+        self._command = [sys.executable, "-m", "support.faulty_api"]
+        self._environment |= {"FAULTS": str(faults), "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def _bundles(folder: Path) -> list[Path]:
+    made = []
+    for seed in (0, 1):
+        made.append(folder / f"bundle-{seed}")
+        made[-1].mkdir(parents=True)
+        make_bundle(made[-1], seed=seed)
+    return made
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("stage")
+    faults = folder / "faults"
+    faults.mkdir()
+    bundles = _bundles(folder)
+    keys = write_keys(folder / "keys.json", {"client": ["predict"]}, rates={"client": "100000/second"})
+    with ExitStack() as stack:
+        mlflow = stack.enter_context(Mlflow(folder / "mlflow"))
+        registered = Registered(mlflow.url, "watched")
+        registered.point(registered.publish(bundles[0]))
+        settings = {**registered.settings(), "auth": "required", "api_keys_file": folder / "keys.json"}
+        api = stack.enter_context(FaultyApi(folder / "api", faults, key=keys["client"], **settings))
+        exporter = stack.enter_context(Exporter())
+        exporter.figures |= {
+            FREE: 80.0,
+            SIZE: 100.0,
+            BACKUP: time.time(),
+            EXPIRY: time.time() + 60 * DAY,
+            MLFLOW_PODS: 1,
+        }
+        rules = monitoring.rule_files([n.API, n.NODE_EXPORTER, n.BACKUP, n.BLACKBOX, n.MLFLOW, n.PROMETHEUS])
+        targets = {"api": f"{HOST}:{api.port}"}
+        targets |= dict.fromkeys(
+            ("kubelet", "kube-state-metrics", "node-exporter", "blackbox", "probe"), exporter.address
+        )
+        traffic = Traffic(api, keys["client"], random_customers(100, seed=0))
+        runner = threading.Thread(target=traffic.run, daemon=True)
+        runner.start()
+        try:
+            seen = stack.enter_context(watched(folder / "watched", targets, rules=rules, speed=SPEED))
+            yield Stage(
+                watched=seen, exporter=exporter, mlflow=mlflow, registered=registered, traffic=traffic, faults=faults,
+                bundles=bundles,
+            )  # fmt: skip
+        finally:
+            traffic.stop.set()
+            runner.join()
+        assert seen.inbox.broken == []
+
+
+def _channels(stage: Stage, alert: str, *, resolved: bool) -> set[str]:
+    return {message.channel for message in stage.watched.inbox.about(alert, resolved=resolved)}
+
+
+def _arrives(stage: Stage, severities: dict[str, str], began: float, *, resolved: bool = False) -> dict[str, float]:
+    """Seconds until each alert's message is in every channel of its severity; of that faster time."""
+    seconds: dict[str, float] = {}
+
+    def done() -> bool:
+        for alert, severity in severities.items():
+            if alert not in seconds and _channels(stage, alert, resolved=resolved) >= CHANNELS[severity]:
+                seconds[alert] = round(time.monotonic() - began, 1)
+        return seconds.keys() == severities.keys()
+
+    wait_until(done, f"{sorted(severities)} resolved={resolved}", SECONDS)
+    for alert, severity in severities.items():
+        assert _channels(stage, alert, resolved=resolved) == CHANNELS[severity], alert
+    return seconds
+
+
+def _quiet(stage: Stage) -> bool:
+    return stage.watched.prometheus.firing() == {"Watchdog"}
+
+
+def _corrupt(stage: Stage) -> Callable[[], object]:
+    good = stage.registered.publish(stage.bundles[0])
+    bad = stage.registered.publish(stage.bundles[1])
+    content = bytearray(bad.read(MODEL))
+    content[len(content) // 2] ^= 1
+    bad.write(MODEL, bytes(content))
+    stage.registered.point(bad)
+    return lambda: stage.registered.point(good)
+
+
+def test_eight_faults_tell_the_channels_of_a_warning_and_then_that_they_are_over(
+    stage: Stage, record_property: Callable[[str, object], None]
+) -> None:
+    wait_until(lambda: _quiet(stage), "nothing is wrong at first, but the Watchdog", SECONDS)
+    assert {message.channel for message in stage.watched.inbox.messages} <= {"deadman"}
+    usual, began = stage.traffic.customers, time.monotonic()
+    mend = _corrupt(stage)
+    wait_until(
+        lambda: stage.watched.prometheus.query("churn_model_refused_total > 0"), "the version is refused", SECONDS
+    )
+    mend()
+    stage.traffic.customers = [dict(row, contract="Two year", tenure_months=72) for row in usual]
+    stage.traffic.wrong_keys = True
+    stage.exporter.figures |= {
+        FREE: 5.0,
+        BACKUP: time.time() - 27 * 3600,
+        EXPIRY: time.time() + 10 * DAY,
+        MLFLOW_PODS: 0,
+    }
+    stage.mlflow.kill()
+    alerts = (
+        "ModelRefused", "FeatureDrift", "ApiKeySurge", "VolumeFilling", "BackupMissing", "CertificateExpiring",
+        "RegistryUnreachable", "MlflowDown",
+    )  # fmt: skip
+    record_property("seconds", _arrives(stage, dict.fromkeys(alerts, "warning"), began))
+    (slack, *_) = stage.watched.inbox.about("VolumeFilling", channel="slack")
+    assert "data in churn-mlops has 5% left" in " ".join(slack.text.split())
+    assert "docs/runbooks/node-exporter.md#volumefilling" in slack.text
+    mended = time.monotonic()
+    stage.traffic.customers, stage.traffic.wrong_keys = usual, False
+    stage.exporter.figures |= {FREE: 80.0, BACKUP: time.time(), EXPIRY: time.time() + 60 * DAY, MLFLOW_PODS: 1}
+    stage.mlflow.start()
+    record_property("over", _arrives(stage, dict.fromkeys(alerts, "warning"), mended, resolved=True))
+
+
+def test_slow_and_failing_predictions_page_and_a_lesser_alert_of_the_api_stays_quiet(
+    stage: Stage, record_property: Callable[[str, object], None]
+) -> None:
+    wait_until(lambda: _quiet(stage), "what was before is over", SECONDS)
+    before = len(stage.watched.inbox.messages)
+    (stage.faults / "slow").touch()
+    began = time.monotonic()
+    record_property("slow", _arrives(stage, {"ApiLatencyBurnFast": "critical"}, began))
+    # A warning of the same workload fires meanwhile, and nobody is told.
+    stage.traffic.wrong_keys = True
+    wait_until(lambda: "ApiKeySurge" in stage.watched.prometheus.firing(), "the surge fires", SECONDS)
+    (stage.faults / "failing").touch()
+    began = time.monotonic()
+    record_property("failing", _arrives(stage, {"ApiErrorRate": "critical"}, began))
+    later = stage.watched.inbox.messages[before:]
+    assert [m for m in later if "ApiKeySurge" in m.title and not m.resolved] == []
+    stage.traffic.wrong_keys = False
+    for fault in ("slow", "failing"):
+        (stage.faults / fault).unlink()
+    mended = time.monotonic()
+    record_property("over", _arrives(stage, {"ApiErrorRate": "critical"}, mended, resolved=True))
+
+
+def test_the_dead_mans_service_is_called_again_and_again(stage: Stage) -> None:
+    calls = [message for message in stage.watched.inbox.messages if message.channel == "deadman"]
+    assert len(calls) >= 3
+    assert {message.title for message in calls} == {"Watchdog"}
+    wait_until(lambda: sum(m.channel == "deadman" for m in stage.watched.inbox.messages) > len(calls), "one more call")

@@ -1,0 +1,28 @@
+"""The API with faults that a test switches on by files in the folder `FAULTS`: `slow` and `failing` predictions."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from app.__main__ import main
+from app.model import Model, Scores
+from app.schemas import Features
+
+FAULTS = Path(os.environ["FAULTS"])
+_score = Model.score
+
+
+def _faulty(self: Model, features: Features) -> Scores:
+    if (FAULTS / "failing").exists():
+        raise RuntimeError("a fault of the test")
+    if (FAULTS / "slow").exists():
+        time.sleep(0.15)
+    return _score(self, features)
+
+
+Model.score = _faulty  # type: ignore[method-assign]  # that is the fault
+
+if __name__ == "__main__":
+    raise SystemExit(main())

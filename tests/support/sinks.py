@@ -1,0 +1,151 @@
+"""Where messages of alerts arrive in tests: servers that speak as Slack, PagerDuty, a dead man's service and a mail
+server do, and keep what they are told. They stand in for those services; what is sent to them is real."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Message:
+    """What arrived over a channel: which alert it is about, whether it is over, the text, and when it came."""
+
+    channel: str
+    title: str
+    text: str
+    resolved: bool
+    at: float
+
+
+def _slack(body: dict[str, Any]) -> tuple[str, str, bool]:
+    (attachment,) = body["attachments"]
+    return attachment["title"], attachment["text"], attachment["title"].startswith("[RESOLVED")
+
+
+def _pagerduty(body: dict[str, Any]) -> tuple[str, str, bool]:
+    assert body["routing_key"]
+    assert body["event_action"] in {"trigger", "resolve"}
+    payload = body.get("payload") or {}
+    details = payload.get("custom_details") or {}
+    return payload.get("summary", ""), str(details.get("alerts", "")), body["event_action"] == "resolve"
+
+
+def _deadman(body: dict[str, Any]) -> tuple[str, str, bool]:
+    return body["groupLabels"]["alertname"], "", body["status"] == "resolved"
+
+
+SHAPES: dict[str, Callable[[dict[str, Any]], tuple[str, str, bool]]] = {
+    "slack": _slack,
+    "pagerduty": _pagerduty,
+    "deadman": _deadman,
+}
+
+
+@dataclass
+class Inbox:
+    """Everything that has arrived."""
+
+    messages: list[Message] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def take(self, channel: str, title: str, text: str, *, resolved: bool) -> None:
+        self.messages.append(Message(channel, title, text, resolved, time.monotonic()))
+
+    def about(self, alert: str, *, resolved: bool = False, channel: str | None = None) -> list[Message]:
+        """Messages about an alert, over one channel or all."""
+        return [
+            message
+            for message in list(self.messages)
+            if f": {alert} (" in message.title and message.resolved is resolved and channel in {None, message.channel}
+        ]
+
+
+class Hooks:
+    """An HTTP server with one path for each of :data:`SHAPES`."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                content = self.rfile.read(int(self.headers["content-length"]))
+                channel = self.path.strip("/")
+                try:
+                    title, text, resolved = SHAPES[channel](json.loads(content))
+                except (KeyError, ValueError, AssertionError) as error:
+                    inbox.broken.append(f"{channel}: {error!r}: {content.decode(errors='replace')}")
+                    self.send_response(400)
+                    self.end_headers()
+                    return
+                inbox.take(channel, title, text, resolved=resolved)
+                answer = b"ok" if channel == "slack" else b"{}"
+                self.send_response(202 if channel == "pagerduty" else 200)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Mails:
+    """A mail server that takes everything, over SMTP without TLS."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                self._say("220 sink")
+                while line := self.rfile.readline().decode().strip():
+                    verb = line.split(" ")[0].upper()
+                    if verb == "QUIT":
+                        self._say("221 bye")
+                        return
+                    self._say("354 go on" if verb == "DATA" else "250 sink")
+                    if verb == "DATA":
+                        _keep(inbox, self._body())
+                        self._say("250 kept")
+
+            def _say(self, line: str) -> None:
+                self.wfile.write(f"{line}\r\n".encode())
+
+            def _body(self) -> bytes:
+                lines = []
+                while (line := self.rfile.readline()) not in {b".\r\n", b""}:
+                    lines.append(line)
+                return b"".join(lines)
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _keep(inbox: Inbox, content: bytes) -> None:
+    mail = message_from_bytes(content, policy=policy.default)
+    part = mail.get_body(preferencelist=("plain",))
+    subject = str(mail["Subject"])
+    inbox.take("email", subject, part.get_content() if part else "", resolved=subject.startswith("[RESOLVED"))

@@ -1,0 +1,141 @@
+"""Prometheus and Alertmanager as the cluster has them, over targets of a test, with time running faster if wanted.
+
+``speed`` divides every duration of the rules (ranges, offsets, `for`), of the scrapes and of Alertmanager's routes;
+thresholds stay as they are. Seconds measured at speed s are seconds of that faster time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import yaml
+from recorder import settings
+from support.servers import HOST, Server, free_port
+from support.sinks import Hooks, Inbox, Mails
+from support.tools import newest_alertmanager, newest_prometheus
+
+from infra.kit import alerting
+from ops import monitoring
+
+_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_DURATION: Final = re.compile(r"\b(\d+)(ms|s|m|h|d|w)\b")
+_IN_EXPRESSION: Final = re.compile(r"(\[|offset )(\d+)(ms|s|m|h|d|w)\b")
+_KEYS: Final = {"for", "group_wait", "group_interval", "repeat_interval", "scrape_interval", "scrape_timeout"} | {
+    "evaluation_interval", "resolve_timeout",
+}  # fmt: skip
+
+
+def _faster(amount: str, unit: str, speed: float) -> str:
+    return f"{max(1, round(int(amount) * _UNITS[unit] / speed))}ms"
+
+
+def scaled(content: Any, speed: float) -> Any:
+    """Rules or a configuration with every duration divided by ``speed``."""
+    if isinstance(content, list):
+        return [scaled(item, speed) for item in content]
+    if not isinstance(content, dict):
+        return content
+    made = {}
+    for key, value in content.items():
+        if key in _KEYS:
+            made[key] = _DURATION.sub(lambda found: _faster(found[1], found[2], speed), value)
+        elif key == "expr":
+            made[key] = _IN_EXPRESSION.sub(lambda f: f[1] + _faster(f[2], f[3], speed), value)
+        else:
+            made[key] = scaled(value, speed)
+    return made
+
+
+class Prometheus(Server):
+    """The newest one, over a configuration in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        command = monitoring.prometheus_command(str(newest_prometheus("prometheus")), folder, f"{HOST}:{port}")
+        super().__init__(command, folder, port=port, environment={"GOMAXPROCS": "1"})
+
+    def is_up(self) -> bool:
+        return _ok(f"{self.url}/-/ready")
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The result of an instant query."""
+        answer = httpx.post(f"{self.url}/api/v1/query", data={"query": expression}, timeout=30, trust_env=False)
+        body = answer.json()
+        assert body["status"] == "success", f"{expression}: {body}"
+        found: list[dict[str, Any]] = body["data"]["result"]
+        return found
+
+    def firing(self) -> set[str]:
+        """Names of the alerts that fire."""
+        return {item["metric"]["alertname"] for item in self.query('ALERTS{alertstate="firing"}')}
+
+
+class Alertmanager(Server):
+    """The newest one, over a configuration in ``folder``."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        program = str(newest_alertmanager("alertmanager"))
+        command = monitoring.alertmanager_command(program, folder, f"{HOST}:{port}")
+        super().__init__(command, folder, port=port, environment={"GOMAXPROCS": "1"})
+
+    def is_up(self) -> bool:
+        return _ok(f"{self.url}/-/ready")
+
+
+def _ok(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """The two servers and what people were told."""
+
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    inbox: Inbox
+
+
+def alertmanager_config(folder: Path, hooks: Hooks, mails: Mails, speed: float) -> dict[str, Any]:
+    """That of prod, with every channel on and at the sinks, by secret files in ``folder``."""
+    secrets = {"slack_url": f"{hooks.url}/slack", "deadman_url": f"{hooks.url}/deadman"}
+    for name, value in (secrets | {"pagerduty_routing_key": "k" * 32, "smtp_password": "p"}).items():
+        (folder / name).write_text(value, encoding="utf-8")
+    chosen = settings("prod").alertmanager.model_copy(update={"docs_url": "https://docs.example.com/churn"})
+    config = alerting.config(chosen, grafana="https://grafana.example.com")
+    config["global"] |= {
+        "smtp_smarthost": mails.address,
+        "smtp_require_tls": False,
+        "pagerduty_url": f"{hooks.url}/pagerduty",
+    }
+    rewritten = json.dumps(scaled(config, speed)).replace(alerting.SECRETS, str(folder))
+    made: dict[str, Any] = json.loads(rewritten)
+    return made
+
+
+@contextmanager
+def watched(folder: Path, targets: Mapping[str, str], *, rules: Mapping[str, str], speed: float) -> Iterator[Watched]:
+    """The two servers over ``targets`` (job → ``host:port``) and rule files (name → text), started and stopped."""
+    place = folder / "rules"
+    place.mkdir(parents=True)
+    for name, text in rules.items():
+        (place / name).write_text(yaml.safe_dump(scaled(yaml.safe_load(text), speed)), encoding="utf-8")
+    inbox, port = Inbox(), free_port()
+    with ExitStack() as stack:
+        hooks, mails = stack.enter_context(Hooks(inbox)), stack.enter_context(Mails(inbox))
+        config = monitoring.prometheus_config(targets, rules=place, alertmanager=f"{HOST}:{port}")
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(scaled(config, speed)), encoding="utf-8")
+        settings_of_am = alertmanager_config(folder, hooks, mails, speed)
+        (folder / "alertmanager.yml").write_text(yaml.safe_dump(settings_of_am), encoding="utf-8")
+        alertmanager = stack.enter_context(Alertmanager(folder, port))
+        prometheus = stack.enter_context(Prometheus(folder))
+        yield Watched(prometheus=prometheus, alertmanager=alertmanager, inbox=inbox)
