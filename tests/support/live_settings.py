@@ -15,3 +15,4 @@ def small(config: dict[str, Any]) -> None:
     # The autoscaler compares with the request: a tenth of a CPU, so that a load that two CPUs can carry scales it.
     config["churn:api"]["resources"]["cpu_request"] = "100m"
     config["churn:ingress"]["resources"]["cpu_limit"] = "1"
+    config["churn:alertmanager"]["replicas"] = 2  # so that there is a mesh

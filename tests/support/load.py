@@ -63,9 +63,10 @@ class Load:
         targets.chmod(0o600)  # it holds the key
         host = url.removeprefix("https://").partition("/")[0]
         self._command = [
-            str(self._vegeta), "-cpus=1", "attack", f"-targets={targets}", f"-rate={rate}", f"-duration={MOST_SECONDS}s",
-            f"-root-certs={certificate}", f"-connect-to={host}:443:{address}", "-timeout=15s", "-http2=false",
-            "-workers=8", "-max-workers=256", "-connections=64", f"-output={self._results}",
+            str(self._vegeta), "-cpus=1", "attack", f"-targets={targets}", f"-rate={rate}",
+            f"-duration={MOST_SECONDS}s", f"-root-certs={certificate}", f"-connect-to={host}:443:{address}",
+            "-timeout=15s", "-http2=false", "-workers=8", "-max-workers=256", "-connections=64",
+            f"-output={self._results}",
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 

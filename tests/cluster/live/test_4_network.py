@@ -27,10 +27,14 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
 SPARE = 10080
 PROBE = (Path(__file__).parents[2] / "support" / "probe.py").read_text()
-LISTEN = f"import http.server as h; h.HTTPServer(('', {SPARE}), h.BaseHTTPRequestHandler).serve_forever()"
+LISTEN = (
+    "import http.server as h, signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); "
+    f"h.HTTPServer(('', {SPARE}), h.BaseHTTPRequestHandler).serve_forever()"
+)
+"""Ends when it is told to: a pod waits for all of its containers."""
 LASTING = (
     n.API, n.CACHE, n.MLFLOW, n.POSTGRES, n.INGRESS, n.PROMETHEUS, n.ALERTMANAGER, n.GRAFANA, n.PUSHGATEWAY,
-    n.KUBE_STATE_METRICS, n.NODE_EXPORTER,
+    n.KUBE_STATE_METRICS, n.NODE_EXPORTER, n.BLACKBOX,
 )  # fmt: skip
 BY_THE_CLOCK = {n.TRAINING: "training", n.BACKUP: "backup-postgres", n.DRILL: "drill", n.MLFLOW_GC: "mlflow-gc"}
 

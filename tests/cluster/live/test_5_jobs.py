@@ -1,0 +1,56 @@
+"""The work that comes by the clock, started now: backups, a drill that restores them, and a training."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+from support.live import Live
+from support.servers import wait_until
+
+from infra import naming as n
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
+WITHIN = "--timeout=300s"
+
+
+def run(live: Live, cronjob: str) -> str:
+    """Start a job as the runbooks say it, wait for its good end, and give its log."""
+    name = f"{cronjob}-by-hand"
+    where = ("--namespace", n.MLOPS)
+    started = time.monotonic()
+    live.kubectl.run("create", "job", name, f"--from=cronjob/{cronjob}", *where)
+    answer = live.kubectl.attempt("wait", "--for=condition=Complete", f"job/{name}", WITHIN, *where)
+    log = live.kubectl.run("logs", f"job/{name}", *where).out
+    assert answer.ok, f"{answer.err}\n{log}"
+    live.figures.setdefault("a job by hand takes, s", {})[cronjob] = round(time.monotonic() - started)
+    return log
+
+
+def metric(live: Live, query: str) -> float | None:
+    with live.forwarded(n.PROMETHEUS) as url:
+        answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=30, trust_env=False).json()
+    result = answer["data"]["result"]
+    return float(result[0]["value"][1]) if result else None
+
+
+@pytest.mark.parametrize("kind", ["postgres", "artifacts"])
+def test_a_backup_succeeds_and_is_told(live: Live, kind: str) -> None:
+    run(live, f"backup-{kind}")
+    query = f'churn_backup_success{{kind="{kind}"}} == 1'
+    wait_until(lambda: metric(live, query) == 1, "Prometheus knows of the backup", 90)
+
+
+def test_a_drill_restores_it_and_the_production_model_gives_its_scores(live: Live) -> None:
+    run(live, "drill")
+    wait_until(lambda: metric(live, "churn_drill_success") == 1, "Prometheus knows of the drill", 90)
+    versions = metric(live, "churn_drill_versions")
+    assert versions is not None
+    assert versions >= 1
+
+
+def test_a_training_on_demand_stages_another_version_and_leaves_production(live: Live) -> None:
+    assert "version 2 is staged" in run(live, "training-on-demand")
+    assert live.predict().json()["model_version"] == "1"
