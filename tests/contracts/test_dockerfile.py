@@ -1,4 +1,4 @@
-"""The Dockerfile: clean by hadolint, each target from its own lock, nothing in the API's image that it must not carry."""
+"""The Dockerfile: clean by hadolint, each target from its own lock, and nothing in an image that it must not carry."""
 
 from __future__ import annotations
 
