@@ -18,6 +18,7 @@ OBJECTS = {
 FIRST = {("Job", "training-first")}
 SECRET = {("Secret", "training-mlflow-training-secret")}
 SECRET_OF_AWS = {("SecretProviderClass", "training-mlflow-training-provider-class")}
+ON_DRIFT = {("CronJob", "training-on-drift")}
 BOTH = ("training", "training-on-demand")
 
 
@@ -27,9 +28,10 @@ def job(stack: str, name: str) -> dict[str, Any]:
 
 
 def pods(stack: str) -> list[dict[str, Any]]:
-    """Of the schedule, the template, and the first run where there is one."""
+    """Of the schedule, the template, and the runs at first and on drift where there are any."""
     found = {name: spec for name, spec in pod_specs(recorded(stack)).items() if "/training" in name}
-    assert len(found) == 2 + settings(stack).training.bootstrap
+    chosen = settings(stack).training
+    assert len(found) == 2 + chosen.bootstrap + chosen.retrain_on_drift
     return list(found.values())
 
 
@@ -37,8 +39,8 @@ def pods(stack: str) -> list[dict[str, Any]]:
     ("stack", "objects"),
     [
         ("dev", OBJECTS | SECRET | FIRST),
-        ("staging", OBJECTS | SECRET_OF_AWS | FIRST),
-        ("prod", OBJECTS | SECRET_OF_AWS),
+        ("staging", OBJECTS | SECRET_OF_AWS | FIRST | ON_DRIFT),
+        ("prod", OBJECTS | SECRET_OF_AWS | ON_DRIFT),
     ],
 )
 def test_it_is_exactly_these_objects(stack: str, objects: set[tuple[str, str]]) -> None:
@@ -81,6 +83,13 @@ def test_the_first_run_promotes_and_is_waited_for(stack: str) -> None:
 def test_the_component_comes_after_the_registry(stack: str) -> None:
     component = next(item for item in recorded(stack).resources if item.type == "churn:workloads:Training")
     assert any(urn.endswith("::mlflow-deployment") for urn in component.depends_on)
+
+
+def test_drift_is_asked_for_every_hour_and_no_first_version_is_promoted_by_it() -> None:
+    assert manifest("prod", "CronJob", "training-on-drift")["spec"]["schedule"] == "20 * * * *"
+    (container,) = job("prod", "training-on-drift")["template"]["spec"]["containers"]
+    asked = ["--when-drifting", "http://prometheus.churn-monitoring.svc:9090", "--not-within-hours", "24"]
+    assert container["args"][2:] == asked
 
 
 def test_an_interruption_is_tried_again_and_bad_data_or_a_refusal_is_not() -> None:
