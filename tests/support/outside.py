@@ -65,7 +65,7 @@ def outside() -> Iterator[Sequence[str]]:
     finally:
         if process is not None:
             process.kill()
-            process.wait()
+            process.communicate()
         run("route", "delete", f"{METADATA}/32", check=False)
         run("link", "delete", LINK, check=False)
         run("netns", "delete", NAMESPACE, check=False)

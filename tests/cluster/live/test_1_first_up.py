@@ -28,7 +28,7 @@ def test_every_pod_is_ready_and_every_job_complete(live: Live) -> None:
 def test_the_first_model_is_registered_in_mlflow_on_postgres(live: Live) -> None:
     sql = "SELECT alias, version FROM registered_model_aliases WHERE name = 'churn' ORDER BY alias"
     rows = live.run(POSTGRES, "psql", "-U", "postgres", "-d", "mlflow", "-Atc", sql).split()
-    assert rows == ["production|1", "staging|1"]
+    assert rows == ["production|1"]
 
 
 def test_the_api_took_it_up_without_a_restart(live: Live) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.live import Live, seconds_until
+from support.servers import wait_until
 
 from infra.naming import API
 
@@ -20,7 +21,8 @@ def replicas(live: Live) -> int:
 
 def test_load_scales_the_api_up_without_a_failed_request(live: Live) -> None:
     least = live.object("hpa", API)["spec"]["minReplicas"]
-    assert replicas(live) == least
+    # The autoscaler is made after the Deployment, which began with one.
+    wait_until(lambda: replicas(live) == least, "the API is at its minimum", WITHIN)
     with live.load("scale", rate=RATE) as load:
         seconds = seconds_until(lambda: replicas(live) > least, "the API has more pods than its minimum", WITHIN)
         live.figures["load to more API pods, s"] = round(seconds)
