@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +13,9 @@ from ops.artifact_source import Found, GoneError
 from ops.backup_manifest import Digest
 from ops.backup_store import Hashing, Item, MissingError, Writer
 from ops.errors import OpsError
-from ops.s3_client import TRANSFER, WORKERS, Place, new_client, pages, told
+from ops.s3_client import WORKERS, Place, download, new_client, pages, told
 
 KMS: Final = "aws:kms"
-
-
-class _Stream:
-    """Takes a download in its order: without a ``seek``, transfers hand their parts over one after another."""
-
-    def __init__(self, into: Hashing) -> None:
-        self.write = into.write
 
 
 class BucketStore:
@@ -40,18 +34,19 @@ class BucketStore:
 
     def read(self, key: str, limit: int) -> bytes:
         with told(f"{self.name}/{key}"):
-            answer = self.client.get_object(Bucket=self.place.bucket, Key=self.place.prefix + key)
-            if answer["ContentLength"] > limit:
+            name = self.place.prefix + key
+            if self.client.head_object(Bucket=self.place.bucket, Key=name)["ContentLength"] > limit:
                 raise OpsError(f"{self.name}/{key} is larger than the {limit} bytes it may have")
-            data: bytes = answer["Body"].read()
-        return data
+            data = io.BytesIO()
+            download(self.client, self.place.bucket, name, data)
+        return data.getvalue()
 
     def copy(self, key: str, target: Writer) -> Digest:
         into = Hashing(target)
         with told(f"{self.name}/{key}"):
             head = self.client.head_object(Bucket=self.place.bucket, Key=self.place.prefix + key)
             self.check_encryption(key, head)
-            self.client.download_fileobj(self.place.bucket, self.place.prefix + key, _Stream(into), Config=TRANSFER)
+            download(self.client, self.place.bucket, self.place.prefix + key, into)
         return into.digest
 
     @contextmanager
@@ -115,9 +110,7 @@ class BucketSource:
         into = Hashing(target)
         try:
             with told(f"{self.name}/{path}"):
-                self._client.download_fileobj(
-                    self._place.bucket, self._place.prefix + path, _Stream(into), Config=TRANSFER
-                )
+                download(self._client, self._place.bucket, self._place.prefix + path, into)
         except MissingError:
             raise GoneError(path) from None
         return into.digest

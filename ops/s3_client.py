@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +14,10 @@ import boto3
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
-from ops.backup_store import MissingError
+from ops.backup_manifest import CHUNK
+from ops.backup_store import MissingError, Writer
 from ops.errors import OpsError, TemporaryError
 
 WORKERS: Final = 8
@@ -31,6 +34,9 @@ _CONFIG: Final = Config(
     response_checksum_validation="when_supported",
 )
 TRANSFER: Final = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
+TRIES: Final = 6
+BROKEN: Final = (HTTPClientError, IncompleteReadError)
+"""What a broken answer is told by."""
 _GONE: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 _PERMANENT: Final = {
     "NoSuchBucket": "there is no such bucket",
@@ -104,3 +110,28 @@ def pages(client: Any, place: Place, prefix: str = "") -> Iterator[dict[str, Any
     with told(str(place)):
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.prefix + prefix):
             yield from page.get("Contents", ())
+
+
+def download(client: Any, bucket: str, key: str, into: Writer) -> None:
+    """Write an object's content in its order; an answer that breaks off is gone on with where it broke.
+
+    Raises:
+        ClientError, BotoCoreError, HTTPClientError: it cannot be had; see `told`.
+    """
+    done, size, tag = 0, None, ""
+    for attempt in range(TRIES):
+        given = {"Range": f"bytes={done}-", "IfMatch": tag} if done else {}
+        try:
+            answer = client.get_object(Bucket=bucket, Key=key, **given)
+            tag = answer["ETag"]
+            size = answer["ContentLength"] if size is None else size
+            for chunk in answer["Body"].iter_chunks(CHUNK):
+                into.write(chunk)
+                done += len(chunk)
+        except BROKEN:
+            if attempt == TRIES - 1:
+                raise
+        if done == size:
+            return
+        time.sleep(random.uniform(0, 2**attempt / 4))  # noqa: S311 - so that many do not come back at once
+    raise IncompleteReadError(actual_bytes=done, expected_bytes=size or 0)
