@@ -13,10 +13,17 @@ from ops.options import HELP_STYLE
 
 app = typer.Typer(
     name="dashboards",
-    help="Write the Grafana dashboards as JSON, or draw them with live data.",
     no_args_is_help=True,
     rich_markup_mode=HELP_STYLE,
 )
+
+
+@app.callback()
+def dashboards_group() -> None:
+    """Write the Grafana dashboards as JSON, or draw them with live data.
+
+    Example: churn dashboards write
+    """
 
 
 @app.command()
