@@ -14,6 +14,7 @@ from infra.naming import OWN_UID
 from infra.versions import OWN
 from ops import cli, cluster, image_build
 from ops.errors import OpsError
+from ops.home import Home
 
 ROOT = Path(__file__).parents[3]
 OUTPUTS = {
@@ -103,7 +104,7 @@ def test_up_uses_the_current_cluster_and_says_where_all_is(desk: Desk) -> None:
 
 def test_the_passphrase_is_made_once_and_the_users_own_wins(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     del desk
-    home = cluster.Home.from_environment()
+    home = Home.from_environment()
     first = cluster.pulumi_environment(home)
     text = Path(first["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text()
     assert Path(cluster.pulumi_environment(home)["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text() == text
