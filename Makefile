@@ -30,7 +30,7 @@ demo: .venv/.runtime ## The same once: predict for one customer, stop everything
 .PHONY: test
 test: .venv/.dev ## Run every test but the long fuzz run and those that need a cluster
 	@echo "Unit, contract and service tests; a test whose tool is missing is named at the end, and fails where CI=true"
-	$(PYTEST) -m "not fuzz and not cluster and not live"
+	$(PYTEST) -m "not fuzz and not faults and not cluster and not live"
 
 # ------------------------------------------------------------------ for a change
 
@@ -58,6 +58,10 @@ test-cluster: .venv/.dev ## Apply every stack to the cluster of KUBECONFIG (it m
 .PHONY: test-live
 test-live: .venv/.dev ## Run the dev stack for real on the throw-away cluster of KUBECONFIG, which has the images (CONTRIBUTING.md)
 	CHURN_LIVE=yes $(PYTEST) -m live -s
+
+.PHONY: test-faults
+test-faults: .venv/.dev ## Ten faults end to end, from the fault to the message (under way: docs/status.md)
+	$(PYTEST) -m faults
 
 .PHONY: fuzz
 fuzz: .venv/.dev ## Send thousands of generated requests to the live API (Schemathesis)

@@ -28,7 +28,7 @@ from app.bundle import MODEL
 from infra import naming as n
 from ops import monitoring
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.service, pytest.mark.faults, pytest.mark.timeout(900)]
 SPEED = 15
 SECONDS = 300.0
 DAY = 86_400
