@@ -2,7 +2,7 @@
 
 On-demand list prices of AWS in us-east-1, in dollars and without discounts or taxes. A pod pays for what it asks for:
 a virtual CPU and a GiB of memory an hour, each worked out from two instance types that differ in their memory alone.
-They are for comparing and for noticing growth, not for a bill. They are not verified against the page they name yet: check
+They are for comparing and noticing growth, not for a bill. They are not verified against the page they name yet: check
 them before a decision rests on them.
 """
 
