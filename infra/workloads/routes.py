@@ -68,6 +68,8 @@ def limits(route: Route, rate: int) -> dict[str, str]:
     """Annotations with the limits of a route. Each NGINX pod counts for itself: a client spread over all gets more."""
     seconds = f"{route.timeout_seconds}s"
     values = {
+        # Not the pods one by one: NGINX would reload whenever one comes or goes, and a reload loses requests.
+        "use-cluster-ip": "true",
         "client-max-body-size": route.max_body,
         "proxy-read-timeout": seconds,
         "proxy-send-timeout": seconds,

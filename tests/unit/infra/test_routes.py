@@ -92,6 +92,7 @@ def test_limits(name: str, body: str, timeout: str, burst: str, websockets: str 
         "limit-req-log-level": "warn",
         **({"websocket-services": websockets} if websockets else {}),
     }
+    expected["use-cluster-ip"] = "true"
     annotations = manifest("prod", "Ingress", name)["metadata"]["annotations"]
     assert annotations == {f"nginx.org/{key}": value for key, value in expected.items()}
 

@@ -25,7 +25,6 @@ from api_server import ApiServer, Json
 from nginx_conf import STATE, Seen, render
 
 NETWORKING = "apis/networking.k8s.io/v1"
-DISCOVERY = "apis/discovery.k8s.io/v1"
 LOOK_SECONDS = 0.5
 CONF = Path("/etc/nginx/nginx.conf")
 
@@ -57,19 +56,17 @@ class Controller:
     def see(self) -> Seen:
         namespace, _, name = self.wanted.nginx_configmaps.partition("/")
         ingresses: list[Json] = []
-        endpoints: dict[tuple[str, str, str], list[str]] = {}
+        services: dict[tuple[str, str, str], str] = {}
         for watched in self.wanted.watch_namespace.split(","):
             found = self.api.items(NETWORKING, watched, "ingresses")
             ingresses += [item for item in found if item["spec"].get("ingressClassName") == self.wanted.ingress_class]
-            for item in self.api.items(DISCOVERY, watched, "endpointslices"):
-                service = item["metadata"]["labels"]["kubernetes.io/service-name"]
-                for port in item.get("ports") or ():
-                    pods = [pod for pod in item["endpoints"] or () if pod["conditions"].get("ready")]
-                    addresses = [f"{address}:{port['port']}" for pod in pods for address in pod["addresses"]]
-                    endpoints.setdefault((watched, service, port["name"]), []).extend(addresses)
+            for item in self.api.items("api/v1", watched, "services"):
+                for port in item["spec"]["ports"]:
+                    place = (watched, item["metadata"]["name"], port.get("name", ""))
+                    services[place] = f"{item['spec']['clusterIP']}:{port['port']}"
         config = self.api.object("api/v1", namespace, "configmaps", name)["data"]
         in_order = sorted(ingresses, key=lambda item: (item["metadata"]["namespace"], item["metadata"]["name"]))
-        return Seen(in_order, {key: sorted(value) for key, value in endpoints.items()}, config)
+        return Seen(in_order, services, config)
 
     def certificate(self) -> str:
         namespace, _, name = self.wanted.wildcard_tls_secret.partition("/")

@@ -19,8 +19,8 @@ class Seen:
     """All that a configuration is made from."""
 
     ingresses: list[Json]
-    endpoints: Mapping[tuple[str, str, str], list[str]]
-    """Addresses of the ready pods by namespace, service and port name."""
+    services: Mapping[tuple[str, str, str], str]
+    """Address and port of each service, by namespace, name and port name."""
     config: Mapping[str, str]
     ports: Mapping[str, int] = field(default_factory=lambda: {"http": 80, "https": 443})
 
@@ -94,18 +94,15 @@ def _routes(ingress: Json, seen: Seen, shared: Mapping[str, str]) -> Iterator[st
 
 
 def _upstream(upstream: str, namespace: str, service: Json, seen: Seen, shared: Mapping[str, str]) -> Iterator[str]:
-    addresses = seen.endpoints.get((namespace, service["name"], service["port"]["name"]), [])
-    # As the controller does: without a pod the answer is 502.
-    servers = addresses or ["unix:/var/lib/nginx/nobody.sock"]
-    yield f"upstream {upstream} {{"
-    yield f"zone {upstream} 256k; random two least_conn;"
-    yield from (f"server {address} max_fails=1 fail_timeout=10s;" for address in servers)
-    yield f"keepalive {shared['keepalive']}; }}"
+    address = seen.services[namespace, service["name"], service["port"]["name"]]
+    yield f"upstream {upstream} {{ zone {upstream} 256k; server {address}; keepalive {shared['keepalive']}; }}"
 
 
 def _location(upstream: str, zone: str, path: Json, wanted: dict[str, str]) -> Iterator[str]:
     sign = "= " if path["pathType"] == "Exact" else ""
     take = wanted.pop
+    if take("use-cluster-ip") != "true":
+        raise ValueError("the stand-in follows no pods: it knows services alone")
     delay = " nodelay" if take("limit-req-no-delay") == "true" else ""
     yield f"location {sign}{path['path']} {{"
     yield f"limit_req zone={zone} burst={take('limit-req-burst')}{delay};"
