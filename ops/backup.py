@@ -51,6 +51,13 @@ def parser() -> argparse.ArgumentParser:
     postgres = kinds.add_parser("postgres", help="dump databases and roles as one set")
     postgres.add_argument("--service", required=True, metavar="NAME", help="service of PGSERVICEFILE to connect with")
     postgres.add_argument("--database", required=True, action="append", metavar="NAME", help="may be repeated")
+    postgres.add_argument(
+        "--wait",
+        type=int,
+        default=0,
+        metavar="SECONDS",
+        help="how long a server may not answer at first, as in a pod whose network policy is on its way (%(default)s)",
+    )
     artifacts = kinds.add_parser("artifacts", help="copy what is new in the artifact store")
     artifacts.add_argument(
         "--from", dest="source", required=True, metavar="STORE", help="folder, or s3://bucket/prefix"

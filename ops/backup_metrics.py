@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from typing import Final
 
 SECONDS: Final = 10
+PAUSES: Final = (1, 2, 4)
+"""Seconds between tries: a job may be done before the network policy of its pod is in force."""
 
 HELP: Final = {
     "churn_backup_last_run_timestamp_seconds": "When the last backup of this kind ended, well or not.",
@@ -41,7 +44,13 @@ def push(gateway: str | None, job: str, figures: Mapping[str, float], **group: s
     registry = CollectorRegistry()
     for name, value in figures.items():
         Gauge(name, HELP[name], registry=registry).set(value)
-    try:
-        pushadd_to_gateway(gateway, job=job, grouping_key=group, registry=registry, timeout=SECONDS)
-    except (OSError, ValueError) as error:
-        print(f"the pushgateway at {gateway} was not told of this run: {error}", file=sys.stderr)
+    for pause in (*PAUSES, None):
+        try:
+            pushadd_to_gateway(gateway, job=job, grouping_key=group, registry=registry, timeout=SECONDS)
+        except (OSError, ValueError) as error:
+            if pause is None:
+                print(f"the pushgateway at {gateway} was not told of this run: {error}", file=sys.stderr)
+            else:
+                time.sleep(pause)
+        else:
+            return

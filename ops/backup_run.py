@@ -29,6 +29,7 @@ from ops.backup_root import Draft, Root
 from ops.backup_store import S3
 from ops.backups import Catalog, key_of, tree_of
 from ops.errors import OpsError, TemporaryError
+from ops.postgres_client import wait_for
 
 Say = Callable[[str], None]
 
@@ -83,6 +84,7 @@ def run(options: argparse.Namespace, say: Say) -> Outcome:
 
 def _postgres(root: Root, options: argparse.Namespace) -> Manifest:
     backup_postgres.check_names(options.database)
+    wait_for(options.service, options.wait)
     with root.draft() as draft:
         dumped = backup_postgres.dump(options.service, options.database, draft.folder)
         manifest = PostgresManifest(

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ FOLDERS: Final = (f"/usr/lib/postgresql/{VERSION}/bin",)
 """Where Debian has the programs that are not on PATH."""
 CONNECT_SECONDS: Final = "15"
 STOP_SECONDS: Final = 10
+PAUSE_SECONDS: Final = 1.0
 _PERMANENT: Final = re.compile(
     r"authentication failed|no password supplied|does not exist|permission denied|definition of service|not permitted|"
     r"must be superuser|must be member|No space left|version mismatch"
@@ -97,6 +99,22 @@ def run(what: str, command: Sequence[str], *, env: Mapping[str, str] | None = No
     if done.returncode != 0:
         raise failure(what, done.stderr)
     return done.stdout
+
+
+def wait_for(target: str, seconds: float) -> None:
+    """Come back once a server answers, or when it has not for so long: the next connection then says why.
+
+    Raises:
+        OpsError: it answers, and refuses for good.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            run("the database server", ["psql", "-X", "-A", "-t", "-q", "-w", "-d", conninfo(target), "-c", "SELECT 1"])
+        except TemporaryError:
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return
 
 
 class Session:

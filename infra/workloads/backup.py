@@ -43,6 +43,8 @@ SERVICE: Final = "churn"
 """The one service of the libpq service file."""
 DATABASES: Final = ("mlflow", "grafana")
 START_WITHIN_SECONDS: Final = 600
+WAIT_SECONDS: Final = 60
+"""A new pod is refused everything until its network policy is in force, which takes a second or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,13 @@ class Backup(pulumi.ComponentResource):
 
 
 def _postgres(args: BackupArgs, login: VolumeArgs) -> PodTemplateSpecArgs:
-    arguments = ["--service", SERVICE, *(part for name in DATABASES for part in ("--database", name))]
+    arguments = [
+        "--service",
+        SERVICE,
+        "--wait",
+        str(WAIT_SECONDS),
+        *(part for name in DATABASES for part in ("--database", name)),
+    ]
     env = {"PGSERVICEFILE": f"{LOGIN}/{secret_files.PG_SERVICE}"}
     container = _container(
         args, "postgres", arguments, env=env, mounts=[pod.mount(secret_files.POSTGRES_BACKUP.name, LOGIN)]

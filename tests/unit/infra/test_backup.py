@@ -93,7 +93,17 @@ def test_what_the_programs_are_told_on_a_local_cluster() -> None:
     database, artifacts = (container("dev", name) for name in JOBS)
     keep = ["--to", "/var/lib/backups", "--keep-days", "7"]
     assert database["command"] == ["python", "-m", "ops.backup", "postgres"]
-    assert database["args"] == ["--service", "churn", "--database", "mlflow", "--database", "grafana", *keep]
+    assert database["args"] == [
+        "--service",
+        "churn",
+        "--wait",
+        "60",
+        "--database",
+        "mlflow",
+        "--database",
+        "grafana",
+        *keep,
+    ]
     assert artifacts["command"] == ["python", "-m", "ops.backup", "artifacts"]
     assert artifacts["args"] == ["--from", "/var/lib/artifacts", *keep]
 
