@@ -17,6 +17,8 @@ import psutil
 import pytest
 from support.servers import HOST, Server, free_port, require_tool, wait_until
 
+from ops import monitoring
+
 pytestmark = pytest.mark.service
 
 CHURN = [sys.executable, "-m", "ops.cli"]
@@ -131,7 +133,9 @@ def test_up_serves_the_model_that_is_there_until_ctrl_c(home: Path, tmp_path: Pa
 
         wait_until(lambda: mlflow_answers(up), "MLflow answers")
         family = up.family()
-        assert len(family) == 4
+        monitored = ["Prometheus", "Alertmanager"] if monitoring.installed() else []
+        assert all(httpx.get(f"{up.url_of(name)}/-/ready", trust_env=False).is_success for name in monitored)
+        assert len(family) == 4 + len(monitored)
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(30) == 0
         assert not alive(family)

@@ -24,6 +24,14 @@ from support.servers import HOST, free_port, wait_until
 from app.schemas import EXAMPLE
 from infra.naming import INGRESS, NAMESPACES, Workload
 
+CLUSTER_WIDE: Final = (
+    "clusterrole",
+    "clusterrolebinding",
+    "ingressclass",
+    "validatingadmissionpolicy",
+    "validatingadmissionpolicybinding",
+)
+"""Kinds of the platform that are in no namespace."""
 DOMAIN: Final = "churn.localhost"
 
 

@@ -18,7 +18,7 @@ from pulumi import automation as auto
 from support.engine.live import LiveCluster
 from support.engine.project import Project
 from support.kubectl import Kubectl
-from support.live import Live
+from support.live import CLUSTER_WIDE, Live
 from support.live_settings import small
 from support.servers import require_tool
 from support.tools import missing
@@ -73,7 +73,7 @@ def _remove(kubectl: Kubectl) -> None:
         capture_output=True,
         check=False,
     )
-    for kind in ("clusterrole", "clusterrolebinding", "ingressclass"):
+    for kind in CLUSTER_WIDE:
         subprocess.run(
             [kubectl.program, "delete", kind, "--selector=app.kubernetes.io/part-of=churn", "--ignore-not-found"],
             capture_output=True,

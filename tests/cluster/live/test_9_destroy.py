@@ -6,17 +6,12 @@ import time
 
 import pytest
 from support.engine.cluster import Key
-from support.live import Live
+from support.live import CLUSTER_WIDE, Live
 from support.servers import wait_until
 
 from infra.naming import NAMESPACES, PART_OF
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
-
-CLUSTER_WIDE = (
-    "clusterroles,clusterrolebindings,ingressclasses,priorityclasses,"
-    "validatingadmissionpolicies,validatingadmissionpolicybindings"
-)
 
 
 def test_destroy_leaves_nothing(live: Live) -> None:
@@ -26,7 +21,8 @@ def test_destroy_leaves_nothing(live: Live) -> None:
     assert outcome.succeeded, f"{outcome.errors}\n{outcome.printed[-2000:]}"
     names = {item["metadata"]["name"] for item in live.kubectl.get("namespaces")}
     assert names.isdisjoint(NAMESPACES)
-    left = live.kubectl.run("get", CLUSTER_WIDE, f"--selector=app.kubernetes.io/part-of={PART_OF}", "--output=json")
+    ours = f"--selector=app.kubernetes.io/part-of={PART_OF}"
+    left = live.kubectl.run("get", ",".join(CLUSTER_WIDE), ours, "--output=json")
     assert [str(Key.of(item)) for item in left.items()] == []
 
     def claims() -> set[str]:
