@@ -60,6 +60,8 @@ def workloads(settings: Settings) -> tuple[Workload, ...]:
         (n.INGRESS, settings.ingress.kind == "nginx"),
         (n.CACHE, settings.cache.enabled),
         (n.POSTGRES, settings.database.kind == "in-cluster"),
+        (n.POSTGRES_SETUP, settings.database.kind == "rds"),
+        *((workload, settings.thanos.enabled) for workload in (n.THANOS_QUERY, n.THANOS_STORE, n.THANOS_COMPACT)),
     ]
     always = [
         n.API, n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.TRAINING, n.BACKUP, n.DRILL, n.PROMETHEUS, n.ALERTMANAGER,
@@ -80,7 +82,7 @@ def _requests() -> list[Edge]:
 
 
 def _database(settings: Settings, cloud: CloudOutputs) -> list[Edge]:
-    clients = (n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.GRAFANA, n.BACKUP)
+    clients = (n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.GRAFANA, n.BACKUP, n.POSTGRES_SETUP)
     if settings.database.kind == "in-cluster":
         return _to(n.POSTGRES, "postgres", *clients)
     outside = Outside(name="database", cidrs=cloud.database.cidrs)
@@ -106,6 +108,13 @@ def _monitoring(cloud: CloudOutputs) -> list[Edge]:
     ]
 
 
+def _balancer(cloud: CloudOutputs) -> list[Edge]:
+    """An ALB asks NGINX itself whether it is well; an NLB looks whether it accepts connections."""
+    if cloud.load_balancer is None or cloud.load_balancer.kind != "alb":
+        return []
+    return _to(n.INGRESS, "ready", Outside(name="balancer", cidrs=(cloud.load_balancer.vpc_cidr,)))
+
+
 def _outward(cloud: CloudOutputs) -> list[Edge]:
     api_server = Outside(name="api-server", cidrs=cloud.api_server_cidrs)
     asking = (n.INGRESS, n.PROMETHEUS, n.KUBE_STATE_METRICS)
@@ -121,7 +130,7 @@ def _outward(cloud: CloudOutputs) -> list[Edge]:
 def edges(settings: Settings, cloud: CloudOutputs) -> tuple[Edge, ...]:
     """Every allowed edge between what this stack has."""
     here = set(workloads(settings))
-    every = [*_requests(), *_database(settings, cloud), *_monitoring(cloud), *_outward(cloud)]
+    every = [*_requests(), *_database(settings, cloud), *_monitoring(cloud), *_balancer(cloud), *_outward(cloud)]
     return tuple(
         edge for edge in every if all(isinstance(peer, Outside) or peer in here for peer in (edge.source, edge.target))
     )

@@ -24,6 +24,7 @@ from pulumi.runtime.settings import reset_options, set_root_resource
 from pulumi.runtime.stack import run_in_stack
 
 from infra.config import PROJECT
+from ops import recorded_aws
 from ops.errors import OpsError
 
 MASK: Final = "(secret)"
@@ -152,7 +153,9 @@ def _made_values(args: mocks.MockResourceArgs) -> dict[str, Any]:
             return {"certPem": f"certificate of {args.name}"}
         case "tls:index/certRequest:CertRequest":
             return {"certRequestPem": f"request of {args.name}"}
-    return {}
+        case "kubernetes:core/v1:Service" | "kubernetes:networking.k8s.io/v1:Ingress":
+            return {"status": {"loadBalancer": {"ingress": [{"hostname": f"{args.name}.elb.example.com"}]}}}
+    return recorded_aws.made_values(args)
 
 
 class _Monitor(mocks.MockMonitor):

@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from infra.cloud import CloudOutputs
 from infra.config import Settings
-from infra.settings import parse
+from infra.settings import load, parse
+from ops import render
 from ops.recording import Recording, Resource, record, stack_config
 from ops.render import stack_program
 
@@ -48,6 +50,14 @@ def record_with(stack: str, **sections: Mapping[str, Any]) -> Recording:
 def recorded(stack: str) -> Recording:
     """A stack as it is configured."""
     return record_with(stack)
+
+
+@cache
+def cloud(stack: str) -> CloudOutputs:
+    """What the cluster half of a stack is given; its outputs belong to a recording that is over."""
+    seen: list[CloudOutputs] = []
+    record(stack, lambda: seen.append(render.cloud(load())), config(stack))
+    return seen[0]
 
 
 def find(recording: Recording, kind: str, name: str, namespace: str | None = None) -> Resource:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from recorder import settings
+from recorder import cloud
 from support import crds
 from support.kubectl import Answer, Json, Kubectl
 
-from ops import cloud_stand_in
 from ops.recording import Recording
 
 FIRST: Final = ("Namespace", "PriorityClass", "ServiceAccount", "PersistentVolumeClaim")
@@ -92,8 +91,7 @@ def _storage_classes(kubectl: Kubectl, objects: list[Json]) -> list[Json]:
 @contextlib.contextmanager
 def _spot_node(kubectl: Kubectl, stack: str) -> Iterator[None]:
     """One node as the cloud's spot nodes are, where the stack's cloud has them."""
-    found = settings(stack)
-    spot = None if found.cluster.kind == "local" else cloud_stand_in.stand_in(found).spot
+    spot = cloud(stack).spot
     if spot is None:
         yield
         return

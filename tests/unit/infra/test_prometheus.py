@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from recorder import STACKS, children, find, manifest, record_with, recorded, settings
+from recorder import STACKS, children, cloud, find, manifest, record_with, recorded, settings
 
 from infra import edges, naming
 from infra.kit import scrape
 from infra.workloads.prometheus import TARGETS
-from ops.cloud_stand_in import stand_in
 
 WATCHED = ("churn-ingress", "churn-monitoring", "churn-nodes", "churn-serving")
 OBJECTS = {
@@ -134,7 +133,7 @@ def test_it_scrapes_exactly_what_it_may_connect_to(stack: str) -> None:
     chosen = settings(stack)
     open_ports = {
         (edge.target, edge.port)
-        for edge in edges.edges(chosen, stand_in(chosen))
+        for edge in edges.edges(chosen, cloud(stack))
         if edge.source == naming.PROMETHEUS and isinstance(edge.target, naming.Workload)
     }
     assert open_ports == {(target.workload, target.workload.ports[target.port]) for target in TARGETS}
