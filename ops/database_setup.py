@@ -1,7 +1,8 @@
 """Logins and databases of a PostgreSQL that is no pod of ours: ``python -m ops.database_setup``.
 
-It makes each login and its database where they are missing, and gives every login the password of its secret, so running
-it again brings in changed ones. Only verifiers of passwords are sent (SCRAM), so no log of the server can hold one.
+It makes each login and its database where they are missing, and gives every login the password of its secret, so
+running it again brings in changed ones. Only verifiers of passwords are sent (SCRAM), so no log of the server can hold
+one.
 
 Exit code: 0 done; 2 refused, and a person must act; 1 anything else, which may pass when tried again.
 """

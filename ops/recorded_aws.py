@@ -25,42 +25,42 @@ def _arn(service: str, args: mocks.MockResourceArgs) -> str:
     region = args.inputs.get("region") or "eu-central-1"
     match args.typ.split(":")[-1]:
         case "Bucket":
-            return f"{_ARN}:s3:::{args.inputs['bucket']}"
+            found = f"s3:::{args.inputs['bucket']}"
         case "Role":
-            return f"{_ARN}:iam::{ACCOUNT}:role/{args.name}"
+            found = f"iam::{ACCOUNT}:role/{args.name}"
         case "LogGroup":
-            return f"{_ARN}:logs:{region}:{ACCOUNT}:log-group:{args.inputs['name']}"
-        case "Key":
-            return f"{_ARN}:kms:{region}:{ACCOUNT}:key/{args.name}"
+            found = f"logs:{region}:{ACCOUNT}:log-group:{args.inputs['name']}"
         case "Secret":
-            return f"{_ARN}:secretsmanager:{region}:{ACCOUNT}:secret:{args.inputs['namePrefix']}recorded"
+            found = f"secretsmanager:{region}:{ACCOUNT}:secret:{args.inputs['namePrefix']}recorded"
         case kind:
-            return f"{_ARN}:{service}:{region}:{ACCOUNT}:{kind.lower()}/{args.name}"
+            found = f"{service}:{region}:{ACCOUNT}:{kind.lower()}/{args.name}"
+    return f"{_ARN}:{found}"
 
 
 def _special(kind: str, args: mocks.MockResourceArgs) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     match kind:
         case "Bucket":
-            return {"id": args.inputs["bucket"]}
+            found = {"id": args.inputs["bucket"]}
         case "Key":
-            return {"keyId": args.name}
+            found = {"keyId": args.name}
         case "Role" | "SubnetGroup" | "ParameterGroup" | "EventRule" | "Repository":
-            return {"name": args.inputs.get("name", args.name)}
+            found = {"name": args.inputs.get("name", args.name)}
         case "Eip":
-            return {"allocationId": f"{args.name}-allocation"}
+            found = {"allocationId": f"{args.name}-allocation"}
         case "LaunchTemplate":
-            return {"latestVersion": 1}
+            found = {"latestVersion": 1}
         case "Instance":
             secret = f"{_ARN}:secretsmanager:eu-central-1:{ACCOUNT}:secret:rds!db-recorded"
-            return {"address": "postgres.rds.example.com", "masterUserSecrets": [{"secretArn": secret}]}
+            found = {"address": "postgres.rds.example.com", "masterUserSecrets": [{"secretArn": secret}]}
         case "Zone":
-            return {"zoneId": f"{args.name}-zone", "nameServers": ["ns1.example.com", "ns2.example.com"]}
+            found = {"zoneId": f"{args.name}-zone", "nameServers": ["ns1.example.com", "ns2.example.com"]}
         case "Certificate":
             hosts = [args.inputs["domainName"], *args.inputs.get("subjectAlternativeNames", [])]
-            return {"domainValidationOptions": [_proof(host) for host in hosts]}
+            found = {"domainValidationOptions": [_proof(host) for host in hosts]}
         case "Record":
-            return {"fqdn": args.inputs["name"]}
-    return {}
+            found = {"fqdn": args.inputs["name"]}
+    return found
 
 
 def _proof(host: str) -> dict[str, str]:

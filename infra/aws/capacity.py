@@ -1,4 +1,4 @@
-"""Nodes and volumes as Kubernetes sees them: the pools and the storage class of the stack, made inside of the cluster."""
+"""Nodes and volumes as Kubernetes sees them: the stack's pools and storage class, made inside of the cluster."""
 
 from __future__ import annotations
 
@@ -67,33 +67,28 @@ class Capacity(pulumi.ComponentResource):
             data={"enable-network-policy-controller": "true"},
             opts=child(self),
         )
-        node_class = self._object(name, "nodes", "eks.amazonaws.com/v1", "NodeClass", NODE_CLASS, node_class_spec(args))
+        node_class = CustomResource(
+            f"{name}-nodes",
+            api_version="eks.amazonaws.com/v1",
+            kind="NodeClass",
+            metadata=ObjectMetaArgs(name=NODE_CLASS, labels=LABELS),
+            spec=node_class_spec(args),
+            opts=child(self),
+        )
         settings = args.scope.settings.eks
         pools = {
             "on-demand": pool_spec("on-demand", settings.cpu_limit),
             "spot": pool_spec("spot", settings.spot_cpu_limit, spot=SPOT),
         }
         for role, spec in pools.items():
-            self._object(name, role, "karpenter.sh/v1", "NodePool", f"churn-{role}", spec, after=[node_class])
-
-    def _object(
-        self,
-        name: str,
-        role: str,
-        version: str,
-        kind: str,
-        called: str,
-        spec: dict[str, Any],
-        after: Sequence[pulumi.Resource] = (),
-    ) -> CustomResource:
-        return CustomResource(
-            f"{name}-{role}",
-            api_version=version,
-            kind=kind,
-            metadata=ObjectMetaArgs(name=called, labels=LABELS),
-            spec=spec,
-            opts=child(self, after=after),
-        )
+            CustomResource(
+                f"{name}-{role}",
+                api_version="karpenter.sh/v1",
+                kind="NodePool",
+                metadata=ObjectMetaArgs(name=f"churn-{role}", labels=LABELS),
+                spec=spec,
+                opts=child(self, after=[node_class]),
+            )
 
 
 def volume_parameters(args: CapacityArgs) -> dict[str, pulumi.Input[str]]:

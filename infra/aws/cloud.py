@@ -10,11 +10,11 @@ import pulumi_eks as eks
 import pulumi_random
 
 from infra import edges
-from infra.aws import addons, grants
-from infra.aws.addons import Addons, AddonsArgs
+from infra.aws import grants
 from infra.aws.budget import Budget, BudgetArgs
-from infra.aws.capacity import SPOT, STORAGE_CLASS, Capacity, CapacityArgs
-from infra.aws.cluster import DNS, Cluster, ClusterArgs
+from infra.aws.capacity import SPOT, STORAGE_CLASS
+from infra.aws.cluster import DNS
+from infra.aws.compute import Compute, ComputeArgs
 from infra.aws.database import PORT, DatabaseArgs
 from infra.aws.database import Database as Rds
 from infra.aws.dns import Addresses, AddressesArgs, Dns, DnsArgs
@@ -22,7 +22,6 @@ from infra.aws.facts import Facts, asked
 from infra.aws.identity import Identity, IdentityArgs
 from infra.aws.keys import Keys, KeysArgs
 from infra.aws.network import Network, NetworkArgs
-from infra.aws.node_groups import NodeGroups, NodeGroupsArgs
 from infra.aws.registry import Registry, RegistryArgs, address
 from infra.aws.rotation import Rotation, RotationArgs
 from infra.aws.scope import Scope
@@ -32,8 +31,6 @@ from infra.aws.waf import Waf, WafArgs
 from infra.cloud import CloudOutputs, Database, LoadBalancer
 from infra.config import Settings
 from infra.naming import POSTGRES
-
-EBS_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,80 +72,33 @@ class AwsCloud(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AwsCloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:AwsCloud", name, {}, opts)
-        scope, self._inside = args.scope, pulumi.ResourceOptions(parent=self)
+        self._scope, self._hosts, self._inside = args.scope, args.hosts, pulumi.ResourceOptions(parent=self)
+        scope = args.scope
         self._keys = Keys("keys", KeysArgs(scope=scope), self._inside)
         self._network = Network("network", NetworkArgs(scope=scope, log_key=self._keys.logs), self._inside)
-        self._cluster = self._make_cluster(scope)
-        storage = Storage("storage", StorageArgs(scope=scope, key=self._keys.data), self._inside)
-        database, superuser = self._database(scope)
-        store_args = SecretStoreArgs(scope=scope, key=self._keys.secrets, database=database, superuser=superuser)
-        store = SecretStore("secrets", store_args, self._inside)
-        self._rotation(args, store)
-        dns = Dns("dns", DnsArgs(scope=scope, domain=scope.settings.ingress.domain, hosts=args.hosts), self._inside)
+        compute_args = ComputeArgs(scope=scope, network=self._network, keys=self._keys)
+        self._compute = Compute("compute", compute_args, self._inside)
+        self._storage = Storage("storage", StorageArgs(scope=scope, key=self._keys.data), self._inside)
+        self._database, superuser = self._postgres()
+        self._store = self._secrets(superuser)
+        dns_args = DnsArgs(scope=scope, domain=scope.settings.ingress.domain, hosts=args.hosts)
+        self._dns = Dns("dns", dns_args, self._inside)
         if scope.settings.registry.create:
             Registry("registry", RegistryArgs(scope=scope, key=self._keys.data), self._inside)
         Budget("budget", BudgetArgs(scope=scope), self._inside)
-        things = grants.Things(
-            secrets=store.sources, storage=storage, data_key=self._keys.data, secret_key=self._keys.secrets
-        )
-        self.outputs = self._outputs(args, storage, database, store, dns, self._identities(scope, things))
+        self.outputs = self._outputs(self._identities())
         self.register_outputs({})
 
-    def _make_cluster(self, scope: Scope) -> Cluster:
-        """The cluster with its add-ons, and its nodes where they are not Auto Mode's."""
-        keys, network, settings = self._keys, self._network, scope.settings.eks
-        cluster_args = ClusterArgs(
-            scope=scope,
-            vpc_id=network.vpc_id,
-            subnets=network.private_subnets,
-            data_key=keys.data,
-            cluster_key=keys.cluster,
-            log_key=keys.logs,
-        )
-        cluster = Cluster("cluster", cluster_args, self._after(network))
-        inside = self._after(cluster)
-        if settings.nodes == "managed":
-            early = AddonsArgs(scope=scope, addons=addons.BEFORE_NODES)
-            first = Addons("addons-early", early, inside)
-            nodes = NodeGroupsArgs(
-                scope=scope, subnets=network.private_subnets, role=cluster.roles.node.arn, key=keys.data
-            )
-            inside = self._after(cluster, NodeGroups("nodes", nodes, self._after(cluster, first)))
-        roles = self._addon_roles(scope, cluster, inside)
-        wanted = addons.wanted(settings.nodes, settings.identity)
-        Addons("addons", AddonsArgs(scope=scope, addons=wanted, roles=roles), inside)
-        return cluster
-
-    def _addon_roles(
-        self, scope: Scope, cluster: Cluster, inside: pulumi.ResourceOptions
-    ) -> dict[str, pulumi.Input[str]]:
-        """Managed nodes have the volume driver as an add-on, which makes volumes with a role of its own."""
-        if scope.settings.eks.nodes == "auto":
-            return {}
-        args = IdentityArgs(
-            scope=scope,
-            namespace="kube-system",
-            account="ebs-csi-controller-sa",
-            statements=[],
-            issuer=cluster.issuer,
-            issuer_arn=cluster.issuer_arn,
-            managed_policy=EBS_POLICY,
-        )
-        return {addons.VOLUMES.name: Identity("identity-volumes", args, inside).arn}
-
-    def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, depends_on=list(resources))
-
-    def _database(self, scope: Scope) -> tuple[Database, pulumi.Output[str] | None]:
+    def _postgres(self) -> tuple[Database, pulumi.Output[str] | None]:
         """Where PostgreSQL answers, and the secret of its superuser where RDS makes it."""
+        scope, keys, network = self._scope, self._keys, self._network
         if scope.settings.database.kind == "in-cluster":
             return Database(host=POSTGRES.host), None
-        keys, network = self._keys, self._network
         args = DatabaseArgs(
             scope=scope,
             vpc_id=network.vpc_id,
             subnets=network.database_subnets,
-            clients=self._cluster.node_group,
+            clients=self._compute.cluster.node_group,
             data_key=keys.data,
             secret_key=keys.secrets,
             log_key=keys.logs,
@@ -156,30 +106,42 @@ class AwsCloud(pulumi.ComponentResource):
         made = Rds("database", args, self._inside)
         return Database(host=made.host, port=PORT, cidrs=scope.addresses.database), made.master_secret
 
-    def _rotation(self, args: AwsCloudArgs, store: SecretStore) -> None:
-        domain = args.scope.settings.ingress.domain
+    def _secrets(self, superuser: pulumi.Output[str] | None) -> SecretStore:
+        """The secrets, and their rotation."""
+        scope, keys = self._scope, self._keys
+        args = SecretStoreArgs(scope=scope, key=keys.secrets, database=self._database, superuser=superuser)
+        store = SecretStore("secrets", args, self._inside)
+        domain = scope.settings.ingress.domain
         rotation_args = RotationArgs(
-            scope=args.scope,
+            scope=scope,
             store=store,
-            secret_key=self._keys.secrets,
-            log_key=self._keys.logs,
+            secret_key=keys.secrets,
+            log_key=keys.logs,
             urls={name: f"https://{name}.{domain}" for name in ("mlflow", "grafana")},
         )
         Rotation("rotation", rotation_args, self._inside)
+        return store
 
-    def _identities(self, scope: Scope, things: grants.Things) -> dict[str, Identity]:
+    def _identities(self) -> dict[str, Identity]:
         """A role for each workload that has to do with AWS, by the workload's name."""
-        wanted = {workload: grants.statements(workload, things) for workload in edges.workloads(scope.settings)}
+        cluster = self._compute.cluster
+        things = grants.Things(
+            secrets=self._store.sources,
+            storage=self._storage,
+            data_key=self._keys.data,
+            secret_key=self._keys.secrets,
+        )
+        wanted = {workload: grants.statements(workload, things) for workload in edges.workloads(self._scope.settings)}
         return {
             workload.name: Identity(
                 f"identity-{workload.name}",
                 IdentityArgs(
-                    scope=scope,
+                    scope=self._scope,
                     namespace=workload.namespace,
                     account=workload.name,
                     statements=statements,
-                    issuer=self._cluster.issuer,
-                    issuer_arn=self._cluster.issuer_arn,
+                    issuer=cluster.issuer,
+                    issuer_arn=cluster.issuer_arn,
                 ),
                 self._inside,
             )
@@ -187,20 +149,12 @@ class AwsCloud(pulumi.ComponentResource):
             if statements
         }
 
-    def _outputs(
-        self,
-        args: AwsCloudArgs,
-        storage: Storage,
-        database: Database,
-        store: SecretStore,
-        dns: Dns,
-        identities: dict[str, Identity],
-    ) -> CloudOutputs:
-        scope, plan = args.scope, args.scope.addresses
+    def _outputs(self, identities: dict[str, Identity]) -> CloudOutputs:
+        scope, storage, plan = self._scope, self._storage, self._scope.addresses
         irsa = scope.settings.eks.identity == "irsa"
         return CloudOutputs(
-            secrets=store.sources,
-            database=database,
+            secrets=self._store.sources,
+            database=self._database,
             region=scope.region,
             storage_class=STORAGE_CLASS,
             artifacts_bucket=storage.artifacts.id,
@@ -209,50 +163,44 @@ class AwsCloud(pulumi.ComponentResource):
             metrics_bucket=None if storage.metrics is None else storage.metrics.id,
             roles={name: identity.arn for name, identity in identities.items()} if irsa else {},
             pod_identity=not irsa,
-            load_balancer=self._balancer(scope, dns),
+            load_balancer=self._balancer(),
             zones=len(scope.facts.zones),
             spot=SPOT,
             api_server_cidrs=(plan.vpc,),
             node_cidrs=plan.private,
             # Auto Mode answers on each node, by the address of the Service.
             dns_cidrs=(DNS, *plan.private) if scope.settings.eks.nodes == "auto" else (),
-            kubeconfig=self._cluster.kubeconfig,
-            capacity=lambda options: Capacity("capacity", self._capacity(scope), options),
-            addresses=lambda balancer: Addresses(
-                "addresses", AddressesArgs(zone_id=dns.zone_id, hosts=args.hosts, balancer=balancer), self._inside
-            ),
-            outputs=self._exports(scope, store, dns),
+            kubeconfig=self._compute.cluster.kubeconfig,
+            capacity=self._compute.capacity,
+            addresses=self._addresses,
+            outputs=self._exports(),
         )
 
-    def _balancer(self, scope: Scope, dns: Dns) -> LoadBalancer:
-        edge = scope.settings.edge
+    def _balancer(self) -> LoadBalancer:
+        scope, edge = self._scope, self._scope.settings.edge
         firewall = Waf("waf", WafArgs(scope=scope, log_key=self._keys.logs), self._inside).arn if edge.waf else None
         return LoadBalancer(
             kind=edge.balancer,
             auto_mode=scope.settings.eks.nodes == "auto",
-            certificate_arn=dns.certificate,
+            certificate_arn=self._dns.certificate,
             tags=scope.tags,
             vpc_cidr=scope.addresses.vpc,
             firewall_arn=firewall,
         )
 
-    def _capacity(self, scope: Scope) -> CapacityArgs:
-        return CapacityArgs(
-            scope=scope,
-            subnets=self._network.private_subnets,
-            node_group=self._cluster.node_group,
-            node_role=self._cluster.roles.node.name,
-            data_key=self._keys.data,
-        )
+    def _addresses(self, balancer: pulumi.Input[str]) -> Addresses:
+        args = AddressesArgs(zone_id=self._dns.zone_id, hosts=self._hosts, balancer=balancer)
+        return Addresses("addresses", args, self._inside)
 
-    def _exports(self, scope: Scope, store: SecretStore, dns: Dns) -> dict[str, pulumi.Input[object]]:
+    def _exports(self) -> dict[str, pulumi.Input[object]]:
+        facts = self._scope.facts
         found: dict[str, pulumi.Input[object]] = {
-            "account": scope.facts.account_id,
-            "zones": list(scope.facts.zones),
-            "cluster": self._cluster.name,
-            "registry": address(scope.facts.account_id, scope.region),
-            "api_key_secrets": dict(store.clients),
+            "account": facts.account_id,
+            "zones": list(facts.zones),
+            "cluster": self._compute.cluster.name,
+            "registry": address(facts.account_id, self._scope.region),
+            "api_key_secrets": dict(self._store.clients),
         }
-        if dns.name_servers is not None:
-            found["name_servers"] = dns.name_servers
+        if self._dns.name_servers is not None:
+            found["name_servers"] = self._dns.name_servers
         return found

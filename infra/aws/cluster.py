@@ -1,4 +1,4 @@
-"""The EKS cluster, behind an interface of our own: `pulumi_eks` makes it in a provider of its own, which shows nothing."""
+"""The EKS cluster behind an interface of our own: `pulumi_eks` makes it in its own provider, which shows nothing."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ OWN_CLUSTER: Final = {"aws:RequestTag/eks:eks-cluster-name": "${aws:PrincipalTag
 
 
 def tagging(scope: Scope) -> list[Statement]:
-    """Lets Auto Mode put our tags, cost allocation among them, on what it makes; the managed policies allow only its own.
+    """Lets Auto Mode put our tags, cost allocation among them, on what it makes; managed policies allow only its own.
 
     These actions make things that have no name yet, so the condition is what bounds them.
     """

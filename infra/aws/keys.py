@@ -1,4 +1,4 @@
-"""Keys that encrypt what the stack keeps: one each for data, secrets, logs and the cluster, so that rights stay apart."""
+"""Keys that encrypt what the stack keeps: one each for data, secrets, logs and the cluster, so rights stay apart."""
 
 from __future__ import annotations
 

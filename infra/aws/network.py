@@ -60,9 +60,9 @@ class Network(pulumi.ComponentResource):
             opts=child(self),
         )
         tiers = {
-            "public": self._subnets(name, "public", plan.public, vpc, scope, PUBLIC_ROLE),
-            "private": self._subnets(name, "private", plan.private, vpc, scope, PRIVATE_ROLE),
-            "database": self._subnets(name, "database", plan.database, vpc, scope, {}),
+            "public": self._subnets(name, "public", cidrs=plan.public, vpc=vpc, scope=scope, role=PUBLIC_ROLE),
+            "private": self._subnets(name, "private", cidrs=plan.private, vpc=vpc, scope=scope, role=PRIVATE_ROLE),
+            "database": self._subnets(name, "database", cidrs=plan.database, vpc=vpc, scope=scope, role={}),
         }
         private_tables = self._routes(name, scope, vpc, tiers)
         self._around(name, args, vpc, tiers, private_tables)
@@ -74,7 +74,7 @@ class Network(pulumi.ComponentResource):
         self.register_outputs({"vpc_id": self.vpc_id})
 
     def _subnets(
-        self, name: str, tier: str, cidrs: Sequence[str], vpc: ec2.Vpc, scope: Scope, role: dict[str, str]
+        self, name: str, tier: str, *, cidrs: Sequence[str], vpc: ec2.Vpc, scope: Scope, role: dict[str, str]
     ) -> list[ec2.Subnet]:
         return [
             ec2.Subnet(

@@ -77,7 +77,7 @@ class Rotation(pulumi.ComponentResource):
                 rotate_immediately=False,
                 opts=child(self, after=[permission]),
             )
-        self._retire(name, args, function)
+        self._retire(name, function)
         self.register_outputs({})
 
     def _role(self, name: str, args: RotationArgs, secrets: list[pulumi.Input[str]]) -> iam.Role:
@@ -130,7 +130,7 @@ class Rotation(pulumi.ComponentResource):
             opts=child(self),
         )
 
-    def _retire(self, name: str, args: RotationArgs, function: lambda_.Function) -> None:
+    def _retire(self, name: str, function: lambda_.Function) -> None:
         rule = cloudwatch.EventRule(
             f"{name}-daily",
             description="Ends API keys whose overlap is over",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pulumi
@@ -71,36 +71,29 @@ class SecretStore(pulumi.ComponentResource):
             values[s.POSTGRES_SUPERUSER.name] = maker.login(s.POSTGRES_SUPERUSER, "postgres")
         else:
             self.sources[s.POSTGRES_SUPERUSER.name] = s.AwsSource(arn=args.superuser)
+        plain = SecretArgs(scope=args.scope, key=args.key, role="", description="", values={})
         for secret, content in values.items():
             kind = ROTATED.get(secret)
-            made = self._secret(name, args, secret, PURPOSES[secret], content, {KIND: kind} if kind else {})
+            tags = {KIND: kind} if kind else {}
+            made = self._secret(
+                name, replace(plain, role=secret, description=PURPOSES[secret], values=content, tags=tags)
+            )
             self.sources[secret] = s.AwsSource(arn=made.arn)
-        self.clients = {
-            client: self._secret(
-                name,
-                args,
-                f"api-client-{client}",
-                f"API key of the client {client}",
-                {"key": key},
-                {KIND: "api-key", CLIENT: client},
-            ).arn
-            for client, key in keys.items()
-        }
+        self.clients = {client: self._client(name, plain, client, key) for client, key in keys.items()}
         self.register_outputs({})
 
-    def _secret(
-        self,
-        name: str,
-        args: SecretStoreArgs,
-        role: str,
-        purpose: str,
-        values: Mapping[str, pulumi.Input[str]],
-        tags: Mapping[str, str],
-    ) -> Secret:
-        secret_args = SecretArgs(
-            scope=args.scope, role=role, description=purpose, key=args.key, values=values, tags=tags
+    def _client(self, name: str, plain: SecretArgs, client: str, key: pulumi.Output[str]) -> pulumi.Output[str]:
+        args = replace(
+            plain,
+            role=f"api-client-{client}",
+            description=f"API key of the client {client}",
+            values={"key": key},
+            tags={KIND: "api-key", CLIENT: client},
         )
-        return Secret(f"{name}-{role}", secret_args, pulumi.ResourceOptions(parent=self))
+        return self._secret(name, args).arn
+
+    def _secret(self, name: str, args: SecretArgs) -> Secret:
+        return Secret(f"{name}-{args.role}", args, pulumi.ResourceOptions(parent=self))
 
     def rotated(self) -> dict[str, pulumi.Input[str]]:
         """ARNs of all that rotate, by a name for each."""

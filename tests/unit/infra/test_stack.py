@@ -107,7 +107,7 @@ def test_an_image_without_a_digest_is_refused_before_anything_is_made() -> None:
         stack_program({})()
         made.append("it went on")  # pragma: no cover - it must not
 
-    with pytest.raises(ConfigError, match="no digest for .*, churn/training:0.1.0: run"):
+    with pytest.raises(ConfigError, match=r"no digest for .*, churn/training:0\.1\.0: run"):
         record("prod", program, config("prod"))
     assert made == []
     with pytest.raises(ConfigError, match="no digest for"):
