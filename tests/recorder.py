@@ -100,7 +100,8 @@ def pod_templates(recording: Recording) -> list[tuple[str, dict[str, Any]]]:
     for resource in recording.resources:
         spec = resource.inputs.get("spec", {}) if resource.is_kubernetes else {}
         template = spec.get("jobTemplate", {}).get("spec", {}).get("template") or spec.get("template")
-        if template and "spec" in template:
+        # A pool of nodes has a template too, which is none of pods.
+        if template and "containers" in template.get("spec", {}):
             found.append((f"{resource.inputs['kind']}/{resource.outputs['metadata']['name']}", template))
     return found
 
