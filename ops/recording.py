@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import pulumi
 import yaml
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import mocks, rpc, set_all_config, set_mocks
 from pulumi.runtime.settings import reset_options, set_root_resource
 from pulumi.runtime.stack import run_in_stack
@@ -32,6 +32,7 @@ STAND_IN: Final = "made-value"
 """How every secret value begins that a recording makes; nothing rendered may contain it."""
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - how Pulumi's wire format marks a secret
+_REFERENCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
 _UNNAMED: Final = 8
 
 
@@ -129,7 +130,8 @@ class _Answers(mocks.Mocks):
         outputs = dict(args.inputs)
         if args.typ.startswith("kubernetes:"):
             outputs["metadata"] = {"name": _auto_name(args), **outputs.get("metadata", {})}
-        return f"{args.name}-id", outputs | _made_values(args)
+        made = _made_values(args)
+        return made.pop("id", f"{args.name}-id"), outputs | made
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         raise NotImplementedError(f"the program asked a provider: {args.token}; what it needs must be configuration")
@@ -158,6 +160,21 @@ def _made_values(args: mocks.MockResourceArgs) -> dict[str, Any]:
     return recorded_aws.made_values(args)
 
 
+def _name_references(value: Any) -> None:
+    """In place of a reference to a resource its identity, which a component of another provider may be given.
+
+    The SDK would make the resource anew from it, in whatever event loop is at hand.
+    """
+    for key in list(value):
+        field = value[key]
+        if not isinstance(field, struct_pb2.Struct):
+            continue
+        if _SIGNATURE in field and field[_SIGNATURE] == _REFERENCE:
+            value[key] = field["id"] or field["urn"]
+        else:
+            _name_references(field)
+
+
 class _Monitor(mocks.MockMonitor):
     """Keeps what a registration says besides its inputs, which the plain mocks drop."""
 
@@ -166,6 +183,7 @@ class _Monitor(mocks.MockMonitor):
         self.recording = recording
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the name of the protocol
+        _name_references(request.object)
         response = super().RegisterResource(request)  # type: ignore[no-untyped-call]  # the SDK's mocks are not typed
         if request.type == "pulumi:pulumi:Stack":
             return response

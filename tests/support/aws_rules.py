@@ -119,7 +119,7 @@ def encrypted(recording: Recording) -> list[str]:
         "Function": lambda i: i.get("kmsKeyArn"),
         "Key": lambda i: i.get("enableKeyRotation"),
         "LaunchTemplate": lambda i: all(d["ebs"].get("kmsKeyId") for d in i["blockDeviceMappings"]),
-        "BucketServerSideEncryptionConfiguration": lambda i: _bucket_key(i),
+        "BucketServerSideEncryptionConfiguration": _bucket_key,
     }
     found = [f"{kind(item)} {item.name}" for item in of(recording, *wanted) if not wanted[kind(item)](item.inputs)]
     clusters = [item for item in recording.resources if item.type == "eks:index:Cluster"]
@@ -207,7 +207,7 @@ def isolated_database(recording: Recording) -> list[str]:
 
 
 def tagged(recording: Recording) -> list[str]:
-    """The provider of each resource puts all cost-allocation tags on it, and what others make gets them by its own way."""
+    """The provider of each resource puts all cost-allocation tags on it; what others make gets them by its own way."""
     good = {
         item.urn
         for item in recording.resources
@@ -221,11 +221,13 @@ def tagged(recording: Recording) -> list[str]:
         if item.type.startswith("aws:") and item.provider.rpartition("::")[0] not in good
     ]
     found += [
-        f"{i.name}: tags" for i in recording.resources if i.type == "eks:index:Cluster" and set(i.inputs["tags"]) < TAGS
+        f"{i.name}: tags"
+        for i in recording.resources
+        if i.type == "eks:index:Cluster" and not set(i.inputs["tags"]) >= TAGS
     ]
     for item in recording.resources:
         inputs = item.inputs
-        if inputs.get("kind") == "NodeClass" and not TAGS <= set(inputs["spec"].get("tags", {})):
+        if inputs.get("kind") == "NodeClass" and not set(inputs["spec"].get("tags", {})) >= TAGS:
             found.append(f"NodeClass {item.name}")
         if inputs.get("kind") == "StorageClass":
             given = {v.partition("=")[0] for k, v in inputs["parameters"].items() if k.startswith("tagSpecification_")}
