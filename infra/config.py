@@ -132,7 +132,10 @@ class TrainingSettings(Section):
     """Scheduled retraining."""
 
     schedule: Cron
-    source: str = Field(description="CSV or Parquet, also s3://; `generated` makes customers.", min_length=1)
+    source: str = Field(
+        description="CSV or Parquet, also s3://, {data} is the stack's bucket; `generated` makes customers.",
+        min_length=1,
+    )
     rows: Annotated[int, Field(ge=1000)]
     bootstrap: bool = Field(description="Train and promote a first version when the stack comes up without one.")
     spot: bool

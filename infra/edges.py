@@ -108,6 +108,18 @@ def _monitoring(cloud: CloudOutputs) -> list[Edge]:
     ]
 
 
+def _thanos(cloud: CloudOutputs) -> list[Edge]:
+    """Grafana asks the query, that the sidecars and the store; whoever reads or writes blocks speaks with S3."""
+    aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
+    users = (n.PROMETHEUS, n.THANOS_STORE, n.THANOS_COMPACT) if cloud.metrics_bucket is not None else ()
+    return [
+        *_to(n.THANOS_QUERY, "http", n.GRAFANA),
+        *_to(n.THANOS_STORE, "grpc", n.THANOS_QUERY),
+        Edge(source=n.THANOS_QUERY, target=n.PROMETHEUS, port=n.THANOS_QUERY.ports["grpc"]),
+        *(edge for user in users for edge in _out(user, aws, HTTPS)),
+    ]
+
+
 def _balancer(cloud: CloudOutputs) -> list[Edge]:
     """An ALB asks NGINX itself whether it is well; an NLB looks whether it accepts connections."""
     if cloud.load_balancer is None or cloud.load_balancer.kind != "alb":
@@ -130,7 +142,14 @@ def _outward(cloud: CloudOutputs) -> list[Edge]:
 def edges(settings: Settings, cloud: CloudOutputs) -> tuple[Edge, ...]:
     """Every allowed edge between what this stack has."""
     here = set(workloads(settings))
-    every = [*_requests(), *_database(settings, cloud), *_monitoring(cloud), *_balancer(cloud), *_outward(cloud)]
+    every = [
+        *_requests(),
+        *_database(settings, cloud),
+        *_monitoring(cloud),
+        *_thanos(cloud),
+        *_balancer(cloud),
+        *_outward(cloud),
+    ]
     return tuple(
         edge for edge in every if all(isinstance(peer, Outside) or peer in here for peer in (edge.source, edge.target))
     )

@@ -17,7 +17,7 @@ from infra import edges, secret_files
 from infra.cloud import CloudOutputs
 from infra.config import PROJECT, ConfigError, Settings
 from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
-from infra.naming import MLFLOW
+from infra.naming import MLFLOW, PROMETHEUS, THANOS_QUERY
 from infra.parts.context import Context
 from infra.versions import Images, demanded, locked_digests
 from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
@@ -40,6 +40,7 @@ from infra.workloads.postgres import Postgres, PostgresArgs
 from infra.workloads.prometheus import Prometheus, PrometheusArgs
 from infra.workloads.pushgateway import Pushgateway, PushgatewayArgs
 from infra.workloads.routes import Routes, RoutesArgs, hosts
+from infra.workloads.thanos import Thanos, ThanosArgs
 from infra.workloads.training import Training, TrainingArgs
 
 
@@ -228,12 +229,17 @@ def _monitoring(
         workloads=edges.workloads(settings),
         # Kubelets of EKS have certificates of the cluster's authority; those of kind and minikube sign their own.
         verify_kubelets=settings.cluster.kind == "eks",
+        thanos=settings.thanos.enabled,
     )
     Prometheus("prometheus", prometheus_args, inside)
+    if settings.thanos.enabled:
+        Thanos("thanos", ThanosArgs(settings=settings.thanos, context=context), inside)
     Pushgateway("pushgateway", PushgatewayArgs(context=context), inside)
     KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context=context), inside)
     NodeExporter("node-exporter", NodeExporterArgs(context=context), inside)
-    Grafana("grafana", GrafanaArgs(context=context), with_data)
+    metrics = THANOS_QUERY if settings.thanos.enabled else PROMETHEUS
+    grafana_args = GrafanaArgs(context=context, replicas=settings.grafana.replicas, metrics=metrics)
+    Grafana("grafana", grafana_args, with_data)
     return {"alert_channels": list(alertmanager.channels)}
 
 

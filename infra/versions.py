@@ -23,6 +23,7 @@ PUBLIC: Final = {
     "postgres": "docker.io/library/postgres:15.18-alpine",
     "prometheus": "quay.io/prometheus/prometheus:v3.13.2",
     "pushgateway": "quay.io/prometheus/pushgateway:v1.11.2",
+    "thanos": "quay.io/thanos/thanos:v0.42.4",
 }
 DEMAND: Final = "churn:images.require_digests"
 OWN: Final = ("api", "mlflow", "ops", "training")

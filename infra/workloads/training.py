@@ -33,6 +33,7 @@ FIRST_DEADLINE_SECONDS: Final = 1800
 RETRIES: Final = 3
 """More than a minute of waits between them: time for a registry that restarts."""
 SCRATCH: Final = "2Gi"
+DATA_BUCKET: Final = "{data}"
 LOGIN: Final = "/run/secrets/churn/mlflow"
 
 
@@ -89,6 +90,14 @@ class Training(pulumi.ComponentResource):
         )
 
 
+def source(given: str, bucket: pulumi.Input[str] | None) -> pulumi.Input[str]:
+    """Where the customers are; `{data}` in it is the stack's own bucket for them, the one its role may read."""
+    if bucket is None or DATA_BUCKET not in given:
+        return given
+    made: pulumi.Output[str] = pulumi.Output.from_input(bucket).apply(lambda name: given.replace(DATA_BUCKET, name))
+    return made
+
+
 def threads(cpu_limit: str) -> int:
     """Numerical threads for a CPU limit such as ``4`` or ``1500m``: its whole CPUs, at least 1.
 
@@ -136,7 +145,9 @@ def _pod(args: TrainingArgs, login: VolumeArgs, *, spot: bool, extra: Sequence[s
 
 def _container(args: TrainingArgs, extra: Sequence[str]) -> ContainerArgs:
     settings = args.settings
-    data = ["--rows", str(settings.rows)] if settings.source == GENERATED else ["--data", settings.source]
+    data: list[pulumi.Input[str]] = ["--rows", str(settings.rows)]
+    if settings.source != GENERATED:
+        data = ["--data", source(settings.source, args.context.cloud.data_bucket)]
     return pod.container(
         TRAINING,
         image=args.context.images.reference("training"),
