@@ -125,6 +125,8 @@ def build_cluster(
             **_jobs(settings, context, with_data),
             **_logins(cloud),
             **cloud.outputs,
+            "image_registry": settings.images.registry,
+            "image_tag": settings.images.tag,
         }
     )
 

@@ -102,6 +102,10 @@ def _whole(value: Any) -> Any:
     """The wire knows only floating point; whole numbers become integers again, and secrets their values."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, pulumi.AssetArchive):
+        return {name: _whole(asset) for name, asset in value.assets.items()}
+    if isinstance(value, pulumi.StringAsset):
+        return f"sha256:{hashlib.sha256(value.text.encode()).hexdigest()}"
     if isinstance(value, dict):
         if value.get(_SIGNATURE) == _SECRET:
             return _whole(value["value"])

@@ -82,7 +82,11 @@ def manifest(stack: str, kind: str, name: str, namespace: str | None = None) -> 
 def children(recording: Recording, component: str) -> set[tuple[str, str]]:
     """(kind, logical name) of every Kubernetes object under the component of that logical name, at any depth."""
     parents = {resource.urn: resource.parent for resource in recording.resources}
-    root = next(resource.urn for resource in recording.resources if not resource.custom and resource.name == component)
+    root = next(
+        resource.urn
+        for resource in recording.resources
+        if not resource.custom and resource.name == component and not resource.type.startswith("churn:aws:")
+    )
 
     def under(urn: str) -> bool:
         return urn == root or (urn in parents and under(parents[urn]))

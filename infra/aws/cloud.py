@@ -169,7 +169,7 @@ class AwsCloud(pulumi.ComponentResource):
             api_server_cidrs=(plan.vpc,),
             node_cidrs=plan.private,
             # Auto Mode answers on each node, by the address of the Service.
-            dns_cidrs=(DNS, *plan.private) if scope.settings.eks.nodes == "auto" else (),
+            dns_cidrs=(DNS,) if scope.settings.eks.nodes == "auto" else (),
             kubeconfig=self._compute.cluster.kubeconfig,
             capacity=self._compute.capacity,
             addresses=self._addresses,

@@ -135,6 +135,9 @@ def everywhere(cluster: Cluster, workloads: Iterable[Workload], dns_cidrs: tuple
                 for name, network in NETWORKS.items()
                 if covers(Outside(name="", cidrs=dns_cidrs), network.networks)
             ]
+            if covers(Outside(name="", cidrs=dns_cidrs), PRIVATE):
+                # Where pods' addresses are is not known here: one of them might be that of DNS.
+                servers += [f"{pod.kind} {pod}" for pod in cluster.pods if workload_of(pod, workloads) is None]
             rows |= {
                 (source, name, port, protocol) for name in ["Pod kube-system/dns", *servers] for port, protocol in DNS
             }

@@ -34,7 +34,7 @@ def test_it_runs_once_a_quarter_and_no_longer_than_a_recovery_may_take(stack: st
 def test_it_reads_the_backups_and_writes_to_scratch(stack: str) -> None:
     (container,) = pod(stack)["containers"]
     assert container["command"] == ["python", "-m", "ops.drill"]
-    remote = [] if stack == "dev" else ["--remote", f"s3://churn-{stack}-backups"]
+    remote = [] if stack == "dev" else ["--remote", f"s3://churn-{stack}-backups-000000000000"]
     assert container["args"] == ["--from", "/var/lib/backups", "--scratch", "/var/lib/drill", *remote]
     mounts = {mount["mountPath"]: mount["readOnly"] for mount in container["volumeMounts"]}
     assert mounts == {"/var/lib/backups": True, "/var/lib/drill": False, "/tmp": False}  # noqa: S108 - paths in the pod

@@ -81,8 +81,8 @@ def test_every_secret_is_a_file_that_is_mounted(stack: str) -> None:
     ("stack", "host", "mode"),
     [
         ("dev", "postgres.churn-mlops.svc:5432", "disable"),
-        ("staging", "churn-staging.rds.example.com:5432", "require"),
-        ("prod", "churn-prod.rds.example.com:5432", "require"),
+        ("staging", "postgres.rds.example.com:5432", "require"),
+        ("prod", "postgres.rds.example.com:5432", "require"),
     ],
 )
 def test_its_database(stack: str, host: str, mode: str) -> None:
