@@ -1,7 +1,7 @@
 """What must be there before the first `pulumi up` on AWS: ``python -m ops.bootstrap``, run once by an administrator.
 
-A bucket for Pulumi's state, a key for the secrets in it, GitHub's OIDC provider, and three roles that workflows take: to
-preview (reads), to deploy, and to push images. Running it again changes nothing but what has drifted. It prints the
+A bucket for Pulumi's state, a key for the secrets in it, GitHub's OIDC provider, and three roles that workflows take:
+to preview (reads), to deploy, and to push images. Running it again changes nothing but what has drifted. It prints the
 repository's variables.
 """
 
@@ -20,13 +20,13 @@ ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
 REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
 ROLES: Final = {"preview": "ReadOnlyAccess", "deploy": "AdministratorAccess", "images": None}
-"""Managed policies. The deployment makes roles and policies itself, so nothing less than an administrator's rights would
-bound it; that only approved commits of the main branch can take the role does."""
+"""Managed policies. The deployment makes roles and policies itself, so nothing less than an administrator's rights
+would bound it; that only its environments, which have reviewers, can take the role does."""
 ENVIRONMENTS: Final = ("staging", "prod")
 
 
 def trust(provider_arn: str, repository: str, role: str) -> dict[str, Any]:
-    """Who may take a role: previews any pull request of the repository, images its main branch, deploy its environments."""
+    """Who may take a role: preview any pull request, images the main branch, deploy the repository's environments."""
     subjects = {
         "preview": [f"repo:{repository}:pull_request", f"repo:{repository}:ref:refs/heads/main"],
         "images": [f"repo:{repository}:ref:refs/heads/main"],
