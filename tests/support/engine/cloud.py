@@ -57,6 +57,12 @@ class CloudService(Service):
         assert isinstance(self.provider, Aws)
         return provider_pb2.InvokeResponse(**{"return": to_wire(self.provider.invoke(request.tok))})
 
+    def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:  # noqa: N802 -- the protocol's
+        if request.preview:
+            # What AWS made stays as it is: a preview that forgot it would show changes of all that reads it.
+            return provider_pb2.UpdateResponse(properties=to_wire(from_wire(request.olds) | from_wire(request.news)))
+        return super().Update(request, context)
+
     def Construct(self, request: Any, context: Any) -> provider_pb2.ConstructResponse:  # noqa: N802, ARG002 -- as above
         inputs = from_wire(request.inputs)
         outputs = to_wire(cluster_outputs(revealed(inputs)))

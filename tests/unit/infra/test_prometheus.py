@@ -41,7 +41,8 @@ def jobs(stack: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_it_is_exactly_these_objects(stack: str) -> None:
     budget = {("PodDisruptionBudget", "prometheus-budget")} if REPLICAS[stack] > 1 else set()
-    assert children(recorded(stack), "prometheus") == OBJECTS | budget
+    bucket = {("ConfigMap", "prometheus-bucket")} if stack == "prod" else set()
+    assert children(recorded(stack), "prometheus") == OBJECTS | budget | bucket
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -67,7 +68,8 @@ def test_it_may_find_pods_where_there_are_targets_and_read_the_metrics_of_nodes(
 def test_its_pods(stack: str) -> None:
     spec = manifest(stack, "StatefulSet", "prometheus")["spec"]
     pod = spec["template"]["spec"]
-    (container,) = pod["containers"]
+    container, *beside = pod["containers"]
+    assert [each["name"] for each in beside] == (["thanos-sidecar"] if stack == "prod" else [])
     assert spec["replicas"] == REPLICAS[stack]
     assert pod["automountServiceAccountToken"] is True
     assert pod["securityContext"]["runAsUser"] == 65534
