@@ -88,9 +88,10 @@ def cluster_provider(settings: Settings, cloud: CloudOutputs) -> k8s.Provider:
     """
     # Without an identifier a changed kubeconfig would replace the provider, and with it every object.
     if cloud.kubeconfig is not None:
+        kubeconfig: pulumi.Output[str] = pulumi.Output.secret(cloud.kubeconfig)
         return k8s.Provider(
             "cluster",
-            kubeconfig=pulumi.Output.secret(cloud.kubeconfig),
+            kubeconfig=kubeconfig,
             cluster_identifier=f"{PROJECT}-{settings.stack}",
             enable_server_side_apply=True,
         )

@@ -109,7 +109,8 @@ class Store:
     def age(self, arn: str) -> timedelta:
         """How long the current version has been there."""
         found = self._client.get_secret_value(SecretId=arn, VersionStage=CURRENT)
-        return datetime.now(UTC) - found["CreatedDate"]
+        made: datetime = found["CreatedDate"]
+        return datetime.now(UTC) - made
 
     def has_value(self, arn: str, version: str) -> bool:
         """Whether a pending version has been written: Secrets Manager announces it before it has a value."""

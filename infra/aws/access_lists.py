@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_aws import ec2
@@ -82,7 +82,7 @@ def _numbered(found: Sequence[Rule]) -> list[tuple[int, Rule]]:
     return [(100 + 10 * index, rule) for index, rule in enumerate(found)]
 
 
-def _entry(number: int, rule: Rule) -> dict[str, int | str]:  # the two kinds of arguments have the same fields
+def _entry(number: int, rule: Rule) -> dict[str, Any]:
     first, last = rule.ports or (0, 0)
     return {
         "rule_no": number,

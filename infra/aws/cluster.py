@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 import pulumi_aws as aws
@@ -106,7 +106,7 @@ def access(admins: Sequence[str]) -> dict[str, eks.AccessEntryArgs] | None:
     } or None
 
 
-def _nodes(settings: EksSettings, roles: ClusterRoles) -> dict[str, object]:
+def _nodes(settings: EksSettings, roles: ClusterRoles) -> dict[str, Any]:
     """Auto Mode, or nothing: managed node groups and their add-ons are resources of our own."""
     if settings.nodes == "auto":
         compute = eks.ClusterComputeConfigArgs(node_pools=[SYSTEM_POOL], node_role_arn=roles.node.arn)

@@ -72,7 +72,7 @@ def _arns(specs: Sequence[SecretSpec], things: Things) -> list[pulumi.Input[str]
 def _s3(workload: Workload, things: Things) -> list[Statement]:
     storage, key = things.storage, things.data_key
     artifacts, backups, data = storage.artifacts.arn, storage.backups.arn, storage.data.arn
-    rights = {
+    rights: dict[str, list[tuple[str, pulumi.Input[str], Sequence[str]]]] = {
         # Artifacts go through the server, and only it deletes them.
         n.MLFLOW.name: [("Artifacts", artifacts, (*READ_OBJECTS, *CHANGE_OBJECTS))],
         n.TRAINING.name: [("Data", data, READ_OBJECTS)],

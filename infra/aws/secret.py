@@ -47,10 +47,11 @@ class Secret(pulumi.ComponentResource):
             recovery_window_in_days=scope.settings.secrets.recovery_days,
             opts=kept(self, scope),
         )
+        content: pulumi.Output[str] = pulumi.Output.secret(pulumi.Output.json_dumps(dict(args.values)))
         secretsmanager.SecretVersion(
             f"{name}-first",
             secret_id=secret.id,
-            secret_string=pulumi.Output.secret(pulumi.Output.json_dumps(dict(args.values))),
+            secret_string=content,
             opts=kept(self, scope, ignore=DAY_ZERO),
         )
         self.arn = secret.arn

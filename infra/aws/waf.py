@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_aws import wafv2
@@ -70,7 +70,7 @@ class Waf(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn})
 
 
-def _visible(name: str) -> dict[str, bool | str]:
+def _visible(name: str) -> dict[str, Any]:
     """Counters, and samples of what was refused."""
     return {"cloudwatch_metrics_enabled": True, "metric_name": f"churn-{name}", "sampled_requests_enabled": True}
 
@@ -83,10 +83,11 @@ def _managed(priority: int, group: str) -> wafv2.WebAclRuleArgs:
         wafv2.WebAclRuleStatementManagedRuleGroupStatementRuleActionOverrideArgs(name=rule, action_to_use=count)
         for rule in COUNTED.get(group, ())
     ]
+    none = wafv2.WebAclRuleOverrideActionNoneArgs()  # type: ignore[no-untyped-call]  # the SDK gives it no types
     return wafv2.WebAclRuleArgs(
         name=group,
         priority=priority,
-        override_action=wafv2.WebAclRuleOverrideActionArgs(none=wafv2.WebAclRuleOverrideActionNoneArgs()),
+        override_action=wafv2.WebAclRuleOverrideActionArgs(none=none),
         statement=wafv2.WebAclRuleStatementArgs(
             managed_rule_group_statement=wafv2.WebAclRuleStatementManagedRuleGroupStatementArgs(
                 vendor_name="AWS", name=group, rule_action_overrides=overrides or None

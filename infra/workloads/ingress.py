@@ -72,6 +72,12 @@ def gets_address(settings: IngressSettings, cloud: CloudOutputs) -> bool:
     return settings.service_type == "LoadBalancer" and cloud.region is not None and not behind_alb(cloud)
 
 
+def believed(cloud: CloudOutputs) -> str | None:
+    """The network whose word is taken for clients' addresses: that of an ALB."""
+    before = cloud.load_balancer
+    return before.vpc_cidr if before is not None and before.kind == "alb" else None
+
+
 def behind_alb(cloud: CloudOutputs) -> bool:
     """Whether an ALB comes before NGINX, which then has an address inside of the cluster only."""
     return cloud.load_balancer is not None and cloud.load_balancer.kind == "alb"
@@ -109,7 +115,7 @@ class Ingress(pulumi.ComponentResource):
             data=nginx.config(
                 args.settings.resources.cpu_limit,
                 shutdown_seconds=SHUTDOWN_SECONDS,
-                behind=args.context.cloud.load_balancer.vpc_cidr if behind_alb(args.context.cloud) else None,
+                behind=believed(args.context.cloud),
             ),
             opts=child(self),
         )

@@ -42,10 +42,10 @@ class Deployed:
 def deployed(kubectl: Kubectl, recording: Recording) -> Iterator[Deployed]:
     """Apply a stack on what its cloud would have brought; delete all of it at the end."""
     objects = in_order(recording.manifests())
-    brought = [*crds.definitions(), *_storage_classes(kubectl, objects)]
+    brought = [*crds.definitions(), *crds.permissive(), *_storage_classes(kubectl, objects)]
     try:
         assert kubectl.apply(brought).err == ""
-        kubectl.run("wait", "--for=condition=Established", "-f", "-", objects=crds.definitions())
+        kubectl.run("wait", "--for=condition=Established", "-f", "-", objects=[*crds.definitions(), *crds.permissive()])
         with _spot_node(kubectl, recording.stack):
             yield Deployed(recording.stack, kubectl, objects, kubectl.apply(objects))
     finally:

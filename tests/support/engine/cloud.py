@@ -55,7 +55,8 @@ class CloudService(Service):
 
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:  # noqa: N802, ARG002 -- the protocol's
         assert isinstance(self.provider, Aws)
-        return provider_pb2.InvokeResponse(**{"return": to_wire(self.provider.invoke(request.tok))})
+        answer: dict[str, Any] = {"return": to_wire(self.provider.invoke(request.tok))}  # no name in Python
+        return provider_pb2.InvokeResponse(**answer)
 
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:  # noqa: N802 -- the protocol's
         if request.preview:
