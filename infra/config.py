@@ -6,52 +6,29 @@ is the same everywhere is a constant beside its use. Everything is checked at on
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Final, Literal, Self
 
 import pulumi
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from infra.config_aws import (
+    AccountSettings,
+    BucketSettings,
+    BudgetSettings,
+    EdgeSettings,
+    EksSettings,
+    NetworkSettings,
+    RdsSettings,
+    RegistrySettings,
+    SecretSettings,
+)
+from infra.config_types import Cron, Host, Positive, Quantity, Replicas, Section, Tag
 
 PROJECT: Final = "churn"
-_QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_CRON_FIELDS: Final = 5
 
 
 class ConfigError(pulumi.RunError):
     """The configuration cannot work: a line for each key, its value and the remedy. shown without traceback."""
-
-
-def _quantity(text: str) -> str:
-    if not _QUANTITY.fullmatch(text):
-        raise ValueError("write a Kubernetes quantity such as 500m, 2, 512Mi or 1Gi")
-    return text
-
-
-def _cron(text: str) -> str:
-    if len(text.split()) != _CRON_FIELDS:
-        raise ValueError("write five fields: minute, hour, day of month, month, day of week")
-    return text
-
-
-def _tag(text: str) -> str:
-    if not _TAG.fullmatch(text) or text == "latest":
-        raise ValueError("write the tag of one build, for example its version or commit; never 'latest'")
-    return text
-
-
-Tag = Annotated[str, AfterValidator(_tag)]
-Quantity = Annotated[str, AfterValidator(_quantity)]
-Cron = Annotated[str, AfterValidator(_cron)]
-Positive = Annotated[int, Field(ge=1)]
-Replicas = Annotated[int, Field(ge=1, le=100)]
-Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=200)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: closed, so that a misspelt key is an error, and unchangeable."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Resources(Section):
@@ -155,7 +132,10 @@ class TrainingSettings(Section):
     """Scheduled retraining."""
 
     schedule: Cron
-    source: str = Field(description="CSV or Parquet, also s3://; `generated` makes customers.", min_length=1)
+    source: str = Field(
+        description="CSV or Parquet, also s3://, {data} is the stack's bucket; `generated` makes customers.",
+        min_length=1,
+    )
     rows: Annotated[int, Field(ge=1000)]
     bootstrap: bool = Field(description="Train and promote a first version when the stack comes up without one.")
     spot: bool
@@ -170,6 +150,22 @@ class PrometheusSettings(Section):
     retention_days: Positive
     storage_gib: Positive
     resources: Resources
+
+
+class ThanosSettings(Section):
+    """Metrics of all Prometheus replicas as one, and kept in a bucket."""
+
+    enabled: bool
+    replicas: Replicas
+    retention_days: Positive
+    storage_gib: Positive
+    """Of the compactor, which unpacks a block at a time."""
+
+
+class GrafanaSettings(Section):
+    """Dashboards."""
+
+    replicas: Replicas
 
 
 class AlertmanagerSettings(Section):
@@ -229,6 +225,17 @@ class Settings(Section):
 
     stack: str
     cluster: ClusterSettings
+    account: AccountSettings
+    network: NetworkSettings
+    eks: EksSettings
+    rds: RdsSettings
+    buckets: BucketSettings
+    secrets: SecretSettings
+    edge: EdgeSettings
+    budget: BudgetSettings
+    registry: RegistrySettings
+    thanos: ThanosSettings
+    grafana: GrafanaSettings
     images: ImageSettings
     namespaces: NamespaceSettings
     state: StateSettings
@@ -248,8 +255,16 @@ class Settings(Section):
             raise ValueError(
                 "database.kind is 'rds' but cluster.kind is 'local': RDS is only made beside EKS; use 'in-cluster'"
             )
+        if self.edge.balancer == "alb" and self.eks.nodes == "managed":
+            raise ValueError(
+                "edge.balancer is 'alb' but eks.nodes is 'managed': only Auto Mode brings what makes an ALB; use 'nlb'"
+            )
         if self.cluster.kind == "local" and self.mlflow.replicas > 1:
             raise ValueError(
                 f"mlflow.replicas is {self.mlflow.replicas} but the artifacts are on the volume of one node: use 1"
+            )
+        if self.cluster.kind == "local" and self.thanos.enabled:
+            raise ValueError(
+                "thanos.enabled is true but cluster.kind is 'local': Thanos keeps metrics in S3; use false"
             )
         return self

@@ -50,7 +50,10 @@ POOLS: Final = {
 
 def pods(settings: Settings) -> dict[str, int]:
     """How many pods of each client there can be at once: while a new version rolls out, one more than are wanted."""
-    return dict.fromkeys(POOLS, 1) | {n.MLFLOW.name: settings.mlflow.replicas + 1, n.GRAFANA.name: 2}
+    return dict.fromkeys(POOLS, 1) | {
+        n.MLFLOW.name: settings.mlflow.replicas + 1,
+        n.GRAFANA.name: max(2, settings.grafana.replicas),
+    }
 
 
 def demand(settings: Settings) -> Counter[str]:

@@ -61,6 +61,8 @@ def workloads(settings: Settings) -> tuple[Workload, ...]:
         (n.BLACKBOX, settings.ingress.kind == "nginx"),
         (n.CACHE, settings.cache.enabled),
         (n.POSTGRES, settings.database.kind == "in-cluster"),
+        (n.POSTGRES_SETUP, settings.database.kind == "rds"),
+        *((workload, settings.thanos.enabled) for workload in (n.THANOS_QUERY, n.THANOS_STORE, n.THANOS_COMPACT)),
     ]
     always = [
         n.API, n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.TRAINING, n.BACKUP, n.DRILL, n.PROMETHEUS, n.ALERTMANAGER,
@@ -81,7 +83,7 @@ def _requests() -> list[Edge]:
 
 
 def _database(settings: Settings, cloud: CloudOutputs) -> list[Edge]:
-    clients = (n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.GRAFANA, n.BACKUP)
+    clients = (n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.GRAFANA, n.BACKUP, n.POSTGRES_SETUP)
     if settings.database.kind == "in-cluster":
         return _to(n.POSTGRES, "postgres", *clients)
     outside = Outside(name="database", cidrs=cloud.database.cidrs)
@@ -109,6 +111,25 @@ def _monitoring(cloud: CloudOutputs) -> list[Edge]:
     ]
 
 
+def _thanos(cloud: CloudOutputs) -> list[Edge]:
+    """Grafana asks the query, that the sidecars and the store; whoever reads or writes blocks speaks with S3."""
+    aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
+    users = (n.PROMETHEUS, n.THANOS_STORE, n.THANOS_COMPACT) if cloud.metrics_bucket is not None else ()
+    return [
+        *_to(n.THANOS_QUERY, "http", n.GRAFANA),
+        *_to(n.THANOS_STORE, "grpc", n.THANOS_QUERY),
+        Edge(source=n.THANOS_QUERY, target=n.PROMETHEUS, port=n.THANOS_QUERY.ports["grpc"]),
+        *(edge for user in users for edge in _out(user, aws, HTTPS)),
+    ]
+
+
+def _balancer(cloud: CloudOutputs) -> list[Edge]:
+    """An ALB asks NGINX itself whether it is well; an NLB looks whether it accepts connections."""
+    if cloud.load_balancer is None or cloud.load_balancer.kind != "alb":
+        return []
+    return _to(n.INGRESS, "ready", Outside(name="balancer", cidrs=(cloud.load_balancer.vpc_cidr,)))
+
+
 def _outward(cloud: CloudOutputs) -> list[Edge]:
     api_server = Outside(name="api-server", cidrs=cloud.api_server_cidrs)
     asking = (n.INGRESS, n.PROMETHEUS, n.KUBE_STATE_METRICS)
@@ -124,7 +145,14 @@ def _outward(cloud: CloudOutputs) -> list[Edge]:
 def edges(settings: Settings, cloud: CloudOutputs) -> tuple[Edge, ...]:
     """Every allowed edge between what this stack has."""
     here = set(workloads(settings))
-    every = [*_requests(), *_database(settings, cloud), *_monitoring(cloud), *_outward(cloud)]
+    every = [
+        *_requests(),
+        *_database(settings, cloud),
+        *_monitoring(cloud),
+        *_thanos(cloud),
+        *_balancer(cloud),
+        *_outward(cloud),
+    ]
     return tuple(
         edge for edge in every if all(isinstance(peer, Outside) or peer in here for peer in (edge.source, edge.target))
     )

@@ -59,11 +59,19 @@ CACHE: Final = Workload(name="cache", namespace=SERVING, uid=999, ports={"redis"
 MLFLOW: Final = Workload(name="mlflow", namespace=MLOPS, uid=OWN_UID, ports={"http": 5000})
 MLFLOW_MIGRATE: Final = Workload(name="mlflow-migrate", namespace=MLOPS, uid=OWN_UID)
 MLFLOW_GC: Final = Workload(name="mlflow-gc", namespace=MLOPS, uid=OWN_UID)
+POSTGRES_SETUP: Final = Workload(name="postgres-setup", namespace=MLOPS, uid=OWN_UID)
 POSTGRES: Final = Workload(name="postgres", namespace=MLOPS, uid=70, ports={"postgres": 5432})
 TRAINING: Final = Workload(name="training", namespace=MLOPS, uid=OWN_UID)
 BACKUP: Final = Workload(name="backup", namespace=MLOPS, uid=OWN_UID)
 DRILL: Final = Workload(name="drill", namespace=MLOPS, uid=OWN_UID)
 PROMETHEUS: Final = Workload(name="prometheus", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9090})
+THANOS_QUERY: Final = Workload(
+    name="thanos-query", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 10902, "grpc": 10901}
+)
+THANOS_STORE: Final = Workload(
+    name="thanos-store", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 10902, "grpc": 10901}
+)
+THANOS_COMPACT: Final = Workload(name="thanos-compact", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 10902})
 ALERTMANAGER: Final = Workload(
     name="alertmanager", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9093, "mesh": 9094}
 )

@@ -8,6 +8,8 @@ from typing import Final
 
 import pulumi
 
+from infra import naming as n
+
 
 @dataclass(frozen=True, kw_only=True)
 class SecretSpec:
@@ -39,6 +41,22 @@ ALL: Final = (
     API_KEYS, MLFLOW_ADMIN, MLFLOW_API, MLFLOW_TRAINING, POSTGRES_SUPERUSER, POSTGRES_MLFLOW, POSTGRES_GRAFANA,
     POSTGRES_BACKUP, GRAFANA_ADMIN, ALERT_RECEIVERS, CACHE_LOGIN,
 )  # fmt: skip
+
+
+READERS: Final = {
+    n.API.name: (API_KEYS, MLFLOW_API, CACHE_LOGIN),
+    n.CACHE.name: (CACHE_LOGIN,),
+    n.MLFLOW.name: (POSTGRES_MLFLOW, MLFLOW_ADMIN),
+    n.MLFLOW_MIGRATE.name: (POSTGRES_MLFLOW, MLFLOW_ADMIN, MLFLOW_TRAINING, MLFLOW_API),
+    n.MLFLOW_GC.name: (POSTGRES_MLFLOW, MLFLOW_ADMIN),
+    n.TRAINING.name: (MLFLOW_TRAINING,),
+    n.POSTGRES.name: (POSTGRES_SUPERUSER, POSTGRES_MLFLOW, POSTGRES_GRAFANA, POSTGRES_BACKUP),
+    n.POSTGRES_SETUP.name: (POSTGRES_SUPERUSER, POSTGRES_MLFLOW, POSTGRES_GRAFANA, POSTGRES_BACKUP),
+    n.BACKUP.name: (POSTGRES_BACKUP,),
+    n.GRAFANA.name: (GRAFANA_ADMIN, POSTGRES_GRAFANA),
+    n.ALERTMANAGER.name: (ALERT_RECEIVERS,),
+}  # fmt: skip
+"""Which workload mounts which secrets: the rights of its role on AWS; a test compares it with what is mounted."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_random
 import pulumi_tls
 
+if TYPE_CHECKING:
+    from infra.aws.facts import Facts
 from infra import edges, secret_files
 from infra.cloud import CloudOutputs
 from infra.config import PROJECT, ConfigError, Settings
 from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
-from infra.naming import MLFLOW
+from infra.naming import MLFLOW, PROMETHEUS, THANOS_QUERY
 from infra.parts.context import Context
-from infra.versions import Images, locked_digests
+from infra.versions import Images, demanded, locked_digests
 from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
 from infra.workloads.backup import Backup, BackupArgs
+from infra.workloads.balancer import Balancer, BalancerArgs
 from infra.workloads.blackbox import Blackbox, BlackboxArgs
 from infra.workloads.cache import Cache, CacheArgs
 from infra.workloads.certificate import Certificate, CertificateArgs
+from infra.workloads.database_setup import DatabaseSetup, DatabaseSetupArgs
 from infra.workloads.drill import Drill, DrillArgs
 from infra.workloads.grafana import Grafana, GrafanaArgs
-from infra.workloads.ingress import Ingress, IngressArgs
+from infra.workloads.ingress import Ingress, IngressArgs, behind_alb
 from infra.workloads.kube_state_metrics import KubeStateMetrics, KubeStateMetricsArgs
 from infra.workloads.mesh import Mesh, MeshArgs
 from infra.workloads.mlflow import Mlflow, MlflowArgs
@@ -36,6 +41,7 @@ from infra.workloads.postgres import Postgres, PostgresArgs
 from infra.workloads.prometheus import Prometheus, PrometheusArgs
 from infra.workloads.pushgateway import Pushgateway, PushgatewayArgs
 from infra.workloads.routes import Routes, RoutesArgs, hosts
+from infra.workloads.thanos import Thanos, ThanosArgs
 from infra.workloads.training import Training, TrainingArgs
 
 
@@ -46,38 +52,54 @@ class Platform:
     outputs: Mapping[str, pulumi.Input[object]]
 
 
-def _refuse_unbuilt(settings: Settings) -> None:
-    if settings.cluster.kind != "local":
-        raise ConfigError(
-            f"{PROJECT}:cluster.kind is {settings.cluster.kind!r}, but the AWS half of the program is not built yet: "
-            f"stack {settings.stack} can be seen by `churn render --stack {settings.stack} --out DIR`, not deployed"
-        )
-
-
-def build_cloud(settings: Settings) -> CloudOutputs:
-    """Everything around the cluster: for `local` only the secrets' values, made once and kept in the state.
+def refuse(settings: Settings, digests: Mapping[str, str]) -> None:
+    """See, before anything is made, that nothing is missing outside of the configuration.
 
     Raises:
-        ConfigError: the stack wants a cloud that the program cannot make yet.
+        ConfigError: an image that the stack runs has no digest where it demands them; a local stack's kubeconfig is
+            not there, or has no such context.
     """
-    _refuse_unbuilt(settings)
+    images = Images(settings=settings.images, digests=digests)
+    missing = images.without_digest(settings) if settings.images.require_digests else []
+    if missing:
+        raise ConfigError(demanded(missing))
+    if settings.cluster.kind == "local":
+        require_kubeconfig(settings.cluster.context)
+
+
+def build_cloud(settings: Settings, facts: Facts | None = None) -> CloudOutputs:
+    """Everything around the cluster: for `local` only the secrets' values, made once and kept in the state.
+
+    ``facts`` are what only AWS knows; without them it is asked.
+    """
+    if settings.cluster.kind == "eks":
+        # Takes a second and much memory, which a local stack does without.
+        from infra.aws import cloud  # noqa: PLC0415
+
+        return cloud.build(settings, tuple(hosts(settings.ingress.domain)), facts)
     args = LocalCloudArgs(settings=settings)
     return LocalCloud("local", args, pulumi.ResourceOptions(provider=pulumi_random.Provider("random"))).outputs
 
 
-def cluster_provider(settings: Settings) -> k8s.Provider:
+def cluster_provider(settings: Settings, cloud: CloudOutputs) -> k8s.Provider:
     """The provider of every Kubernetes object: never the default one, which could reach another cluster.
 
     Raises:
-        ConfigError: there is no kubeconfig, or it has no such context; or the cluster is one not made yet.
+        ConfigError: there is no kubeconfig, or it has no such context.
     """
-    _refuse_unbuilt(settings)
-    path = require_kubeconfig(settings.cluster.context)
+    # Without an identifier a changed kubeconfig would replace the provider, and with it every object.
+    if cloud.kubeconfig is not None:
+        kubeconfig: pulumi.Output[str] = pulumi.Output.secret(cloud.kubeconfig)
+        return k8s.Provider(
+            "cluster",
+            kubeconfig=kubeconfig,
+            cluster_identifier=f"{PROJECT}-{settings.stack}",
+            enable_server_side_apply=True,
+        )
     return k8s.Provider(
         "cluster",
-        kubeconfig=str(path),
+        kubeconfig=str(require_kubeconfig(settings.cluster.context)),
         context=settings.cluster.context or None,
-        # Without it a changed kubeconfig would replace the provider, and with it every object.
         cluster_identifier=f"{settings.stack}-{settings.cluster.context or 'current'}",
         enable_server_side_apply=True,
     )
@@ -93,6 +115,8 @@ def build_cluster(
     images = Images(settings=settings.images, digests=locked_digests() if digests is None else digests)
     context = Context(cloud=cloud, images=images, state=settings.state, domain=settings.ingress.domain)
     ground = _ground(settings, cloud, provider)
+    if cloud.capacity is not None:
+        ground.append(cloud.capacity(pulumi.ResourceOptions(providers=[provider])))
     inside = pulumi.ResourceOptions(providers=[provider], depends_on=ground)
     data = _data(settings, context, inside)
     with_data = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=data))
@@ -102,6 +126,9 @@ def build_cluster(
             **_monitoring(settings, context, inside, with_data),
             **_jobs(settings, context, with_data),
             **_logins(cloud),
+            **cloud.outputs,
+            "image_registry": settings.images.registry,
+            "image_tag": settings.images.tag,
         }
     )
 
@@ -143,6 +170,8 @@ def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
     before: list[pulumi.Resource] = [backup]
     if settings.database.kind == "in-cluster":
         before.append(Postgres("postgres", PostgresArgs(settings=settings.database, context=context), inside))
+    else:
+        before.append(DatabaseSetup("postgres-setup", DatabaseSetupArgs(context=context, time_zone=zone), inside))
     mlflow_args = MlflowArgs(settings=settings.mlflow, context=context, backup_claim=backup.claim, time_zone=zone)
     after = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=before))
     return [*before, Mlflow("mlflow", mlflow_args, after)]
@@ -175,7 +204,19 @@ def _edge(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
         RoutesArgs(settings=settings.ingress, context=context),
         pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[ingress])),
     )
+    _names(context, ingress, inside)
     return {**{f"{name}_url": url for name, url in routes.urls.items()}, "certificate": certificate.pem}
+
+
+def _names(context: Context, ingress: Ingress, inside: pulumi.ResourceOptions) -> None:
+    """The names of the stack's hosts, where the cloud keeps them: of the NLB of the Service, or of an ALB before it."""
+    address = ingress.address
+    if behind_alb(context.cloud):
+        args = BalancerArgs(context=context)
+        after = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[ingress]))
+        address = Balancer("balancer", args, after).address
+    if context.cloud.addresses is not None and address is not None:
+        context.cloud.addresses(address)
 
 
 def _monitoring(
@@ -192,14 +233,19 @@ def _monitoring(
         workloads=edges.workloads(settings),
         # Kubelets of EKS have certificates of the cluster's authority; those of kind and minikube sign their own.
         verify_kubelets=settings.cluster.kind == "eks",
+        thanos=settings.thanos.enabled,
     )
     Prometheus("prometheus", prometheus_args, inside)
+    if settings.thanos.enabled:
+        Thanos("thanos", ThanosArgs(settings=settings.thanos, context=context), inside)
     Pushgateway("pushgateway", PushgatewayArgs(context=context), inside)
     KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context=context), inside)
     if settings.ingress.kind == "nginx":
         Blackbox("blackbox", BlackboxArgs(context=context), inside)
     NodeExporter("node-exporter", NodeExporterArgs(context=context), inside)
-    Grafana("grafana", GrafanaArgs(context=context), with_data)
+    metrics = THANOS_QUERY if settings.thanos.enabled else PROMETHEUS
+    grafana_args = GrafanaArgs(context=context, replicas=settings.grafana.replicas, metrics=metrics)
+    Grafana("grafana", grafana_args, with_data)
     return {"alert_channels": list(alertmanager.channels)}
 
 

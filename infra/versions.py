@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.config import ConfigError, ImageSettings
+from infra.config import ConfigError, ImageSettings, Settings
 
 LOCK_FILE: Final = Path(__file__).with_name("images.lock.json")
 """``{"registry/name:tag": "sha256:..."}``, written online by `churn images lock`, read by every stack."""
@@ -24,6 +24,7 @@ PUBLIC: Final = {
     "postgres": "docker.io/library/postgres:15.18-alpine",
     "prometheus": "quay.io/prometheus/prometheus:v3.13.2",
     "pushgateway": "quay.io/prometheus/pushgateway:v1.11.2",
+    "thanos": "quay.io/thanos/thanos:v0.42.4",
 }
 DEMAND: Final = "churn:images.require_digests"
 OWN: Final = ("api", "mlflow", "ops", "training")
@@ -54,11 +55,32 @@ class Images:
         if digest is not None:
             return f"{tagged}@{digest}"
         if self.settings.require_digests:
-            raise ConfigError(
-                f"{DEMAND} is true, but {LOCK_FILE.name} has no digest for {tagged}: "
-                "run `churn images lock` where the registries can be reached, and commit the file"
-            )
+            raise ConfigError(demanded([tagged]))
         return tagged
+
+    def without_digest(self, stack: Settings) -> list[str]:
+        """References of images that the stack runs and the lock file has no digest for."""
+        wanted = [self.tagged(name) for name in (*PUBLIC, *OWN) if name not in unused(stack)]
+        return [tagged for tagged in wanted if self.digests.get(tagged) is None]
+
+
+def unused(stack: Settings) -> set[str]:
+    """Public images that a stack has no use for."""
+    optional = {
+        "cache": stack.cache.enabled,
+        "ingress": stack.ingress.kind == "nginx",
+        "postgres": stack.database.kind == "in-cluster",
+        "thanos": stack.thanos.enabled,
+    }
+    return {name for name, on in optional.items() if not on}
+
+
+def demanded(missing: Sequence[str]) -> str:
+    """What is wrong, and the remedy."""
+    return (
+        f"{DEMAND} is true, but {LOCK_FILE.name} has no digest for {', '.join(missing)}: "
+        "run `churn images lock --own` where the registries can be reached, and commit the file"
+    )
 
 
 def locked_digests() -> dict[str, str]:

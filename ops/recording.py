@@ -18,12 +18,13 @@ from typing import Any, Final
 
 import pulumi
 import yaml
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import mocks, rpc, set_all_config, set_mocks
 from pulumi.runtime.settings import reset_options, set_root_resource
 from pulumi.runtime.stack import run_in_stack
 
 from infra.config import PROJECT
+from ops import recorded_aws
 from ops.errors import OpsError
 
 MASK: Final = "(secret)"
@@ -31,6 +32,7 @@ STAND_IN: Final = "made-value"
 """How every secret value begins that a recording makes; nothing rendered may contain it."""
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - how Pulumi's wire format marks a secret
+_REFERENCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
 _UNNAMED: Final = 8
 
 
@@ -100,6 +102,10 @@ def _whole(value: Any) -> Any:
     """The wire knows only floating point; whole numbers become integers again, and secrets their values."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, pulumi.AssetArchive):
+        return {name: _whole(asset) for name, asset in value.assets.items()}
+    if isinstance(value, pulumi.StringAsset):
+        return f"sha256:{hashlib.sha256(value.text.encode()).hexdigest()}"
     if isinstance(value, dict):
         if value.get(_SIGNATURE) == _SECRET:
             return _whole(value["value"])
@@ -128,7 +134,8 @@ class _Answers(mocks.Mocks):
         outputs = dict(args.inputs)
         if args.typ.startswith("kubernetes:"):
             outputs["metadata"] = {"name": _auto_name(args), **outputs.get("metadata", {})}
-        return f"{args.name}-id", outputs | _made_values(args)
+        made = _made_values(args)
+        return made.pop("id", f"{args.name}-id"), outputs | made
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         raise NotImplementedError(f"the program asked a provider: {args.token}; what it needs must be configuration")
@@ -152,7 +159,24 @@ def _made_values(args: mocks.MockResourceArgs) -> dict[str, Any]:
             return {"certPem": f"certificate of {args.name}"}
         case "tls:index/certRequest:CertRequest":
             return {"certRequestPem": f"request of {args.name}"}
-    return {}
+        case "kubernetes:core/v1:Service" | "kubernetes:networking.k8s.io/v1:Ingress":
+            return {"status": {"loadBalancer": {"ingress": [{"hostname": f"{args.name}.elb.example.com"}]}}}
+    return recorded_aws.made_values(args)
+
+
+def _name_references(value: Any) -> None:
+    """In place of a reference to a resource its identity, which a component of another provider may be given.
+
+    The SDK would make the resource anew from it, in whatever event loop is at hand.
+    """
+    for key in list(value):
+        field = value[key]
+        if not isinstance(field, struct_pb2.Struct):
+            continue
+        if _SIGNATURE in field and field[_SIGNATURE] == _REFERENCE:
+            value[key] = field["id"] or field["urn"]
+        else:
+            _name_references(field)
 
 
 class _Monitor(mocks.MockMonitor):
@@ -163,6 +187,7 @@ class _Monitor(mocks.MockMonitor):
         self.recording = recording
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the name of the protocol
+        _name_references(request.object)
         response = super().RegisterResource(request)  # type: ignore[no-untyped-call]  # the SDK's mocks are not typed
         if request.type == "pulumi:pulumi:Stack":
             return response

@@ -20,11 +20,11 @@ from typing import Any, Final
 import pulumi
 import yaml
 
-from infra.config import PROJECT
+from infra.cloud import CloudOutputs
+from infra.config import PROJECT, Settings
 from infra.settings import RECEIVERS, load
-from infra.stack import build_cloud, build_cluster
+from infra.stack import build_cloud, build_cluster, refuse
 from infra.versions import DEMAND, locked_digests
-from ops import cloud_stand_in
 from ops.errors import OpsError
 from ops.recording import STAND_IN, Recording, Resource, hidden, record, stack_config, stack_names
 
@@ -41,16 +41,33 @@ IMAGES: Final = f"{PROJECT}:images"
 
 
 def stack_program(digests: Mapping[str, str]) -> Callable[[], None]:
-    """The program of `infra/__main__.py` with nothing real around it: no kubeconfig, and for AWS a stand-in."""
+    """The program of `infra/__main__.py` with nothing real around it: no kubeconfig, and nothing asked of AWS."""
 
     def program() -> None:
         settings = load()
-        cloud = build_cloud(settings) if settings.cluster.kind == "local" else cloud_stand_in.stand_in(settings)
-        platform = build_cluster(settings, cloud, cloud_stand_in.provider(), digests)
+        if settings.cluster.kind != "local":
+            refuse(settings, digests)
+        platform = build_cluster(settings, cloud(settings), recording_provider(), digests)
         for name, value in platform.outputs.items():
             pulumi.export(name, value)
 
     return program
+
+
+def cloud(settings: Settings) -> CloudOutputs:
+    """The stack's own cloud, of an account and zones that nobody was asked for."""
+    if settings.cluster.kind == "local":
+        return build_cloud(settings)
+    from infra.aws import facts  # noqa: PLC0415 - takes a second, which `dev` does without
+
+    return build_cloud(settings, facts.recorded(settings))
+
+
+def recording_provider() -> pulumi.ProviderResource:
+    """A provider that reaches nothing, whatever cluster the stack has."""
+    import pulumi_kubernetes as k8s  # noqa: PLC0415 - slow to import, and `churn --help` does not need it
+
+    return k8s.Provider("cluster", kubeconfig="{}", cluster_identifier="recording")
 
 
 def recorded(stack: str, config: Mapping[str, Any], digests: Mapping[str, str]) -> Recording:
@@ -102,7 +119,7 @@ def _rendered(stack: str, root: Path, digests: Mapping[str, str]) -> Rendered:
     recording = recorded(stack, config, digests)
     notes = []
     if config[f"{PROJECT}:cluster"]["kind"] != "local":
-        notes.append(f"{stack}: the cloud around the cluster is a stand-in (account {cloud_stand_in.ACCOUNT})")
+        notes.append(f"{stack}: shown for an account that does not exist; AWS was not asked for anything")
     missing = without_digest(recording.manifests()) if config[IMAGES]["require_digests"] else []
     if missing:
         notes.append(

@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from infra.cloud import CloudOutputs
 from infra.config import Settings
-from infra.settings import parse
+from infra.settings import load, parse
+from ops import render
 from ops.recording import Recording, Resource, record, stack_config
 from ops.render import stack_program
 
@@ -50,6 +52,14 @@ def recorded(stack: str) -> Recording:
     return record_with(stack)
 
 
+@cache
+def cloud(stack: str) -> CloudOutputs:
+    """What the cluster half of a stack is given; its outputs belong to a recording that is over."""
+    seen: list[CloudOutputs] = []
+    record(stack, lambda: seen.append(render.cloud(load())), config(stack))
+    return seen[0]
+
+
 def find(recording: Recording, kind: str, name: str, namespace: str | None = None) -> Resource:
     """The one Kubernetes object of that kind and name (or that logical name, where Pulumi names it)."""
     found = [
@@ -72,7 +82,11 @@ def manifest(stack: str, kind: str, name: str, namespace: str | None = None) -> 
 def children(recording: Recording, component: str) -> set[tuple[str, str]]:
     """(kind, logical name) of every Kubernetes object under the component of that logical name, at any depth."""
     parents = {resource.urn: resource.parent for resource in recording.resources}
-    root = next(resource.urn for resource in recording.resources if not resource.custom and resource.name == component)
+    root = next(
+        resource.urn
+        for resource in recording.resources
+        if not resource.custom and resource.name == component and not resource.type.startswith("churn:aws:")
+    )
 
     def under(urn: str) -> bool:
         return urn == root or (urn in parents and under(parents[urn]))
@@ -90,7 +104,8 @@ def pod_templates(recording: Recording) -> list[tuple[str, dict[str, Any]]]:
     for resource in recording.resources:
         spec = resource.inputs.get("spec", {}) if resource.is_kubernetes else {}
         template = spec.get("jobTemplate", {}).get("spec", {}).get("template") or spec.get("template")
-        if template and "spec" in template:
+        # A pool of nodes has a template too, which is none of pods.
+        if template and "containers" in template.get("spec", {}):
             found.append((f"{resource.inputs['kind']}/{resource.outputs['metadata']['name']}", template))
     return found
 

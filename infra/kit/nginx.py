@@ -11,8 +11,11 @@ def workers(cpu_limit: str) -> int:
     return max(1, math.ceil(cores))
 
 
-def config(cpu_limit: str, *, shutdown_seconds: int) -> dict[str, str]:
-    """The ConfigMap that the ingress controller makes NGINX's main configuration from."""
+def config(cpu_limit: str, *, shutdown_seconds: int, behind: str | None = None) -> dict[str, str]:
+    """The ConfigMap that the ingress controller makes NGINX's main configuration from.
+
+    ``behind`` is the network of a load balancer that writes clients' addresses into a header.
+    """
     return {
         # Hosts without a route.
         "default-server-return": "404",
@@ -31,4 +34,10 @@ def config(cpu_limit: str, *, shutdown_seconds: int) -> dict[str, str]:
         "worker-connections": "4096",
         "worker-processes": str(workers(cpu_limit)),
         "worker-shutdown-timeout": f"{shutdown_seconds}s",
+        **({} if behind is None else _believing(behind)),
     }
+
+
+def _believing(network: str) -> dict[str, str]:
+    """Takes the client's address from a header, if that comes from this network."""
+    return {"set-real-ip-from": network, "real-ip-header": "X-Forwarded-For", "real-ip-recursive": "true"}

@@ -31,5 +31,6 @@ class Context:
             secret=secret,
             source=self.cloud.secrets[secret.name],
             region=self.cloud.region,
+            pod_identity=self.cloud.pod_identity,
         )
         return SecretMount(f"{name}-{secret.name}", args, pulumi.ResourceOptions(parent=parent)).volume

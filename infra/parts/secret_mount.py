@@ -23,6 +23,7 @@ class SecretMountArgs:
     secret: SecretSpec
     source: SecretSource
     region: str | None
+    pod_identity: bool
 
 
 class SecretMount(pulumi.ComponentResource):
@@ -57,13 +58,14 @@ class SecretMount(pulumi.ComponentResource):
         described = pulumi.Output.from_input(arn).apply(
             lambda known: json.dumps([{"objectName": known, "objectType": "secretsmanager", "jmesPath": files}])
         )
+        by_pod = {"usePodIdentity": "true"} if args.pod_identity else {}
         class_name = f"{args.workload.name}-{args.secret.name}"
         provider_class = CustomResource(
             f"{name}-provider-class",
             api_version="secrets-store.csi.x-k8s.io/v1",
             kind="SecretProviderClass",
             metadata=named(args.workload, role=args.secret.name),
-            spec={"provider": "aws", "parameters": {"region": args.region, "objects": described}},
+            spec={"provider": "aws", "parameters": {"region": args.region, "objects": described} | by_pod},
             opts=pulumi.ResourceOptions(parent=self),
         )
         return VolumeArgs(

@@ -9,7 +9,12 @@ from typing import Final
 
 import pulumi
 import yaml
-from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, DeploymentStrategyArgs
+from pulumi_kubernetes.apps.v1 import (
+    Deployment,
+    DeploymentSpecArgs,
+    DeploymentStrategyArgs,
+    RollingUpdateDeploymentArgs,
+)
 from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, VolumeArgs
 
 import dashboards
@@ -19,7 +24,8 @@ from infra.config import Resources
 from infra.kit import pod, probes
 from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child
-from infra.naming import GRAFANA, PROMETHEUS
+from infra.naming import GRAFANA, PROMETHEUS, Workload
+from infra.parts.budget import one_at_a_time
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -39,9 +45,11 @@ MIGRATION_SECONDS: Final = 600
 
 @dataclass(frozen=True, kw_only=True)
 class GrafanaArgs:
-    """The stack around it."""
+    """The stack around it, its scale, and who answers for the metrics."""
 
     context: Context
+    replicas: int = 1
+    metrics: Workload = PROMETHEUS
 
 
 class Grafana(pulumi.ComponentResource):
@@ -50,16 +58,18 @@ class Grafana(pulumi.ComponentResource):
     def __init__(self, name: str, args: GrafanaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Grafana", name, {}, opts)
         account = service_account(self, name, GRAFANA, args.context.cloud.roles)
-        self._deployment(name, args, self._volumes(name, args.context), account)
+        self._deployment(name, args, self._volumes(name, args), account)
         cluster_ip(self, name, GRAFANA)
+        if args.replicas > 1:
+            one_at_a_time(self, name, GRAFANA)
         self.register_outputs({})
 
-    def _volumes(self, name: str, context: Context) -> list[VolumeArgs]:
+    def _volumes(self, name: str, args: GrafanaArgs) -> list[VolumeArgs]:
         wanted = (secret_files.GRAFANA_ADMIN, secret_files.POSTGRES_GRAFANA)
         scratch = {"data": "256Mi", "logs": "64Mi", "tmp": "64Mi"}
         return [
-            *(context.secret(self, name, GRAFANA, secret) for secret in wanted),
-            *(self._files(name, role, data) for role, data in provisioned().items()),
+            *(args.context.secret(self, name, GRAFANA, secret) for secret in wanted),
+            *(self._files(name, role, data) for role, data in provisioned(args.metrics).items()),
             *(pod.empty_dir(volume, size=size) for volume, size in scratch.items()),
         ]
 
@@ -72,25 +82,40 @@ class Grafana(pulumi.ComponentResource):
             f"{name}-deployment",
             metadata=named(GRAFANA, annotations={"pulumi.com/timeoutSeconds": str(MIGRATION_SECONDS + 120)}),
             spec=DeploymentSpecArgs(
-                replicas=1,
+                replicas=args.replicas,
                 selector=selector(GRAFANA),
                 revision_history_limit=3,
-                # A new version changes the tables: the old one must be gone by then.
-                strategy=DeploymentStrategyArgs(type="Recreate"),
-                template=pod.pod(GRAFANA, containers=[_container(args)], volumes=volumes),
+                strategy=_strategy(args.replicas),
+                template=pod.pod(
+                    GRAFANA,
+                    containers=[_container(args)],
+                    volumes=volumes,
+                    spread_over=pod.spread(GRAFANA, zones=args.context.cloud.zones) if args.replicas > 1 else (),
+                ),
             ),
             opts=child(self, after=[account]),
         )
 
 
-def provisioned() -> dict[str, dict[str, str]]:
+def _strategy(replicas: int) -> DeploymentStrategyArgs:
+    """Alone, the old one is gone before a new version changes the tables.
+
+    Of several one stays: the new one takes a lock for the change, and no more connections are held than there are pods.
+    """
+    if replicas == 1:
+        return DeploymentStrategyArgs(type="Recreate")
+    one_less = RollingUpdateDeploymentArgs(max_surge=0, max_unavailable=1)
+    return DeploymentStrategyArgs(type="RollingUpdate", rolling_update=one_less)
+
+
+def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:
     """Contents of the ConfigMaps by volume name: the datasource, where dashboards are, and the dashboards."""
     source = {
         "name": "Prometheus",
         "uid": DATASOURCE,
         "type": "prometheus",
         "access": "proxy",
-        "url": PROMETHEUS.url(),
+        "url": metrics.url(),
         "isDefault": True,
         "editable": False,
         "jsonData": {"httpMethod": "POST", "timeInterval": "15s", "prometheusType": "Prometheus"},

@@ -2,8 +2,8 @@
 
 It watches Ingress objects only, in the namespaces that have routes; custom resources, snippets and telemetry are off.
 Clients' addresses count, for they are what the rate is limited by. They arrive unchanged: the Service keeps traffic on
-the node that got it, and AWS's load balancer passes them on. So nothing has to be believed that a client could write,
-as a PROXY line or a header could be.
+the node that got it, and AWS's NLB passes them on. So nothing has to be believed that a client could write, as a PROXY
+line or a header could be. Behind an ALB they are in a header, which is believed of the VPC's own addresses alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pulumi_kubernetes.networking.v1 import IngressClass, IngressClassSpecArgs
 
 from infra.cloud import CloudOutputs
 from infra.config import IngressSettings
-from infra.kit import nginx, pod, probes
+from infra.kit import balancer, nginx, pod, probes
 from infra.kit.meta import labels, named, selector, unnamed
 from infra.kit.options import child
 from infra.naming import INGRESS
@@ -65,12 +65,22 @@ WRITABLE: Final = {
 }
 """Folders that NGINX writes, as its documentation lists them; bodies of requests wait in the cache."""
 SCRATCH: Final = "3Gi"
-AWS: Final = "service.beta.kubernetes.io/aws-load-balancer"
 
 
 def gets_address(settings: IngressSettings, cloud: CloudOutputs) -> bool:
     """Whether something gives the Service, and by it the routes, an address: a local cluster may have nothing."""
-    return settings.service_type == "LoadBalancer" and cloud.region is not None
+    return settings.service_type == "LoadBalancer" and cloud.region is not None and not behind_alb(cloud)
+
+
+def believed(cloud: CloudOutputs) -> str | None:
+    """The network whose word is taken for clients' addresses: that of an ALB."""
+    before = cloud.load_balancer
+    return before.vpc_cidr if before is not None and before.kind == "alb" else None
+
+
+def behind_alb(cloud: CloudOutputs) -> bool:
+    """Whether an ALB comes before NGINX, which then has an address inside of the cluster only."""
+    return cloud.load_balancer is not None and cloud.load_balancer.kind == "alb"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +96,9 @@ class IngressArgs:
 class Ingress(pulumi.ComponentResource):
     """The controller with its rights, its class and the Service that clients reach."""
 
+    address: pulumi.Output[str] | None
+    """Name of the load balancer, where the Service makes one."""
+
     def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Ingress", name, {}, opts)
         account = service_account(self, name, INGRESS, args.context.cloud.roles)
@@ -99,11 +112,15 @@ class Ingress(pulumi.ComponentResource):
         config = ConfigMap(
             f"{name}-config",
             metadata=unnamed(INGRESS),
-            data=nginx.config(args.settings.resources.cpu_limit, shutdown_seconds=SHUTDOWN_SECONDS),
+            data=nginx.config(
+                args.settings.resources.cpu_limit,
+                shutdown_seconds=SHUTDOWN_SECONDS,
+                behind=believed(args.context.cloud),
+            ),
             opts=child(self),
         )
         self._deployment(name, args, config, [account, *rights, ingress_class])
-        self._service(name, args)
+        self.address = self._service(name, args)
         if args.settings.replicas > 1:
             one_at_a_time(self, name, INGRESS)
         self.register_outputs({})
@@ -136,13 +153,17 @@ class Ingress(pulumi.ComponentResource):
             opts=child(self, after=needs),
         )
 
-    def _service(self, name: str, args: IngressArgs) -> None:
-        Service(
+    def _service(self, name: str, args: IngressArgs) -> pulumi.Output[str] | None:
+        cloud = args.context.cloud
+        addressed = gets_address(args.settings, cloud)
+        inside = behind_alb(cloud)
+        service = Service(
             f"{name}-service",
-            metadata=named(INGRESS, annotations=_annotations(args)),
+            metadata=named(INGRESS, annotations=_annotations(cloud) if addressed else dict(SKIP_AWAIT)),
             spec=ServiceSpecArgs(
-                type=args.settings.service_type,
-                external_traffic_policy="Local",
+                type="ClusterIP" if inside else args.settings.service_type,
+                external_traffic_policy=None if inside else "Local",
+                load_balancer_class=balancer.nlb_class(cloud.load_balancer) if addressed else None,
                 selector=INGRESS.selector,
                 ports=[
                     ServicePortArgs(name=port, port=INGRESS.ports[port], target_port=port, protocol="TCP")
@@ -151,27 +172,11 @@ class Ingress(pulumi.ComponentResource):
             ),
             opts=child(self),
         )
+        return balancer.hostname(service.status) if addressed else None
 
 
-def _annotations(args: IngressArgs) -> dict[str, pulumi.Input[str]]:
-    cloud = args.context.cloud
-    if not gets_address(args.settings, cloud):
-        return dict(SKIP_AWAIT)
-    balancer: dict[str, pulumi.Input[str]] = {
-        f"{AWS}-scheme": "internet-facing",
-        f"{AWS}-nlb-target-type": "ip",
-        f"{AWS}-target-group-attributes": "preserve_client_ip.enabled=true",
-        f"{AWS}-healthcheck-interval": "10",
-    }
-    if cloud.certificate_arn is not None:
-        # The load balancer shows clients the public certificate and encrypts again towards NGINX.
-        balancer |= {
-            f"{AWS}-ssl-cert": cloud.certificate_arn,
-            f"{AWS}-ssl-ports": "443",
-            f"{AWS}-ssl-negotiation-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
-            f"{AWS}-backend-protocol": "ssl",
-        }
-    return balancer
+def _annotations(cloud: CloudOutputs) -> dict[str, pulumi.Input[str]]:
+    return {} if cloud.load_balancer is None else balancer.nlb_annotations(cloud.load_balancer)
 
 
 def _copy_of_etc(args: IngressArgs) -> ContainerArgs:

@@ -30,6 +30,7 @@ from infra.parts.claim import claim_template, claims_of_pods, kept
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
+from infra.workloads.thanos import bucket_volume, sidecar
 
 RULES: Final = Path(__file__).parents[1] / "rules"
 """Files by workload, `<workload>.yaml` and `<workload>.<topic>.yaml`; a stack loads those of what it has."""
@@ -51,6 +52,7 @@ CONFIG: Final = "/etc/prometheus/config"
 VOLUME_SHARE_PERCENT: Final = 80
 """Blocks may fill this much of the volume. The rest is for the write-ahead log and for compaction, which writes the new
 block before it deletes the old ones."""
+UNMERGED: Final = ("--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
 REPLAY_SECONDS: Final = 900
 """How long reading the write-ahead log may take before Prometheus is ready."""
 
@@ -64,6 +66,8 @@ class PrometheusArgs:
     stack: str
     workloads: tuple[Workload, ...]
     verify_kubelets: bool
+    thanos: bool
+    """Whether a sidecar uploads the blocks, which then must not be merged here."""
 
 
 class Prometheus(pulumi.ComponentResource):
@@ -128,8 +132,11 @@ class Prometheus(pulumi.ComponentResource):
                 pod_management_policy="Parallel",
                 template=pod.pod(
                     PROMETHEUS,
-                    containers=[_container(args)],
-                    volumes=[pod.config_volume(role, made.metadata.name) for role, made in config_maps.items()],
+                    containers=[_container(args), *([sidecar(args.context, DATA)] if args.thanos else [])],
+                    volumes=[
+                        *(pod.config_volume(role, made.metadata.name) for role, made in config_maps.items()),
+                        *([bucket_volume(self, name, PROMETHEUS, args.context)] if args.thanos else []),
+                    ],
                     token=True,
                     # Enough to write the head block's state; killed earlier it replays the log.
                     grace_seconds=120,
@@ -161,6 +168,7 @@ def _container(args: PrometheusArgs) -> ContainerArgs:
             f"--storage.tsdb.retention.size={retained_mib(args.settings.storage_gib)}MB",
             f"--web.listen-address=0.0.0.0:{PROMETHEUS.ports['http']}",
             f"--web.external-url={PROMETHEUS.url()}",
+            *(UNMERGED if args.thanos else []),
         ],
         env_from_fields={"POD_NAME": EnvVarArgs(name="POD_NAME", value_from=own_name)},
         mounts=[

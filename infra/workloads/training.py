@@ -37,6 +37,7 @@ DRIFT_SCHEDULE: Final = "20 * * * *"
 QUIET_HOURS: Final = 24
 """Drift starts no second run within this time: the first one needs people to look at it, or has mended nothing."""
 SCRATCH: Final = "2Gi"
+DATA_BUCKET: Final = "{data}"
 LOGIN: Final = "/run/secrets/churn/mlflow"
 
 
@@ -101,6 +102,14 @@ class Training(pulumi.ComponentResource):
         )
 
 
+def source(given: str, bucket: pulumi.Input[str] | None) -> pulumi.Input[str]:
+    """Where the customers are; `{data}` in it is the stack's own bucket for them, the one its role may read."""
+    if bucket is None or DATA_BUCKET not in given:
+        return given
+    made: pulumi.Output[str] = pulumi.Output.from_input(bucket).apply(lambda name: given.replace(DATA_BUCKET, name))
+    return made
+
+
 def threads(cpu_limit: str) -> int:
     """Numerical threads for a CPU limit such as ``4`` or ``1500m``: its whole CPUs, at least 1.
 
@@ -150,7 +159,9 @@ def _pod(args: TrainingArgs, login: VolumeArgs, *, spot: bool, extra: Sequence[s
 
 def _container(args: TrainingArgs, extra: Sequence[str]) -> ContainerArgs:
     settings = args.settings
-    data = ["--rows", str(settings.rows)] if settings.source == GENERATED else ["--data", settings.source]
+    data: list[pulumi.Input[str]] = ["--rows", str(settings.rows)]
+    if settings.source != GENERATED:
+        data = ["--data", source(settings.source, args.context.cloud.data_bucket)]
     return pod.container(
         TRAINING,
         image=args.context.images.reference("training"),

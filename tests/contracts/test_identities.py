@@ -57,7 +57,8 @@ def test_no_identity_holds_a_value_of_the_configuration(stack: str) -> None:
 def test_identities_are_unique_and_components_have_our_token(stack: str) -> None:
     resources = recorded(stack).resources
     assert len({item.urn for item in resources}) == len(resources)
-    tokens = {item.type for item in resources if not item.custom}
+    # A component of `pulumi_eks`, which has its own name for itself.
+    tokens = {item.type for item in resources if not item.custom} - {"eks:index:Cluster"}
     assert [
         token for token in sorted(tokens) if not re.fullmatch(r"churn:(aws|local|parts|workloads):[A-Z]\w+", token)
     ] == []

@@ -28,6 +28,13 @@ PERMISSIONS = {
         "comment": {"pull-requests": "write"},
         "pulumi": {"contents": "read", "id-token": "write"},
     },
+    "images": {"": {}, "build": {"contents": "read", "id-token": "write"}},
+    "deploy": {
+        "": {},
+        "staging": {"contents": "read", "id-token": "write"},
+        "prod": {"contents": "read", "id-token": "write"},
+    },
+    "drift": {"": {}, "compare": {"contents": "read", "id-token": "write"}},
 }
 """What each workflow's token may do: under an empty name all its jobs, then the jobs that say otherwise."""
 
@@ -98,7 +105,9 @@ def test_each_token_may_do_only_what_it_must(name: str) -> None:
 def test_no_code_of_a_change_runs_with_a_token_that_can_write(name: str) -> None:
     document = workflow(name)
     triggers = {str(key): value for key, value in document.items()}["True"]  # YAML 1.1 reads `on` as true
-    assert set(triggers) <= {"push", "pull_request"}
+    assert set(triggers) <= {"push", "pull_request", "schedule", "workflow_run"}
+    # What another workflow starts has all rights of the main branch, so it is only ever that of the main branch.
+    assert triggers.get("workflow_run", {}).get("branches", ["main"]) == ["main"]
     for job, content in document["jobs"].items():
         allowed = content.get("permissions", document["permissions"])
         if "write" in {level for scope, level in allowed.items() if scope != "id-token"}:
@@ -117,6 +126,22 @@ def test_actions_runners_and_times_are_pinned(name: str) -> None:
     for _, step in steps(name):
         if "uses" in step:
             assert re.fullmatch(r"[\w-]+/[\w./-]+@v\d+(\.\d+){0,2}", step["uses"]), step["uses"]
+
+
+def test_prod_gets_what_staging_got_and_only_after_it() -> None:
+    jobs = workflow("deploy")["jobs"]
+    assert jobs["prod"]["needs"] == "staging"
+    assert (jobs["staging"]["environment"], jobs["prod"]["environment"]) == ("staging", "prod")
+    assert jobs["prod"]["steps"] == jobs["staging"]["steps"]
+    (checkout,) = [step for step in jobs["prod"]["steps"] if step.get("uses", "").startswith("actions/checkout")]
+    assert checkout["with"]["ref"] == "${{ github.event.workflow_run.head_sha }}"
+
+
+def test_drift_fails_on_any_change_of_every_stack_on_aws() -> None:
+    job = workflow("drift")["jobs"]["compare"]
+    assert job["strategy"]["matrix"]["stack"] == ["staging", "prod"]
+    assert job["steps"][-1]["with"]["expect-no-changes"] is True
+    assert job["steps"][-1]["with"]["refresh"] is True
 
 
 @pytest.mark.parametrize("job", ["comment", "pulumi"])

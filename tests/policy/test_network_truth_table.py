@@ -11,15 +11,14 @@ from functools import cache
 from typing import Any
 
 import pytest
-from recorder import STACKS, record_with, recorded, settings
+from recorder import STACKS, cloud, record_with, recorded, settings
 from support.network_policies import INTERNET, PRIVATE, Cluster, External, Network, Peer, Pod, block_covers
 
 from infra import edges as declared
-from infra.cloud import CloudOutputs, Database
+from infra.aws.addresses import plan
 from infra.edges import Edge, Outside
-from infra.naming import INGRESS, POSTGRES, Workload
+from infra.naming import INGRESS, Workload
 from infra.workloads.namespaces import EXEMPT
-from ops import cloud_stand_in
 
 Json = dict[str, Any]
 Row = tuple[str, str, int, str]
@@ -45,20 +44,16 @@ NEIGHBOURS = [
     pod("elsewhere", "stranger", {"app.kubernetes.io/name": "prometheus", "app.kubernetes.io/part-of": "churn"}, 9090),
     pod("elsewhere", "false-dns", {"k8s-app": "kube-dns"}, 53),
 ]
+ADDRESSES = [plan(settings(stack).network.cidr, settings(stack).network.zone_count) for stack in ("staging", "prod")]
 NETWORKS = {
     "(internet)": INTERNET,
     "(metadata service)": External.of("169.254.169.254/32", "169.254.170.23/32"),
     "(private network)": External.of("10.99.0.0/16"),
-    "(vpc)": External.of("10.20.0.0/16"),
-    "(database)": External.of("10.20.200.0/24", "10.20.201.0/24"),
+    "(nodes)": External.of(*(cidr for plan in ADDRESSES for cidr in plan.private)),
+    "(public subnets)": External.of(*(cidr for plan in ADDRESSES for cidr in plan.public)),
+    "(database)": External.of(*(cidr for plan in ADDRESSES for cidr in plan.database)),
+    "(cluster DNS)": External.of("172.20.0.10/32"),
 }
-
-
-def cloud(stack: str) -> CloudOutputs:
-    """The parts of the cloud half that edges depend on."""
-    if settings(stack).cluster.kind == "local":
-        return CloudOutputs(secrets={}, database=Database(host=POSTGRES.host))
-    return cloud_stand_in.stand_in(settings(stack))
 
 
 @cache
@@ -140,6 +135,9 @@ def everywhere(cluster: Cluster, workloads: Iterable[Workload], dns_cidrs: tuple
                 for name, network in NETWORKS.items()
                 if covers(Outside(name="", cidrs=dns_cidrs), network.networks)
             ]
+            if covers(Outside(name="", cidrs=dns_cidrs), PRIVATE):
+                # Where pods' addresses are is not known here: one of them might be that of DNS.
+                servers += [f"{pod.kind} {pod}" for pod in cluster.pods if workload_of(pod, workloads) is None]
             rows |= {
                 (source, name, port, protocol) for name in ["Pod kube-system/dns", *servers] for port, protocol in DNS
             }

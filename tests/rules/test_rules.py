@@ -31,7 +31,10 @@ Times are minutes, also where series change only ``every`` so many; "1x5 0x9" is
 is no sample. A lone 0x9 needs quotes: without, YAML reads a number. Cases with ``fires`` also say when it is still
 silent; the others say when it must not fire.
 """
-NO_RULES = {naming.MLFLOW_MIGRATE: "Pulumi itself waits for it and fails with it"}
+NO_RULES = {
+    naming.MLFLOW_MIGRATE: "Pulumi itself waits for it and fails with it",
+    naming.POSTGRES_SETUP: "Pulumi itself waits for it and fails with it",
+}
 
 AGES = ("oldest", "newest")
 """Debian's, which is the oldest at hand, and the one that is built from `tools/prometheus`."""

@@ -13,7 +13,7 @@ from redis.retry import Retry
 from support.bundles import random_customers
 from support.servers import HOST, Api, Server, free_port, require_tool, wait_until
 
-from infra.local import CACHE_COMMANDS, cache_users
+from infra.credentials import CACHE_COMMANDS, cache_users
 from infra.workloads.cache import arguments
 
 pytestmark = pytest.mark.service

@@ -10,13 +10,41 @@ from support.tools import go_module
 
 FILES = {
     "istio.io/api": "kubernetes/customresourcedefinitions.gen.yaml",
+    "sigs.k8s.io/karpenter": "pkg/apis/crds/karpenter.sh_nodepools.yaml",
     "sigs.k8s.io/secrets-store-csi-driver": "config/crd/bases/secrets-store.csi.x-k8s.io_secretproviderclasses.yaml",
 }
 KINDS = {
+    ("karpenter.sh/v1", "NodePool"),
     ("security.istio.io/v1", "PeerAuthentication"),
     ("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass"),
 }
 """What a stack may use that no Kubernetes API server knows by itself."""
+UNPUBLISHED = {("eks.amazonaws.com/v1", "NodeClass"), ("eks.amazonaws.com/v1", "IngressClassParams")}
+"""Definitions that only an EKS cluster with Auto Mode has: nothing here can tell a right object of these from a wrong."""
+
+
+def permissive() -> list[dict[str, Any]]:
+    """Stand-ins for the unpublished definitions, which take everything, for a cluster that is to accept a whole stack."""
+    return [_permissive(version, kind) for version, kind in sorted(UNPUBLISHED)]
+
+
+def _permissive(api_version: str, kind: str) -> dict[str, Any]:
+    group, _, version = api_version.partition("/")
+    plural = f"{kind.lower()}es" if kind.endswith("s") else f"{kind.lower()}s"
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Cluster",
+            "names": {"kind": kind, "plural": plural},
+            "versions": [
+                {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}},
+            ],
+        },
+    }
 
 
 @functools.cache

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from recorder import settings
+from recorder import cloud
 from support import crds
 from support.kubectl import Answer, Json, Kubectl
 
-from ops import cloud_stand_in
 from ops.recording import Recording
 
 FIRST: Final = ("Namespace", "PriorityClass", "ServiceAccount", "PersistentVolumeClaim")
@@ -43,10 +42,10 @@ class Deployed:
 def deployed(kubectl: Kubectl, recording: Recording) -> Iterator[Deployed]:
     """Apply a stack on what its cloud would have brought; delete all of it at the end."""
     objects = in_order(recording.manifests())
-    brought = [*crds.definitions(), *_storage_classes(kubectl, objects)]
+    brought = [*crds.definitions(), *crds.permissive(), *_storage_classes(kubectl, objects)]
     try:
         assert kubectl.apply(brought).err == ""
-        kubectl.run("wait", "--for=condition=Established", "-f", "-", objects=crds.definitions())
+        kubectl.run("wait", "--for=condition=Established", "-f", "-", objects=[*crds.definitions(), *crds.permissive()])
         with _spot_node(kubectl, recording.stack):
             yield Deployed(recording.stack, kubectl, objects, kubectl.apply(objects))
     finally:
@@ -92,8 +91,7 @@ def _storage_classes(kubectl: Kubectl, objects: list[Json]) -> list[Json]:
 @contextlib.contextmanager
 def _spot_node(kubectl: Kubectl, stack: str) -> Iterator[None]:
     """One node as the cloud's spot nodes are, where the stack's cloud has them."""
-    found = settings(stack)
-    spot = None if found.cluster.kind == "local" else cloud_stand_in.stand_in(found).spot
+    spot = cloud(stack).spot
     if spot is None:
         yield
         return

@@ -18,7 +18,12 @@ HOLDS_STATE: Final = (
     "random:index/randomPassword:RandomPassword",
     "tls:index/privateKey:PrivateKey",
 )
-MAY_HOLD_SECRETS: Final = (*HOLDS_STATE, "kubernetes:core/v1:Secret", "tls:index/selfSignedCert:SelfSignedCert")
+MAY_HOLD_SECRETS: Final = (
+    *HOLDS_STATE,
+    "aws:secretsmanager/secretVersion:SecretVersion",
+    "kubernetes:core/v1:Secret",
+    "tls:index/selfSignedCert:SelfSignedCert",
+)
 IMAGE: Final = re.compile(r"^[a-z0-9./-]+:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?P<digest>@sha256:[0-9a-f]{64})?$")
 
 
@@ -185,6 +190,11 @@ def secrets_are_marked(recording: Recording) -> list[str]:
                 for key in secret.inputs.get(field, {})
                 if field not in secret.secret_inputs and f"{field}.{key}" not in marked
             ]
+    found += [
+        f"{item.name}: secretString"
+        for item in recording.resources
+        if item.type == "aws:secretsmanager/secretVersion:SecretVersion" and "secretString" not in item.secret_inputs
+    ]
     return found
 
 

@@ -42,14 +42,17 @@ def files(stack: str, role: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("stack", "secrets"), [("dev", IN_KUBERNETES), ("staging", IN_AWS), ("prod", IN_AWS)])
 def test_it_is_exactly_these_objects(stack: str, secrets: set[tuple[str, str]]) -> None:
-    assert children(recorded(stack), "grafana") == OBJECTS | secrets
+    budget = {("PodDisruptionBudget", "grafana-budget")} if stack == "prod" else set()
+    assert children(recorded(stack), "grafana") == OBJECTS | secrets | budget
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_its_pod(stack: str) -> None:
     spec = manifest(stack, "Deployment", "grafana")["spec"]
     (container,) = pod(stack)["containers"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    one_less = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+    wanted = (2, one_less) if stack == "prod" else (1, {"type": "Recreate"})
+    assert (spec["replicas"], spec["strategy"]) == wanted
     assert pod(stack)["securityContext"]["runAsUser"] == 472
     assert pod(stack)["automountServiceAccountToken"] is False
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
@@ -81,8 +84,8 @@ def test_every_secret_is_a_file_that_is_mounted(stack: str) -> None:
     ("stack", "host", "mode"),
     [
         ("dev", "postgres.churn-mlops.svc:5432", "disable"),
-        ("staging", "churn-staging.rds.example.com:5432", "require"),
-        ("prod", "churn-prod.rds.example.com:5432", "require"),
+        ("staging", "postgres.rds.example.com:5432", "require"),
+        ("prod", "postgres.rds.example.com:5432", "require"),
     ],
 )
 def test_its_database(stack: str, host: str, mode: str) -> None:
@@ -123,7 +126,8 @@ def test_it_knows_its_address(stack: str, domain: str) -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_it_is_given_its_datasource_and_every_dashboard(stack: str) -> None:
     (source,) = yaml.safe_load(files(stack, "datasources")["prometheus.yaml"])["datasources"]
-    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus.churn-monitoring.svc:9090")
+    answers = "thanos-query.churn-monitoring.svc:10902" if stack == "prod" else "prometheus.churn-monitoring.svc:9090"
+    assert (source["type"], source["url"]) == ("prometheus", f"http://{answers}")
     assert (source["isDefault"], source["editable"]) == (True, False)
     (provider,) = yaml.safe_load(files(stack, "providers")["churn.yaml"])["providers"]
     places = {mount["name"]: mount["mountPath"] for mount in pod(stack)["containers"][0]["volumeMounts"]}

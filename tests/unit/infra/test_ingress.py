@@ -230,11 +230,15 @@ def test_service_keeps_the_address_of_clients(stack: str) -> None:
         return
     prefix = "service.beta.kubernetes.io/aws-load-balancer-"
     assert {key.removeprefix(prefix): value for key, value in annotations.items()} == {
+        "additional-resource-tags": (
+            f"churn:cost-center=churn,churn:managed-by=pulumi,churn:owner=platform,churn:stack={stack}"
+        ),
+        "attributes": "load_balancing.cross_zone.enabled=true",
         "scheme": "internet-facing",
         "nlb-target-type": "ip",
         "target-group-attributes": "preserve_client_ip.enabled=true",
         "healthcheck-interval": "10",
-        "ssl-cert": "arn:aws:acm:eu-central-1:000000000000:certificate/stand-in",
+        "ssl-cert": "arn:aws:acm:eu-central-1:000000000000:certificate/dns-certificate",
         "ssl-ports": "443",
         "ssl-negotiation-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
         "backend-protocol": "ssl",

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from recorder import STACKS, children, find, manifest, record_with, recorded, settings
+from recorder import STACKS, children, cloud, find, manifest, record_with, recorded, settings
 
 from infra import edges, naming
 from infra.kit import scrape
 from infra.workloads.prometheus import TARGETS
-from ops.cloud_stand_in import stand_in
 
 WATCHED = ("churn-ingress", "churn-monitoring", "churn-nodes", "churn-serving")
 OBJECTS = {
@@ -43,7 +42,8 @@ def jobs(stack: str) -> dict[str, dict[str, Any]]:
 def test_it_is_exactly_these_objects(stack: str) -> None:
     budget = {("PodDisruptionBudget", "prometheus-budget")} if REPLICAS[stack] > 1 else set()
     claims = {("PersistentVolumeClaim", f"prometheus-data-{index}") for index in range(REPLICAS[stack])}
-    assert children(recorded(stack), "prometheus") == OBJECTS | claims | budget
+    bucket = {("ConfigMap", "prometheus-bucket")} if stack == "prod" else set()
+    assert children(recorded(stack), "prometheus") == OBJECTS | claims | budget | bucket
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -69,7 +69,8 @@ def test_it_may_find_pods_where_there_are_targets_and_read_the_metrics_of_nodes(
 def test_its_pods(stack: str) -> None:
     spec = manifest(stack, "StatefulSet", "prometheus")["spec"]
     pod = spec["template"]["spec"]
-    (container,) = pod["containers"]
+    container, *beside = pod["containers"]
+    assert [each["name"] for each in beside] == (["thanos-sidecar"] if stack == "prod" else [])
     assert spec["replicas"] == REPLICAS[stack]
     assert pod["automountServiceAccountToken"] is True
     assert pod["securityContext"]["runAsUser"] == 65534
@@ -138,7 +139,7 @@ def test_it_scrapes_exactly_what_it_may_connect_to(stack: str) -> None:
     chosen = settings(stack)
     open_ports = {
         (edge.target, edge.port)
-        for edge in edges.edges(chosen, stand_in(chosen))
+        for edge in edges.edges(chosen, cloud(stack))
         if edge.source == naming.PROMETHEUS and isinstance(edge.target, naming.Workload)
     }
     assert open_ports == {(target.workload, target.workload.ports[target.port]) for target in TARGETS}

@@ -33,7 +33,7 @@ def test_a_locked_digest_is_used_whether_demanded_or_not(demand: bool) -> None: 
 
 def test_without_a_digest_a_stack_that_demands_one_is_refused_with_the_remedy() -> None:
     with pytest.raises(
-        ConfigError, match=r"no digest for registry\.example/churn/api:1\.2\.3: run `churn images lock`"
+        ConfigError, match=r"no digest for registry\.example/churn/api:1\.2\.3: run `churn images lock --own`"
     ):
         images(demand=True, digests={PUBLIC["postgres"]: DIGEST}).reference("api")
 

@@ -1,0 +1,94 @@
+"""Network access lists: a second, stateless fence around each tier of subnets, whatever security groups say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi_aws import ec2
+
+from infra.aws.scope import Scope, named
+from infra.kit.options import child
+
+ANYWHERE: Final = "0.0.0.0/0"
+EPHEMERAL: Final = (1024, 65535)
+"""Where answers arrive."""
+POSTGRES: Final = (5432, 5432)
+ALL: Final = "-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Traffic that may pass; what no rule names is refused."""
+
+    cidr: str
+    ports: tuple[int, int] | None = None
+    protocol: str = "tcp"
+
+
+def rules(vpc: str, private: Sequence[str]) -> dict[str, tuple[list[Rule], list[Rule]]]:
+    """What may come into, and go out of, each tier.
+
+    Public subnets hold load balancers and NAT gateways; private ones nodes and pods, whose answers from the internet
+    come back through the NAT gateways; the database's speak PostgreSQL with the private ones and nothing else.
+    """
+    world = [Rule(cidr=ANYWHERE, ports=EPHEMERAL), Rule(cidr=ANYWHERE, ports=EPHEMERAL, protocol="udp")]
+    everything = [Rule(cidr=ANYWHERE, protocol=ALL)]
+    inside = Rule(cidr=vpc, protocol=ALL)
+    return {
+        "public": (
+            [inside, Rule(cidr=ANYWHERE, ports=(80, 80)), Rule(cidr=ANYWHERE, ports=(443, 443)), *world],
+            everything,
+        ),
+        "private": ([inside, *world], everything),
+        "database": (
+            [Rule(cidr=cidr, ports=POSTGRES) for cidr in private],
+            [Rule(cidr=cidr, ports=EPHEMERAL) for cidr in private],
+        ),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessListsArgs:
+    """The VPC and its subnets by tier."""
+
+    scope: Scope
+    vpc_id: pulumi.Input[str]
+    subnets: Mapping[str, Sequence[pulumi.Input[str]]]
+
+
+class AccessLists(pulumi.ComponentResource):
+    """A list for each tier."""
+
+    def __init__(self, name: str, args: AccessListsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:AccessLists", name, {}, opts)
+        plan = args.scope.addresses
+        for tier, (incoming, outgoing) in rules(plan.vpc, plan.private).items():
+            ec2.NetworkAcl(
+                f"{name}-{tier}",
+                vpc_id=args.vpc_id,
+                subnet_ids=list(args.subnets[tier]),
+                ingress=[ec2.NetworkAclIngressArgs(**_entry(number, rule)) for number, rule in _numbered(incoming)],
+                egress=[ec2.NetworkAclEgressArgs(**_entry(number, rule)) for number, rule in _numbered(outgoing)],
+                tags=named(args.scope.prefix, tier),
+                opts=child(self),
+            )
+        self.register_outputs({})
+
+
+def _numbered(found: Sequence[Rule]) -> list[tuple[int, Rule]]:
+    return [(100 + 10 * index, rule) for index, rule in enumerate(found)]
+
+
+def _entry(number: int, rule: Rule) -> dict[str, Any]:
+    first, last = rule.ports or (0, 0)
+    return {
+        "rule_no": number,
+        "action": "allow",
+        "protocol": rule.protocol,
+        "cidr_block": rule.cidr,
+        "from_port": first,
+        "to_port": last,
+    }

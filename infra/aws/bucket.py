@@ -1,0 +1,199 @@
+"""A bucket that keeps what it is given: versioned, encrypted, closed to the public and to plain HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_aws import s3
+
+from infra.aws.scope import Scope, kept
+from infra.kit.iam import Statement, document
+from infra.kit.options import child
+
+UPLOAD_DAYS = 7
+"""After which an upload that was never finished is given up; its parts cost as if it were."""
+OLD_VERSION_DAYS = 30
+"""How long what was overwritten or deleted can be had back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """After how many days objects move to a cheaper class."""
+
+    days: int
+    storage_class: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketArgs:
+    """Name, key and life of a bucket. Without a key S3's own encrypts, which is all that log delivery can write to."""
+
+    scope: Scope
+    bucket: str
+    key: pulumi.Input[str] | None
+    stages: Sequence[Stage] = ()
+    expire_days: int | None = None
+    lock_days: int | None = None
+    """For so long nobody can delete a version, not even the account's owner."""
+    logs: pulumi.Input[str] | None = None
+    """The bucket that keeps who read what."""
+    statements: Sequence[Statement] = ()
+    """Of its policy, besides that of TLS."""
+    old_version_days: int = OLD_VERSION_DAYS
+    region: str | None = None
+    """Where it is, if not where the stack is."""
+
+
+class Bucket(pulumi.ComponentResource):
+    """The bucket and what is said beside it."""
+
+    id: pulumi.Output[str]
+    arn: pulumi.Output[str]
+    versions: s3.BucketVersioning
+
+    def __init__(self, name: str, args: BucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Bucket", name, {}, opts)
+        bucket = s3.Bucket(
+            f"{name}-bucket",
+            bucket=args.bucket,
+            region=args.region,
+            object_lock_enabled=args.lock_days is not None,
+            force_destroy=False,
+            opts=kept(self, args.scope),
+        )
+        self.id, self.arn = bucket.id, bucket.arn
+        self._close(name, args)
+        self.versions = s3.BucketVersioning(
+            f"{name}-versions",
+            bucket=self.id,
+            region=args.region,
+            versioning_configuration=s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
+            opts=child(self),
+        )
+        self._encrypt(name, args)
+        self._age(name, args)
+        if args.logs is not None:
+            s3.BucketLogging(
+                f"{name}-logging",
+                bucket=self.id,
+                region=args.region,
+                target_bucket=args.logs,
+                target_prefix=f"s3/{name}/",
+                opts=child(self),
+            )
+        self.register_outputs({"id": self.id, "arn": self.arn})
+
+    def _close(self, name: str, args: BucketArgs) -> None:
+        block = s3.BucketPublicAccessBlock(
+            f"{name}-closed",
+            bucket=self.id,
+            region=args.region,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=child(self),
+        )
+        s3.BucketOwnershipControls(
+            f"{name}-owner",
+            bucket=self.id,
+            region=args.region,
+            rule=s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
+            opts=child(self),
+        )
+        # Two at once to one bucket are refused as a conflict.
+        s3.BucketPolicy(
+            f"{name}-policy",
+            bucket=self.id,
+            region=args.region,
+            policy=document([tls_only(self.arn), *args.statements]),
+            opts=child(self, after=[block]),
+        )
+
+    def _encrypt(self, name: str, args: BucketArgs) -> None:
+        default = s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+            sse_algorithm="AES256" if args.key is None else "aws:kms", kms_master_key_id=args.key
+        )
+        s3.BucketServerSideEncryptionConfiguration(
+            f"{name}-encryption",
+            bucket=self.id,
+            region=args.region,
+            rules=[
+                s3.BucketServerSideEncryptionConfigurationRuleArgs(
+                    apply_server_side_encryption_by_default=default, bucket_key_enabled=args.key is not None
+                )
+            ],
+            opts=child(self),
+        )
+        if args.lock_days is not None:
+            retention = s3.BucketObjectLockConfigurationRuleDefaultRetentionArgs(mode="COMPLIANCE", days=args.lock_days)
+            s3.BucketObjectLockConfiguration(
+                f"{name}-lock",
+                bucket=self.id,
+                region=args.region,
+                rule=s3.BucketObjectLockConfigurationRuleArgs(default_retention=retention),
+                opts=child(self, after=[self.versions]),
+            )
+
+    def _age(self, name: str, args: BucketArgs) -> None:
+        s3.BucketLifecycleConfiguration(
+            f"{name}-lifecycle",
+            bucket=self.id,
+            region=args.region,
+            rules=lifecycle(args.stages, args.expire_days, args.old_version_days),
+            # Rules about versions hold only once there are versions.
+            opts=child(self, after=[self.versions]),
+        )
+
+
+def tls_only(arn: pulumi.Input[str]) -> Statement:
+    """Refuses whatever comes unencrypted."""
+    return Statement(
+        sid="OnlyTls",
+        effect="Deny",
+        actions=["s3:*"],
+        resources=[arn, pulumi.Output.concat(arn, "/*")],
+        principals="*",
+        conditions={"Bool": {"aws:SecureTransport": "false"}},
+    )
+
+
+def lifecycle(
+    stages: Sequence[Stage], expire_days: int | None, old_version_days: int = OLD_VERSION_DAYS
+) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
+    """Rules for all objects: uploads given up, old versions gone, and each its stages and end."""
+    every = s3.BucketLifecycleConfigurationRuleFilterArgs(prefix="")
+    return [
+        s3.BucketLifecycleConfigurationRuleArgs(
+            id="tidy",
+            status="Enabled",
+            filter=every,
+            abort_incomplete_multipart_upload=s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+                days_after_initiation=UPLOAD_DAYS
+            ),
+            noncurrent_version_expiration=s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
+                noncurrent_days=old_version_days
+            ),
+        ),
+        *(
+            [
+                s3.BucketLifecycleConfigurationRuleArgs(
+                    id="age",
+                    status="Enabled",
+                    filter=every,
+                    transitions=[
+                        s3.BucketLifecycleConfigurationRuleTransitionArgs(
+                            days=stage.days, storage_class=stage.storage_class
+                        )
+                        for stage in stages
+                    ]
+                    or None,
+                    expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(days=expire_days),
+                )
+            ]
+            if expire_days is not None
+            else []
+        ),
+    ]

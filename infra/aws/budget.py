@@ -1,0 +1,61 @@
+"""What the stack may cost a month: people hear of it at half, at most of it, when it is spent, and when it will be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_aws import budgets
+
+from infra.aws.scope import Scope
+from infra.kit.options import child
+
+SPENT_PERCENT: Final = (50, 80, 100)
+EXPECTED_PERCENT: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetArgs:
+    """The stack."""
+
+    scope: Scope
+
+
+class Budget(pulumi.ComponentResource):
+    """One budget over everything with the stack's tag."""
+
+    def __init__(self, name: str, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Budget", name, {}, opts)
+        settings = args.scope.settings.budget
+        thresholds = [*(("ACTUAL", percent) for percent in SPENT_PERCENT), ("FORECASTED", EXPECTED_PERCENT)]
+        if not settings.emails:
+            pulumi.log.warn("churn:budget.emails is empty: the budget is to be seen, but nobody is told", self)
+        budgets.Budget(
+            f"{name}-monthly",
+            name=f"{args.scope.prefix}-monthly",
+            budget_type="COST",
+            time_unit="MONTHLY",
+            limit_amount=str(settings.monthly_usd),
+            limit_unit="USD",
+            # The tag must be activated once for cost allocation, in the account that pays.
+            cost_filters=[
+                budgets.BudgetCostFilterArgs(
+                    name="TagKeyValue", values=[f"user:churn:stack${args.scope.settings.stack}"]
+                )
+            ],
+            notifications=[
+                budgets.BudgetNotificationArgs(
+                    comparison_operator="GREATER_THAN",
+                    notification_type=kind,
+                    threshold=percent,
+                    threshold_type="PERCENTAGE",
+                    subscriber_email_addresses=settings.emails,
+                )
+                for kind, percent in thresholds
+            ]
+            if settings.emails
+            else None,
+            opts=child(self),
+        )
+        self.register_outputs({})

@@ -1,0 +1,206 @@
+"""The cloud of a stack on AWS, from the network to the secrets: everything that the cluster's half needs of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_eks as eks
+import pulumi_random
+
+from infra import edges
+from infra.aws import grants
+from infra.aws.budget import Budget, BudgetArgs
+from infra.aws.capacity import SPOT, STORAGE_CLASS
+from infra.aws.cluster import DNS
+from infra.aws.compute import Compute, ComputeArgs
+from infra.aws.database import PORT, DatabaseArgs
+from infra.aws.database import Database as Rds
+from infra.aws.dns import Addresses, AddressesArgs, Dns, DnsArgs
+from infra.aws.facts import Facts, asked
+from infra.aws.identity import Identity, IdentityArgs
+from infra.aws.keys import Keys, KeysArgs
+from infra.aws.network import Network, NetworkArgs
+from infra.aws.registry import Registry, RegistryArgs, address
+from infra.aws.rotation import Rotation, RotationArgs
+from infra.aws.scope import Scope
+from infra.aws.secret_store import SecretStore, SecretStoreArgs
+from infra.aws.storage import Storage, StorageArgs
+from infra.aws.waf import Waf, WafArgs
+from infra.cloud import CloudOutputs, Database, LoadBalancer
+from infra.config import Settings
+from infra.naming import POSTGRES
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsCloudArgs:
+    """The stack in its account, and the hosts that clients reach."""
+
+    scope: Scope
+    hosts: tuple[str, ...]
+
+
+def provider(settings: Settings, facts: Facts | None) -> aws.Provider:
+    """AWS in one region and, once it is known, one account, with the stack's tags on everything.
+
+    Nothing is looked up that only a call could tell: credentials are checked by the first thing that is made.
+    """
+    account_id = settings.account.account_id if facts is None else facts.account_id
+    tags = Scope(settings=settings, facts=facts or Facts(account_id="", zones=())).tags
+    return aws.Provider(
+        "aws",
+        region=settings.account.region,
+        allowed_account_ids=[account_id] if account_id else None,
+        default_tags=aws.ProviderDefaultTagsArgs(tags=tags),
+    )
+
+
+def build(settings: Settings, hosts: tuple[str, ...], facts: Facts | None) -> CloudOutputs:
+    """The whole cloud; what only AWS knows is asked of it, unless ``facts`` say it."""
+    made = provider(settings, facts)
+    scope = Scope(settings=settings, facts=facts or asked(settings, made))
+    providers: list[pulumi.ProviderResource] = [made, eks.Provider("eks"), pulumi_random.Provider("random")]
+    args = AwsCloudArgs(scope=scope, hosts=hosts)
+    return AwsCloud("cloud", args, pulumi.ResourceOptions(providers=providers)).outputs
+
+
+class AwsCloud(pulumi.ComponentResource):
+    """Keys, network, cluster, identities, buckets, database, secrets, edge and budget."""
+
+    outputs: CloudOutputs
+
+    def __init__(self, name: str, args: AwsCloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:AwsCloud", name, {}, opts)
+        self._scope, self._hosts, self._inside = args.scope, args.hosts, pulumi.ResourceOptions(parent=self)
+        scope = args.scope
+        self._keys = Keys("keys", KeysArgs(scope=scope), self._inside)
+        self._network = Network("network", NetworkArgs(scope=scope, log_key=self._keys.logs), self._inside)
+        compute_args = ComputeArgs(scope=scope, network=self._network, keys=self._keys)
+        self._compute = Compute("compute", compute_args, self._inside)
+        self._storage = Storage("storage", StorageArgs(scope=scope, key=self._keys.data), self._inside)
+        self._database, superuser = self._postgres()
+        self._store = self._secrets(superuser)
+        dns_args = DnsArgs(scope=scope, domain=scope.settings.ingress.domain, hosts=args.hosts)
+        self._dns = Dns("dns", dns_args, self._inside)
+        if scope.settings.registry.create:
+            Registry("registry", RegistryArgs(scope=scope, key=self._keys.data), self._inside)
+        Budget("budget", BudgetArgs(scope=scope), self._inside)
+        self.outputs = self._outputs(self._identities())
+        self.register_outputs({})
+
+    def _postgres(self) -> tuple[Database, pulumi.Output[str] | None]:
+        """Where PostgreSQL answers, and the secret of its superuser where RDS makes it."""
+        scope, keys, network = self._scope, self._keys, self._network
+        if scope.settings.database.kind == "in-cluster":
+            return Database(host=POSTGRES.host), None
+        args = DatabaseArgs(
+            scope=scope,
+            vpc_id=network.vpc_id,
+            subnets=network.database_subnets,
+            clients=self._compute.cluster.node_group,
+            data_key=keys.data,
+            secret_key=keys.secrets,
+            log_key=keys.logs,
+        )
+        made = Rds("database", args, self._inside)
+        return Database(host=made.host, port=PORT, cidrs=scope.addresses.database), made.master_secret
+
+    def _secrets(self, superuser: pulumi.Output[str] | None) -> SecretStore:
+        """The secrets, and their rotation."""
+        scope, keys = self._scope, self._keys
+        args = SecretStoreArgs(scope=scope, key=keys.secrets, database=self._database, superuser=superuser)
+        store = SecretStore("secrets", args, self._inside)
+        domain = scope.settings.ingress.domain
+        rotation_args = RotationArgs(
+            scope=scope,
+            store=store,
+            secret_key=keys.secrets,
+            log_key=keys.logs,
+            urls={name: f"https://{name}.{domain}" for name in ("mlflow", "grafana")},
+        )
+        Rotation("rotation", rotation_args, self._inside)
+        return store
+
+    def _identities(self) -> dict[str, Identity]:
+        """A role for each workload that has to do with AWS, by the workload's name."""
+        cluster = self._compute.cluster
+        things = grants.Things(
+            secrets=self._store.sources,
+            storage=self._storage,
+            data_key=self._keys.data,
+            secret_key=self._keys.secrets,
+        )
+        wanted = {workload: grants.statements(workload, things) for workload in edges.workloads(self._scope.settings)}
+        return {
+            workload.name: Identity(
+                f"identity-{workload.name}",
+                IdentityArgs(
+                    scope=self._scope,
+                    namespace=workload.namespace,
+                    account=workload.name,
+                    statements=statements,
+                    issuer=cluster.issuer,
+                    issuer_arn=cluster.issuer_arn,
+                ),
+                self._inside,
+            )
+            for workload, statements in wanted.items()
+            if statements
+        }
+
+    def _outputs(self, identities: dict[str, Identity]) -> CloudOutputs:
+        scope, storage, plan = self._scope, self._storage, self._scope.addresses
+        irsa = scope.settings.eks.identity == "irsa"
+        return CloudOutputs(
+            secrets=self._store.sources,
+            database=self._database,
+            region=scope.region,
+            storage_class=STORAGE_CLASS,
+            artifacts_bucket=storage.artifacts.id,
+            backups_bucket=storage.backups.id,
+            data_bucket=storage.data.id,
+            metrics_bucket=None if storage.metrics is None else storage.metrics.id,
+            roles={name: identity.arn for name, identity in identities.items()} if irsa else {},
+            pod_identity=not irsa,
+            load_balancer=self._balancer(),
+            zones=len(scope.facts.zones),
+            spot=SPOT,
+            api_server_cidrs=(plan.vpc,),
+            node_cidrs=plan.private,
+            # Auto Mode answers on each node, by the address of the Service.
+            dns_cidrs=(DNS,) if scope.settings.eks.nodes == "auto" else (),
+            kubeconfig=self._compute.cluster.kubeconfig,
+            capacity=self._compute.capacity,
+            addresses=self._addresses,
+            outputs=self._exports(),
+        )
+
+    def _balancer(self) -> LoadBalancer:
+        scope, edge = self._scope, self._scope.settings.edge
+        firewall = Waf("waf", WafArgs(scope=scope, log_key=self._keys.logs), self._inside).arn if edge.waf else None
+        return LoadBalancer(
+            kind=edge.balancer,
+            auto_mode=scope.settings.eks.nodes == "auto",
+            certificate_arn=self._dns.certificate,
+            tags=scope.tags,
+            vpc_cidr=scope.addresses.vpc,
+            firewall_arn=firewall,
+        )
+
+    def _addresses(self, balancer: pulumi.Input[str]) -> Addresses:
+        args = AddressesArgs(zone_id=self._dns.zone_id, hosts=self._hosts, balancer=balancer)
+        return Addresses("addresses", args, self._inside)
+
+    def _exports(self) -> dict[str, pulumi.Input[object]]:
+        facts = self._scope.facts
+        found: dict[str, pulumi.Input[object]] = {
+            "account": facts.account_id,
+            "zones": list(facts.zones),
+            "cluster": self._compute.cluster.name,
+            "registry": address(facts.account_id, self._scope.region),
+            "api_key_secrets": dict(self._store.clients),
+        }
+        if self._dns.name_servers is not None:
+            found["name_servers"] = self._dns.name_servers
+        return found

@@ -1,0 +1,126 @@
+"""The EKS cluster behind an interface of our own: `pulumi_eks` makes it in its own provider, which shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_eks as eks
+
+from infra.aws.cluster_roles import ClusterRoles, ClusterRolesArgs
+from infra.aws.log_group import log_group
+from infra.aws.scope import Scope
+from infra.config_aws import EksSettings
+from infra.kit.options import child
+
+SERVICES: Final = "172.20.0.0/16"
+"""Addresses of Services inside of the cluster."""
+DNS: Final = "172.20.0.10/32"
+LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+SYSTEM_POOL: Final = "system"
+"""The one pool of Auto Mode's own that stays: for its add-ons. Ours take our tags and our key."""
+ADMIN: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterArgs:
+    """Where the cluster lives and what encrypts it."""
+
+    scope: Scope
+    vpc_id: pulumi.Input[str]
+    subnets: Sequence[pulumi.Input[str]]
+    data_key: pulumi.Input[str]
+    cluster_key: pulumi.Input[str]
+    log_key: pulumi.Input[str]
+
+
+class Cluster(pulumi.ComponentResource):
+    """Roles, the log group of the control plane, and the cluster with its OIDC provider."""
+
+    name: str
+    kubeconfig: pulumi.Output[str]
+    issuer: pulumi.Output[str]
+    """Without its scheme."""
+    issuer_arn: pulumi.Output[str]
+    node_group: pulumi.Output[str]
+    """The security group that every node is in."""
+    roles: ClusterRoles
+    made: eks.Cluster
+
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Cluster", name, {}, opts)
+        scope = args.scope
+        settings = scope.settings.eks
+        self.name = scope.prefix
+        roles_args = ClusterRolesArgs(scope=scope, data_key=args.data_key, cluster_key=args.cluster_key)
+        self.roles = ClusterRoles(f"{name}-roles", roles_args, pulumi.ResourceOptions(parent=self))
+        # EKS would make it without a key and keep it for ever.
+        logs = log_group(
+            self, f"{name}-logs", path=f"/aws/eks/{self.name}/cluster", days=settings.log_days, key=args.log_key
+        )
+        self.made = eks.Cluster(
+            f"{name}-eks",
+            name=self.name,
+            version=settings.version,
+            upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
+            vpc_id=args.vpc_id,
+            private_subnet_ids=list(args.subnets),
+            node_associate_public_ip_address=False,
+            kubernetes_service_ip_address_range=SERVICES,
+            authentication_mode=eks.AuthenticationMode.API,
+            access_entries=access(settings.admins),
+            endpoint_private_access=True,
+            endpoint_public_access=bool(settings.public_cidrs),
+            public_access_cidrs=list(settings.public_cidrs) or None,
+            encryption_config_key_arn=args.cluster_key,
+            enabled_cluster_log_types=list(LOGS),
+            deletion_protection=scope.settings.state.protect,
+            create_oidc_provider=True,
+            service_role=self.roles.cluster,
+            cluster_tags=scope.tags,
+            tags=scope.tags,
+            **_nodes(settings, self.roles),
+            opts=pulumi.ResourceOptions.merge(
+                child(self, after=[logs, self.roles]),
+                pulumi.ResourceOptions(protect=scope.settings.state.protect),
+            ),
+        )
+        self.kubeconfig = self.made.kubeconfig_json
+        self.issuer, self.issuer_arn = self.made.oidc_issuer, self.made.oidc_provider_arn
+        self.node_group = self.made.cluster_security_group_id
+        self.register_outputs({"kubeconfig": pulumi.Output.secret(self.kubeconfig)})
+
+
+def access(admins: Sequence[str]) -> dict[str, eks.AccessEntryArgs] | None:
+    """Administrators of the cluster besides its maker, by their place in the list."""
+    whole = aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster")
+    return {
+        f"admin-{index}": eks.AccessEntryArgs(
+            principal_arn=arn,
+            access_policies={"admin": eks.AccessPolicyAssociationArgs(access_scope=whole, policy_arn=ADMIN)},
+        )
+        for index, arn in enumerate(admins, start=1)
+    } or None
+
+
+def _nodes(settings: EksSettings, roles: ClusterRoles) -> dict[str, Any]:
+    """Auto Mode, or nothing: managed node groups and their add-ons are resources of our own."""
+    if settings.nodes == "auto":
+        compute = eks.ClusterComputeConfigArgs(node_pools=[SYSTEM_POOL], node_role_arn=roles.node.arn)
+        return {
+            "auto_mode": eks.AutoModeOptionsArgs(enabled=True, create_node_role=False, compute_config=compute),
+            "bootstrap_self_managed_addons": False,
+        }
+    return {
+        "skip_default_node_group": True,
+        "skip_default_security_groups": True,
+        "create_instance_role": False,
+        # Each would be looked up as "the most recent", and upgraded by an unrelated change.
+        "bootstrap_self_managed_addons": False,
+        "use_default_vpc_cni": True,
+        "coredns_addon_options": eks.CoreDnsAddonOptionsArgs(enabled=False),
+        "kube_proxy_addon_options": eks.KubeProxyAddonOptionsArgs(enabled=False),
+    }

@@ -1,0 +1,109 @@
+"""The domain's zone in Route 53 and a public certificate for its hosts, proven by records in that zone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_aws import acm, route53
+
+from infra.aws.scope import Scope, kept
+from infra.kit.options import child
+
+TTL: Final = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class DnsArgs:
+    """The domain and its hosts."""
+
+    scope: Scope
+    domain: str
+    hosts: Sequence[str]
+
+
+class Dns(pulumi.ComponentResource):
+    """Zone (unless one is given), certificate, and the records that prove it."""
+
+    zone_id: pulumi.Output[str]
+    name_servers: pulumi.Output[Sequence[str]] | None
+    """To be entered at the parent domain; None where the zone was there already."""
+    certificate: pulumi.Output[str]
+    """ARN; known only once the certificate is issued."""
+
+    def __init__(self, name: str, args: DnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Dns", name, {}, opts)
+        given = args.scope.settings.edge.hosted_zone_id
+        self.name_servers = None
+        if given:
+            self.zone_id = pulumi.Output.from_input(given)
+        else:
+            zone = route53.Zone(f"{name}-zone", name=args.domain, comment="Made by Pulumi", opts=kept(self, args.scope))
+            self.zone_id, self.name_servers = zone.zone_id, zone.name_servers
+        self.certificate = self._certificate(name, args)
+        self.register_outputs({"zone_id": self.zone_id})
+
+    def _certificate(self, name: str, args: DnsArgs) -> pulumi.Output[str]:
+        wanted = acm.Certificate(
+            f"{name}-certificate",
+            domain_name=args.hosts[0],
+            subject_alternative_names=list(args.hosts[1:]),
+            validation_method="DNS",
+            key_algorithm="EC_prime256v1",
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
+        )
+        records = [self._proof(name, index, wanted) for index in range(len(args.hosts))]
+        issued = acm.CertificateValidation(
+            f"{name}-issued",
+            certificate_arn=wanted.arn,
+            validation_record_fqdns=[record.fqdn for record in records],
+            opts=child(self),
+        )
+        return issued.certificate_arn
+
+    def _proof(self, name: str, index: int, wanted: acm.Certificate) -> route53.Record:
+        """AWS asks for one record for each name, in an order of its own."""
+        proof = wanted.domain_validation_options[index]
+        return route53.Record(
+            f"{name}-proof-{index + 1}",
+            zone_id=self.zone_id,
+            name=proof.resource_record_name.apply(_known),
+            type=proof.resource_record_type.apply(_known),
+            records=[proof.resource_record_value.apply(_known)],
+            ttl=TTL,
+            allow_overwrite=True,
+            opts=child(self),
+        )
+
+
+def _known(value: str | None) -> str:
+    return value or ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressesArgs:
+    """Hosts, and the load balancer they are names of."""
+
+    zone_id: pulumi.Input[str]
+    hosts: Sequence[str]
+    balancer: pulumi.Input[str]
+
+
+class Addresses(pulumi.ComponentResource):
+    """A record for each host; the load balancer's name is known only when the cluster has made it."""
+
+    def __init__(self, name: str, args: AddressesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Addresses", name, {}, opts)
+        for host in args.hosts:
+            route53.Record(
+                f"{name}-{host.partition('.')[0]}",
+                zone_id=args.zone_id,
+                name=host,
+                type="CNAME",
+                records=[args.balancer],
+                ttl=TTL,
+                opts=child(self),
+            )
+        self.register_outputs({})

@@ -1,0 +1,116 @@
+"""Keys that encrypt what the stack keeps: one each for data, secrets, logs and the cluster, so rights stay apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_aws import kms
+
+from infra.aws.scope import Scope, kept
+from infra.kit.iam import Statement, document
+from infra.kit.options import child
+
+USE: Final = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
+_ADMINISTRATION: Final = (
+    "kms:CancelKeyDeletion",
+    "kms:CreateAlias",
+    "kms:CreateGrant",
+    "kms:DeleteAlias",
+    "kms:DisableKey",
+    "kms:EnableKey",
+    "kms:EnableKeyRotation",
+    "kms:GetKeyPolicy",
+    "kms:GetKeyRotationStatus",
+    "kms:ListGrants",
+    "kms:ListKeyPolicies",
+    "kms:ListResourceTags",
+    "kms:PutKeyPolicy",
+    "kms:RevokeGrant",
+    "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:UpdateAlias",
+    "kms:UpdateKeyDescription",
+)
+DELETION_DAYS: Final = 30
+"""How long a key that was scheduled for deletion can be had back, and with it all it encrypts."""
+
+
+def policy(account_root: str, logs: str | None = None, log_arns: str | None = None) -> list[Statement]:
+    """Who may use a key: the account's IAM policies decide, and CloudWatch where the key is that of logs.
+
+    In a key's policy the resource `*` means the key itself.
+    """
+    statements = [
+        Statement(
+            sid="Account",
+            actions=[*_ADMINISTRATION, *USE],
+            resources=["*"],
+            principals={"AWS": [account_root]},
+        )
+    ]
+    if logs is not None and log_arns is not None:
+        statements.append(
+            Statement(
+                sid="Logs",
+                actions=USE,
+                resources=["*"],
+                principals={"Service": [logs]},
+                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": log_arns}},
+            )
+        )
+    return statements
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeysArgs:
+    """The stack."""
+
+    scope: Scope
+
+
+class Keys(pulumi.ComponentResource):
+    """A key per purpose, each with a name and yearly rotation; gone only after a month."""
+
+    data: pulumi.Output[str]
+    secrets: pulumi.Output[str]
+    logs: pulumi.Output[str]
+    cluster: pulumi.Output[str]
+    """ARNs."""
+
+    def __init__(self, name: str, args: KeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Keys", name, {}, opts)
+        scope = args.scope
+        service, arns = f"logs.{scope.region}.amazonaws.com", scope.arn("logs", "log-group:*")
+        plain = policy(scope.account_root)
+        self.data = self._key(name, "data", "Buckets, databases and volumes", plain, scope)
+        self.secrets = self._key(name, "secrets", "Secrets Manager", plain, scope)
+        self.logs = self._key(name, "logs", "CloudWatch logs", policy(scope.account_root, service, arns), scope)
+        self.cluster = self._key(name, "cluster", "Secrets inside of Kubernetes", plain, scope)
+        self.register_outputs({})
+
+    def _key(
+        self, name: str, role: str, description: str, statements: list[Statement], scope: Scope
+    ) -> pulumi.Output[str]:
+        key = kms.Key(
+            f"{name}-{role}",
+            description=f"{scope.prefix}: {description}",
+            enable_key_rotation=True,
+            deletion_window_in_days=DELETION_DAYS,
+            policy=document(statements),
+            opts=kept(self, scope),
+        )
+        kms.Alias(
+            f"{name}-{role}-alias", name=f"alias/{scope.prefix}-{role}", target_key_id=key.key_id, opts=child(self)
+        )
+        return key.arn

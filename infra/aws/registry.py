@@ -1,0 +1,75 @@
+"""Repositories of the project's own images: a tag names one image for ever, each is scanned, and old ones go."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi_aws import ecr
+
+from infra.aws.scope import Scope, kept
+from infra.kit.options import child
+from infra.versions import OWN
+
+UNTAGGED_DAYS: Final = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryArgs:
+    """The stack, and the key of what it keeps."""
+
+    scope: Scope
+    key: pulumi.Input[str]
+
+
+class Registry(pulumi.ComponentResource):
+    """A repository for each image."""
+
+    def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Registry", name, {}, opts)
+        for image in OWN:
+            repository = ecr.Repository(
+                f"{name}-{image}",
+                name=f"churn/{image}",
+                image_tag_mutability="IMMUTABLE",
+                image_scanning_configuration=ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
+                encryption_configurations=[
+                    ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS", kms_key=args.key)
+                ],
+                force_delete=False,
+                opts=kept(self, args.scope),
+            )
+            ecr.LifecyclePolicy(
+                f"{name}-{image}-lifecycle",
+                repository=repository.name,
+                policy=json.dumps(lifecycle(args.scope.settings.registry.keep_images)),
+                opts=child(self),
+            )
+        self.register_outputs({})
+
+
+def address(account_id: str, region: str) -> str:
+    """What comes before the name of each image."""
+    return f"{account_id}.dkr.ecr.{region}.amazonaws.com/churn"
+
+
+def lifecycle(keep: int) -> dict[str, Any]:
+    """Keep the newest images, and what has lost its tag for a week."""
+    untagged = {
+        "tagStatus": "untagged",
+        "countType": "sinceImagePushed",
+        "countUnit": "days",
+        "countNumber": UNTAGGED_DAYS,
+    }
+    newest = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": keep}
+    return {
+        "rules": [
+            {"rulePriority": priority, "description": description, "selection": selection, "action": {"type": "expire"}}
+            for priority, description, selection in (
+                (1, "untagged", untagged),
+                (2, f"all but the newest {keep}", newest),
+            )
+        ]
+    }

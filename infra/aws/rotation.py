@@ -1,0 +1,150 @@
+"""Rotation: one function for all secrets that rotate, what it may do, and when Secrets Manager calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pulumi
+from pulumi_aws import cloudwatch, iam, lambda_, secretsmanager
+
+from infra import secret_files
+from infra.aws.addons import POLL_SECONDS
+from infra.aws.log_group import log_group
+from infra.aws.scope import Scope
+from infra.aws.secret_store import SecretStore
+from infra.kit.iam import Statement, document, service_trust
+from infra.kit.options import child
+from infra.secret_files import AwsSource
+
+CODE: Final = Path(__file__).parents[2] / "ops" / "rotate.py"
+"""One file without dependencies but boto3, which the runtime has."""
+RUNTIME: Final = "python3.13"
+MOST_SECONDS: Final = 900
+"""A function's longest life; it waits for the pods to have read the new files."""
+SETTLE_SECONDS: Final = 2 * POLL_SECONDS + 60
+"""After which every pod has a changed secret: the driver looks twice, and kubelets and processes read anew."""
+EACH_SECRET: Final = (
+    "secretsmanager:DescribeSecret",
+    "secretsmanager:GetSecretValue",
+    "secretsmanager:PutSecretValue",
+    "secretsmanager:UpdateSecretVersionStage",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotationArgs:
+    """The secrets and their key, and where MLflow and Grafana answer from outside."""
+
+    scope: Scope
+    store: SecretStore
+    secret_key: pulumi.Input[str]
+    log_key: pulumi.Input[str]
+    urls: Mapping[str, str]
+
+
+class Rotation(pulumi.ComponentResource):
+    """Function, role, log group, a schedule for each secret, and a daily look at keys whose overlap is over."""
+
+    def __init__(self, name: str, args: RotationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Rotation", name, {}, opts)
+        keys = args.store.sources[secret_files.API_KEYS.name]
+        admin = args.store.sources[secret_files.MLFLOW_ADMIN.name]
+        if not isinstance(keys, AwsSource) or not isinstance(admin, AwsSource):
+            raise TypeError("rotation is for secrets of Secrets Manager")
+        rotated = args.store.rotated()
+        role = self._role(name, args, [*rotated.values(), keys.arn])
+        function = self._function(name, args, role, {"API_KEYS_SECRET": keys.arn, "MLFLOW_ADMIN_SECRET": admin.arn})
+        permission = lambda_.Permission(
+            f"{name}-permission",
+            action="lambda:InvokeFunction",
+            function=function.name,
+            principal="secretsmanager.amazonaws.com",
+            source_account=args.scope.facts.account_id,
+            opts=child(self),
+        )
+        for secret, arn in rotated.items():
+            secretsmanager.SecretRotation(
+                f"{name}-{secret}",
+                secret_id=arn,
+                rotation_lambda_arn=function.arn,
+                rotation_rules=secretsmanager.SecretRotationRotationRulesArgs(
+                    automatically_after_days=args.scope.settings.secrets.rotation_days
+                ),
+                # The first time comes when there is something to rotate in: the services may not be up yet.
+                rotate_immediately=False,
+                opts=child(self, after=[permission]),
+            )
+        self._retire(name, function)
+        self.register_outputs({})
+
+    def _role(self, name: str, args: RotationArgs, secrets: list[pulumi.Input[str]]) -> iam.Role:
+        path = f"/aws/lambda/{args.scope.prefix}-rotation"
+        days = args.scope.settings.network.log_days
+        group = log_group(self, f"{name}-logs", path=path, days=days, key=args.log_key)
+        role = iam.Role(
+            f"{name}-role", assume_role_policy=document(service_trust("lambda.amazonaws.com")), opts=child(self)
+        )
+        allowed = [
+            Statement(sid="Secrets", actions=EACH_SECRET, resources=secrets),
+            Statement(sid="Key", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[args.secret_key]),
+            Statement(
+                sid="Logs",
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[pulumi.Output.concat(group.arn, ":*")],
+            ),
+        ]
+        iam.RolePolicy(f"{name}-policy", role=role.id, policy=document(allowed), opts=child(self))
+        return role
+
+    def _function(
+        self, name: str, args: RotationArgs, role: iam.Role, secrets: Mapping[str, pulumi.Input[str]]
+    ) -> lambda_.Function:
+        settings = args.scope.settings.secrets
+        environment: dict[str, pulumi.Input[str]] = {
+            "OVERLAP_DAYS": str(settings.overlap_days),
+            "SETTLE_SECONDS": str(SETTLE_SECONDS),
+            "MLFLOW_URL": args.urls["mlflow"],
+            "GRAFANA_URL": args.urls["grafana"],
+            "API_CLIENT_SECRETS": pulumi.Output.json_dumps(args.store.clients),
+            **secrets,
+        }
+        return lambda_.Function(
+            f"{name}-function",
+            name=f"{args.scope.prefix}-rotation",
+            description="Rotates API keys and logins: ops/rotate.py",
+            runtime=RUNTIME,
+            architectures=["arm64"],
+            handler="rotate.handler",
+            code=pulumi.AssetArchive({"rotate.py": pulumi.StringAsset(CODE.read_text(encoding="utf-8"))}),
+            role=role.arn,
+            timeout=MOST_SECONDS,
+            memory_size=256,
+            # All clients' hashes are in one file: two at once would lose what the other wrote.
+            reserved_concurrent_executions=1,
+            environment=lambda_.FunctionEnvironmentArgs(variables=environment),
+            kms_key_arn=args.secret_key,
+            tracing_config=lambda_.FunctionTracingConfigArgs(mode="PassThrough"),
+            opts=child(self),
+        )
+
+    def _retire(self, name: str, function: lambda_.Function) -> None:
+        rule = cloudwatch.EventRule(
+            f"{name}-daily",
+            description="Ends API keys whose overlap is over",
+            schedule_expression="rate(1 day)",
+            opts=child(self),
+        )
+        cloudwatch.EventTarget(
+            f"{name}-daily-target", rule=rule.name, arn=function.arn, input='{"action": "retire"}', opts=child(self)
+        )
+        lambda_.Permission(
+            f"{name}-daily-permission",
+            action="lambda:InvokeFunction",
+            function=function.name,
+            principal="events.amazonaws.com",
+            source_arn=rule.arn,
+            opts=child(self),
+        )

@@ -1,0 +1,58 @@
+"""A secret of Secrets Manager: JSON with the content of each file by its name.
+
+The first value is the stack's, later ones are rotation's or a person's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+from pulumi_aws import secretsmanager
+
+from infra.aws.scope import Scope, kept
+
+DAY_ZERO = ("secretString", "versionStages")
+"""Of the first version: rotation moves its stage to a newer one, which Pulumi must not undo."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretArgs:
+    """What it is for, its first content, and the key."""
+
+    scope: Scope
+    role: str
+    description: str
+    key: pulumi.Input[str]
+    values: Mapping[str, pulumi.Input[str]]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Secret(pulumi.ComponentResource):
+    """The secret and its first version."""
+
+    arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: SecretArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Secret", name, {}, opts)
+        scope = args.scope
+        secret = secretsmanager.Secret(
+            f"{name}-secret",
+            # A name stays taken while a deleted secret can be recovered, so AWS adds an ending of its own.
+            name_prefix=f"{scope.prefix}/{args.role}-",
+            description=args.description,
+            kms_key_id=args.key,
+            tags=dict(args.tags),
+            recovery_window_in_days=scope.settings.secrets.recovery_days,
+            opts=kept(self, scope),
+        )
+        content: pulumi.Output[str] = pulumi.Output.secret(pulumi.Output.json_dumps(dict(args.values)))
+        secretsmanager.SecretVersion(
+            f"{name}-first",
+            secret_id=secret.id,
+            secret_string=content,
+            opts=kept(self, scope, ignore=DAY_ZERO),
+        )
+        self.arn = secret.arn
+        self.register_outputs({"arn": self.arn})

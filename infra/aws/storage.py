@@ -1,0 +1,89 @@
+"""The stack's buckets: model artifacts, training data, backups, metrics, and who read what of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import pulumi
+
+from infra.aws.bucket import Bucket, BucketArgs, Stage
+from infra.aws.copy import Copy, CopyArgs
+from infra.aws.scope import Scope
+from infra.kit.iam import Statement
+
+BACKUP_STAGES: Final = (Stage(days=30, storage_class="STANDARD_IA"),)
+"""No colder class pays: each bills at least 90 days, which no backup has left by then."""
+BACKUP_DAYS: Final = 90
+LOCK_DAYS: Final = 30
+"""How long a backup withstands whoever holds the keys of the account."""
+LOG_DAYS: Final = 365
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageArgs:
+    """The stack and the key of its data."""
+
+    scope: Scope
+    key: pulumi.Input[str]
+
+
+class Storage(pulumi.ComponentResource):
+    """A bucket for each purpose."""
+
+    artifacts: Bucket
+    data: Bucket
+    backups: Bucket
+    logs: Bucket
+    metrics: Bucket | None
+
+    def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Storage", name, {}, opts)
+        scope, inside = args.scope, pulumi.ResourceOptions(parent=self)
+        # Its own reads are not logged: each record would make another.
+        logs_args = BucketArgs(
+            scope=scope,
+            bucket=scope.bucket("logs"),
+            key=None,
+            expire_days=LOG_DAYS,
+            statements=[_delivery(scope)],
+        )
+        self.logs = Bucket(f"{name}-logs", logs_args, inside)
+        plain = BucketArgs(scope=scope, bucket="", key=args.key, logs=self.logs.id)
+        self.artifacts = Bucket(f"{name}-artifacts", replace(plain, bucket=scope.bucket("artifacts")), inside)
+        self.data = Bucket(f"{name}-data", replace(plain, bucket=scope.bucket("data")), inside)
+        self.metrics = None
+        if scope.settings.thanos.enabled:
+            self.metrics = Bucket(f"{name}-metrics", replace(plain, bucket=scope.bucket("metrics")), inside)
+        self.backups = self._backups(name, plain, inside)
+        self.register_outputs({})
+
+    def _backups(self, name: str, plain: BucketArgs, inside: pulumi.ResourceOptions) -> Bucket:
+        scope = plain.scope
+        args = replace(
+            plain,
+            bucket=scope.bucket("backups"),
+            stages=BACKUP_STAGES,
+            expire_days=BACKUP_DAYS,
+            old_version_days=1,
+            lock_days=LOCK_DAYS if scope.settings.buckets.object_lock else None,
+        )
+        made = Bucket(f"{name}-backups", args, inside)
+        region = scope.settings.buckets.copy_region
+        if region:
+            copy = CopyArgs(scope=scope, region=region, source=made, source_key=plain.key or "", like=args)
+            Copy(f"{name}-copy", copy, inside)
+        return made
+
+
+def _delivery(scope: Scope) -> Statement:
+    return Statement(
+        sid="Delivery",
+        actions=["s3:PutObject"],
+        resources=[f"arn:aws:s3:::{scope.bucket('logs')}/s3/*"],
+        principals={"Service": ["logging.s3.amazonaws.com"]},
+        conditions={
+            "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{scope.prefix}-*"},
+            "StringEquals": {"aws:SourceAccount": scope.facts.account_id},
+        },
+    )

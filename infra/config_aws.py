@@ -1,0 +1,206 @@
+"""Sections for a stack on AWS; where ``cluster.kind`` is `local` they are checked and then of no use."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from infra.config_types import Cidr, Positive, Section
+
+_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+")
+_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+KEPT_DAYS: Final = (
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+)
+"""How long CloudWatch can keep logs."""
+WORLD: Final = "0.0.0.0/0"
+
+
+def _principal(text: str) -> str:
+    if not _ARN.fullmatch(text):
+        raise ValueError("write the ARN of an IAM role or user")
+    return text
+
+
+def _email(text: str) -> str:
+    if not _EMAIL.fullmatch(text):
+        raise ValueError("write an e-mail address")
+    return text
+
+
+def _log_days(days: int) -> int:
+    if days not in KEPT_DAYS:
+        raise ValueError(f"CloudWatch keeps logs for one of {', '.join(map(str, KEPT_DAYS))} days")
+    return days
+
+
+Principal = Annotated[str, AfterValidator(_principal)]
+Email = Annotated[str, AfterValidator(_email)]
+LogDays = Annotated[int, AfterValidator(_log_days)]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+
+
+class AccountSettings(Section):
+    """Which account and region, and who pays."""
+
+    region: Region
+    account_id: str = Field(
+        pattern=r"^(\d{12})?$",
+        description="The only account that the stack may be made in; empty takes that of the credentials.",
+    )
+    owner: str = Field(pattern=r"^[\w.@+-]+$", description="Cost-allocation tag of everything.")
+    cost_center: str = Field(pattern=r"^[\w.@+-]+$", description="Cost-allocation tag of everything.")
+
+
+class NetworkSettings(Section):
+    """The VPC."""
+
+    cidr: Cidr
+    zones: list[str] = Field(description="Names of zones, which never move; empty takes the region's first ones.")
+    zone_count: Annotated[int, Field(ge=2, le=4)]
+    nat: Literal["one", "per-zone"]
+    log_days: LogDays
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        if self.zones and len(self.zones) != self.zone_count:
+            raise ValueError(f"zones names {len(self.zones)} but zone_count is {self.zone_count}: make them agree")
+        return self
+
+
+class ManagedNodes(Section):
+    """Sizes of managed node groups, where the nodes are not EKS Auto Mode's."""
+
+    instance_types: Annotated[list[str], Field(min_length=1)]
+    min_nodes: Positive
+    max_nodes: Positive
+    disk_gib: Annotated[int, Field(ge=20)]
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.max_nodes < self.min_nodes:
+            raise ValueError(f"max_nodes {self.max_nodes} is below min_nodes {self.min_nodes}: raise it or lower that")
+        return self
+
+
+class EksSettings(Section):
+    """The cluster and its nodes."""
+
+    version: str = Field(pattern=r"^1\.\d{2}$")
+    nodes: Literal["auto", "managed"]
+    identity: Literal["irsa", "pod-identity"]
+    public_cidrs: list[Cidr] = Field(description="Who may reach the API server from outside; empty makes it private.")
+    admins: list[Principal] = Field(description="Besides whoever makes the cluster, which is the deployment's role.")
+    log_days: LogDays
+    cpu_limit: Positive
+    """Cores of all on-demand nodes of Auto Mode together."""
+    spot_cpu_limit: Positive
+    managed: ManagedNodes
+
+    @field_validator("public_cidrs")
+    @classmethod
+    def _restricted(cls, cidrs: list[str]) -> list[str]:
+        if WORLD in cidrs:
+            raise ValueError(f"{WORLD} lets everybody try: name the networks of people and of the deployment")
+        return cidrs
+
+
+class RdsSettings(Section):
+    """PostgreSQL of MLflow and Grafana, where ``database.kind`` is `rds`."""
+
+    instance_class: str = Field(pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")
+    storage_gib: Annotated[int, Field(ge=20)]
+    max_storage_gib: Annotated[int, Field(ge=20)]
+    multi_az: bool
+    backup_days: Annotated[int, Field(ge=1, le=35)]
+
+    @model_validator(mode="after")
+    def _grows(self) -> Self:
+        if self.max_storage_gib < self.storage_gib:
+            raise ValueError(f"max_storage_gib {self.max_storage_gib} is below storage_gib {self.storage_gib}")
+        return self
+
+
+class BucketSettings(Section):
+    """What protects the buckets beyond versions and encryption."""
+
+    object_lock: bool = Field(
+        description="Backups cannot be deleted before their time, by nobody; only from the start."
+    )
+    copy_region: Annotated[str, Field(pattern=r"^([a-z]{2}(-[a-z]+)+-\d)?$")] = Field(
+        description="Region with a second copy of the backups; empty makes none."
+    )
+
+
+class SecretSettings(Section):
+    """Secrets Manager and rotation."""
+
+    rotation_days: Annotated[int, Field(ge=1, le=365)]
+    overlap_days: Annotated[int, Field(ge=1)] = Field(description="How long an old API key still works.")
+    recovery_days: Annotated[int, Field(ge=7, le=30)]
+    api_clients: Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _overlap(self) -> Self:
+        if self.overlap_days >= self.rotation_days:
+            raise ValueError(
+                f"overlap_days {self.overlap_days} is not below rotation_days {self.rotation_days}: "
+                "an old key must end before the next one comes"
+            )
+        if len(set(self.api_clients)) != len(self.api_clients):
+            raise ValueError("api_clients names a client twice")
+        return self
+
+
+class EdgeSettings(Section):
+    """The load balancer in front of NGINX, its names and its firewall."""
+
+    balancer: Literal["nlb", "alb"]
+    hosted_zone_id: Annotated[str, Field(pattern=r"^(Z[A-Z0-9]+)?$")] = Field(
+        description="Zone of the domain in Route 53; empty makes one."
+    )
+    waf: bool
+    waf_requests_per_5_minutes: Annotated[int, Field(ge=10)]
+
+    @model_validator(mode="after")
+    def _layer(self) -> Self:
+        if self.waf and self.balancer != "alb":
+            raise ValueError("waf is on but balancer is 'nlb', which has no layer for it: use 'alb'")
+        return self
+
+
+class BudgetSettings(Section):
+    """What a month may cost before people hear of it."""
+
+    monthly_usd: Positive
+    emails: list[Email]
+
+
+class RegistrySettings(Section):
+    """The project's images in ECR."""
+
+    create: bool = Field(description="Whether this stack makes the repositories, which every stack may pull from.")
+    keep_images: Positive

@@ -1,0 +1,173 @@
+"""Every rule about AWS holds for both stacks there, and each finds the one thing wrong in a sample made for it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from recorder import record_with, recorded, settings
+from support import aws_rules as rules
+
+from ops.recording import Recording
+
+Rule = Callable[[Recording], list[str]]
+Change = Callable[[dict[str, Any]], Any]
+
+STACKS = ("staging", "prod")
+RULES: list[Rule] = [
+    rules.no_wildcard_actions,
+    rules.named_resources,
+    rules.nobody_unnamed,
+    rules.one_service_account,
+    rules.encrypted,
+    rules.complete_buckets,
+    rules.nothing_public,
+    rules.closed_groups,
+    rules.isolated_database,
+    rules.tagged,
+    rules.kept_logs,
+    rules.supported,
+    rules.rotated,
+    rules.pinned_addons,
+]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule_holds(rule: Rule, stack: str) -> None:
+    assert rule(recorded(stack)) == []
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_state_is_kept_where_the_stack_says_so(stack: str) -> None:
+    assert rules.protected(recorded(stack), protect=settings(stack).state.protect) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule_holds_with_every_option_the_other_way(rule: Rule) -> None:
+    assert rule(other_way()) == []
+
+
+def other_way() -> Recording:
+    """Managed nodes, Pod Identity, a private API server, no protection; what the files have is in the other tests."""
+    if not OTHER:
+        eks = {"nodes": "managed", "identity": "pod-identity", "public_cidrs": []}
+        OTHER.append(record_with("staging", eks=eks, state={"protect": False}, network={"nat": "per-zone"}))
+    return OTHER[0]
+
+
+OTHER: list[Recording] = []
+
+
+def test_without_protection_nothing_is_kept() -> None:
+    assert rules.protected(other_way(), protect=False) == []
+
+
+def changed(name: str, change: Change) -> Recording:
+    """The staging stack with the inputs of one resource changed."""
+    recording = recorded("staging")
+    (chosen,) = [item for item in recording.resources if item.name == name]
+    inputs = copy.deepcopy(chosen.inputs)
+    change(inputs)
+    others = [item for item in recording.resources if item is not chosen]
+    return replace(recording, resources=[*others, replace(chosen, inputs=inputs)])
+
+
+def statement(field: str, **values: Any) -> Change:
+    """Changes the first statement of a document."""
+
+    def change(inputs: dict[str, Any]) -> None:
+        document = json.loads(inputs[field])
+        document["Statement"][0].update(values)
+        inputs[field] = json.dumps(document)
+
+    return change
+
+
+def dropped(key: str) -> Change:
+    return lambda inputs: inputs.pop(key)
+
+
+def given(**values: Any) -> Change:
+    return lambda inputs: inputs.update(values)
+
+
+BAD: list[tuple[Rule, str, Change, str]] = [
+    (rules.no_wildcard_actions, "identity-mlflow-policy", statement("policy", Action=["s3:*"]), ": s3:*"),
+    (rules.named_resources, "identity-mlflow-policy", statement("policy", Resource=["*"]), ": *"),
+    (rules.nobody_unnamed, "keys-data", statement("policy", Principal={"AWS": ["*"]}), "Account: *"),
+    (rules.nobody_unnamed, "storage-data-policy", statement("policy", Effect="Allow"), "OnlyTls: *"),
+    (
+        rules.one_service_account,
+        "identity-mlflow-role",
+        statement("assumeRolePolicy", Condition={"StringLike": {"x:sub": "system:*"}}),
+        "identity-mlflow-role",
+    ),
+    (
+        rules.one_service_account,
+        "identity-mlflow-role",
+        statement("assumeRolePolicy", Condition={"StringEquals": {"x:sub": "y"}}),
+        "identity-mlflow-role",
+    ),
+    (rules.encrypted, "database-instance", given(storageEncrypted=False), "Instance database-instance"),
+    (rules.encrypted, "network-flow-group", dropped("kmsKeyId"), "LogGroup network-flow-group"),
+    (rules.encrypted, "keys-data", given(enableKeyRotation=False), "Key keys-data"),
+    (rules.encrypted, "compute-cluster-eks", dropped("encryptionConfigKeyArn"), "Cluster"),
+    (rules.encrypted, "capacity-storage", lambda i: i["parameters"].update(encrypted="false"), "StorageClass"),
+    (
+        rules.encrypted,
+        "storage-data-encryption",
+        given(rules=[{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]),
+        "storage-data-encryption",
+    ),
+    (rules.complete_buckets, "storage-data-versions", given(bucket="another"), "no BucketVersioning"),
+    (
+        rules.complete_buckets,
+        "storage-data-versions",
+        given(versioningConfiguration={"status": "Suspended"}),
+        "versions",
+    ),
+    (rules.complete_buckets, "storage-data-closed", given(blockPublicPolicy=False), "open"),
+    (rules.complete_buckets, "storage-data-policy", statement("policy", Condition={}), "plain HTTP"),
+    (rules.complete_buckets, "storage-data-lifecycle", given(rules=[]), "unfinished uploads"),
+    (rules.nothing_public, "database-instance", given(publiclyAccessible=True), "public"),
+    (rules.nothing_public, "network-public-1", given(mapPublicIpOnLaunch=True), "network-public-1"),
+    (rules.nothing_public, "compute-cluster-eks", given(publicAccessCidrs=["0.0.0.0/0"]), "0.0.0.0/0"),
+    (rules.closed_groups, "database-clients", given(referencedSecurityGroupId="", cidrIpv4="0.0.0.0/0"), "0.0.0.0/0"),
+    (rules.closed_groups, "database-group", given(ingress=[{"protocol": "-1"}]), "ingress inline"),
+    (rules.isolated_database, "network-public-default", given(routeTableId="network-database-id"), "public-default"),
+    (rules.tagged, "capacity-nodes", lambda i: i["spec"].update(tags={}), "NodeClass"),
+    (rules.tagged, "capacity-storage", lambda i: i["parameters"].pop("tagSpecification_1"), "StorageClass"),
+    (rules.kept_logs, "network-flow-group", dropped("retentionInDays"), "network-flow-group"),
+    (rules.supported, "compute-cluster-eks", given(upgradePolicy={"supportType": "EXTENDED"}), "upgradePolicy"),
+    (rules.supported, "compute-cluster-eks", given(authenticationMode="CONFIG_MAP"), "authenticationMode"),
+    (rules.rotated, "secrets-api-client-web-shop-secret", given(tags={}), "not marked"),
+    (rules.pinned_addons, "compute-addons-metrics-server", dropped("addonVersion"), "metrics-server"),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "change", "found"),
+    BAD,
+    ids=[f"{rule.__name__}-{name}-{number}" for number, (rule, name, _, _) in enumerate(BAD)],
+)
+def test_rule_finds_its_sample(rule: Rule, name: str, change: Change, found: str) -> None:
+    violations = rule(changed(name, change))
+    assert len(violations) == 1
+    assert found in violations[0]
+
+
+def test_a_provider_without_the_tags_is_found() -> None:
+    assert len(rules.tagged(changed("aws", given(defaultTags={"tags": {"churn:stack": "staging"}})))) > 150
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("database-instance", given(deletionProtection=False)), ("compute-cluster-eks", given(deletionProtection=False))],
+)
+def test_what_is_not_protected_is_found(name: str, change: Change) -> None:
+    assert len(rules.protected(changed(name, change), protect=True)) == 1

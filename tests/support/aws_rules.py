@@ -1,0 +1,296 @@
+"""Rules over the resources of AWS of a recorded stack: each takes a recording and gives one line per violation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from infra.config_aws import KEPT_DAYS
+from ops.recording import Recording, Resource
+
+Json = dict[str, Any]
+TAGS: Final = {"churn:stack", "churn:owner", "churn:cost-center", "churn:managed-by"}
+STATEFUL: Final = (
+    "aws:ecr/repository:Repository",
+    "aws:kms/key:Key",
+    "aws:rds/instance:Instance",
+    "aws:route53/zone:Zone",
+    "aws:s3/bucket:Bucket",
+    "aws:secretsmanager/secret:Secret",
+    "aws:secretsmanager/secretVersion:SecretVersion",
+)
+BESIDE_A_BUCKET: Final = (
+    "BucketLifecycleConfiguration",
+    "BucketOwnershipControls",
+    "BucketPolicy",
+    "BucketPublicAccessBlock",
+    "BucketServerSideEncryptionConfiguration",
+    "BucketVersioning",
+)
+DOCUMENTS: Final = ("policy", "assumeRolePolicy")
+WORLD: Final = ("0.0.0.0/0", "::/0")
+NO_RESOURCE_NAMES: Final = {"aws:kms/key:Key"}
+"""Whose policies speak of the key itself as `*`."""
+
+
+def kind(item: Resource) -> str:
+    """Of `aws:s3/bucket:Bucket`, `Bucket`."""
+    return item.type.rpartition(":")[2]
+
+
+def of(recording: Recording, *kinds: str) -> Iterator[Resource]:
+    """Resources of AWS of some kinds."""
+    return (item for item in recording.resources if item.type.startswith("aws:") and kind(item) in kinds)
+
+
+def documents(recording: Recording) -> Iterator[tuple[Resource, str, Json]]:
+    """Every IAM document: its resource, the field it stands in, and its content."""
+    for item in recording.resources:
+        for field in DOCUMENTS:
+            text = item.inputs.get(field)
+            if item.type.startswith("aws:") and isinstance(text, str) and '"Statement"' in text:
+                yield item, field, json.loads(text)
+
+
+def statements(recording: Recording) -> Iterator[tuple[Resource, Json]]:
+    """Every statement of every document."""
+    for item, _, document in documents(recording):
+        for statement in document["Statement"]:
+            yield item, statement
+
+
+def no_wildcard_actions(recording: Recording) -> list[str]:
+    """Whatever is allowed is named."""
+    return [
+        f"{item.name} {statement['Sid']}: {action}"
+        for item, statement in statements(recording)
+        if statement["Effect"] == "Allow"
+        for action in statement["Action"]
+        if "*" in action
+    ]
+
+
+def named_resources(recording: Recording) -> list[str]:
+    """No identity may do something to everything: each statement is about one account's and one kind of things."""
+    return [
+        f"{item.name} {statement['Sid']}: {resource}"
+        for item, statement in statements(recording)
+        if statement["Effect"] == "Allow" and item.type not in NO_RESOURCE_NAMES
+        for resource in statement.get("Resource", [])
+        if resource == "*" or resource.startswith("arn:aws:s3:::*") or ":*:*:" in resource
+    ]
+
+
+def nobody_unnamed(recording: Recording) -> list[str]:
+    """Only a refusal is for everybody; another account is let in by nothing."""
+    found = []
+    for item, statement in statements(recording):
+        principal = statement.get("Principal")
+        who = (
+            [principal]
+            if isinstance(principal, str)
+            else [name for names in (principal or {}).values() for name in names]
+        )
+        if statement["Effect"] == "Allow":
+            found += [f"{item.name} {statement['Sid']}: {name}" for name in who if name == "*"]
+    return found
+
+
+def one_service_account(recording: Recording) -> list[str]:
+    """A role for pods is for one service account, by equality of who asks and for whom the token was made."""
+    found = []
+    for item, statement in statements(recording):
+        if "sts:AssumeRoleWithWebIdentity" in statement["Action"]:
+            equal = statement.get("Condition", {}).get("StringEquals", {})
+            names = {key.rpartition(":")[2] for key in equal}
+            if names != {"sub", "aud"} or any("*" in str(value) for value in equal.values()):
+                found.append(f"{item.name}: {statement.get('Condition')}")
+    return found
+
+
+def encrypted(recording: Recording) -> list[str]:
+    """Everything that keeps something has a key; of our own where AWS lets it."""
+    wanted: dict[str, Any] = {
+        "Instance": lambda i: i.get("storageEncrypted") and i.get("kmsKeyId") and i.get("masterUserSecretKmsKeyId"),
+        "LogGroup": lambda i: i.get("kmsKeyId"),
+        "Secret": lambda i: i.get("kmsKeyId"),
+        "Repository": lambda i: i.get("encryptionConfigurations", [{}])[0].get("kmsKey"),
+        "Function": lambda i: i.get("kmsKeyArn"),
+        "Key": lambda i: i.get("enableKeyRotation"),
+        "LaunchTemplate": lambda i: all(d["ebs"].get("kmsKeyId") for d in i["blockDeviceMappings"]),
+        "BucketServerSideEncryptionConfiguration": _bucket_key,
+    }
+    found = [f"{kind(item)} {item.name}" for item in of(recording, *wanted) if not wanted[kind(item)](item.inputs)]
+    clusters = [item for item in recording.resources if item.type == "eks:index:Cluster"]
+    found += [f"Cluster {item.name}" for item in clusters if not item.inputs.get("encryptionConfigKeyArn")]
+    for item in recording.resources:
+        if item.type == "kubernetes:storage.k8s.io/v1:StorageClass":
+            parameters = item.inputs["parameters"]
+            if parameters.get("encrypted") != "true" or not parameters.get("kmsKeyId"):
+                found.append(f"StorageClass {item.name}")
+    return found
+
+
+def _bucket_key(inputs: Json) -> bool:
+    """Log delivery can only write to a bucket with S3's own key."""
+    rule = inputs["rules"][0]["applyServerSideEncryptionByDefault"]
+    return bool(rule.get("kmsMasterKeyId")) or ("-logs-" in inputs["bucket"] and rule["sseAlgorithm"] == "AES256")
+
+
+def complete_buckets(recording: Recording) -> list[str]:
+    """Beside each bucket stands everything that makes it safe, and it says so."""
+    buckets = {item.outputs["bucket"]: item for item in of(recording, "Bucket")}
+    found = []
+    for name in buckets:
+        beside = {kind(item): item.inputs for item in of(recording, *BESIDE_A_BUCKET) if item.inputs["bucket"] == name}
+        found += [f"{name}: no {missing}" for missing in BESIDE_A_BUCKET if missing not in beside]
+        if len(beside) < len(BESIDE_A_BUCKET):
+            continue
+        versions = beside["BucketVersioning"]["versioningConfiguration"]["status"]
+        closed = [value for key, value in beside["BucketPublicAccessBlock"].items() if key not in {"bucket", "region"}]
+        refusals = [
+            statement
+            for statement in json.loads(beside["BucketPolicy"]["policy"])["Statement"]
+            if statement["Effect"] == "Deny"
+            and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+        ]
+        rules = beside["BucketLifecycleConfiguration"]["rules"]
+        checks = {
+            "versions": versions == "Enabled",
+            "open": closed == [True] * 4,
+            "plain HTTP": bool(refusals),
+            "unfinished uploads": any("abortIncompleteMultipartUpload" in rule for rule in rules),
+        }
+        found += [f"{name}: {what}" for what, good in checks.items() if not good]
+    return found
+
+
+def nothing_public(recording: Recording) -> list[str]:
+    """No database, subnet or node is to be reached from outside but through the load balancer."""
+    found = [
+        f"{item.name}: public"
+        for item in of(recording, "Instance")
+        if item.inputs.get("publiclyAccessible") is not False
+    ]
+    found += [
+        f"{item.name}: public addresses" for item in of(recording, "Subnet") if item.inputs.get("mapPublicIpOnLaunch")
+    ]
+    for item in recording.resources:
+        if item.type == "eks:index:Cluster":
+            opened = item.inputs.get("endpointPublicAccess")
+            cidrs = item.inputs.get("publicAccessCidrs") or []
+            if not item.inputs.get("endpointPrivateAccess") or (opened and (not cidrs or set(cidrs) & set(WORLD))):
+                found.append(f"{item.name}: {cidrs}")
+    return found
+
+
+def closed_groups(recording: Recording) -> list[str]:
+    """Security groups let in only what a rule of its own names, from a network or a group that is not the world."""
+    found = [
+        f"{item.name}: {way} inline"
+        for item in of(recording, "SecurityGroup", "DefaultSecurityGroup")
+        for way in ("ingress", "egress")
+        if item.inputs.get(way)
+    ]
+    for item in of(recording, "SecurityGroupIngressRule"):
+        source = item.inputs.get("cidrIpv4") or item.inputs.get("referencedSecurityGroupId")
+        if not source or source in WORLD or item.inputs.get("ipProtocol") == "-1":
+            found.append(f"{item.name}: {source}")
+    return found
+
+
+def isolated_database(recording: Recording) -> list[str]:
+    """No route leads out of the database's subnets."""
+    tables = {item.name for item in of(recording, "RouteTable") if "database" in item.name}
+    return [item.name for item in of(recording, "Route") if item.inputs["routeTableId"].removesuffix("-id") in tables]
+
+
+def tagged(recording: Recording) -> list[str]:
+    """The provider of each resource puts all cost-allocation tags on it; what others make gets them by its own way."""
+    good = {
+        item.urn
+        for item in recording.resources
+        if item.type == "pulumi:providers:aws"
+        and set(json.loads(item.inputs["defaultTags"])["tags"] if isinstance(item.inputs["defaultTags"], str)
+                else item.inputs["defaultTags"]["tags"]) >= TAGS
+    }  # fmt: skip
+    found = [
+        f"{item.type} {item.name}: {item.provider}"
+        for item in recording.resources
+        if item.type.startswith("aws:") and item.provider.rpartition("::")[0] not in good
+    ]
+    found += [
+        f"{i.name}: tags"
+        for i in recording.resources
+        if i.type == "eks:index:Cluster" and not set(i.inputs["tags"]) >= TAGS
+    ]
+    for item in recording.resources:
+        inputs = item.inputs
+        if inputs.get("kind") == "NodeClass" and not set(inputs["spec"].get("tags", {})) >= TAGS:
+            found.append(f"NodeClass {item.name}")
+        if inputs.get("kind") == "StorageClass":
+            given = {v.partition("=")[0] for k, v in inputs["parameters"].items() if k.startswith("tagSpecification_")}
+            found += [f"StorageClass {item.name}"] if not given >= TAGS else []
+        if (
+            inputs.get("kind") == "Service"
+            and inputs["spec"].get("type") == "LoadBalancer"
+            and recording.stack != "dev"
+        ):
+            text = inputs["metadata"]["annotations"].get(
+                "service.beta.kubernetes.io/aws-load-balancer-additional-resource-tags", ""
+            )
+            found += (
+                [f"Service {item.name}"] if not {part.partition("=")[0] for part in text.split(",")} >= TAGS else []
+            )
+    return found
+
+
+def kept_logs(recording: Recording) -> list[str]:
+    """Every log group says for how long it keeps what it has."""
+    return [item.name for item in of(recording, "LogGroup") if item.inputs.get("retentionInDays") not in KEPT_DAYS]
+
+
+def protected(recording: Recording, *, protect: bool) -> list[str]:
+    """What holds data, a key or a secret is protected and retained exactly where the stack says so."""
+    found = [
+        f"{item.type} {item.name}: protect {item.protect}, retain {item.retain_on_delete}"
+        for item in recording.resources
+        if item.type in STATEFUL and (item.protect, item.retain_on_delete) != (protect, protect)
+    ]
+    for item in of(recording, "Instance"):
+        given = (item.inputs["deletionProtection"], not item.inputs["skipFinalSnapshot"])
+        found += [] if given == (protect, protect) else [f"{item.name}: {given}"]
+    clusters = [item for item in recording.resources if item.type == "eks:index:Cluster"]
+    found += [f"{item.name}: deletion" for item in clusters if item.inputs["deletionProtection"] is not protect]
+    return found
+
+
+def supported(recording: Recording) -> list[str]:
+    """The cluster is on standard support, logs everything, and knows people by access entries."""
+    found = []
+    for item in recording.resources:
+        if item.type == "eks:index:Cluster":
+            wanted = {
+                "upgradePolicy": {"supportType": "STANDARD"},
+                "authenticationMode": "API",
+                "enabledClusterLogTypes": ["api", "audit", "authenticator", "controllerManager", "scheduler"],
+            }
+            found += [f"{item.name}: {key}" for key, value in wanted.items() if item.inputs.get(key) != value]
+    return found
+
+
+def rotated(recording: Recording) -> list[str]:
+    """Every secret that says how it rotates has a schedule, and no other."""
+    marked = {
+        item.outputs["arn"] for item in of(recording, "Secret") if "churn:rotation" in item.inputs.get("tags", {})
+    }
+    scheduled = {item.inputs["secretId"] for item in of(recording, "SecretRotation")}
+    return [f"not scheduled: {arn}" for arn in sorted(marked - scheduled)] + [
+        f"not marked: {arn}" for arn in sorted(scheduled - marked)
+    ]
+
+
+def pinned_addons(recording: Recording) -> list[str]:
+    """Each add-on is at one version."""
+    return [item.name for item in of(recording, "Addon") if not item.inputs.get("addonVersion")]

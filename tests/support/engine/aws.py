@@ -1,0 +1,156 @@
+"""A stand-in for the `aws` provider: resources are kept as they were asked for, and given what AWS would give.
+
+Nothing of AWS's own rules is in them but which inputs cannot change in place, for the kinds that hold state or that
+much hangs on, as the real provider's schema marks them; and that a protected instance or cluster is not deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+from support.engine.kubernetes import differing
+from support.engine.provider import Asked, Change, Journal, Provider, ProviderError
+from support.engine.wire import Properties, revealed
+
+ACCOUNT = "000000000000"
+REGION = "eu-central-1"
+ZONES = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
+REPLACING: dict[str, tuple[str, ...]] = {
+    "Addon": ("addonName", "clusterName"),
+    "Bucket": ("bucket", "objectLockEnabled"),
+    "Certificate": ("domainName", "keyAlgorithm", "subjectAlternativeNames", "validationMethod"),
+    "Instance": (
+        "availabilityZone",
+        "dbSubnetGroupName",
+        "engine",
+        "identifier",
+        "kmsKeyId",
+        "storageEncrypted",
+        "username",
+    ),
+    "Key": ("customerMasterKeySpec", "keyUsage"),
+    "LogGroup": ("name",),
+    "NatGateway": ("allocationId", "subnetId"),
+    "Repository": ("encryptionConfigurations", "name"),
+    "Route": ("destinationCidrBlock", "routeTableId"),
+    "Secret": ("name", "namePrefix"),
+    "SecretVersion": ("secretId", "secretString"),
+    "Subnet": ("availabilityZone", "cidrBlock", "vpcId"),
+    "Vpc": ("cidrBlock", "instanceTenancy"),
+    "Zone": ("name",),
+}
+DELETION = "deletionProtection"
+
+
+class Aws(Provider):
+    """Every resource of one account, in memory."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__("aws", journal)
+        self.resources: dict[str, Properties] = {}
+
+    def check(self, asked: Asked) -> Properties:
+        return asked.new
+
+    def diff(self, asked: Asked) -> Change:
+        paths = tuple(differing(revealed(asked.old), revealed(asked.new)))
+        final = REPLACING.get(asked.kind, ())
+        replacing = tuple(
+            path for path in paths if any(path == f or path.startswith((f"{f}.", f"{f}[")) for f in final)
+        )
+        return Change(paths=paths, replacing=replacing)
+
+    def create(self, asked: Asked) -> tuple[str, Properties]:
+        identity = self._identity(asked)
+        if identity in self.resources:
+            raise ProviderError(f"{asked.kind} {identity} exists already")
+        self.resources[identity] = revealed(asked.new)
+        return identity, self._outputs(asked, identity)
+
+    def update(self, asked: Asked) -> Properties:
+        identity = self._identity(asked)
+        self.resources[identity] = revealed(asked.new)
+        return self._outputs(asked, identity)
+
+    def delete(self, asked: Asked) -> None:
+        if revealed(asked.old).get(DELETION):
+            raise ProviderError(f"{asked.kind} {asked.name} is protected against deletion")
+        self.resources.pop(self._identity(asked), None)
+
+    def read(self, asked: Asked) -> tuple[Properties, Properties] | None:
+        return (asked.old, asked.state) if self._identity(asked) in self.resources else None
+
+    def invoke(self, token: str) -> Properties:
+        """Answer what the program may ask."""
+        match token.rpartition(":")[2]:
+            case "getCallerIdentity":
+                return {
+                    "accountId": ACCOUNT,
+                    "arn": f"arn:aws:iam::{ACCOUNT}:role/deploy",
+                    "userId": "x",
+                    "id": ACCOUNT,
+                }
+            case "getAvailabilityZones":
+                return {"names": list(reversed(ZONES)), "zoneIds": [], "groupNames": [], "id": REGION}
+            case other:
+                raise ProviderError(f"the stand-in answers no {other}")
+
+    def _identity(self, asked: Asked) -> str:
+        """By the logical name, which nothing else of its kind has; replacements live side by side for a while."""
+        given = revealed(asked.new or asked.old)
+        if asked.kind == "Bucket":
+            return str(given["bucket"])
+        content = json.dumps(
+            {key: given.get(key) for key in REPLACING.get(asked.kind, ())}, sort_keys=True, default=str
+        )
+        return f"{asked.kind}/{asked.name}/{uuid.uuid5(uuid.NAMESPACE_OID, content).hex[:8]}"
+
+    def _outputs(self, asked: Asked, identity: str) -> Properties:
+        given = revealed(asked.new)
+        service = asked.type.split(":")[1].split("/")[0]
+        arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{identity}"
+        return asked.new | {"arn": f"arn:aws:s3:::{identity}" if asked.kind == "Bucket" else arn} | _made(asked, given)
+
+
+def _made(asked: Asked, given: Properties) -> Properties:
+    """What AWS makes of it, as far as the program reads it."""
+    hosts = [given.get("domainName"), *given.get("subjectAlternativeNames", [])]
+    proof = {"resourceRecordType": "CNAME", "resourceRecordValue": "_proof.acm.example.com"}
+    made: dict[str, Properties] = {
+        "Certificate": {
+            "domainValidationOptions": [
+                {"domainName": host, "resourceRecordName": f"_proof.{host}", **proof} for host in hosts
+            ]
+        },
+        "Eip": {"allocationId": f"eipalloc-{asked.name}"},
+        "EventRule": {"name": asked.name},
+        "Instance": {
+            "address": "postgres.rds.example.com",
+            "masterUserSecrets": [{"secretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db"}],
+        },
+        "Key": {"keyId": asked.name},
+        "LaunchTemplate": {"latestVersion": 1},
+        "ParameterGroup": {"name": asked.name},
+        "Record": {"fqdn": given.get("name")},
+        "Repository": {"name": given.get("name")},
+        "Role": {"name": given.get("name", asked.name)},
+        "SubnetGroup": {"name": asked.name},
+        "Zone": {"zoneId": f"Z{asked.name}", "nameServers": ["ns1.example.com"]},
+    }
+    return made.get(asked.kind, {})
+
+
+def cluster_outputs(inputs: Properties) -> Properties:
+    """What the component of `pulumi_eks` gives the program."""
+    issuer = f"oidc.eks.{REGION}.amazonaws.com/id/{inputs['name']}"
+    return {
+        "kubeconfigJson": json.dumps({"clusters": [], "contexts": [], "current-context": "", "users": []}),
+        "kubeconfig": {},
+        "oidcIssuer": issuer,
+        "oidcProviderUrl": f"https://{issuer}",
+        "oidcProviderArn": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{issuer}",
+        "clusterSecurityGroupId": "sg-cluster",
+        "nodeSecurityGroupId": "sg-cluster",
+        "autoModeNodeRoleName": "",
+    }

@@ -1,0 +1,94 @@
+"""Rights of workloads: exactly what they mount and use, in documents that cannot be written too wide."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from recorder import record_with, recorded
+
+from infra import secret_files
+from infra.kit.iam import Statement
+from ops.recording import Recording
+
+STACKS = ("staging", "prod")
+
+
+def document(recording: Recording, name: str, field: str = "policy") -> dict[str, Any]:
+    (found,) = [item for item in recording.resources if item.name == name]
+    content: dict[str, Any] = json.loads(found.inputs[field])
+    return content
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_workload_may_read_exactly_the_secrets_that_it_mounts(stack: str) -> None:
+    mounted: dict[str, set[str]] = {}
+    for item in recorded(stack).resources:
+        if item.inputs.get("kind") == "SecretProviderClass":
+            workload = item.inputs["metadata"]["labels"]["app.kubernetes.io/name"]
+            (entry,) = json.loads(item.inputs["spec"]["parameters"]["objects"])
+            mounted.setdefault(workload, set()).add(entry["objectName"])
+    readable = {
+        workload: {
+            arn
+            for statement in document(recorded(stack), f"identity-{workload}-policy")["Statement"]
+            if statement["Sid"] == "ReadSecrets"
+            for arn in statement["Resource"]
+        }
+        for workload in mounted
+    }
+    assert readable == mounted
+
+
+def test_the_table_of_readers_is_about_secrets_that_there_are() -> None:
+    assert {secret for secrets in secret_files.READERS.values() for secret in secrets} == set(secret_files.ALL)
+
+
+def test_only_the_server_deletes_artifacts_and_nobody_backups() -> None:
+    deleting = {
+        (item.name, resource)
+        for item in recorded("prod").resources
+        if item.name.startswith("identity-") and item.name.endswith("-policy")
+        for statement in json.loads(item.inputs["policy"])["Statement"]
+        if "s3:DeleteObject" in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    assert deleting == {
+        ("identity-mlflow-policy", "arn:aws:s3:::churn-prod-artifacts-000000000000/*"),
+        ("identity-thanos-compact-policy", "arn:aws:s3:::churn-prod-metrics-000000000000/*"),
+    }
+
+
+def test_a_role_is_for_one_service_account() -> None:
+    (statement,) = document(recorded("prod"), "identity-mlflow-role", "assumeRolePolicy")["Statement"]
+    issuer = "oidc.eks.eu-central-1.amazonaws.com/id/RECORDED"
+    assert statement["Action"] == ["sts:AssumeRoleWithWebIdentity"]
+    assert statement["Principal"] == {"Federated": [f"arn:aws:iam::000000000000:oidc-provider/{issuer}"]}
+    assert statement["Condition"] == {
+        "StringEquals": {
+            f"{issuer}:sub": "system:serviceaccount:churn-mlops:mlflow",
+            f"{issuer}:aud": "sts.amazonaws.com",
+        }
+    }
+
+
+def test_with_pod_identity_accounts_are_associated_and_not_annotated() -> None:
+    recording = record_with("staging", eks={"identity": "pod-identity"})
+    associated = {
+        (item.inputs["namespace"], item.inputs["serviceAccount"])
+        for item in recording.resources
+        if item.type.endswith(":PodIdentityAssociation")
+    }
+    assert ("churn-mlops", "mlflow") in associated
+    accounts = [item for item in recording.resources if item.inputs.get("kind") == "ServiceAccount"]
+    assert not [item.name for item in accounts if item.inputs["metadata"].get("annotations")]
+    classes = [item for item in recording.resources if item.inputs.get("kind") == "SecretProviderClass"]
+    assert {item.inputs["spec"]["parameters"]["usePodIdentity"] for item in classes} == {"true"}
+
+
+def test_a_wildcard_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match="statement All allows s3:"):
+        Statement(sid="All", actions=["s3:*"], resources=["arn:aws:s3:::x"])
+    with pytest.raises(ValueError, match="letters and digits only"):
+        Statement(sid="a-b", actions=["s3:GetObject"])

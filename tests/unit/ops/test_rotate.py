@@ -1,0 +1,288 @@
+"""Rotation against moto's Secrets Manager: four steps, retried and interrupted, the overlap, the end of old keys."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.secretsmanager.models import secretsmanager_backends
+
+from app.security import parse_key_file
+from infra.credentials import key_file
+from ops import rotate
+from ops.rotate import STEPS, Options, Rotation, RotationError, Store
+
+REGION = "eu-central-1"
+CLIENTS = ("web-shop", "call-center")
+STEP_NAMES = list(STEPS)
+
+
+@dataclass
+class Service:
+    """A stand-in for MLflow and Grafana: users with passwords, and the requests that change them."""
+
+    passwords: dict[str, str]
+    changed: list[str] = field(default_factory=list)
+
+    def send(self, request: urllib.request.Request) -> int:
+        who, _, password = base64.b64decode(request.headers["Authorization"].split()[1]).decode().partition(":")
+        if self.passwords.get(who) != password:
+            return 401
+        if request.data is not None:
+            assert isinstance(request.data, bytes)
+            body = json.loads(request.data)
+            user = body.get("username", who)
+            self.passwords[user] = body.get("password") or body["newPassword"]
+            self.changed.append(f"{request.method} {request.full_url}")
+        return 200
+
+
+@dataclass
+class World:
+    """Secrets of a stack, as the program makes them."""
+
+    client: Any
+    keys: dict[str, str]
+    arns: dict[str, str]
+    options: Options
+    slept: list[float] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.client)
+
+    def begin(self, name: str) -> str:
+        """As Secrets Manager does before the first step: a version that is pending and has no value yet.
+
+        Moto does so only for a function that runs in Docker; this is what it does then.
+        """
+        version = str(uuid.uuid4())
+        secret: Any = secretsmanager_backends[DEFAULT_ACCOUNT_ID][REGION].secrets[self.arns[name]]
+        secret.remove_version_stages_from_old_versions([rotate.PENDING])
+        announced = {"createdate": int(time.time()), "version_id": version, "version_stages": [rotate.PENDING]}
+        secret.versions[version] = announced
+        return version
+
+    def rotation(self, name: str, version: str, service: Service | None = None) -> Rotation:
+        found = rotate.rotation(self.store, self.options, self.arns[name], version)
+        send = service.send if service else found.send
+        return replace(found, sleep=self.slept.append, send=send)
+
+    def rotate(self, name: str, *, repeat: int = 1, service: Service | None = None) -> str:
+        version = self.begin(name)
+        for step in STEP_NAMES:
+            for _ in range(repeat):
+                rotate.step(self.rotation(name, version, service), step)
+        return version
+
+    def value(self, name: str) -> dict[str, str]:
+        return self.store.read(self.arns[name])
+
+    def accepts(self, key: str) -> bool:
+        """What the API makes of the key file that its pods mount."""
+        client = key.partition(".")[0]
+        _, hashes = parse_key_file(self.value("api-keys")["keys.json"].encode())[client]
+        return hashlib.sha256(key.encode()).hexdigest() in hashes
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    with mock_aws():
+        client = boto3.client("secretsmanager", region_name=REGION)
+        keys = {name: f"{name}.first" for name in CLIENTS}
+        contents: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+            "api-keys": ({"keys.json": key_file(list(keys.values()), ["predict"])}, {}),
+            **{name: ({"key": key}, {"churn:rotation": "api-key", "churn:client": name}) for name, key in keys.items()},
+            "mlflow-admin": (
+                {"username": "admin", "password": "a0", "session_key": "s"},
+                {"churn:rotation": "mlflow-admin"},
+            ),
+            "mlflow-api": ({"username": "api", "password": "p0"}, {"churn:rotation": "mlflow-user"}),
+            "grafana-admin": ({"username": "admin", "password": "g0"}, {"churn:rotation": "grafana-admin"}),
+        }
+        arns = {
+            name: client.create_secret(
+                Name=name,
+                SecretString=json.dumps(content),
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )["ARN"]
+            for name, (content, tags) in contents.items()
+        }
+        options = Options(
+            api_keys_secret=arns["api-keys"],
+            mlflow_admin_secret=arns["mlflow-admin"],
+            mlflow_url="https://mlflow.example.com",
+            grafana_url="https://grafana.example.com",
+            overlap=timedelta(days=7),
+            settle_seconds=300,
+            client_secrets={name: arns[name] for name in CLIENTS},
+        )
+        yield World(client=client, keys=keys, arns=arns, options=options)
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+def test_a_key_is_rotated_with_an_overlap_and_each_step_may_come_twice(world: World, repeat: int) -> None:
+    old, other = world.keys["web-shop"], world.keys["call-center"]
+    world.rotate("web-shop", repeat=repeat)
+    new = world.value("web-shop")["key"]
+    assert new != old
+    assert new.startswith("web-shop.")
+    assert world.accepts(old)
+    assert world.accepts(new)
+    assert world.accepts(other)
+
+
+def test_the_client_gets_the_new_key_only_after_every_pod_knows_it(world: World) -> None:
+    version = world.begin("web-shop")
+    for step in STEP_NAMES[:2]:
+        rotate.step(world.rotation("web-shop", version), step)
+    pending = world.store.read(world.arns["web-shop"], stage=rotate.PENDING, version=version)["key"]
+    assert world.accepts(pending)
+    assert world.value("web-shop")["key"] == world.keys["web-shop"]
+    rotate.step(world.rotation("web-shop", version), "testSecret")
+    (waited,) = world.slept
+    assert 290 < waited <= 300
+    assert world.value("web-shop")["key"] == world.keys["web-shop"]
+    rotate.step(world.rotation("web-shop", version), "finishSecret")
+    assert world.value("web-shop")["key"] == pending
+
+
+@pytest.mark.parametrize("broken", STEP_NAMES)
+@pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
+def test_a_rotation_that_was_interrupted_goes_on_from_its_beginning(
+    world: World,
+    broken: str,
+    after: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    old = world.keys["web-shop"]
+    version = world.begin("web-shop")
+    for step in STEP_NAMES[: STEP_NAMES.index(broken) + after]:
+        rotate.step(world.rotation("web-shop", version), step)
+    assert world.accepts(world.value("web-shop")["key"]), "whatever the client has is taken at any time"
+    for step in STEP_NAMES:
+        rotate.step(world.rotation("web-shop", version), step)
+    new = world.value("web-shop")["key"]
+    assert new != old
+    assert world.accepts(old)
+    assert world.accepts(new)
+    entry = next(e for e in json.loads(world.value("api-keys")["keys.json"])["keys"] if e["id"] == "web-shop")
+    assert len(entry["sha256"]) == 2
+
+
+def test_an_old_key_is_refused_after_its_overlap_and_not_before(world: World) -> None:
+    world.rotate("web-shop")
+    new = world.value("web-shop")["key"]
+    assert rotate.retire(world.store, world.options) == []
+    assert world.accepts(world.keys["web-shop"])
+
+    over = replace(world.options, overlap=timedelta(0))
+    assert rotate.retire(world.store, over) == ["web-shop"]
+    assert not world.accepts(world.keys["web-shop"])
+    assert world.accepts(new)
+    assert world.accepts(world.keys["call-center"])
+    assert rotate.retire(world.store, over) == []
+
+
+def test_a_pending_key_is_not_taken_for_an_old_one(world: World) -> None:
+    version = world.begin("web-shop")
+    for step in STEP_NAMES[:2]:
+        rotate.step(world.rotation("web-shop", version), step)
+    pending = world.store.read(world.arns["web-shop"], stage=rotate.PENDING, version=version)["key"]
+    assert rotate.retire(world.store, replace(world.options, overlap=timedelta(0))) == []
+    assert world.accepts(pending)
+
+
+def test_the_next_rotation_ends_the_oldest_key(world: World) -> None:
+    seen = [world.keys["web-shop"]]
+    for _ in range(2):
+        world.rotate("web-shop")
+        seen.append(world.value("web-shop")["key"])
+    assert [world.accepts(key) for key in seen] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("mlflow-api", "PATCH https://mlflow.example.com/api/2.0/mlflow/users/update-password"),
+        ("mlflow-admin", "PATCH https://mlflow.example.com/api/2.0/mlflow/users/update-password"),
+        ("grafana-admin", "PUT https://grafana.example.com/api/user/password"),
+    ],
+)
+@pytest.mark.parametrize("repeat", [1, 2])
+def test_a_password_is_changed_in_its_service_once(world: World, name: str, call: str, repeat: int) -> None:
+    service = Service({"admin": "g0" if name == "grafana-admin" else "a0", "api": "p0"})
+    before = world.value(name)
+    world.rotate(name, repeat=repeat, service=service)
+    after = world.value(name)
+    assert service.changed == [call]
+    assert service.passwords[after["username"]] == after["password"] != before["password"]
+    assert after.keys() == before.keys()
+
+
+def test_a_service_that_refuses_leaves_the_old_password_in_force(world: World) -> None:
+    service = Service({"admin": "somebody changed it by hand", "api": "p0"})
+    version = world.begin("mlflow-api")
+    rotate.step(world.rotation("mlflow-api", version, service), "createSecret")
+    with pytest.raises(RotationError, match="answers 401: the password of api stays as it was") as caught:
+        rotate.step(world.rotation("mlflow-api", version, service), "setSecret")
+    assert "p0" not in str(caught.value)
+    assert world.value("mlflow-api")["password"] == "p0"  # noqa: S105 - of this test
+
+
+def test_what_is_not_being_rotated_is_refused(world: World) -> None:
+    with pytest.raises(RotationError, match="has no tag churn:rotation"):
+        rotate.rotation(world.store, world.options, world.arns["api-keys"], "v")
+    (current,) = world.store.describe(world.arns["web-shop"])["VersionIdsToStages"]
+    world.client.put_secret_value(SecretId=world.arns["web-shop"], SecretString="{}")
+    with pytest.raises(RotationError, match=r"version .* is not pending"):
+        rotate.step(world.rotation("web-shop", current), "createSecret")
+    world.store.write(world.arns["web-shop"], {"key": world.keys["web-shop"]})
+    version = world.rotate("web-shop")
+    with pytest.raises(RotationError, match="has no version"):
+        rotate.step(world.rotation("web-shop", str(uuid.uuid4())), "createSecret")
+    key = world.value("web-shop")["key"]
+    rotate.step(world.rotation("web-shop", version), "createSecret")  # finished already
+    assert world.value("web-shop")["key"] == key
+
+
+def test_a_client_that_the_key_file_does_not_know_is_named(world: World) -> None:
+    world.store.write(world.arns["api-keys"], {"keys.json": key_file(["other.key"])})
+    version = world.begin("web-shop")
+    rotate.step(world.rotation("web-shop", version), "createSecret")
+    with pytest.raises(RotationError, match="the key file has no client web-shop"):
+        rotate.step(world.rotation("web-shop", version), "setSecret")
+
+
+def test_the_function_reads_its_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {
+        "API_KEYS_SECRET": world.arns["api-keys"],
+        "MLFLOW_ADMIN_SECRET": world.arns["mlflow-admin"],
+        "MLFLOW_URL": "https://mlflow.example.com",
+        "GRAFANA_URL": "https://grafana.example.com",
+        "OVERLAP_DAYS": "7",
+        "SETTLE_SECONDS": "0",
+        "API_CLIENT_SECRETS": json.dumps(dict(world.options.client_secrets)),
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    version = world.begin("web-shop")
+    for step in STEP_NAMES:
+        event = {"SecretId": world.arns["web-shop"], "ClientRequestToken": version, "Step": step}
+        assert rotate.handler(event, None) == {}
+    assert world.accepts(world.value("web-shop")["key"])
+    assert rotate.handler({"action": "retire"}, None) == {"retired": []}
