@@ -20,11 +20,11 @@ KINDS = {
 }
 """What a stack may use that no Kubernetes API server knows by itself."""
 UNPUBLISHED = {("eks.amazonaws.com/v1", "NodeClass"), ("eks.amazonaws.com/v1", "IngressClassParams")}
-"""Definitions that only an EKS cluster with Auto Mode has: nothing here can tell a right object of these from a wrong."""
+"""Definitions that only an EKS cluster with Auto Mode has: nothing here tells a right object of these from a wrong."""
 
 
 def permissive() -> list[dict[str, Any]]:
-    """Stand-ins for the unpublished definitions, which take everything, for a cluster that is to accept a whole stack."""
+    """Stand-ins for the unpublished definitions that take everything, for a cluster that is to accept a whole stack."""
     return [_permissive(version, kind) for version, kind in sorted(UNPUBLISHED)]
 
 
