@@ -14,6 +14,7 @@ from pulumi import automation as auto
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, resource_pb2, resource_pb2_grpc
 from support.engine.aws import Aws, cluster_outputs
+from support.engine.cluster import MemoryCluster
 from support.engine.kubernetes import Kubernetes
 from support.engine.project import ROOT, Project
 from support.engine.provider import Asked, Provider, ProviderError
@@ -104,11 +105,11 @@ def served(*providers: Provider) -> Iterator[str]:
             server.stop(grace=None).wait()
 
 
-class CloudProject(Project):
+class CloudProject(Project[MemoryCluster]):
     """A stack on AWS. Digests are made up, as in the other tests, where the stack demands them."""
 
     def __init__(self, stack: str, *, command: auto.PulumiCommand, folder: Path) -> None:
-        super().__init__(stack, command=command, folder=folder)
+        super().__init__(stack, command=command, folder=folder, cluster=MemoryCluster())
         self.aws = Aws(self.journal)
         self.eks = Eks("eks", self.journal)
         self.kubernetes = Balanced(self.journal, self.cluster)
@@ -116,8 +117,8 @@ class CloudProject(Project):
         shutil.copy(ROOT / "ops" / "rotate.py", self.folder / "ops")
 
     @contextmanager
-    def open(self) -> Iterator[Self]:
-        with super().open(), served(self.aws, self.eks, self.kubernetes, self.random, self.tls) as providers:
+    def open(self, kubeconfig: Path | None = None) -> Iterator[Self]:
+        with super().open(kubeconfig), served(self.aws, self.eks, self.kubernetes, self.random, self.tls) as providers:
             self.environment["PULUMI_DEBUG_PROVIDERS"] = providers
             self.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}})
             yield self
