@@ -17,11 +17,12 @@ from infra import edges, secret_files
 from infra.cloud import CloudOutputs
 from infra.config import PROJECT, ConfigError, Settings
 from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
-from infra.naming import MLFLOW, PROMETHEUS, THANOS_QUERY
+from infra.naming import PROMETHEUS, THANOS_QUERY
 from infra.parts.context import Context
 from infra.versions import Images, demanded, locked_digests
 from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
+from infra.workloads.artifact_volume import ArtifactVolume, ArtifactVolumeArgs
 from infra.workloads.backup import Backup, BackupArgs
 from infra.workloads.balancer import Balancer, BalancerArgs
 from infra.workloads.blackbox import Blackbox, BlackboxArgs
@@ -165,14 +166,23 @@ def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderRe
 def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> list[pulumi.Resource]:
     """The database, its backups, and the model registry, whose migration wants to see a backup."""
     zone = settings.backup.time_zone
-    on_volume = f"{MLFLOW.name}-artifacts" if context.cloud.artifacts_bucket is None else None
+    on_volume = None
+    if context.cloud.artifacts_bucket is None:
+        volume_args = ArtifactVolumeArgs(gib=settings.mlflow.artifacts_gib, context=context)
+        on_volume = ArtifactVolume("mlflow-volume", volume_args, inside).claim
     backup = Backup("backup", BackupArgs(settings=settings.backup, context=context, artifacts_claim=on_volume), inside)
     before: list[pulumi.Resource] = [backup]
     if settings.database.kind == "in-cluster":
         before.append(Postgres("postgres", PostgresArgs(settings=settings.database, context=context), inside))
     else:
         before.append(DatabaseSetup("postgres-setup", DatabaseSetupArgs(context=context, time_zone=zone), inside))
-    mlflow_args = MlflowArgs(settings=settings.mlflow, context=context, backup_claim=backup.claim, time_zone=zone)
+    mlflow_args = MlflowArgs(
+        settings=settings.mlflow,
+        context=context,
+        artifacts_claim=on_volume,
+        backup_claim=backup.claim,
+        time_zone=zone,
+    )
     after = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=before))
     return [*before, Mlflow("mlflow", mlflow_args, after)]
 

@@ -184,7 +184,9 @@ def _other(resource: Resource) -> tuple[str, str]:
             "inputs": hidden(resource.inputs, resource.secret_inputs),
         }
     )
-    return f"resources/{_file(package)}/{_file(kind, resource.name)}.json", text
+    # Components of ours are told apart by their module too: there is a network of AWS and one of the cluster.
+    parts = [kind] if resource.custom else resource.type.split(":")[1:]
+    return f"resources/{_file(package)}/{_file(*parts, resource.name)}.json", text
 
 
 def _file(*parts: str) -> str:

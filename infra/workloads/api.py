@@ -23,7 +23,6 @@ from pulumi_kubernetes.autoscaling.v2 import (
     ResourceMetricSourceArgs,
 )
 from pulumi_kubernetes.core.v1 import ContainerArgs, VolumeArgs
-from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgs
 
 from infra import secret_files
 from infra.config import ApiSettings
@@ -31,6 +30,7 @@ from infra.kit import pod, probes
 from infra.kit.meta import named, selector
 from infra.kit.options import child
 from infra.naming import API, MLFLOW
+from infra.parts.budget import one_at_a_time
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -70,7 +70,7 @@ class Api(pulumi.ComponentResource):
         deployment = self._deployment(name, args, volumes, account)
         cluster_ip(self, name, API)
         self._autoscaler(name, args.settings, deployment)
-        self._budget(name, args.settings)
+        one_at_a_time(self, name, API)
         self.register_outputs({})
 
     def _volumes(self, name: str, args: ApiArgs) -> list[VolumeArgs]:
@@ -152,19 +152,6 @@ class Api(pulumi.ComponentResource):
                 behavior=_behavior(),
             ),
             opts=child(self, after=[deployment]),
-        )
-
-    def _budget(self, name: str, settings: ApiSettings) -> None:
-        # Always one below the minimum, so that a node can be drained at the lowest scale too.
-        PodDisruptionBudget(
-            f"{name}-budget",
-            metadata=named(API),
-            spec=PodDisruptionBudgetSpecArgs(
-                min_available=settings.min_replicas - 1,
-                selector=selector(API),
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-            ),
-            opts=child(self),
         )
 
 

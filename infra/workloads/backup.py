@@ -66,7 +66,7 @@ class BackupArgs:
 
     settings: BackupSettings
     context: Context
-    artifacts_claim: str | None
+    artifacts_claim: pulumi.Input[str] | None
 
 
 class Backup(pulumi.ComponentResource):

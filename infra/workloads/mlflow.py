@@ -15,7 +15,7 @@ from pulumi_kubernetes.apps.v1 import (
     DeploymentStrategyArgs,
     RollingUpdateDeploymentArgs,
 )
-from pulumi_kubernetes.core.v1 import ContainerArgs, PersistentVolumeClaim, VolumeArgs
+from pulumi_kubernetes.core.v1 import ContainerArgs, VolumeArgs
 
 from infra import secret_files
 from infra.config import MlflowSettings
@@ -24,7 +24,6 @@ from infra.kit.meta import named, selector
 from infra.kit.options import child
 from infra.naming import MLFLOW
 from infra.parts.budget import one_at_a_time
-from infra.parts.claim import claim
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -53,23 +52,23 @@ SCRATCH: Final = "2Gi"
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowArgs:
-    """Scale and size; where the backups are that a migration wants to see, and the time zone of their schedule."""
+    """Scale and size; the claims of artifacts, unless a bucket has them, and of backups; the time zone of schedules."""
 
     settings: MlflowSettings
     context: Context
+    artifacts_claim: pulumi.Input[str] | None
     backup_claim: pulumi.Input[str]
     time_zone: str
 
 
 class Mlflow(pulumi.ComponentResource):
-    """ServiceAccount, artifact volume where there is no bucket, migration, Deployment, Service, PDB and removal."""
+    """ServiceAccount, migration, Deployment, Service, PDB and removal."""
 
     def __init__(self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Mlflow", name, {}, opts)
         account = service_account(self, name, MLFLOW, args.context.cloud.roles)
-        artifacts = self._artifacts(name, args)
-        migration = self._migration(name, args, artifacts)
-        self._deployment(name, args, self._volumes(name, args, artifacts), [account, migration])
+        migration = self._migration(name, args)
+        self._deployment(name, args, self._volumes(name, args), [account, migration])
         cluster_ip(self, name, MLFLOW)
         if args.settings.replicas > 1:
             one_at_a_time(self, name, MLFLOW)
@@ -77,24 +76,19 @@ class Mlflow(pulumi.ComponentResource):
         MlflowGc(f"{name}-gc", gc_args, pulumi.ResourceOptions(parent=self))
         self.register_outputs({})
 
-    def _artifacts(self, name: str, args: MlflowArgs) -> PersistentVolumeClaim | None:
-        if args.context.cloud.artifacts_bucket is not None:
-            return None
-        return claim(self, name, MLFLOW, args.context, gib=args.settings.artifacts_gib, role="artifacts")
-
-    def _migration(self, name: str, args: MlflowArgs, artifacts: PersistentVolumeClaim | None) -> MlflowMigration:
+    def _migration(self, name: str, args: MlflowArgs) -> MlflowMigration:
         migration_args = MlflowMigrationArgs(
             context=args.context,
             backup_claim=args.backup_claim,
-            artifacts_claim=None if artifacts is None else artifacts.metadata.name,
+            artifacts_claim=args.artifacts_claim,
         )
         return MlflowMigration(f"{name}-migration", migration_args, pulumi.ResourceOptions(parent=self))
 
-    def _volumes(self, name: str, args: MlflowArgs, artifacts: PersistentVolumeClaim | None) -> list[VolumeArgs]:
+    def _volumes(self, name: str, args: MlflowArgs) -> list[VolumeArgs]:
         secrets = (secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN)
         return [
             *(args.context.secret(self, name, MLFLOW, secret) for secret in secrets),
-            *([] if artifacts is None else [pod.claim_volume("artifacts", artifacts.metadata.name)]),
+            *([] if args.artifacts_claim is None else [pod.claim_volume("artifacts", args.artifacts_claim)]),
             pod.empty_dir("tmp", size=SCRATCH),
         ]
 

@@ -45,7 +45,7 @@ def test_scale(stack: str) -> None:
     assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
     assert spec["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
     assert "replicas" not in manifest(stack, "Deployment", "api")["spec"]
-    assert manifest(stack, "PodDisruptionBudget", "api")["spec"]["minAvailable"] == 1
+    assert manifest(stack, "PodDisruptionBudget", "api")["spec"]["maxUnavailable"] == 1
 
 
 @pytest.mark.parametrize(("stack", "cpu"), [("dev", "200m"), ("staging", "500m"), ("prod", "500m")])

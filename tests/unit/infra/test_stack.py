@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from importlib.metadata import packages_distributions
 from typing import Any
 
 import pytest
-from recorder import ROOT, STACKS, config, find, recorded, settings
+from recorder import ROOT, STACKS, config, find, pod_templates, recorded, settings
 
 from infra.config import ConfigError
 from infra.naming import NAMESPACES
@@ -118,3 +119,24 @@ def test_a_local_stack_without_its_kubeconfig_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
     with pytest.raises(ConfigError, match="there is no kubeconfig at /nowhere/kubeconfig"):
         refuse(settings("dev"), {})
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_mounts_a_claim_depends_on_it_and_so_goes_before_it(stack: str) -> None:
+    """A finished pod of a schedule still counts as a user of its volumes: a claim deleted before it waits for ever."""
+    recording = recorded(stack)
+    before = _before(stack)
+    claims = {
+        resource.outputs["metadata"]["name"]: resource.urn
+        for resource in recording.resources
+        if resource.is_kubernetes and resource.inputs["kind"] == "PersistentVolumeClaim"
+    }
+    seen = 0
+    for resource in recording.resources:
+        for _, template in pod_templates(dataclasses.replace(recording, resources=[resource])):
+            for volume in template["spec"].get("volumes", []):
+                if "persistentVolumeClaim" in volume:
+                    seen += 1
+                    name = volume["persistentVolumeClaim"]["claimName"]
+                    assert claims[name] in before[resource.urn], (resource.name, name)
+    assert seen >= 4
