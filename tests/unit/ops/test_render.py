@@ -164,14 +164,14 @@ def test_it_asks_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert churn("--stack", "prod", "--out", str(tmp_path / "out")).exit_code == 0
 
 
-def test_a_stand_in_and_missing_digests_are_said_on_stderr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_made_up_account_and_missing_digests_are_said_on_stderr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(render, "locked_digests", lambda: {"churn/ops:0.1.0": "sha256:" + "0" * 64})
     result = churn("--stack", "all", "--out", str(tmp_path / "out"), "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout).keys() == set(STACKS)
     notes = result.stderr.splitlines()
     assert [note.split(":")[1].strip() for note in notes] == ["prod", "prod", "staging"]
-    assert "the cloud around the cluster is a stand-in" in notes[0]
+    assert "shown for an account that does not exist" in notes[0]
     assert "have no locked digest" in notes[1]
     assert "churn/api:0.1.0" in notes[1]
     assert "churn/ops:0.1.0" not in notes[1]
