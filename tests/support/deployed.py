@@ -69,8 +69,9 @@ def _remove(kubectl: Kubectl, objects: list[Json]) -> None:
 
 
 def _storage_classes(kubectl: Kubectl, objects: list[Json]) -> list[Json]:
-    """The classes that a stack names and the cluster lacks, provided as the cluster's default class is."""
+    """The classes that a stack names and neither it nor the cluster has, provided as the cluster's default class is."""
     known = kubectl.get("storageclasses")
+    own = {item["metadata"]["name"] for item in objects if item["kind"] == "StorageClass"}
     by_default = "storageclass.kubernetes.io/is-default-class"
     default = next(item for item in known if item["metadata"].get("annotations", {}).get(by_default) == "true")
     claims = [item for item in objects if item["kind"] == "PersistentVolumeClaim"]
@@ -84,7 +85,7 @@ def _storage_classes(kubectl: Kubectl, objects: list[Json]) -> list[Json]:
             "provisioner": default["provisioner"],
             "volumeBindingMode": "WaitForFirstConsumer",
         }
-        for name in sorted(wanted - {item["metadata"]["name"] for item in known})
+        for name in sorted(wanted - own - {item["metadata"]["name"] for item in known})
     ]
 
 
