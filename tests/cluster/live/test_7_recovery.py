@@ -49,8 +49,8 @@ class Kept:
         return {key: version[key] for key in ("version", "run_id", "source", "creation_timestamp")}
 
     def sample(self) -> float:
-        """A sample that Prometheus took before any pod went."""
-        query = {"query": 'up{job="api"}', "time": str(self.began)}
+        """A sample that Prometheus took before any pod went; the best of all pods, for one may just have moved."""
+        query = {"query": 'max(up{job="api"})', "time": str(self.began)}
         with self.live.forwarded(n.PROMETHEUS) as url:
             answer = httpx.get(f"{url}/api/v1/query", params=query, timeout=30, trust_env=False).json()
         return float(answer["data"]["result"][0]["value"][1])

@@ -164,7 +164,9 @@ def test_it_asks_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert churn("--stack", "prod", "--out", str(tmp_path / "out")).exit_code == 0
 
 
-def test_a_made_up_account_and_missing_digests_are_said_on_stderr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_made_up_account_and_missing_digests_are_said_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(render, "locked_digests", lambda: {"churn/ops:0.1.0": "sha256:" + "0" * 64})
     result = churn("--stack", "all", "--out", str(tmp_path / "out"), "--json")
     assert result.exit_code == 0
