@@ -8,6 +8,8 @@ from typing import Final
 from support.api import make_api
 from support.bundles import make_bundle
 
+from ops.backup_metrics import HELP as BACKUPS
+
 OTHERS: Final = frozenset({
     # Prometheus itself: of every scrape, and of its rules.
     "ALERTS", "up", "process_cpu_seconds_total", "prometheus_config_last_reload_successful",
@@ -17,6 +19,7 @@ OTHERS: Final = frozenset({
     "alertmanager_config_last_reload_successful", "alertmanager_notifications_failed_total",
     # ops/retrain.py, through the Pushgateway
     "churn_training_verdict",
+    *BACKUPS,  # ops/backup_metrics.py, through it too
     # kube-state-metrics 2.19, docs/metrics
     "kube_cronjob_created", "kube_cronjob_status_active", "kube_cronjob_status_last_schedule_time",
     "kube_cronjob_status_last_successful_time", "kube_deployment_status_replicas_available",
