@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +21,9 @@ def commands(title: str) -> str:
     return found
 
 
-def follow(
-    title: str, folder: Path, environment: Mapping[str, str], as_user: Callable[[Sequence[str]], list[str]] = list
-) -> subprocess.CompletedProcess[str]:
+def follow(title: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a procedure's commands in a folder, as an operator's shell would that stops at the first failure."""
-    shell = as_user(["bash", "-euo", "pipefail", "-c", commands(title)])
+    shell = ["bash", "-euo", "pipefail", "-c", commands(title)]
     return subprocess.run(
         shell, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
