@@ -30,7 +30,7 @@ demo: .venv/.runtime ## The same once: predict for one customer, stop everything
 .PHONY: test
 test: .venv/.dev ## Run every test but the long fuzz run and those that need a cluster
 	@echo "Unit, contract and service tests; a test whose tool is missing is named at the end, and fails where CI=true"
-	$(PYTEST) -m "not fuzz and not faults and not cluster and not live"
+	$(PYTEST) -m "not fuzz and not faults and not cluster and not live" -n $${TEST_WORKERS:-2} --dist loadfile
 
 # ------------------------------------------------------------------ for a change
 

@@ -101,6 +101,8 @@ def _to_the_edge(_: Request, error: Exception) -> Response:
 
 async def _start(service: Service, follower: Follower | None, stack: contextlib.AsyncExitStack) -> None:
     tasks = [asyncio.create_task(watch_keys(service))]
+    if service.gate is not None:
+        tasks.append(asyncio.create_task(service.gate.watch()))
     if follower is not None:
         await follower.start()
         tasks.append(asyncio.create_task(follower.run()))

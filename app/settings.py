@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     redis_timeout_seconds: float = Field(
         default=0.015, gt=0, le=1, description="A Redis call that takes longer counts as failed and Redis as off."
     )
-    redis_retry_seconds: float = Field(default=1.0, gt=0, description="How long Redis stays off after a failure.")
+    redis_retry_seconds: float = Field(default=1.0, gt=0, description="How often an unused or failed Redis is asked.")
 
     max_batch_rows: int = Field(default=1000, ge=1, le=100_000, description="Customers in one batch; more get 422.")
     max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, description="Bytes in one body; more get 413.")

@@ -56,7 +56,7 @@ def page() -> Dashboard:
     costs = [
         Stat(
             title="Cost of 1,000 predictions",
-            description="What serving asked for in the last day, at the prices of infra/prices.py; needs a cluster.",
+            description="What serving asked for in the last day, at the prices of infra/prices.json; needs a cluster.",
             queries=[Query(expr="churn:cost:dollars_per_thousand_predictions")],
             unit="currencyUSD",
             thresholds=[(5, "yellow")],

@@ -1,51 +1,45 @@
-"""What the resources of the platform cost: the one price table, of rules, dashboards and documents.
+"""What the platform's resources cost: `prices.json`, the one price table, and what rules and documents make of it.
 
-On-demand list prices of AWS in us-east-1, in dollars and without discounts or taxes. A pod pays for what it asks for:
-a virtual CPU and a GiB of memory an hour, each worked out from two instance types that differ in their memory alone.
-They are for comparing and noticing growth, not for a bill. They are not verified against the page they name yet: check
-them before a decision rests on them.
+A pod pays for what it asks for: a virtual CPU and a GiB of memory an hour, each worked out from two instance types that
+differ in their memory alone. The prices are for comparing and noticing growth, not for a bill; the table says where
+they come from and that they are not verified.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 GIB: Final = 1024**3
-HOURS_PER_MONTH: Final = 730
+FILE: Final = Path(__file__).with_name("prices.json")
+TABLE: Final[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+"""List prices in dollars, without discounts or taxes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """An instance type and its price an hour."""
+    """An instance type and its dollars an hour."""
 
     name: str
     vcpus: int
     memory_gib: int
-    dollars_per_hour: float
-    source: str
-    as_of: date
+    hour: float
 
 
-_SOURCE: Final = "https://aws.amazon.com/ec2/pricing/on-demand/"
-GENERAL: Final = Instance(
-    name="m6i.large", vcpus=2, memory_gib=8, dollars_per_hour=0.096, source=_SOURCE, as_of=date(2025, 6, 1)
-)
-COMPUTE: Final = Instance(
-    name="c6i.large", vcpus=2, memory_gib=4, dollars_per_hour=0.085, source=_SOURCE, as_of=date(2025, 6, 1)
-)
+GENERAL: Final = Instance(**TABLE["instances"]["general"])
+COMPUTE: Final = Instance(**TABLE["instances"]["compute"])
 
-GIB_HOUR: Final = (GENERAL.dollars_per_hour - COMPUTE.dollars_per_hour) / (GENERAL.memory_gib - COMPUTE.memory_gib)
+GIB_HOUR: Final = (GENERAL.hour - COMPUTE.hour) / (GENERAL.memory_gib - COMPUTE.memory_gib)
 """Dollars of one GiB of memory for one hour."""
-VCPU_HOUR: Final = (GENERAL.dollars_per_hour - GIB_HOUR * GENERAL.memory_gib) / GENERAL.vcpus
+VCPU_HOUR: Final = (GENERAL.hour - GIB_HOUR * GENERAL.memory_gib) / GENERAL.vcpus
 """Dollars of one virtual CPU for one hour."""
 
 
 def pod_month(*, vcpus: float, memory_gib: float) -> float:
     """Dollars a month for a pod that asks for so much."""
-    return (vcpus * VCPU_HOUR + memory_gib * GIB_HOUR) * HOURS_PER_MONTH
+    return (vcpus * VCPU_HOUR + memory_gib * GIB_HOUR) * float(TABLE["hours_per_month"])
 
 
 def rules() -> str:

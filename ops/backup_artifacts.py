@@ -10,7 +10,7 @@ from typing import Final
 
 from ops.artifact_source import Found, GoneError, Source
 from ops.backup_manifest import Artifact, Digest, digest, object_key
-from ops.backup_store import settle
+from ops.backup_store import begin_to_settle, settle_all
 from ops.errors import TemporaryError
 
 TRIES: Final = 3
@@ -51,7 +51,7 @@ class Objects:
         if expected.sha256 not in self._trusted:
             if digest(path) != expected:
                 return False
-            self._trusted.add(expected.sha256)
+            self._believe(path, expected)
         return True
 
     def temporary(self, number: int) -> Path:
@@ -62,13 +62,21 @@ class Objects:
         path = self._root / object_key(content.sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.rename(path)
+        self._believe(path, content)
+
+    def _believe(self, path: Path, content: Digest) -> None:
         self._trusted.add(content.sha256)
-        self._unsettled |= {path.parent, path.parent.parent}
+        # What a killed backup left may be in memory alone, as what was added now.
+        self._unsettled.add(path)
 
     def settle(self) -> None:
-        """Wait until the names of what was added are on the disk; the contents are already."""
-        for folder in sorted(self._unsettled):
-            settle(folder)
+        """Wait until contents and names of what this backup is the first to have are on the disk.
+
+        Until then a power cut may take them, but no finished backup has them, and so they are read before they are
+        believed again.
+        """
+        settle_all(self._unsettled)
+        settle_all({folder for path in self._unsettled for folder in (path.parent, path.parent.parent)})
         self._unsettled.clear()
 
     def drop(self, digests: Iterable[str]) -> None:
@@ -114,6 +122,7 @@ def _take(source: Source, objects: Objects, found: Found, temporary: Path, copie
         try:
             with temporary.open("wb") as file:
                 content = source.copy(found.path, file)
+                begin_to_settle(file)
             after = source.seen(found.path)
         except GoneError:
             temporary.unlink(missing_ok=True)
@@ -124,7 +133,6 @@ def _take(source: Source, objects: Objects, found: Found, temporary: Path, copie
             if objects.has(content):
                 temporary.unlink()
             else:
-                settle(temporary)
                 copied.new[content.sha256] = content.bytes
                 objects.add(temporary, content)
             return Artifact(path=found.path, bytes=content.bytes, sha256=content.sha256, seen=seen)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 
 from ops.backup_manifest import CHUNK, Digest
 from ops.errors import OpsError
 
 S3: Final = "s3://"
+SETTLERS: Final = 8
+"""Files that are waited for at a time: they wait for the disk and need no processor."""
 
 
 class Writer(Protocol):
@@ -106,6 +109,20 @@ def settle(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def settle_all(paths: Iterable[Path]) -> None:
+    """Wait for many; the disk has them in far fewer turns than if each was waited for once it is written."""
+    with ThreadPoolExecutor(SETTLERS) as pool:
+        list(pool.map(settle, paths))
+
+
+def begin_to_settle(file: IO[bytes]) -> None:
+    """Let the disk begin with what was written, so that there is less to wait for later; promises nothing."""
+    file.flush()
+    # On Linux this advice begins to write out, and drops from memory what is on the disk already; macOS has none.
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 class FolderStore:

@@ -9,7 +9,6 @@ stack ask for, at list prices.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from infra.prices import FILE, GENERAL, TABLE
 from ops.errors import BAD_INPUT, OpsError
 from ops.recording import Recording, stack_config, stack_names
 from ops.render import ROOT, recorded
 
-PRICES: Final = Path(__file__).with_name("prices.json")
 DOCUMENT: Final = ROOT / "docs" / "cost.md"
 NODE_SHARE: Final = 0.75
 """Of a node's cores that pods can have asked for; the rest is the system's, or left over."""
@@ -71,13 +70,13 @@ def _pods(recording: Recording) -> tuple[float, int]:
     return asked, gib
 
 
-def bill(recording: Recording, settings: Mapping[str, Any], prices: Mapping[str, Any]) -> list[Item]:
+def bill(recording: Recording, settings: Mapping[str, Any]) -> list[Item]:
     """The parts of a stack's month, the dearest first.
 
     Raises:
         OpsError: the table has no price of the database's class.
     """
-    hours = prices["hours_per_month"]
+    hours = TABLE["hours_per_month"]
     kinds: dict[str, int] = {}
     for item in (item for item in recording.resources if item.type.startswith("aws:")):
         kind = item.type.rpartition(":")[2]
@@ -90,23 +89,24 @@ def bill(recording: Recording, settings: Mapping[str, Any], prices: Mapping[str,
     asked, gib = _pods(recording)
     nodes = asked / NODE_SHARE
     rds, edge = settings["churn:rds"], settings["churn:edge"]
-    if rds["instance_class"] not in prices["rds_hour"]:
-        raise OpsError(f"{PRICES.name} has no price of {rds['instance_class']}: add it to rds_hour")
-    auto = 1 + (prices["auto_mode_share"] if settings["churn:eks"]["nodes"] == "auto" else 0)
+    if rds["instance_class"] not in TABLE["rds_hour"]:
+        raise OpsError(f"{FILE.name} has no price of {rds['instance_class']}: add it to rds_hour")
+    auto = 1 + (TABLE["auto_mode_share"] if settings["churn:eks"]["nodes"] == "auto" else 0)
+    core = GENERAL.hour / GENERAL.vcpus
     copies = 2 if rds["multi_az"] else 1
-    balancer = prices["load_balancer_hour"][edge["balancer"]] + prices["load_balancer_unit_hour"]
+    balancer = TABLE["load_balancer_hour"][edge["balancer"]] + TABLE["load_balancer_unit_hour"]
     found = [
-        Item(name="Nodes", usd=nodes * prices["vcpu_hour"] * hours * auto, why=f"{nodes:.1f} cores for pods that ask for {asked:.1f}"),
-        Item(name="Database", usd=copies * (prices["rds_hour"][rds["instance_class"]] * hours + rds["storage_gib"] * prices["rds_gib_month"]), why=f"{copies} x {rds['instance_class']}"),
-        Item(name="NAT gateways", usd=kinds.get("NatGateway", 0) * prices["nat_gateway_hour"] * hours + GIB_OUT_NAT * prices["nat_gib"], why=f"{kinds.get('NatGateway', 0)}, and {GIB_OUT_NAT} GiB"),
-        Item(name="Interface endpoints", usd=zones * prices["interface_endpoint_zone_hour"] * hours, why=f"{len(endpoints)} services in {zones // max(1, len(endpoints))} zones"),
-        Item(name="Control plane", usd=prices["eks_cluster_hour"] * hours, why="one cluster on standard support"),
-        Item(name="Volumes", usd=gib * prices["ebs_gib_month"], why=f"{gib} GiB"),
-        Item(name="Load balancer", usd=balancer * hours + (prices["waf_month"] if edge["waf"] else 0), why=edge["balancer"]),
-        Item(name="Logs", usd=GIB_LOGS * prices["log_gib"], why=f"{GIB_LOGS} GiB"),
-        Item(name="Secrets and keys", usd=kinds.get("Secret", 0) * prices["secret_month"] + kinds.get("Key", 0) * prices["kms_key_month"], why=f"{kinds.get('Key', 0)} keys"),
-        Item(name="Buckets", usd=GIB_OBJECTS * prices["s3_gib_month"], why=f"{GIB_OBJECTS} GiB"),
-        Item(name="Domain", usd=kinds.get("Zone", 0) * prices["route53_zone_month"], why="a hosted zone"),
+        Item(name="Nodes", usd=nodes * core * hours * auto, why=f"{nodes:.1f} cores for pods that ask for {asked:.1f}"),
+        Item(name="Database", usd=copies * (TABLE["rds_hour"][rds["instance_class"]] * hours + rds["storage_gib"] * TABLE["rds_gib_month"]), why=f"{copies} x {rds['instance_class']}"),
+        Item(name="NAT gateways", usd=kinds.get("NatGateway", 0) * TABLE["nat_gateway_hour"] * hours + GIB_OUT_NAT * TABLE["nat_gib"], why=f"{kinds.get('NatGateway', 0)}, and {GIB_OUT_NAT} GiB"),
+        Item(name="Interface endpoints", usd=zones * TABLE["interface_endpoint_zone_hour"] * hours, why=f"{len(endpoints)} services in {zones // max(1, len(endpoints))} zones"),
+        Item(name="Control plane", usd=TABLE["eks_cluster_hour"] * hours, why="one cluster on standard support"),
+        Item(name="Volumes", usd=gib * TABLE["ebs_gib_month"], why=f"{gib} GiB"),
+        Item(name="Load balancer", usd=balancer * hours + (TABLE["waf_month"] if edge["waf"] else 0), why=edge["balancer"]),
+        Item(name="Logs", usd=GIB_LOGS * TABLE["log_gib"], why=f"{GIB_LOGS} GiB"),
+        Item(name="Secrets and keys", usd=kinds.get("Secret", 0) * TABLE["secret_month"] + kinds.get("Key", 0) * TABLE["kms_key_month"], why=f"{kinds.get('Key', 0)} keys"),
+        Item(name="Buckets", usd=GIB_OBJECTS * TABLE["s3_gib_month"], why=f"{GIB_OBJECTS} GiB"),
+        Item(name="Domain", usd=kinds.get("Zone", 0) * TABLE["route53_zone_month"], why="a hosted zone"),
     ]  # fmt: skip
     return sorted(found, key=lambda item: -item.usd)
 
@@ -119,7 +119,7 @@ def on_aws(root: Path) -> list[str]:
 def estimate(stack: str, root: Path) -> list[Item]:
     """The month of a stack of a checkout."""
     config = stack_config(stack, root)
-    return bill(recorded(stack, config, {}), config, json.loads(PRICES.read_text(encoding="utf-8")))
+    return bill(recorded(stack, config, {}), config)
 
 
 def document(bills: Mapping[str, Sequence[Item]]) -> str:
@@ -127,10 +127,10 @@ def document(bills: Mapping[str, Sequence[Item]]) -> str:
     lines = [
         "# What a month costs",
         "",
-        "Written by `python -m ops.cost --write` from the recorded stacks and the prices in `ops/prices.json`. An estimate",
+        "Written by `python -m ops.cost --write` from the recorded stacks and the prices in `infra/prices.json`. An estimate",
         "to compare with, no bill.",
         "",
-        json.loads(PRICES.read_text(encoding="utf-8"))["source"],
+        TABLE["source"],
         "",
     ]
     for stack, items in bills.items():

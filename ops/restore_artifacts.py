@@ -11,7 +11,7 @@ from typing import Final
 
 from ops.artifact_source import LOST, WORKERS
 from ops.backup_manifest import Artifact, Digest
-from ops.backup_store import Store, settle
+from ops.backup_store import Store, begin_to_settle, settle, settle_all
 from ops.errors import OpsError
 
 _PREFIX: Final = ".restoring-"
@@ -34,7 +34,8 @@ def check_folder(folder: Path, *, replace: bool) -> None:
 def restore_folder(store: Store, tree: Iterable[Artifact], folder: Path, backup_id: str) -> str | None:
     """Restore a tree; returns the name of the folder that keeps what was there before, if anything was.
 
-    It is first written below a name of its own and compared there; whatever goes wrong leaves the folder as it was.
+    It is first written below a name of its own and compared there, and put in its place once the disk has it; whatever
+    goes wrong leaves the folder as it was.
 
     Raises:
         OpsError: an artifact is missing or is not what the tree says.
@@ -45,10 +46,12 @@ def restore_folder(store: Store, tree: Iterable[Artifact], folder: Path, backup_
     try:
         new.mkdir()
         each(tree, lambda artifact: _write(store, artifact, new))
+        settle_all([*new.rglob("*"), new])
         kept = _keep(folder, backup_id)
         for path in new.iterdir():
             path.rename(folder / path.name)
         new.rmdir()
+        settle(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return kept
@@ -59,7 +62,7 @@ def _write(store: Store, artifact: Artifact, folder: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:
         check(artifact, store.copy(artifact.key, file))
-    settle(path)
+        begin_to_settle(file)
 
 
 def check(artifact: Artifact, found: Digest) -> None:

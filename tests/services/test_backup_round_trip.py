@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from support.backup_jobs import Jobs, drill, prepare, superuser
 from support.mlflow_pods import MARKS, PASSWORDS, Tracking, run_migration
 from support.postgres import Postgres, tool
+from support.procedures import follow
 from support.registered import Registered
 from support.servers import Api
 
@@ -143,8 +144,12 @@ def test_into_an_empty_server_everything_comes_back(
 def test_mlflow_on_the_restored_data_serves_the_production_model_with_identical_scores(
     filled: Jobs, target: Postgres, bundles: list[Path], tmp_path: Path
 ) -> None:
-    assert restore(filled, target, tmp_path / "artifacts").returncode == 0
-    prepare(target)  # the passwords, which no backup has, come from the secrets as ever
+    """As after the loss of a cluster, by the commands of docs/dr.md, into what a new pod starts with."""
+    prepare(target)
+    (tmp_path / "service.conf").write_text(f"[superuser]\nhost={target.home}\nport={target.port}\nuser=postgres\n")
+    places = {"BACKUPS": str(filled.root), "ARTIFACTS": str(tmp_path / "artifacts")}
+    done = follow("Cluster lost", tmp_path, filled.env() | places | {"PGSERVICEFILE": str(tmp_path / "service.conf")})
+    assert done.returncode == 0, done.stderr
     target.secret("mlflow-admin", username="admin", password=PASSWORDS["admin"], session_key="a" * 43)
     login = target.secret("mlflow-api", username="api", password=PASSWORDS["api"])
     golden = Golden.model_validate_json((bundles[(VERSIONS - 1) % len(bundles)] / GOLDEN).read_bytes())

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.service
 
 PASSWORD = "of-the-test"  # noqa: S105 - made up
 ONCE = Retry(NoBackoff(), 0)
-HARMLESS = {"hello", "auth"}
+HARMLESS = {"hello", "auth", "ping"}
 """Of the connection itself, and allowed to everybody."""
 
 

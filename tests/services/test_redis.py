@@ -176,6 +176,16 @@ def test_predictions_outlive_redis(
     expect_whole_answers(traffic, scores)
 
 
+def test_an_idle_process_knows_whether_redis_is_there(server: Redis, bundles: list[Path], tmp_path: Path) -> None:
+    """No request ever comes: an alert watches this metric, and new pods of a quiet night are idle."""
+    with Api(tmp_path / "api", **caching(bundles[0], server, **PATIENT, **SOON_AGAIN)) as api:
+        wait_until(lambda: up(api), "Redis is found")
+        server.kill()
+        wait_until(lambda: not up(api), "the loss is visible")
+        server.start()
+        wait_until(lambda: up(api), "Redis is found again")
+
+
 @pytest.mark.parametrize("fault", ["slow", "frozen"])
 def test_a_slow_redis_is_asked_once_and_then_left_alone(
     fault: str, server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path

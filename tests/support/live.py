@@ -22,7 +22,7 @@ from support.load import Load
 from support.servers import HOST, free_port, wait_until
 
 from app.schemas import EXAMPLE
-from infra.naming import INGRESS, NAMESPACES, Workload
+from infra.naming import INGRESS, NAMESPACES, PROMETHEUS, Workload
 
 CLUSTER_WIDE: Final = (
     "clusterrole",
@@ -158,6 +158,17 @@ class Live:
         finally:
             process.terminate()
             process.wait()
+
+    def ask_prometheus(self, path: str, **parameters: str) -> Any:
+        """The data of an answer of Prometheus' API."""
+        with self.forwarded(PROMETHEUS) as url:
+            answer = httpx.get(f"{url}/api/v1/{path}", params=parameters, timeout=30, trust_env=False)
+        return answer.raise_for_status().json()["data"]
+
+    def metric(self, query: str, **parameters: str) -> float | None:
+        """The first value that a query gives, or None."""
+        result = self.ask_prometheus("query", query=query, **parameters)["result"]
+        return float(result[0]["value"][1]) if result else None
 
     def up(self, **options: Any) -> Outcome:
         """`pulumi up`, which has to succeed."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
 
@@ -14,10 +15,11 @@ import httpx
 from moto.server import ThreadedMotoServer
 from support.servers import HOST
 
+REGION: Final = "eu-central-1"
 CREDENTIALS: Final = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_DEFAULT_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 SLOW_SECONDS: Final = 1.5
@@ -37,18 +39,20 @@ def moto() -> Iterator[str]:
         server.stop()
 
 
-def client(url: str, service: str = "s3") -> Any:
+@cache
+def client(url: str, service: str = "s3", region: str = REGION) -> Any:
+    """A client of a service; kept, since each that is made reads its service's description for a tenth of a second."""
     return boto3.client(
         service, endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test",  # noqa: S106 - moto's
-        region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+        region_name=region,
     )  # fmt: skip
 
 
-def encrypted_bucket(url: str, name: str) -> str:
+def encrypted_bucket(url: str, name: str, region: str = REGION) -> str:
     """Make a bucket that encrypts with a key of its own; returns the key's address."""
-    key: str = client(url, "kms").create_key()["KeyMetadata"]["Arn"]
-    s3 = client(url)
-    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": CREDENTIALS["AWS_DEFAULT_REGION"]})
+    key: str = client(url, "kms", region).create_key()["KeyMetadata"]["Arn"]
+    s3 = client(url, region=region)
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
     return key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -10,13 +11,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 import pytest
+
+from ops.ports import is_free
 
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
@@ -24,11 +27,21 @@ HOST = "127.0.0.1"
 TOOL_FOLDERS = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 
+def _own_ports() -> Iterator[int]:
+    """Each test process has ports of its own, begun somewhere, and none that the system gives to clients."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 10_000 + worker % 10 * _PORTS_EACH
+    for number in itertools.count(os.getpid()):
+        yield first + number % _PORTS_EACH
+
+
+_PORTS_EACH: Final = 2_000
+_CANDIDATES: Final = _own_ports()
+
+
 def free_port() -> int:
-    """A port nobody listens on at the moment of asking."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on, and which no other test asks for before this one's server listens."""
+    return next(port for port in _CANDIDATES if is_free(port))
 
 
 def require_tool(*names: str) -> str:

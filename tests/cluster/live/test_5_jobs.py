@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import httpx
 import pytest
 from support.live import Live
 from support.servers import wait_until
@@ -29,24 +28,17 @@ def run(live: Live, cronjob: str) -> str:
     return log
 
 
-def metric(live: Live, query: str) -> float | None:
-    with live.forwarded(n.PROMETHEUS) as url:
-        answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=30, trust_env=False).json()
-    result = answer["data"]["result"]
-    return float(result[0]["value"][1]) if result else None
-
-
 @pytest.mark.parametrize("kind", ["postgres", "artifacts"])
 def test_a_backup_succeeds_and_is_told(live: Live, kind: str) -> None:
     run(live, f"backup-{kind}")
     query = f'churn_backup_success{{kind="{kind}"}} == 1'
-    wait_until(lambda: metric(live, query) == 1, "Prometheus knows of the backup", 90)
+    wait_until(lambda: live.metric(query) == 1, "Prometheus knows of the backup", 90)
 
 
 def test_a_drill_restores_it_and_the_production_model_gives_its_scores(live: Live) -> None:
     run(live, "drill")
-    wait_until(lambda: metric(live, "churn_drill_success") == 1, "Prometheus knows of the drill", 90)
-    versions = metric(live, "churn_drill_versions")
+    wait_until(lambda: live.metric("churn_drill_success") == 1, "Prometheus knows of the drill", 90)
+    versions = live.metric("churn_drill_versions")
     assert versions is not None
     assert versions >= 1
 

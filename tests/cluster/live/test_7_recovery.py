@@ -48,12 +48,9 @@ class Kept:
         version = found["model_version"]
         return {key: version[key] for key in ("version", "run_id", "source", "creation_timestamp")}
 
-    def sample(self) -> float:
+    def sample(self) -> float | None:
         """A sample that Prometheus took before any pod went; the best of all pods, for one may just have moved."""
-        query = {"query": 'max(up{job="api"})', "time": str(self.began)}
-        with self.live.forwarded(n.PROMETHEUS) as url:
-            answer = httpx.get(f"{url}/api/v1/query", params=query, timeout=30, trust_env=False).json()
-        return float(answer["data"]["result"][0]["value"][1])
+        return self.live.metric('max(up{job="api"})', time=str(self.began))
 
     def silences(self) -> list[str]:
         with self.live.forwarded(n.ALERTMANAGER) as url:

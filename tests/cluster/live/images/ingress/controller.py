@@ -130,6 +130,7 @@ def serve(port: int, path: str, answer: object) -> None:
         def do_GET(self) -> None:
             status, body = answer() if self.path == path else (404, b"")  # type: ignore[operator]
             self.send_response(status)
+            self.send_header("Content-Type", "text/plain")
             self.end_headers()
             self.wfile.write(body)
 

@@ -1,0 +1,29 @@
+"""The procedures of docs/dr.md as they are written there, for tests that follow them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "dr.md"
+_BLOCK: Final = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+
+
+def commands(title: str) -> str:
+    """The commands below a heading, all of its blocks; a heading without any fails the test that asks."""
+    _, _, rest = DOCUMENT.read_text("utf-8").partition(f"\n### {title}\n")
+    section = re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]
+    found = "".join(_BLOCK.findall(section))
+    assert found.strip(), f"docs/dr.md has no commands for {title!r}"
+    return found
+
+
+def follow(title: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a procedure's commands in a folder, as an operator's shell would that stops at the first failure."""
+    shell = ["bash", "-euo", "pipefail", "-c", commands(title)]
+    return subprocess.run(
+        shell, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
