@@ -27,6 +27,14 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A tag by which an object is given up."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class BucketArgs:
     """Name, key and life of a bucket. Without a key S3's own encrypts, which is all that log delivery can write to."""
 
@@ -35,6 +43,8 @@ class BucketArgs:
     key: pulumi.Input[str] | None
     stages: Sequence[Stage] = ()
     expire_days: int | None = None
+    expire_mark: Mark | None = None
+    """Which objects alone expire at that age; all of them without it."""
     lock_days: int | None = None
     """For so long nobody can delete a version, not even the account's owner."""
     logs: pulumi.Input[str] | None = None
@@ -142,7 +152,7 @@ class Bucket(pulumi.ComponentResource):
             f"{name}-lifecycle",
             bucket=self.id,
             region=args.region,
-            rules=lifecycle(args.stages, args.expire_days, args.old_version_days),
+            rules=lifecycle(args),
             # Rules about versions hold only once there are versions.
             opts=child(self, after=[self.versions]),
         )
@@ -160,12 +170,10 @@ def tls_only(arn: pulumi.Input[str]) -> Statement:
     )
 
 
-def lifecycle(
-    stages: Sequence[Stage], expire_days: int | None, old_version_days: int = OLD_VERSION_DAYS
-) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
-    """Rules for all objects: uploads given up, old versions gone, and each its stages and end."""
+def lifecycle(args: BucketArgs) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
+    """Rules for all objects: uploads given up, old versions gone, each its stages; and an end, for the marked alone."""
     every = s3.BucketLifecycleConfigurationRuleFilterArgs(prefix="")
-    return [
+    rules = [
         s3.BucketLifecycleConfigurationRuleArgs(
             id="tidy",
             status="Enabled",
@@ -174,26 +182,28 @@ def lifecycle(
                 days_after_initiation=UPLOAD_DAYS
             ),
             noncurrent_version_expiration=s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
-                noncurrent_days=old_version_days
+                noncurrent_days=args.old_version_days
             ),
-        ),
-        *(
-            [
-                s3.BucketLifecycleConfigurationRuleArgs(
-                    id="age",
-                    status="Enabled",
-                    filter=every,
-                    transitions=[
-                        s3.BucketLifecycleConfigurationRuleTransitionArgs(
-                            days=stage.days, storage_class=stage.storage_class
-                        )
-                        for stage in stages
-                    ]
-                    or None,
-                    expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(days=expire_days),
-                )
-            ]
-            if expire_days is not None
-            else []
-        ),
+        )
     ]
+    if args.stages:
+        transitions = [
+            s3.BucketLifecycleConfigurationRuleTransitionArgs(days=stage.days, storage_class=stage.storage_class)
+            for stage in args.stages
+        ]
+        rules.append(
+            s3.BucketLifecycleConfigurationRuleArgs(
+                id="cheaper", status="Enabled", filter=every, transitions=transitions
+            )
+        )
+    if args.expire_days is not None:
+        end = s3.BucketLifecycleConfigurationRuleExpirationArgs(days=args.expire_days)
+        chosen = every if args.expire_mark is None else _marked(args.expire_mark)
+        rules.append(s3.BucketLifecycleConfigurationRuleArgs(id="age", status="Enabled", filter=chosen, expiration=end))
+    return rules
+
+
+def _marked(mark: Mark) -> s3.BucketLifecycleConfigurationRuleFilterArgs:
+    return s3.BucketLifecycleConfigurationRuleFilterArgs(
+        tag=s3.BucketLifecycleConfigurationRuleFilterTagArgs(key=mark.key, value=mark.value)
+    )

@@ -18,6 +18,10 @@ from infra.secret_files import AwsSource, SecretSource, SecretSpec
 READ_OBJECTS: Final = ("s3:GetObject",)
 WRITE_OBJECTS: Final = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 CHANGE_OBJECTS: Final = (*WRITE_OBJECTS, "s3:DeleteObject")
+MARK_OBJECTS: Final = (*WRITE_OBJECTS, "s3:PutObjectTagging")
+LIST: Final = ("s3:GetBucketLocation", "s3:ListBucket")
+LOOK_AT_KEY: Final = ("s3:GetEncryptionConfiguration",)
+LOOK_AT_LIFE: Final = ("s3:GetLifecycleConfiguration",)
 READ_KEY: Final = ("kms:Decrypt",)
 WRITE_KEY: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 
@@ -32,14 +36,23 @@ class Things:
     secret_key: pulumi.Input[str]
 
 
-def on_bucket(what: str, bucket: pulumi.Input[str], objects: Sequence[str], key: pulumi.Input[str]) -> list[Statement]:
-    """List a bucket, and some actions on its objects and with the key that encrypts them."""
-    key_actions = READ_KEY if set(objects) <= set(READ_OBJECTS) else WRITE_KEY
-    return [
-        Statement(sid=f"List{what}", actions=["s3:GetBucketLocation", "s3:ListBucket"], resources=[bucket]),
-        Statement(sid=f"Use{what}", actions=objects, resources=[pulumi.Output.concat(bucket, "/*")]),
-        Statement(sid=f"Key{what}", actions=key_actions, resources=[key]),
-    ]
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """A bucket, what may be done with its objects, and what of the bucket itself may be looked at besides its list."""
+
+    what: str
+    bucket: pulumi.Input[str]
+    objects: Sequence[str]
+    looks: Sequence[str] = ()
+
+    def statements(self, key: pulumi.Input[str]) -> list[Statement]:
+        """These rights, and those to the key that encrypts the objects."""
+        key_actions = READ_KEY if set(self.objects) <= set(READ_OBJECTS) else WRITE_KEY
+        return [
+            Statement(sid=f"List{self.what}", actions=[*LIST, *self.looks], resources=[self.bucket]),
+            Statement(sid=f"Use{self.what}", actions=self.objects, resources=[pulumi.Output.concat(self.bucket, "/*")]),
+            Statement(sid=f"Key{self.what}", actions=key_actions, resources=[key]),
+        ]
 
 
 def on_secrets(arns: Sequence[pulumi.Input[str]], key: pulumi.Input[str]) -> list[Statement]:
@@ -72,26 +85,27 @@ def _arns(specs: Sequence[SecretSpec], things: Things) -> list[pulumi.Input[str]
 def _s3(workload: Workload, things: Things) -> list[Statement]:
     storage, key = things.storage, things.data_key
     artifacts, backups, data = storage.artifacts.arn, storage.backups.arn, storage.data.arn
-    rights: dict[str, list[tuple[str, pulumi.Input[str], Sequence[str]]]] = {
+    rights = {
         # Artifacts go through the server, and only it deletes them.
-        n.MLFLOW.name: [("Artifacts", artifacts, (*READ_OBJECTS, *CHANGE_OBJECTS))],
-        n.TRAINING.name: [("Data", data, READ_OBJECTS)],
-        # It writes backups and cannot remove any: they age by themselves.
+        n.MLFLOW.name: [Use(what="Artifacts", bucket=artifacts, objects=(*READ_OBJECTS, *CHANGE_OBJECTS))],
+        n.TRAINING.name: [Use(what="Data", bucket=data, objects=READ_OBJECTS)],
+        # It writes backups and cannot remove any: it marks them, and the bucket's lifecycle removes those in time.
         n.BACKUP.name: [
-            ("Artifacts", artifacts, READ_OBJECTS),
-            ("Backups", backups, (*READ_OBJECTS, *WRITE_OBJECTS)),
+            Use(what="Artifacts", bucket=artifacts, objects=READ_OBJECTS),
+            Use(
+                what="Backups",
+                bucket=backups,
+                objects=(*READ_OBJECTS, *MARK_OBJECTS),
+                looks=(*LOOK_AT_KEY, *LOOK_AT_LIFE),
+            ),
         ],
-        n.DRILL.name: [("Backups", backups, READ_OBJECTS)],
+        n.DRILL.name: [Use(what="Backups", bucket=backups, objects=READ_OBJECTS, looks=LOOK_AT_KEY)],
     }
     if storage.metrics is not None:
         metrics = storage.metrics.arn
         rights |= {
-            n.PROMETHEUS.name: [("Metrics", metrics, (*READ_OBJECTS, *WRITE_OBJECTS))],
-            n.THANOS_STORE.name: [("Metrics", metrics, READ_OBJECTS)],
-            n.THANOS_COMPACT.name: [("Metrics", metrics, (*READ_OBJECTS, *CHANGE_OBJECTS))],
+            n.PROMETHEUS.name: [Use(what="Metrics", bucket=metrics, objects=(*READ_OBJECTS, *WRITE_OBJECTS))],
+            n.THANOS_STORE.name: [Use(what="Metrics", bucket=metrics, objects=READ_OBJECTS)],
+            n.THANOS_COMPACT.name: [Use(what="Metrics", bucket=metrics, objects=(*READ_OBJECTS, *CHANGE_OBJECTS))],
         }
-    return [
-        statement
-        for what, bucket, objects in rights.get(workload.name, ())
-        for statement in on_bucket(what, bucket, objects, key)
-    ]
+    return [statement for use in rights.get(workload.name, ()) for statement in use.statements(key)]

@@ -7,7 +7,7 @@ from typing import Final
 
 import pulumi
 
-from infra.aws.bucket import Bucket, BucketArgs, Stage
+from infra.aws.bucket import Bucket, BucketArgs, Mark, Stage
 from infra.aws.copy import Copy, CopyArgs
 from infra.aws.scope import Scope
 from infra.kit.iam import Statement
@@ -15,6 +15,9 @@ from infra.kit.iam import Statement
 BACKUP_STAGES: Final = (Stage(days=30, storage_class="STANDARD_IA"),)
 """No colder class pays: each bills at least 90 days, which no backup has left by then."""
 BACKUP_DAYS: Final = 90
+"""How old what the backup job has given up must be before it goes; what it has not stays, however old."""
+GIVEN_UP: Final = Mark(key="churn-expired", value="true")
+"""`ops.backup_upload.EXPIRED`, which its image has without this package; a test ties the two."""
 LOCK_DAYS: Final = 30
 """How long a backup withstands whoever holds the keys of the account."""
 LOG_DAYS: Final = 365
@@ -65,6 +68,7 @@ class Storage(pulumi.ComponentResource):
             bucket=scope.bucket("backups"),
             stages=BACKUP_STAGES,
             expire_days=BACKUP_DAYS,
+            expire_mark=GIVEN_UP,
             old_version_days=1,
             lock_days=LOCK_DAYS if scope.settings.buckets.object_lock else None,
         )

@@ -60,6 +60,45 @@ def test_only_the_server_deletes_artifacts_and_nobody_backups() -> None:
     }
 
 
+def rights(stack: str, workload: str) -> dict[str, list[str]]:
+    """What a workload may do, by what it may do it to: bucket, objects or key."""
+    statements = document(recorded(stack), f"identity-{workload}-policy")["Statement"]
+    return {resource: statement["Action"] for statement in statements for resource in statement["Resource"]}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_backup_reads_artifacts_and_writes_and_marks_backups(stack: str) -> None:
+    artifacts, backups = (f"arn:aws:s3:::churn-{stack}-{what}-000000000000" for what in ("artifacts", "backups"))
+    found = {what: actions for what, actions in rights(stack, "backup").items() if ":s3:::" in what}
+    assert found == {
+        artifacts: ["s3:GetBucketLocation", "s3:ListBucket"],
+        f"{artifacts}/*": ["s3:GetObject"],
+        backups: [
+            "s3:GetBucketLocation",
+            "s3:ListBucket",
+            "s3:GetEncryptionConfiguration",
+            "s3:GetLifecycleConfiguration",
+        ],
+        f"{backups}/*": [
+            "s3:GetObject",
+            "s3:AbortMultipartUpload",
+            "s3:ListMultipartUploadParts",
+            "s3:PutObject",
+            "s3:PutObjectTagging",
+        ],
+    }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_drill_reads_backups_and_how_they_are_encrypted(stack: str) -> None:
+    backups = f"arn:aws:s3:::churn-{stack}-backups-000000000000"
+    assert rights(stack, "drill") == {
+        backups: ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetEncryptionConfiguration"],
+        f"{backups}/*": ["s3:GetObject"],
+        "arn:aws:kms:eu-central-1:000000000000:key/keys-data": ["kms:Decrypt"],
+    }
+
+
 def test_a_role_is_for_one_service_account() -> None:
     (statement,) = document(recorded("prod"), "identity-mlflow-role", "assumeRolePolicy")["Statement"]
     issuer = "oidc.eks.eu-central-1.amazonaws.com/id/RECORDED"

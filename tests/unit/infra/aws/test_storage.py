@@ -1,0 +1,107 @@
+"""The buckets of backups as the backup job finds them: made on moto as recorded, and used by the job's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from recorder import recorded
+
+from infra.aws.storage import BACKUP_DAYS, GIVEN_UP
+from ops import backup_upload
+from ops.backup_bucket import BucketStore
+from ops.backup_root import Root
+from ops.backup_upload import Bucket
+from ops.errors import OpsError
+
+BUCKETS = [("staging", "storage-backups"), ("prod", "storage-backups"), ("prod", "storage-copy-target")]
+SPELLED_OTHERWISE = {"id": "ID", "kmsMasterKeyId": "KMSMasterKeyID", "sseAlgorithm": "SSEAlgorithm"}
+"""What S3's own interface does not merely write with a capital."""
+
+
+def as_s3(value: Any) -> Any:
+    """Pulumi's inputs in the spelling of S3's interface."""
+    if isinstance(value, dict):
+        return {SPELLED_OTHERWISE.get(key, key[0].upper() + key[1:]): as_s3(item) for key, item in value.items()}
+    return [as_s3(item) for item in value] if isinstance(value, list) else value
+
+
+def rules(stack: str, name: str) -> list[dict[str, Any]]:
+    """Of a recorded lifecycle or encryption, as S3 takes them."""
+    (found,) = [item for item in recorded(stack).resources if item.name == name]
+    made: list[dict[str, Any]] = as_s3(found.inputs["rules"])
+    return made
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        yield boto3.client("s3")
+
+
+def made(s3: Any, stack: str, name: str) -> Bucket:
+    """A bucket with the recorded lifecycle and encryption."""
+    s3.create_bucket(Bucket=name)
+    encryption = {"Rules": rules(stack, f"{name}-encryption")}
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encryption)
+    lifecycle(s3, name, rules(stack, f"{name}-lifecycle"))
+    return Bucket(store=BucketStore(f"s3://{name}"))
+
+
+def lifecycle(s3: Any, name: str, given: list[dict[str, Any]]) -> None:
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": given})
+
+
+@pytest.mark.parametrize(("stack", "name"), BUCKETS)
+def test_the_job_takes_the_bucket(s3: Any, stack: str, name: str) -> None:
+    made(s3, stack, name).check_lifecycle()
+
+
+@pytest.mark.parametrize(("stack", "name"), BUCKETS)
+def test_the_job_refuses_the_bucket_without_the_tag(s3: Any, stack: str, name: str) -> None:
+    """The check can fail: the same rules, and the last for all objects."""
+    bucket = made(s3, stack, name)
+    given = rules(stack, f"{name}-lifecycle")
+    lifecycle(s3, name, [*given[:-1], {**given[-1], "Filter": {"Prefix": ""}}])
+    with pytest.raises(OpsError, match="the lifecycle rule 'age' deletes by age"):
+        bucket.check_lifecycle()
+
+
+@pytest.mark.parametrize(("stack", "name"), BUCKETS)
+def test_what_is_put_there_has_the_buckets_key_and_can_be_marked(
+    s3: Any, stack: str, name: str, tmp_path: Path
+) -> None:
+    bucket = made(s3, stack, name)
+    (tmp_path / "file").write_bytes(b"content")
+    assert bucket.put(Root(tmp_path), "file") == len(b"content")
+    (default,) = rules(stack, f"{name}-encryption")
+    key = default["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"]
+    assert s3.head_object(Bucket=name, Key="file")["SSEKMSKeyId"] == key
+    bucket.mark("file")
+    tags = s3.get_object_tagging(Bucket=name, Key="file")["TagSet"]
+    expiring = [rule for rule in s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"] if "Expiration" in rule]
+    assert [(rule["Filter"]["Tag"], rule["Expiration"]) for rule in expiring] == [(tags[0], {"Days": BACKUP_DAYS})]
+
+
+@pytest.mark.parametrize(("stack", "name"), BUCKETS)
+def test_all_backups_move_to_a_cheaper_class(stack: str, name: str) -> None:
+    moving = [rule for rule in rules(stack, f"{name}-lifecycle") if "Transitions" in rule]
+    assert [(rule["Filter"], rule["Transitions"]) for rule in moving] == [
+        ({"Prefix": ""}, [{"Days": 30, "StorageClass": "STANDARD_IA"}])
+    ]
+
+
+def test_logs_go_by_their_age_alone() -> None:
+    (rule,) = [rule for rule in rules("staging", "storage-logs-lifecycle") if "Expiration" in rule]
+    assert (rule["Filter"], rule["Expiration"]) == ({"Prefix": ""}, {"Days": 365})
+
+
+def test_the_job_and_the_lifecycle_mean_the_same_tag() -> None:
+    assert {"Key": GIVEN_UP.key, "Value": GIVEN_UP.value} == backup_upload.EXPIRED
