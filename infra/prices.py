@@ -1,51 +1,50 @@
-"""What the resources of the platform cost: the one price table, of rules, dashboards and documents.
+"""What the resources of the platform cost: the one price table, `prices.json`, of rules, dashboards and documents.
 
-On-demand list prices of AWS in us-east-1, in dollars and without discounts or taxes. A pod pays for what it asks for:
-a virtual CPU and a GiB of memory an hour, each worked out from two instance types that differ in their memory alone.
-They are for comparing and noticing growth, not for a bill. They are not verified against the page they name yet: check
-them before a decision rests on them.
+List prices in dollars, without discounts or taxes; the file says of which region and when. They are for comparing and
+noticing growth, not for a bill, and not verified against AWS yet: check them before a decision rests on them.
+
+A node is paid for whole. A pod pays for what it asks for, a virtual CPU and a GiB of memory an hour: they share the
+node's price in the proportion that two instance types show which differ in their memory alone.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 GIB: Final = 1024**3
-HOURS_PER_MONTH: Final = 730
+FILE: Final = Path(__file__).with_name("prices.json")
+TABLE: Final[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """An instance type and its price an hour."""
+    """An instance type; ``hour`` is what one costs an hour, in dollars."""
 
     name: str
     vcpus: int
     memory_gib: int
-    dollars_per_hour: float
-    source: str
-    as_of: date
+    hour: float
 
 
-_SOURCE: Final = "https://aws.amazon.com/ec2/pricing/on-demand/"
-GENERAL: Final = Instance(
-    name="m6i.large", vcpus=2, memory_gib=8, dollars_per_hour=0.096, source=_SOURCE, as_of=date(2025, 6, 1)
-)
-COMPUTE: Final = Instance(
-    name="c6i.large", vcpus=2, memory_gib=4, dollars_per_hour=0.085, source=_SOURCE, as_of=date(2025, 6, 1)
-)
+NODE: Final = Instance(**TABLE["node"])
+NODE_VCPU_HOUR: Final = NODE.hour / NODE.vcpus
+"""Dollars of a virtual CPU with the memory that a node has for it, for one hour."""
 
-GIB_HOUR: Final = (GENERAL.dollars_per_hour - COMPUTE.dollars_per_hour) / (GENERAL.memory_gib - COMPUTE.memory_gib)
+
+def gib_in_vcpus(general: Instance, compute: Instance) -> float:
+    """What a GiB of memory costs, as a share of what a virtual CPU costs, by two types with as many CPUs."""
+    gib = (general.hour - compute.hour) / (general.memory_gib - compute.memory_gib)
+    return gib / ((general.hour - gib * general.memory_gib) / general.vcpus)
+
+
+_SHARE: Final = gib_in_vcpus(*(Instance(**TABLE["split_by"][role]) for role in ("general", "compute")))
+VCPU_HOUR: Final = NODE.hour / (NODE.vcpus + _SHARE * NODE.memory_gib)
+"""Dollars of one virtual CPU without memory for one hour."""
+GIB_HOUR: Final = _SHARE * VCPU_HOUR
 """Dollars of one GiB of memory for one hour."""
-VCPU_HOUR: Final = (GENERAL.dollars_per_hour - GIB_HOUR * GENERAL.memory_gib) / GENERAL.vcpus
-"""Dollars of one virtual CPU for one hour."""
-
-
-def pod_month(*, vcpus: float, memory_gib: float) -> float:
-    """Dollars a month for a pod that asks for so much."""
-    return (vcpus * VCPU_HOUR + memory_gib * GIB_HOUR) * HOURS_PER_MONTH
 
 
 def rules() -> str:

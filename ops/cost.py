@@ -9,7 +9,6 @@ stack ask for, at list prices.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from infra import prices as table
 from ops.errors import BAD_INPUT, OpsError
 from ops.recording import Recording, stack_config, stack_names
 from ops.render import ROOT, recorded
 
-PRICES: Final = Path(__file__).with_name("prices.json")
 DOCUMENT: Final = ROOT / "docs" / "cost.md"
 NODE_SHARE: Final = 0.75
 """Of a node's cores that pods can have asked for; the rest is the system's, or left over."""
@@ -71,12 +70,13 @@ def _pods(recording: Recording) -> tuple[float, int]:
     return asked, gib
 
 
-def bill(recording: Recording, settings: Mapping[str, Any], prices: Mapping[str, Any]) -> list[Item]:
+def bill(recording: Recording, settings: Mapping[str, Any]) -> list[Item]:
     """The parts of a stack's month, the dearest first.
 
     Raises:
         OpsError: the table has no price of the database's class.
     """
+    prices = table.TABLE
     hours = prices["hours_per_month"]
     kinds: dict[str, int] = {}
     for item in (item for item in recording.resources if item.type.startswith("aws:")):
@@ -91,12 +91,12 @@ def bill(recording: Recording, settings: Mapping[str, Any], prices: Mapping[str,
     nodes = asked / NODE_SHARE
     rds, edge = settings["churn:rds"], settings["churn:edge"]
     if rds["instance_class"] not in prices["rds_hour"]:
-        raise OpsError(f"{PRICES.name} has no price of {rds['instance_class']}: add it to rds_hour")
+        raise OpsError(f"{table.FILE.name} has no price of {rds['instance_class']}: add it to rds_hour")
     auto = 1 + (prices["auto_mode_share"] if settings["churn:eks"]["nodes"] == "auto" else 0)
     copies = 2 if rds["multi_az"] else 1
     balancer = prices["load_balancer_hour"][edge["balancer"]] + prices["load_balancer_unit_hour"]
     found = [
-        Item(name="Nodes", usd=nodes * prices["vcpu_hour"] * hours * auto, why=f"{nodes:.1f} cores for pods that ask for {asked:.1f}"),
+        Item(name="Nodes", usd=nodes * table.NODE_VCPU_HOUR * hours * auto, why=f"{nodes:.1f} cores for pods that ask for {asked:.1f}"),
         Item(name="Database", usd=copies * (prices["rds_hour"][rds["instance_class"]] * hours + rds["storage_gib"] * prices["rds_gib_month"]), why=f"{copies} x {rds['instance_class']}"),
         Item(name="NAT gateways", usd=kinds.get("NatGateway", 0) * prices["nat_gateway_hour"] * hours + GIB_OUT_NAT * prices["nat_gib"], why=f"{kinds.get('NatGateway', 0)}, and {GIB_OUT_NAT} GiB"),
         Item(name="Interface endpoints", usd=zones * prices["interface_endpoint_zone_hour"] * hours, why=f"{len(endpoints)} services in {zones // max(1, len(endpoints))} zones"),
@@ -119,7 +119,7 @@ def on_aws(root: Path) -> list[str]:
 def estimate(stack: str, root: Path) -> list[Item]:
     """The month of a stack of a checkout."""
     config = stack_config(stack, root)
-    return bill(recorded(stack, config, {}), config, json.loads(PRICES.read_text(encoding="utf-8")))
+    return bill(recorded(stack, config, {}), config)
 
 
 def document(bills: Mapping[str, Sequence[Item]]) -> str:
@@ -127,10 +127,10 @@ def document(bills: Mapping[str, Sequence[Item]]) -> str:
     lines = [
         "# What a month costs",
         "",
-        "Written by `python -m ops.cost --write` from the recorded stacks and the prices in `ops/prices.json`. An estimate",
+        "Written by `python -m ops.cost --write` from the recorded stacks and the prices in `infra/prices.json`. An estimate",
         "to compare with, no bill.",
         "",
-        json.loads(PRICES.read_text(encoding="utf-8"))["source"],
+        table.TABLE["source"],
         "",
     ]
     for stack, items in bills.items():

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from recorder import ROOT, config, recorded
 
+from infra.prices import TABLE
 from ops import cost
 from ops.errors import OpsError
-
-PRICES = json.loads(cost.PRICES.read_text("utf-8"))
 
 
 def parts(stack: str, **changes: dict[str, Any]) -> dict[str, float]:
     settings = config(stack)
     for section, values in changes.items():
         settings[f"churn:{section}"] = {**settings[f"churn:{section}"], **values}
-    return {item.name: item.usd for item in cost.bill(recorded(stack), settings, PRICES)}
+    return {item.name: item.usd for item in cost.bill(recorded(stack), settings)}
 
 
 def test_a_second_copy_of_the_database_doubles_it() -> None:
@@ -26,8 +24,8 @@ def test_a_second_copy_of_the_database_doubles_it() -> None:
 
 
 def test_nat_gateways_are_those_of_the_stack() -> None:
-    one = PRICES["nat_gateway_hour"] * PRICES["hours_per_month"]
-    traffic = cost.GIB_OUT_NAT * PRICES["nat_gib"]
+    one = TABLE["nat_gateway_hour"] * TABLE["hours_per_month"]
+    traffic = cost.GIB_OUT_NAT * TABLE["nat_gib"]
     assert parts("staging")["NAT gateways"] == pytest.approx(one + traffic)
     assert parts("prod")["NAT gateways"] == pytest.approx(3 * one + traffic)
 
@@ -42,5 +40,5 @@ def test_quantities_of_cpu() -> None:
 
 
 def test_the_document_is_up_to_date() -> None:
-    bills = {stack: cost.bill(recorded(stack), config(stack), PRICES) for stack in cost.on_aws(ROOT)}
+    bills = {stack: cost.bill(recorded(stack), config(stack)) for stack in cost.on_aws(ROOT)}
     assert cost.DOCUMENT.read_text("utf-8") == cost.document(bills), "python -m ops.cost --write"
