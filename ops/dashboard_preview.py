@@ -16,13 +16,17 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from dashboards.panels import COLUMNS
-from ops.dashboard_queries import Answered, Prometheus
+from ops.dashboard_queries import Answered, Prometheus, Series
 
 INCHES_PER_COLUMN: Final = 0.62
 INCHES_PER_ROW: Final = 0.36
 COLORS: Final = {"green": "#2e9d57", "yellow": "#c69500", "orange": "#e0752d", "red": "#d0342c", "blue": "#3274d9"}
 SUFFIXES: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 TABLE_ROWS: Final = 7
+SHORT_SECONDS: Final = 600
+"""A range below which times are shown with their seconds."""
+LEGEND_LETTERS: Final = 18
+"""Of the longest name that still leaves room for four in a line."""
 STYLE: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
     "axes.spines.top": False,
@@ -100,7 +104,7 @@ def _panel(canvas: Any, box: tuple[float, float, float, float], answered: Answer
     for spine in frame.spines.values():
         spine.set(visible=True, color="#dddddd")
     canvas.text(x + 0.005, y + height - 0.75 / rows, panel["title"], fontsize=8.5, weight="bold")
-    if not answered.series:
+    if not answered.series or (panel["type"] == "timeseries" and not _drawable(answered)):
         frame.text(0.5, 0.45, "no data", ha="center", va="center", color="#999999", fontsize=11)
     elif panel["type"] == "stat":
         _stat(frame, answered)
@@ -131,20 +135,30 @@ def _table(frame: Axes, answered: Answered) -> None:
         frame.text(0.02, 0.78 - TABLE_ROWS * 0.1, f"and {len(shown) - TABLE_ROWS} more", va="center", color="#999999")
 
 
+def _drawable(answered: Answered) -> list[Series]:
+    """Lines with something to see: a quantile of nothing is NaN at every time, and only fills the legend."""
+    return [series for series in answered.series if any(math.isfinite(value) for _, value in series.points)]
+
+
 def _lines(axes: Axes, answered: Answered) -> None:
     defaults = answered.panel["fieldConfig"]["defaults"]
-    for series in answered.series:
+    shown = _drawable(answered)
+    for series in shown:
         times = [datetime.fromtimestamp(at, UTC) for at, _ in series.points]
         axes.plot(times, [value for _, value in series.points], linewidth=1.2, label=series.name[:34])  # type: ignore[arg-type]  # matplotlib takes datetimes
     if defaults["custom"].get("thresholdsStyle", {}).get("mode") == "line":
         for step in defaults["thresholds"]["steps"][1:]:
             axes.axhline(step["value"], color=COLORS[step["color"]], linewidth=0.8, linestyle="--")
-    values = [value for series in answered.series for _, value in series.points if math.isfinite(value)]
+    values = [value for series in shown for _, value in series.points if math.isfinite(value)]
     axes.set_ylim(min([0.0, *values]), max([0.0, *values]) * 1.15 or 1.0)
     axes.yaxis.set_major_locator(ticker.MaxNLocator(4))
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: figure_text(value, defaults["unit"])))
-    axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]  # published without types
+    instants = [at for series in shown for at, _ in series.points]
+    # Minutes alone would stand there twice.
+    clock = "%H:%M:%S" if max(instants) - min(instants) < SHORT_SECONDS else "%H:%M"
+    axes.xaxis.set_major_formatter(dates.DateFormatter(clock))  # type: ignore[no-untyped-call]  # published without types
     axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
     axes.tick_params(labelsize=6.5, color="#bbbbbb")
     axes.grid(visible=True, axis="y", color="#eeeeee")
-    axes.legend(loc="upper left", bbox_to_anchor=(-0.06, -0.14), ncols=4, fontsize=6, frameon=False)
+    columns = 4 if max(len(series.name) for series in shown) <= LEGEND_LETTERS else 2
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.06, -0.14), ncols=columns, fontsize=6, frameon=False)

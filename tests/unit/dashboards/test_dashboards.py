@@ -10,15 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
-from recorder import settings
-from support.exposed import OTHERS, api_metrics
+from support.exposed import known
 from support.programs import program, run
-from support.promql import metrics
+from support.promql import metrics, unknown
 
 import dashboards
 from dashboards.panels import COLUMNS, Dashboard, Query, Row, Stat, Timeseries
-from infra import edges
-from infra.workloads.prometheus import rules
 
 ROOT = Path(__file__).parents[3]
 EVERY = dashboards.every()
@@ -83,16 +80,10 @@ def test_panels_are_placed_line_by_line() -> None:
     ]  # fmt: skip
 
 
-def test_every_metric_exists(tmp_path: Path) -> None:
-    there = OTHERS | api_metrics(tmp_path) | recorded()
-    named = {(name, metric) for name, page in EVERY.items() for expr in expressions(page) for metric in metrics(expr)}
-    assert sorted(pair for pair in named if pair[1] not in there) == []
-
-
-def recorded() -> set[str]:
-    """What recording rules make."""
-    files = [yaml.safe_load(text) for text in rules(set(edges.workloads(settings("prod")))).values()]
-    return {rule["record"] for file in files for group in file["groups"] for rule in group["rules"] if "record" in rule}
+def test_every_series_and_label_exists(tmp_path: Path) -> None:
+    there = known(tmp_path)
+    missing = {(name, expr): unknown(expr, there) for name, page in EVERY.items() for expr in expressions(page)}
+    assert {place: found for place, found in missing.items() if found} == {}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -138,3 +129,16 @@ def _plain(expression: str) -> str:
 )
 def test_metrics_are_found_in_an_expression(expression: str, named: set[str]) -> None:
     assert metrics(expression) == named
+
+
+@pytest.mark.parametrize(
+    ("expression", "missing"),
+    [
+        ('sum by (x) (rate(a_bucket{y=~"{z=1}"}[5m]))', []),
+        ('a_bucket{z="1"}', ["a_bucket{z}"]),
+        ("sum by (z) (a_bucket)", ["by z"]),
+        ('a_bucket * on (x) group_left (node) b{w="1"}', ["b", "by node"]),
+    ],
+)
+def test_a_series_or_label_that_is_not_there_is_found(expression: str, missing: list[str]) -> None:
+    assert unknown(expression, {"a_bucket": {"x", "y"}}) == missing
