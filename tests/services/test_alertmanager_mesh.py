@@ -1,0 +1,109 @@
+"""Three Alertmanagers with prod's recorded arguments find each other and share what people tell one of them.
+
+The program is the newest one, as in the other tests of alerts; addresses are of loopback, and nobody is told anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from recorder import find, recorded
+from support.servers import HOST, Server, free_port, wait_until
+from support.tools import newest_alertmanager
+
+from infra.naming import ALERTMANAGER
+from infra.workloads.alertmanager import CONFIG, DATA
+
+pytestmark = pytest.mark.service
+
+QUIET = "route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n"
+HTTP, MESH = ALERTMANAGER.ports["http"], ALERTMANAGER.ports["mesh"]
+
+
+class Replica(Server):
+    """One pod's program; ``places`` are the ports of HTTP and of the mesh of all of them."""
+
+    def __init__(self, folder: Path, index: int, places: list[tuple[int, int]]) -> None:
+        port, mesh = places[index]
+        folder.mkdir()
+        (folder / "alertmanager.yml").write_text(QUIET, encoding="utf-8")
+        changes = {
+            CONFIG: str(folder),
+            DATA: str(folder / "data"),
+            f"0.0.0.0:{HTTP}": f"{HOST}:{port}",
+            f"0.0.0.0:{MESH}": f"{HOST}:{mesh}",
+            f"$(POD_IP):{MESH}": f"{HOST}:{mesh}",
+        }
+        for other, (_, its) in enumerate(places):
+            changes[f"{ALERTMANAGER.name}-{other}.{ALERTMANAGER.host}:{MESH}"] = f"{HOST}:{its}"
+        command = [str(newest_alertmanager("alertmanager")), *(changed(given, changes) for given in arguments())]
+        super().__init__(command, folder, port=port, environment={"GOMAXPROCS": "1"})
+
+    def get(self, path: str) -> Any:
+        answer = httpx.get(f"{self.url}/api/v2/{path}", timeout=10, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+    def members(self) -> set[str]:
+        """Addresses of the mesh as this one sees it; none until it has settled."""
+        cluster = self.get("status")["cluster"]
+        return {peer["address"] for peer in cluster["peers"]} if cluster["status"] == "ready" else set()
+
+
+def arguments() -> list[str]:
+    """Of the recorded container."""
+    (container,) = find(recorded("prod"), "StatefulSet", ALERTMANAGER.name).inputs["spec"]["template"]["spec"][
+        "containers"
+    ]
+    given: list[str] = container["args"]
+    return given
+
+
+def changed(argument: str, changes: dict[str, str]) -> str:
+    """An argument at loopback: of each only the part after the first sign of equality is a place."""
+    option, _, value = argument.partition("=")
+    if option == "--web.external-url":
+        return argument
+    for old, new in changes.items():
+        value = value.replace(old, new)
+    return f"{option}={value}"
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Replica]]:
+    folder = tmp_path_factory.mktemp("mesh")
+    count = recorded_replicas()
+    places = [(free_port(), free_port()) for _ in range(count)]
+    with ExitStack() as stack:
+        yield [stack.enter_context(Replica(folder / str(index), index, places)) for index in range(count)]
+
+
+def recorded_replicas() -> int:
+    return int(find(recorded("prod"), "StatefulSet", ALERTMANAGER.name).inputs["spec"]["replicas"])
+
+
+def test_every_replica_knows_all_of_them(mesh: list[Replica]) -> None:
+    assert len(mesh) == 3
+    wait_until(lambda: all(len(one.members()) == len(mesh) for one in mesh), "the mesh has settled")
+    first, *others = [one.members() for one in mesh]
+    assert all(seen == first for seen in others)
+
+
+def test_a_silence_made_at_one_is_at_all(mesh: list[Replica]) -> None:
+    now = datetime.now(UTC)
+    silence = {
+        "matchers": [{"name": "alertname", "value": "ApiDown", "isRegex": False, "isEqual": True}],
+        "startsAt": now.isoformat(),
+        "endsAt": (now + timedelta(hours=1)).isoformat(),
+        "createdBy": "test",
+        "comment": "shared",
+    }
+    answer = httpx.post(f"{mesh[0].url}/api/v2/silences", json=silence, timeout=10, trust_env=False)
+    made = answer.raise_for_status().json()["silenceID"]
+    wait_until(lambda: all(made in {item["id"] for item in one.get("silences")} for one in mesh), "all have it")
