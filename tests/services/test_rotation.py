@@ -114,7 +114,7 @@ def go_on(traffic: Traffic) -> None:
     wait_until(lambda: traffic.answered > before + RATE, "answers go on")
 
 
-@pytest.mark.faults  # not yet steady: on a busy machine a few connections broke, and it is not known why
+@pytest.mark.faults  # not yet steady: on a busy machine connections broke, and why is not known
 def test_no_request_fails_while_a_key_rotates_and_the_old_one_ends_after_the_overlap(
     world: World, bundles: list[Path], tmp_path: Path
 ) -> None:
