@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import time
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,8 +14,7 @@ from typing import Any, Final
 
 import boto3
 from moto import mock_aws
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.secretsmanager.models import secretsmanager_backends
+from support.mounted_secret import begin
 
 from app.security import parse_key_file
 from infra.credentials import key_file
@@ -64,16 +61,7 @@ class World:
         return Store(self.client)
 
     def begin(self, name: str) -> str:
-        """As Secrets Manager does before the first step: a version that is pending and has no value yet.
-
-        Moto does so only for a function that runs in Docker; this is what it does then.
-        """
-        version = str(uuid.uuid4())
-        secret: Any = secretsmanager_backends[DEFAULT_ACCOUNT_ID][REGION].secrets[self.arns[name]]
-        secret.remove_version_stages_from_old_versions([rotate.PENDING])
-        announced = {"createdate": int(time.time()), "version_id": version, "version_stages": [rotate.PENDING]}
-        secret.versions[version] = announced
-        return version
+        return begin(self.arns[name])
 
     def rotation(self, name: str, version: str, service: Service | None = None) -> Rotation:
         found = rotate.rotation(self.store, self.options, self.arns[name], version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -36,11 +36,20 @@ class Traffic:
     answers come in and is complete after the block.
     """
 
-    def __init__(self, url: str, customers: Sequence[Mapping[str, Any]], *, rate: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        customers: Sequence[Mapping[str, Any]],
+        *,
+        rate: float,
+        key: Callable[[], str] | None = None,
+    ) -> None:
+        """``key`` gives the API key that the next request is sent with."""
         self.outcome = Outcome()
         self._url = url
         self._customers = customers
         self._rate = rate
+        self._key = key
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
@@ -79,7 +88,8 @@ class Traffic:
 
     async def _send(self, client: httpx.AsyncClient, index: int) -> None:
         try:
-            response = await client.post("/v1/predict", json=self._customers[index])
+            headers = {"x-api-key": self._key()} if self._key else None
+            response = await client.post("/v1/predict", json=self._customers[index], headers=headers)
         except httpx.TransportError as error:
             self.outcome.failures[repr(error)] += 1
             return
