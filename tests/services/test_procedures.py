@@ -89,11 +89,23 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_database_lost_then_artifacts_lost(server: Postgres, fresh: Postgres, jobs: Jobs, desk: Path) -> None:
+def saved(jobs: Jobs, desk: Path, user: str) -> dict[str, Path]:
+    """What the commands of a volume's backups ask for; the backups are copied to where the operator can read."""
     jobs.both()
     shutil.copytree(jobs.root, desk / "backups")
-    hand_over(desk, fresh.user)
-    places = {"BACKUPS": desk / "backups", "ARTIFACTS": desk / "artifacts"}
+    hand_over(desk, user)
+    return {"BACKUPS": desk / "backups", "ARTIFACTS": desk / "artifacts"}
+
+
+def test_cluster_lost(server: Postgres, fresh: Postgres, jobs: Jobs, desk: Path) -> None:
+    done = follow("Cluster lost", desk, jobs, **saved(jobs, desk, fresh.user))
+    assert done.returncode == 0, done.stderr
+    assert rows(fresh) == rows(server)
+    assert tree(desk / "artifacts") == tree(jobs.artifacts)
+
+
+def test_database_lost_then_artifacts_lost(server: Postgres, fresh: Postgres, jobs: Jobs, desk: Path) -> None:
+    places = saved(jobs, desk, fresh.user)
     done = follow("Database lost", desk, jobs, **places)
     assert done.returncode == 0, done.stderr
     assert rows(fresh) == rows(server)

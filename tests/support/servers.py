@@ -21,7 +21,7 @@ import pytest
 
 from ops.ports import is_free
 
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 STOP_SECONDS = 20.0
 HOST = "127.0.0.1"
 TOOL_FOLDERS = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
@@ -140,7 +140,12 @@ class Server:
         return self.process.wait(STOP_SECONDS)
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            if self._process is not None:
+                self.close()  # one that never came up is not left behind
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
