@@ -1,5 +1,5 @@
 """Ten faults, each to the message of the right channel and to the one that it is over: real servers, prod's rules and
-routes, with time running 15 times faster so that `for: 15m` takes a minute.
+routes, with time running 10 times faster so that `for: 1h` takes six minutes.
 
 The API, MLflow, Prometheus and Alertmanager are real; what only a cluster has (kubelets, kube-state-metrics, the probe
 of the edge) is played by one exporter whose figures the test sets. The killed API has a test in real time of its own.
@@ -7,6 +7,7 @@ of the edge) is played by one exporter whose figures the test sets. The killed A
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import time
@@ -28,10 +29,12 @@ from app.bundle import MODEL
 from infra import naming as n
 from ops import monitoring
 
-pytestmark = [pytest.mark.service, pytest.mark.faults, pytest.mark.timeout(900)]
-SPEED = 15
-SECONDS = 300.0
+pytestmark = [pytest.mark.service, pytest.mark.faults, pytest.mark.timeout(1800)]
+SPEED = 10
+"""Faster than this, a scrape on a busy machine outlasts its interval, and what was pending starts again."""
+SECONDS = 700.0
 DAY = 86_400
+BATCH = 100
 CHANNELS = {"critical": {"slack", "pagerduty", "email"}, "warning": {"slack", "email"}, "info": {"slack"}}
 FREE = 'kubelet_volume_stats_available_bytes{namespace="churn-mlops",persistentvolumeclaim="data"}'
 SIZE = 'kubelet_volume_stats_capacity_bytes{namespace="churn-mlops",persistentvolumeclaim="data"}'
@@ -83,13 +86,16 @@ class Traffic:
 
     def run(self) -> None:
         with httpx.Client(base_url=self.api.url, trust_env=False, timeout=5) as client:
-            while not self.stop.wait(0.05):
+            for turn in itertools.count():
+                if self.stop.wait(0.2):
+                    return
+                # The same hundred again and again would be drift: by chance they differ from the model's customers.
+                begin = turn * BATCH % len(self.customers)
+                batch = {"customers": self.customers[begin : begin + BATCH]}
                 try:
                     client.post("/v1/predict", json=self.customers[0], headers={"x-api-key": self.key})
-                    client.post(
-                        "/v1/predict/batch", json={"customers": self.customers}, headers={"x-api-key": self.key}
-                    )
-                    for _ in range(20 if self.wrong_keys else 0):
+                    client.post("/v1/predict/batch", json=batch, headers={"x-api-key": self.key})
+                    for _ in range(10 if self.wrong_keys else 0):
                         client.post("/v1/predict", json=self.customers[0], headers={"x-api-key": "guess"})
                 except httpx.TransportError:
                     pass
@@ -161,7 +167,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         silent = stack.enter_context(Exporter())
         targets["probe"] = exporter.address
         targets |= dict.fromkeys(("kubelet", "kube-state-metrics", "node-exporter", "blackbox"), silent.address)
-        traffic = Traffic(api, keys["client"], random_customers(100, seed=0))
+        traffic = Traffic(api, keys["client"], random_customers(2000, seed=0))
         runner = threading.Thread(target=traffic.run, daemon=True)
         runner.start()
         try:
@@ -176,28 +182,44 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         assert seen.inbox.broken == []
 
 
-def _channels(stage: Stage, alert: str, *, resolved: bool) -> set[str]:
-    return {message.channel for message in stage.watched.inbox.about(alert, resolved=resolved)}
+def _channels(stage: Stage, alert: str, since: float, *, resolved: bool) -> set[str]:
+    about = stage.watched.inbox.about(alert, resolved=resolved)
+    return {message.channel for message in about if message.at >= since}
 
 
 def _arrives(stage: Stage, severities: dict[str, str], began: float, *, resolved: bool = False) -> dict[str, float]:
-    """Seconds until each alert's message is in every channel of its severity; of that faster time."""
+    """Seconds from ``began`` until each alert's message is in every channel of its severity; of that faster time."""
     seconds: dict[str, float] = {}
 
     def done() -> bool:
         for alert, severity in severities.items():
-            if alert not in seconds and _channels(stage, alert, resolved=resolved) >= CHANNELS[severity]:
+            if alert not in seconds and _channels(stage, alert, began, resolved=resolved) >= CHANNELS[severity]:
                 seconds[alert] = round(time.monotonic() - began, 1)
         return seconds.keys() == severities.keys()
 
-    wait_until(done, f"{sorted(severities)} resolved={resolved}", SECONDS)
+    try:
+        wait_until(done, f"{sorted(severities)} resolved={resolved}", SECONDS, pause=0.1)
+    finally:
+        _show("told that it is over" if resolved else "told", seconds)
     for alert, severity in severities.items():
-        assert _channels(stage, alert, resolved=resolved) == CHANNELS[severity], alert
+        assert _channels(stage, alert, began, resolved=resolved) == CHANNELS[severity], alert
     return seconds
+
+
+def _ask(condition: Callable[[], object], what: str) -> None:
+    """Wait for something that Prometheus tells, and ask it no more often than it looks."""
+    wait_until(condition, what, SECONDS, pause=0.5)
 
 
 def _quiet(stage: Stage) -> bool:
     return stage.watched.prometheus.firing() == {"Watchdog"}
+
+
+def _show(what: str, seconds: dict[str, float]) -> None:
+    """Print a table; pytest shows it with `-s`."""
+    print(f"\n{what}: seconds, of a time {SPEED} times faster")  # noqa: T201
+    for alert, taken in sorted(seconds.items(), key=lambda item: item[1]):
+        print(f"  {alert:<22}{taken:>7}")  # noqa: T201
 
 
 def _corrupt(stage: Stage) -> Callable[[], object]:
@@ -213,13 +235,11 @@ def _corrupt(stage: Stage) -> Callable[[], object]:
 def test_eight_faults_tell_the_channels_of_a_warning_and_then_that_they_are_over(
     stage: Stage, record_property: Callable[[str, object], None]
 ) -> None:
-    wait_until(lambda: _quiet(stage), "nothing is wrong at first, but the Watchdog", SECONDS)
+    _ask(lambda: _quiet(stage), "nothing is wrong at first, but the Watchdog")
     assert {message.channel for message in stage.watched.inbox.messages} <= {"deadman"}
     usual, began = stage.traffic.customers, time.monotonic()
     mend = _corrupt(stage)
-    wait_until(
-        lambda: stage.watched.prometheus.query("churn_model_refused_total > 0"), "the version is refused", SECONDS
-    )
+    _ask(lambda: stage.watched.prometheus.query("churn_model_refused_total > 0"), "the version is refused")
     mend()
     stage.traffic.customers = [dict(row, contract="Two year", tenure_months=72) for row in usual]
     stage.traffic.wrong_keys = True
@@ -234,28 +254,33 @@ def test_eight_faults_tell_the_channels_of_a_warning_and_then_that_they_are_over
         "ModelRefused", "FeatureDrift", "ApiKeySurge", "VolumeFilling", "BackupMissing", "CertificateExpiring",
         "RegistryUnreachable", "MlflowDown",
     )  # fmt: skip
-    record_property("seconds", _arrives(stage, dict.fromkeys(alerts, "warning"), began))
+    try:
+        record_property("seconds", _arrives(stage, dict.fromkeys(alerts, "warning"), began))
+    finally:  # also when one was missed: the next test begins without faults
+        mended = time.monotonic()
+        stage.traffic.customers, stage.traffic.wrong_keys = usual, False
+        stage.exporter.figures |= {FREE: 80.0, BACKUP: time.time(), EXPIRY: time.time() + 60 * DAY, MLFLOW_PODS: 1}
+        _begin(stage.mlflow)
     (slack, *_) = stage.watched.inbox.about("VolumeFilling", channel="slack")
     assert "data in churn-mlops has 5% left" in " ".join(slack.text.split())
     assert "docs/runbooks/node-exporter.md#volumefilling" in slack.text
-    mended = time.monotonic()
-    stage.traffic.customers, stage.traffic.wrong_keys = usual, False
-    stage.exporter.figures |= {FREE: 80.0, BACKUP: time.time(), EXPIRY: time.time() + 60 * DAY, MLFLOW_PODS: 1}
-    _begin(stage.mlflow)
-    record_property("over", _arrives(stage, dict.fromkeys(alerts, "warning"), mended, resolved=True))
+    # The refusal is over by itself, as the alias was moved back at once; the others only now.
+    record_property("refused over", _arrives(stage, {"ModelRefused": "warning"}, began, resolved=True))
+    others = dict.fromkeys((alert for alert in alerts if alert != "ModelRefused"), "warning")
+    record_property("over", _arrives(stage, others, mended, resolved=True))
 
 
 def test_slow_and_failing_predictions_page_and_a_lesser_alert_of_the_api_stays_quiet(
     stage: Stage, record_property: Callable[[str, object], None]
 ) -> None:
-    wait_until(lambda: _quiet(stage), "what was before is over", SECONDS)
+    _ask(lambda: _quiet(stage), "what was before is over")
     before = len(stage.watched.inbox.messages)
     (stage.faults / "slow").touch()
     began = time.monotonic()
     record_property("slow", _arrives(stage, {"ApiLatencyBurnFast": "critical"}, began))
     # A warning of the same workload fires meanwhile, and nobody is told.
     stage.traffic.wrong_keys = True
-    wait_until(lambda: "ApiKeySurge" in stage.watched.prometheus.firing(), "the surge fires", SECONDS)
+    _ask(lambda: "ApiKeySurge" in stage.watched.prometheus.firing(), "the surge fires")
     (stage.faults / "failing").touch()
     began = time.monotonic()
     record_property("failing", _arrives(stage, {"ApiErrorRate": "critical"}, began))

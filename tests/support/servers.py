@@ -55,13 +55,15 @@ def require_tool(*names: str) -> str:
     pytest.skip(message)
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = START_SECONDS) -> None:
-    """Return as soon as ``condition`` holds; fail when it does not within a generous time."""
+def wait_until(
+    condition: Callable[[], object], what: str, seconds: float = START_SECONDS, *, pause: float = 0.02
+) -> None:
+    """Return as soon as ``condition`` holds, asked every ``pause`` seconds; fail after a generous time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:g} s: {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 class Server:
