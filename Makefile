@@ -120,6 +120,7 @@ lock: .venv/.dev ## Write the lock files again, each a part of the largest
 	$(LOCK) --extra ops -c requirements-dev.lock -o requirements-ops.lock pyproject.toml
 	$(LOCK) --group pyproject.toml:mlflow -c requirements-dev.lock -o requirements-mlflow.lock
 	$(LOCK) -o tools/checkov/requirements.lock tools/checkov/requirements.in
+	$(LOCK) -o tools/parliament/requirements.lock tools/parliament/requirements.in
 
 .PHONY: clean
 clean: ## Remove what the tools left (caches, build folders)

@@ -20,7 +20,7 @@ from support.tools import newest_alertmanager
 from infra.naming import ALERTMANAGER
 from infra.workloads.alertmanager import CONFIG, DATA
 
-pytestmark = [pytest.mark.service, pytest.mark.faults]  # the latter until it has been seen to pass
+pytestmark = pytest.mark.service
 
 QUIET = "route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n"
 HTTP, MESH = ALERTMANAGER.ports["http"], ALERTMANAGER.ports["mesh"]

@@ -1,0 +1,83 @@
+"""parliament over every IAM document of the stacks on AWS: nothing found that `exemptions.yaml` does not explain."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from recorder import recorded
+from support.aws_rules import documents, kind
+from support.findings import Finding, exemptions, scan, stale, unexplained
+from support.tools import TOOLS, venv_tool
+
+pytestmark = pytest.mark.timeout(600)  # the first run of a machine installs the tool
+TOOL = "parliament"
+STACKS = ("staging", "prod")
+BAD = "bad-sample"
+BAD_DOCUMENT: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Sid": "Typo", "Effect": "Allow", "Action": ["s3:GetObjet"], "Resource": ["arn:aws:s3:::bucket/*"]},
+        {"Sid": "Bucket", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::bucket"]},
+        {"Sid": "Star", "Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": ["*"]},
+        {
+            "Sid": "Condition",
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt"],
+            "Resource": ["arn:aws:kms:eu-central-1:000000000000:key/a"],
+            "Condition": {"StringEquals": {"s3:prefix": "a"}},
+        },
+    ],
+}
+"""A misspelled action, a bucket where an object is meant, any secret, and a condition that its action does not have."""
+
+
+def whole(document: dict[str, Any], field: str) -> dict[str, Any]:
+    """With a resource in each statement: a trust policy is about its own role and cannot name it; the linter asks."""
+    if field != "assumeRolePolicy":
+        return document
+    role = "arn:aws:iam::000000000000:role/own"
+    return {**document, "Statement": [{**each, "Resource": [role]} for each in document["Statement"]]}
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
+    """All findings of both stacks, with those of the bad sample."""
+    folder = tmp_path_factory.mktemp(TOOL)
+    python, *_ = venv_tool(TOOL, TOOL)
+    found = []
+    for stack in STACKS:
+        known = {f"{kind(item)}/{field}/{item.name}": whole(content, field) for item, field, content in all_of(stack)}
+        path = folder / f"{stack}.json"
+        path.write_text(json.dumps({**known, BAD: BAD_DOCUMENT}), encoding="utf-8")
+        report = scan([python, str(TOOLS / TOOL / "lint.py"), str(path)], environment={"HOME": str(folder)})
+        found += [Finding(rule=row["rule"], object=row["name"], stack=stack, text=row["text"]) for row in report]
+    return found
+
+
+def all_of(stack: str) -> list[Any]:
+    """Every document of a stack; there are dozens, so that none at all is not taken for a good result."""
+    found = list(documents(recorded(stack)))
+    assert len(found) > 30
+    return found
+
+
+def of_the_stacks(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.object != BAD]
+
+
+def test_nothing_unexplained_is_found(findings: list[Finding]) -> None:
+    found = unexplained(of_the_stacks(findings), exemptions(TOOL))
+    assert not found, "\n".join(found)
+
+
+def test_every_exemption_is_needed(findings: list[Finding]) -> None:
+    found = stale(of_the_stacks(findings), exemptions(TOOL))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_bad_document_is_found(findings: list[Finding], stack: str) -> None:
+    rules = {finding.rule for finding in findings if finding.stack == stack and finding.object == BAD}
+    assert rules >= {"UNKNOWN_ACTION", "RESOURCE_MISMATCH", "RESOURCE_STAR", "UNKNOWN_CONDITION_FOR_ACTION"}
