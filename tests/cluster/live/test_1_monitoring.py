@@ -1,4 +1,4 @@
-"""What Prometheus sees of a stack that is well."""
+"""What Prometheus sees of a stack that is well, before anything is done to it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from support.live import Live
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
-ONE_CUSTOMER = {"FeatureDrift", "ScoreDrift"}
-"""The load before these tests sent one customer over and over, which is drift indeed."""
-
-
+OF_THE_HOST = {"VolumeWillFill"}
+"""Volumes of such a cluster are folders of the host, whose disk images and other work may be filling."""
 LOOK_SECONDS = 3
 
 
@@ -35,9 +33,8 @@ def test_every_target_answers(live: Live) -> None:
     assert settled(down, set(), 120) == set()
 
 
-def test_nothing_alarms_but_the_watchdog(live: Live) -> None:
-    def firing() -> set[str]:
-        alerts = live.ask_prometheus("alerts")["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"} - ONE_CUSTOMER
+def test_nothing_alarms_or_is_about_to_but_the_watchdog(live: Live) -> None:
+    def wrong() -> set[str]:
+        return {alert["labels"]["alertname"] for alert in live.ask_prometheus("alerts")["alerts"]} - OF_THE_HOST
 
-    assert settled(firing, {"Watchdog"}, 300) == {"Watchdog"}
+    assert settled(wrong, {"Watchdog"}, 300) == {"Watchdog"}
