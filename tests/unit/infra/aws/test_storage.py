@@ -8,8 +8,8 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from recorder import recorded
+from support.aws_api import account, as_api
 
 from infra.aws.storage import BACKUP_DAYS, GIVEN_UP
 from ops import backup_upload
@@ -19,30 +19,18 @@ from ops.backup_upload import Bucket
 from ops.errors import OpsError
 
 BUCKETS = [("staging", "storage-backups"), ("prod", "storage-backups"), ("prod", "storage-copy-target")]
-SPELLED_OTHERWISE = {"id": "ID", "kmsMasterKeyId": "KMSMasterKeyID", "sseAlgorithm": "SSEAlgorithm"}
-"""What S3's own interface does not merely write with a capital."""
-
-
-def as_s3(value: Any) -> Any:
-    """Pulumi's inputs in the spelling of S3's interface."""
-    if isinstance(value, dict):
-        return {SPELLED_OTHERWISE.get(key, key[0].upper() + key[1:]): as_s3(item) for key, item in value.items()}
-    return [as_s3(item) for item in value] if isinstance(value, list) else value
 
 
 def rules(stack: str, name: str) -> list[dict[str, Any]]:
     """Of a recorded lifecycle or encryption, as S3 takes them."""
     (found,) = [item for item in recorded(stack).resources if item.name == name]
-    made: list[dict[str, Any]] = as_s3(found.inputs["rules"])
+    made: list[dict[str, Any]] = as_api(found.inputs["rules"])
     return made
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
+def s3() -> Iterator[Any]:
+    with account():
         yield boto3.client("s3")
 
 

@@ -1,0 +1,116 @@
+"""Recorded buckets, budget and firewall, made by AWS' own interface in moto and read back.
+
+What this shows: that the values have the names, types and places that the interface takes. What moto does not do is
+judge a request by a policy or a rule, or send a notification.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ParamValidationError
+from recorder import record_with, recorded
+from support.aws_api import account, as_api
+
+STACKS = ("staging", "prod")
+ACCOUNT = "123456789012"
+
+
+@pytest.fixture(autouse=True)
+def aws() -> Iterator[None]:
+    with account():
+        yield
+
+
+def of_type(stack: str, kind: str) -> list[dict[str, Any]]:
+    """Inputs of a stack's resources of one type."""
+    found = [
+        item.inputs
+        for item in recorded(stack).resources
+        if item.type.startswith("aws:") and item.type.endswith(f":{kind}")
+    ]
+    assert found, f"{stack} has no {kind}"
+    return found
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_buckets_take_their_policy_and_are_closed(stack: str) -> None:
+    s3 = boto3.client("s3")
+    policies = {item["bucket"]: json.loads(item["policy"]) for item in of_type(stack, "BucketPolicy")}
+    closed = {item["bucket"]: item for item in of_type(stack, "BucketPublicAccessBlock")}
+    assert policies.keys() == closed.keys()
+    for name, policy in policies.items():
+        s3.create_bucket(Bucket=name)
+        s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+        block = as_api({key: value for key, value in closed[name].items() if key not in {"bucket", "region"}})
+        s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=block)
+        assert json.loads(s3.get_bucket_policy(Bucket=name)["Policy"]) == policy
+        assert s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"] == dict.fromkeys(
+            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+        )
+        only_tls = [item for item in policy["Statement"] if item["Sid"] == "OnlyTls"]
+        assert [(item["Effect"], item["Condition"]) for item in only_tls] == [
+            ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+        ]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_budget_tells_people_at_each_threshold_and_ahead(stack: str) -> None:
+    budgets = boto3.client("budgets")
+    (given,) = of_type(stack, "Budget")
+    budget = {
+        "BudgetName": given["name"],
+        "BudgetType": given["budgetType"],
+        "TimeUnit": given["timeUnit"],
+        "BudgetLimit": {"Amount": given["limitAmount"], "Unit": given["limitUnit"]},
+        "CostFilters": {item["name"]: item["values"] for item in given["costFilters"]},
+    }
+    told = [
+        {
+            "Notification": {key: value for key, value in as_api(item).items() if key != "SubscriberEmailAddresses"},
+            "Subscribers": [
+                {"SubscriptionType": "EMAIL", "Address": address} for address in item["subscriberEmailAddresses"]
+            ],
+        }
+        for item in given["notifications"]
+    ]
+    budgets.create_budget(AccountId=ACCOUNT, Budget=budget, NotificationsWithSubscribers=told)
+    made = budgets.describe_budget(AccountId=ACCOUNT, BudgetName=given["name"])["Budget"]
+    assert made["CostFilters"] == {"TagKeyValue": [f"user:churn:stack${stack}"]}
+    answer = budgets.describe_notifications_for_budget(AccountId=ACCOUNT, BudgetName=given["name"])
+    assert [(item["NotificationType"], item["Threshold"]) for item in answer["Notifications"]] == [
+        ("ACTUAL", 50), ("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100),
+    ]  # fmt: skip
+    with pytest.raises(ClientError, match="DuplicateRecordException"):
+        budgets.create_budget(AccountId=ACCOUNT, Budget=budget, NotificationsWithSubscribers=told)
+
+
+def firewall() -> dict[str, Any]:
+    """The request that makes the firewall of the load balancer."""
+    recording = record_with("prod", edge={"balancer": "alb", "waf": True})
+    (item,) = [item for item in recording.resources if item.type == "aws:wafv2/webAcl:WebAcl"]
+    given: dict[str, Any] = as_api(item.inputs)
+    # Pulumi makes a name of the resource's own where none is given.
+    return {"Name": item.name} | {key: value for key, value in given.items() if key not in {"Tags", "Region"}}
+
+
+def test_the_firewall_is_taken_as_it_is() -> None:
+    waf = boto3.client("wafv2")
+    wanted = firewall()
+    made = waf.create_web_acl(**wanted)["Summary"]
+    found = waf.get_web_acl(Name=made["Name"], Scope="REGIONAL", Id=made["Id"])["WebACL"]
+    assert found["Rules"] == wanted["Rules"]
+    assert found["DefaultAction"] == wanted["DefaultAction"] == {"Allow": {}}
+    assert found["VisibilityConfig"] == wanted["VisibilityConfig"]
+
+
+def test_a_firewall_with_a_word_that_aws_does_not_know_is_refused() -> None:
+    """What these tests can find."""
+    wanted = firewall()
+    (wanted["Rules"][-1]["Statement"]["RateBasedStatement"])["PerMinutes"] = 5
+    with pytest.raises(ParamValidationError, match="PerMinutes"):
+        boto3.client("wafv2").create_web_acl(**wanted)
