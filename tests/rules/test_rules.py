@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from recorder import STACKS, settings
-from support.exposed import OTHERS, api_metrics
 from support.programs import program, run
-from support.promql import metrics
 from support.tools import newest_prometheus
 
 import dashboards
@@ -138,19 +136,6 @@ def test_runbooks_have_no_alert_that_is_gone(alerts: Alerts) -> None:
     for workload, names in of_workload.items():
         text = (ROOT / "docs" / "runbooks" / f"{workload}.md").read_text(encoding="utf-8")
         assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == names
-
-
-def test_every_metric_of_a_rule_exists(alerts: Alerts, tmp_path: Path) -> None:
-    there = OTHERS | api_metrics(tmp_path) | recorded_metrics()
-    named = {name: metrics(rule["expr"]) for name, (_, rule) in alerts.items()}
-    assert {name: sorted(found - there) for name, found in named.items() if found - there} == {}
-
-
-def recorded_metrics() -> set[str]:
-    """What the rules themselves record."""
-    texts = [*(path.read_text(encoding="utf-8") for path in RULES.glob("*.yaml")), prices.rules()]
-    groups = [group for text in texts for group in yaml.safe_load(text)["groups"]]
-    return {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -1,50 +1,126 @@
-"""Which metrics there are: of the API from its own exposition, of the rest from what those programs document."""
+"""Which metrics there are, with which labels.
+
+Those of the API are from its own exposition, those of other programs from a recording of a live cluster's Prometheus
+(`tests/recorded/record.py`), and the few that it could not record from their documentation, each with the reason.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from prometheus_client.metrics import MetricWrapperBase
 from support.api import make_api
 from support.bundles import make_bundle
+from support.labels import Check, Labels
+from support.promql import Matcher, Selector, parse
 
-OTHERS: Final = frozenset({
-    # Prometheus itself: of every scrape, and of its rules.
-    "ALERTS", "up", "process_cpu_seconds_total", "prometheus_config_last_reload_successful",
-    "prometheus_notifications_dropped_total", "prometheus_tsdb_head_series",
-    "prometheus_notifications_alertmanagers_discovered", "prometheus_rule_evaluation_failures_total",
-    # Alertmanager
-    "alertmanager_config_last_reload_successful", "alertmanager_notifications_failed_total",
-    # ops/retrain.py, through the Pushgateway
-    "churn_training_verdict",
-    # kube-state-metrics 2.19, docs/metrics
-    "kube_cronjob_created", "kube_cronjob_status_active", "kube_cronjob_status_last_schedule_time",
-    "kube_cronjob_status_last_successful_time", "kube_deployment_status_replicas_available",
-    "kube_horizontalpodautoscaler_spec_max_replicas", "kube_horizontalpodautoscaler_status_current_replicas",
-    "kube_horizontalpodautoscaler_status_desired_replicas", "kube_job_status_active", "kube_job_status_failed",
-    "kube_job_status_succeeded", "kube_pod_container_resource_requests", "kube_pod_info", "kube_pod_owner",
-    "kube_pod_status_ready", "kube_resourcequota",
-    "kube_pod_container_status_ready", "kube_pod_container_status_restarts_total", "kube_pod_status_phase",
-    "kube_statefulset_replicas", "kube_statefulset_status_replicas_ready",
-    # kubelet and cAdvisor
-    "container_cpu_usage_seconds_total", "container_memory_working_set_bytes",
-    "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes",
-    # blackbox exporter
-    "probe_ssl_earliest_cert_expiry", "probe_success",
-    # node-exporter
-    "node_cpu_seconds_total", "node_filesystem_avail_bytes", "node_filesystem_size_bytes",
-    "node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes",
-})  # fmt: skip
-
-
+RECORDING: Final = Path(__file__).parents[1] / "recorded" / "series.json"
+API: Final = "api"
 _SUFFIXES: Final = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+_BUCKET: Final = "_bucket"
+
+Series = dict[str, dict[str, Labels]]
+"""Labels by metric and job; the job is "" where a series has none."""
 
 
-def api_metrics(folder: Path) -> set[str]:
-    """Names that an API with a model exposes, or will once there is something to count; it is made in ``folder``."""
+@dataclass(frozen=True)
+class Unrecorded:
+    """A metric that exists by its documentation alone, and why it is not recorded."""
+
+    job: str
+    labels: Labels
+    reason: str
+
+
+UNRECORDED: Final[Mapping[str, Unrecorded]] = {
+    name: Unrecorded(
+        "kube-state-metrics",
+        frozenset({"cronjob", "namespace", "instance", "job"}),
+        "kube-state-metrics gives it from a CronJob's first scheduled run on, and the recorded cluster was younger",
+    )
+    for name in ("kube_cronjob_status_last_schedule_time", "kube_cronjob_status_last_successful_time")
+}
+"""Labels as in kube-state-metrics' docs/metrics/workload/cronjob-metrics.md, and those of its scrape."""
+
+
+def recorded() -> Series:
+    """What Prometheus had in a live cluster."""
+    jobs = json.loads(RECORDING.read_text(encoding="utf-8"))["series"]
+    found: Series = {}
+    for job, metrics in jobs.items():
+        for metric, labels in metrics.items():
+            found.setdefault(metric, {})[job] = frozenset(labels)
+    return found
+
+
+def api_metrics(folder: Path) -> dict[str, Labels]:
+    """What an API with a model exposes, or will once there is something to count; it is made in ``folder``."""
     bundle = folder / "bundle"
     bundle.mkdir()
     make_bundle(bundle)
-    api = make_api(bundle, folder)
-    families = api.service.metrics.registry.collect()
-    return {family.name + suffix for family in families for suffix in _SUFFIXES.get(family.type, ("",))}
+    metrics = make_api(bundle, folder).service.metrics
+    # A metric with labels has no sample before the first of them is counted.
+    declared = {
+        metric._name: set(metric._labelnames)
+        for metric in vars(metrics).values()
+        if isinstance(metric, MetricWrapperBase)
+    }
+    found: dict[str, Labels] = {}
+    for family in metrics.registry.collect():
+        sampled = {label for sample in family.samples for label in sample.labels} - {"le"}
+        for suffix in _SUFFIXES.get(family.type, ("",)):
+            own = {"le"} if suffix == _BUCKET else set()
+            found[family.name + suffix] = frozenset(sampled | declared.get(family.name, set()) | own)
+    return found
+
+
+def exposed(folder: Path) -> Series:
+    """All metrics but those that rules record."""
+    there = recorded()
+    for metric, unrecorded in UNRECORDED.items():
+        there.setdefault(metric, {})[unrecorded.job] = unrecorded.labels
+    # The labels that a scrape adds are those that it gives to every target.
+    scrape = there["up"][API]
+    for metric, labels in api_metrics(folder).items():
+        there.setdefault(metric, {})[API] = labels | scrape
+    return there
+
+
+@dataclass
+class Exposed:
+    """Looks up the series of a selector; those of recording rules are worked out from their expressions."""
+
+    series: Series
+    rules: Iterable[dict[str, Any]] = ()
+    _records: dict[str, Labels] = field(default_factory=dict)
+
+    def __call__(self, selector: Selector) -> Labels | None:
+        """The labels that its series can have; None if there are none."""
+        made = self._record(selector.metric)
+        if made is not None:
+            return made
+        jobs = self.series.get(selector.metric, {})
+        asked = [matcher for matcher in selector.matchers if matcher.label == "job"]
+        chosen = [labels for job, labels in jobs.items() if all(_matches(matcher, job) for matcher in asked)]
+        return frozenset[str]().union(*chosen) if chosen else None
+
+    def _record(self, metric: str) -> Labels | None:
+        if metric not in self._records:
+            found = [rule for rule in self.rules if rule.get("record") == metric]
+            if not found:
+                return None
+            answers = [Check(self).labels(parse(rule["expr"])) or frozenset() for rule in found]
+            own = [frozenset(rule.get("labels", {})) for rule in found]
+            self._records[metric] = frozenset[str]().union(*answers, *own)
+        return self._records[metric]
+
+
+def _matches(matcher: Matcher, value: str) -> bool:
+    """As Prometheus matches: whole values."""
+    same = re.fullmatch(matcher.value, value) is not None if "~" in matcher.operator else matcher.value == value
+    return same != matcher.operator.startswith("!")

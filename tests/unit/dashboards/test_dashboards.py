@@ -10,15 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from recorder import settings
-from support.exposed import OTHERS, api_metrics
 from support.programs import program, run
-from support.promql import metrics
 
 import dashboards
 from dashboards.panels import COLUMNS, Dashboard, Query, Row, Stat, Timeseries
-from infra import edges
-from infra.workloads.prometheus import rules
 
 ROOT = Path(__file__).parents[3]
 EVERY = dashboards.every()
@@ -83,18 +78,6 @@ def test_panels_are_placed_line_by_line() -> None:
     ]  # fmt: skip
 
 
-def test_every_metric_exists(tmp_path: Path) -> None:
-    there = OTHERS | api_metrics(tmp_path) | recorded()
-    named = {(name, metric) for name, page in EVERY.items() for expr in expressions(page) for metric in metrics(expr)}
-    assert sorted(pair for pair in named if pair[1] not in there) == []
-
-
-def recorded() -> set[str]:
-    """What recording rules make."""
-    files = [yaml.safe_load(text) for text in rules(set(edges.workloads(settings("prod")))).values()]
-    return {rule["record"] for file in files for group in file["groups"] for rule in group["rules"] if "record" in rule}
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_links_lead_to_runbooks_that_exist(name: str) -> None:
     page = dashboards.every("https://docs.example.com")[name]
@@ -126,15 +109,3 @@ def _plain(expression: str) -> str:
     text = text.replace("$pod", ".*").replace("$version", ".*")
     assert "$" not in text
     return text
-
-
-@pytest.mark.parametrize(
-    ("expression", "named"),
-    [
-        ('sum by (le, route) (rate(a_bucket{x="b", y=~"c{2}"}[5m])) / on (z) group_left (w) d', {"a_bucket", "d"}),
-        ("time() - max by (cronjob) (e:f) > 26 * 3600 or vector(0)", {"e:f"}),
-        ("histogram_quantile(0.95, g offset 5m)", {"g"}),
-    ],
-)
-def test_metrics_are_found_in_an_expression(expression: str, named: set[str]) -> None:
-    assert metrics(expression) == named
