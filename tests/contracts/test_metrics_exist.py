@@ -98,7 +98,7 @@ def test_a_recording_keeps_names_of_labels_and_versions_alone() -> None:
 def test_labels_of_the_api_come_from_its_own_exposition(there: Exposed) -> None:
     assert API not in recorded()["process_cpu_seconds_total"]
     # With nothing counted yet, with something counted, and a histogram.
-    assert there(Selector("churn_auth_total")) == {"outcome", "job", "instance", "namespace", "node", "pod"}
+    assert there(Selector("churn_auth_total")) == frozenset({"outcome", "job", "instance", "namespace", "node", "pod"})
     assert "model_version" in (there(Selector("churn_predictions_total")) or ())
     assert {"le", "route"} <= (there(Selector("churn_http_request_duration_seconds_bucket")) or frozenset())
     assert "le" not in (there(Selector("churn_http_request_duration_seconds_count")) or ())
