@@ -9,17 +9,13 @@ from typing import Any
 import pytest
 import yaml
 from recorder import STACKS, settings
-from support import scrapes
-from support.exposed import NOT_RECORDED, known
 from support.programs import program, run
-from support.promql import metrics, unknown
 from support.tools import newest_prometheus
 
 import dashboards
 from infra import edges, naming, prices
 from infra.kit import alerting
 from infra.workloads.prometheus import RULES, rules
-from ops.backup_metrics import HELP as BACKUPS
 
 ROOT = Path(__file__).parents[2]
 CASES = {
@@ -140,20 +136,6 @@ def test_runbooks_have_no_alert_that_is_gone(alerts: Alerts) -> None:
     for workload, names in of_workload.items():
         text = (ROOT / "docs" / "runbooks" / f"{workload}.md").read_text(encoding="utf-8")
         assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == names
-
-
-def test_every_series_and_label_of_a_rule_exists(tmp_path: Path) -> None:
-    there = known(tmp_path)
-    texts = [path.read_text(encoding="utf-8") for path in RULES.glob("*.yaml")]
-    every = [rule for text in texts for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
-    missing = {rule.get("alert", rule.get("record")): unknown(rule["expr"], there) for rule in every}
-    assert {name: found for name, found in missing.items() if found} == {}
-
-
-def test_series_without_a_recording_are_asked_for_and_not_recorded_after_all(alerts: Alerts) -> None:
-    assert NOT_RECORDED.keys() & scrapes.labels().keys() == set()
-    named = set().union(*(metrics(rule["expr"]) for _, rule in alerts.values()))
-    assert NOT_RECORDED.keys() - named <= BACKUPS.keys()
 
 
 @pytest.mark.parametrize("stack", STACKS)

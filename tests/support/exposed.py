@@ -1,89 +1,132 @@
-"""Which series there are, and which labels they have: of the API from its own exposition, of the cluster's programs
-from a recorded scrape, of recording rules from the rules."""
+"""Which metrics there are, with which labels.
+
+Those of the API are from its own exposition, those of other programs from a recording of a live cluster's Prometheus
+(`tests/recorded/record.py`), and the few that it could not record from their documentation, each with the reason.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-from prometheus_client import CollectorRegistry
-from support import scrapes
+from prometheus_client.metrics import MetricWrapperBase
 from support.api import make_api
 from support.bundles import make_bundle
-from support.promql import metrics
+from support.labels import Check, Labels
+from support.promql import Matcher, Selector, parse
 
-from infra import prices
-from infra.workloads.prometheus import RULES
-from ops.backup_metrics import HELP as BACKUPS
-
-POD: Final = frozenset({"job", "instance", "namespace", "pod", "node"})
-"""What a scrape of a pod adds."""
-CRONJOB: Final = frozenset({"job", "instance", "namespace", "cronjob"})
-NOT_RECORDED: Final[Mapping[str, frozenset[str]]] = {
-    # kube-state-metrics documents them; no CronJob had run yet when the scrape was recorded.
-    "kube_cronjob_status_last_schedule_time": CRONJOB,
-    "kube_cronjob_status_last_successful_time": CRONJOB,
-    # Ours, through the Pushgateway; no backup and no drill had run yet.
-    **dict.fromkeys(BACKUPS, frozenset({"job", "instance", "kind"})),
-}
-"""Series without a recording, with their labels; the reason stands beside each."""
-
+RECORDING: Final = Path(__file__).parents[1] / "recorded" / "series.json"
+API: Final = "api"
 _SUFFIXES: Final = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+_BUCKET: Final = "_bucket"
+
+Series = dict[str, dict[str, Labels]]
+"""Labels by metric and job; the job is "" where a series has none."""
 
 
-def known(folder: Path) -> dict[str, frozenset[str]]:
-    """Labels of every series that rules and panels may name; an API is made in ``folder`` to ask it."""
-    there: dict[str, frozenset[str]] = {name: frozenset(labels) for name, labels in scrapes.labels().items()}
-    there |= NOT_RECORDED
-    for name, labels in api_series(folder).items():
-        there[name] = there.get(name, frozenset()) | labels
-    return there | _made_by_rules(there)
+@dataclass(frozen=True)
+class Unrecorded:
+    """A metric that exists by its documentation alone, and why it is not recorded."""
+
+    job: str
+    labels: Labels
+    reason: str
 
 
-def api_series(folder: Path) -> dict[str, frozenset[str]]:
+UNRECORDED: Final[Mapping[str, Unrecorded]] = {
+    name: Unrecorded(
+        "kube-state-metrics",
+        frozenset({"cronjob", "namespace", "instance", "job"}),
+        "kube-state-metrics gives it from a CronJob's first scheduled run on, and the recorded cluster was younger",
+    )
+    for name in ("kube_cronjob_status_last_schedule_time", "kube_cronjob_status_last_successful_time")
+} | {
+    "churn_backup_broken_versions": Unrecorded(
+        "backup",
+        frozenset({"instance", "job", "kind"}),
+        "a backup gives it through the Pushgateway, as ops/backup_metrics.py says, and none had run",
+    )
+}
+"""Labels as in kube-state-metrics' docs/metrics/workload/cronjob-metrics.md, and those of the scrape or the push."""
+
+
+def recorded() -> Series:
+    """What Prometheus had in a live cluster."""
+    jobs = json.loads(RECORDING.read_text(encoding="utf-8"))["series"]
+    found: Series = {}
+    for job, metrics in jobs.items():
+        for metric, labels in metrics.items():
+            found.setdefault(metric, {})[job] = frozenset(labels)
+    return found
+
+
+def api_metrics(folder: Path) -> dict[str, Labels]:
     """What an API with a model exposes, or will once there is something to count; it is made in ``folder``."""
     bundle = folder / "bundle"
     bundle.mkdir()
     make_bundle(bundle)
-    metrics_of_api = make_api(bundle, folder).service.metrics
-    declared = _declared(vars(metrics_of_api).values())
-    return {
-        family.name + suffix: labels
-        | declared.get(family.name, frozenset())
-        | POD
-        | ({"le"} if suffix == "_bucket" else set())
-        for family, labels in _families(metrics_of_api.registry)
-        for suffix in _SUFFIXES.get(family.type, ("",))
+    metrics = make_api(bundle, folder).service.metrics
+    # A metric with labels has no sample before the first of them is counted.
+    declared = {
+        metric._name: set(metric._labelnames)
+        for metric in vars(metrics).values()
+        if isinstance(metric, MetricWrapperBase)
     }
+    found: dict[str, Labels] = {}
+    for family in metrics.registry.collect():
+        sampled = {label for sample in family.samples for label in sample.labels} - {"le"}
+        for suffix in _SUFFIXES.get(family.type, ("",)):
+            own = {"le"} if suffix == _BUCKET else set()
+            found[family.name + suffix] = frozenset(sampled | declared.get(family.name, set()) | own)
+    return found
 
 
-def _families(registry: CollectorRegistry) -> Iterable[tuple[Any, frozenset[str]]]:
-    for family in registry.collect():
-        yield family, frozenset(label for sample in family.samples for label in sample.labels)
+def exposed(folder: Path) -> Series:
+    """All metrics but those that rules record."""
+    there = recorded()
+    for metric, unrecorded in UNRECORDED.items():
+        there.setdefault(metric, {})[unrecorded.job] = unrecorded.labels
+    # The labels that a scrape adds are those that it gives to every target.
+    scrape = there["up"][API]
+    for metric, labels in api_metrics(folder).items():
+        there.setdefault(metric, {})[API] = labels | scrape
+    return there
 
 
-def _declared(values: Iterable[object]) -> dict[str, frozenset[str]]:
-    """Labels of counters that have not counted: the library shows them only here."""
-    return {
-        value._name: frozenset(value._labelnames)
-        for value in values
-        if hasattr(value, "_labelnames") and hasattr(value, "_name")
-    }
+@dataclass
+class Exposed:
+    """Looks up the series of a selector; those of recording rules are worked out from their expressions."""
+
+    series: Series
+    rules: Iterable[dict[str, Any]] = ()
+    _records: dict[str, Labels] = field(default_factory=dict)
+
+    def __call__(self, selector: Selector) -> Labels | None:
+        """The labels that its series can have; None if there are none."""
+        made = self._record(selector.metric)
+        if made is not None:
+            return made
+        jobs = self.series.get(selector.metric, {})
+        asked = [matcher for matcher in selector.matchers if matcher.label == "job"]
+        chosen = [labels for job, labels in jobs.items() if all(_matches(matcher, job) for matcher in asked)]
+        return frozenset[str]().union(*chosen) if chosen else None
+
+    def _record(self, metric: str) -> Labels | None:
+        if metric not in self._records:
+            found = [rule for rule in self.rules if rule.get("record") == metric]
+            if not found:
+                return None
+            answers = [Check(self).labels(parse(rule["expr"])) or frozenset() for rule in found]
+            own = [frozenset(rule.get("labels", {})) for rule in found]
+            self._records[metric] = frozenset[str]().union(*answers, *own)
+        return self._records[metric]
 
 
-def _made_by_rules(there: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
-    """Recorded series with every label that they may have; rules may build on each other."""
-    texts = [*(path.read_text(encoding="utf-8") for path in sorted(RULES.glob("*.yaml"))), prices.rules()]
-    groups = [group for text in texts for group in yaml.safe_load(text)["groups"]]
-    records = [rule for group in groups for rule in group["rules"] if "record" in rule]
-    made: dict[str, frozenset[str]] = {rule["record"]: frozenset() for rule in records}
-    for _ in records:
-        before = dict(made)
-        for rule in records:
-            of = (made.get(name, there.get(name, frozenset())) for name in metrics(rule["expr"]))
-            made[rule["record"]] |= frozenset(rule.get("labels", {})).union(*of)
-        if made == before:
-            break
-    return made
+def _matches(matcher: Matcher, value: str) -> bool:
+    """As Prometheus matches: whole values."""
+    same = re.fullmatch(matcher.value, value) is not None if "~" in matcher.operator else matcher.value == value
+    return same != matcher.operator.startswith("!")

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.exposed import known
 from support.programs import program, run
-from support.promql import metrics, unknown
 
 import dashboards
 from dashboards.panels import COLUMNS, Dashboard, Query, Row, Stat, Timeseries
@@ -80,12 +78,6 @@ def test_panels_are_placed_line_by_line() -> None:
     ]  # fmt: skip
 
 
-def test_every_series_and_label_exists(tmp_path: Path) -> None:
-    there = known(tmp_path)
-    missing = {(name, expr): unknown(expr, there) for name, page in EVERY.items() for expr in expressions(page)}
-    assert {place: found for place, found in missing.items() if found} == {}
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_links_lead_to_runbooks_that_exist(name: str) -> None:
     page = dashboards.every("https://docs.example.com")[name]
@@ -117,28 +109,3 @@ def _plain(expression: str) -> str:
     text = text.replace("$pod", ".*").replace("$version", ".*")
     assert "$" not in text
     return text
-
-
-@pytest.mark.parametrize(
-    ("expression", "named"),
-    [
-        ('sum by (le, route) (rate(a_bucket{x="b", y=~"c{2}"}[5m])) / on (z) group_left (w) d', {"a_bucket", "d"}),
-        ("time() - max by (cronjob) (e:f) > 26 * 3600 or vector(0)", {"e:f"}),
-        ("histogram_quantile(0.95, g offset 5m)", {"g"}),
-    ],
-)
-def test_metrics_are_found_in_an_expression(expression: str, named: set[str]) -> None:
-    assert metrics(expression) == named
-
-
-@pytest.mark.parametrize(
-    ("expression", "missing"),
-    [
-        ('sum by (x) (rate(a_bucket{y=~"{z=1}"}[5m]))', []),
-        ('a_bucket{z="1"}', ["a_bucket{z}"]),
-        ("sum by (z) (a_bucket)", ["by z"]),
-        ('a_bucket * on (x) group_left (node) b{w="1"}', ["b", "by node"]),
-    ],
-)
-def test_a_series_or_label_that_is_not_there_is_found(expression: str, missing: list[str]) -> None:
-    assert unknown(expression, {"a_bucket": {"x", "y"}}) == missing

@@ -1,0 +1,174 @@
+"""Every metric that a rule or a panel names exists, with the labels it is asked for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from recorded.record import recording, wanted_metrics
+from support import uses
+from support.exposed import API, RECORDING, UNRECORDED, Exposed, exposed, recorded
+from support.labels import problems
+from support.promql import Matcher, Selector, metrics, parse
+
+PODS = frozenset({"job", "namespace", "pod"})
+SMALL = Exposed(
+    {
+        "a_total": {"x": PODS | {"status"}, "y": frozenset({"job", "zone"})},
+        "b_bucket": {"x": PODS | {"le"}},
+        "info": {"z": PODS | {"node"}},
+        "plain": {"x": PODS},
+    },
+    [
+        {"record": "a:rate", "expr": "sum by (pod) (rate(a_total[5m]))", "labels": {"tier": "one"}},
+        {"record": "a:rate:max", "expr": "max without (pod) (a:rate)"},
+    ],
+)
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Exposed:
+    return Exposed(exposed(tmp_path_factory.mktemp("api")), uses.rules())
+
+
+def test_every_rule_and_panel_asks_for_what_there_is(there: Exposed) -> None:
+    found = [(use.where, problems(use.expression, there, use.shown)) for use in uses.every()]
+    assert [pair for pair in found if pair[1]] == []
+
+
+def test_each_rule_and_each_kind_of_use_is_looked_at() -> None:
+    places = {use.where for use in uses.every()}
+    assert {"ApiDown", "churn:feature_psi:1h", "api: Requests by route", "model: $version"} <= places
+    shown = {use.where: use.shown for use in uses.every()}
+    assert {"node"} <= shown["NodeDown"]
+    assert shown["api: Requests by route"] == {"route"}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("kube_pod_info", "kube_pod_infos", "no metric kube_pod_infos"),
+        ("owner_kind=", "owner_kin=", "kube_pod_owner: no label owner_kin"),
+        ("group_left (node)", "group_left (nod)", "group_left: no label nod"),
+        ("by (namespace, pod, node)", "by (namespace, pod, nodes)", "max by: no label nodes"),
+    ],
+)
+def test_a_mistake_in_a_rule_is_found(there: Exposed, right: str, wrong: str, problem: str) -> None:
+    (use,) = (use for use in uses.every() if use.where == "PodNotReady")
+    assert right in use.expression
+    assert problem in problems(use.expression.replace(right, wrong), there)
+
+
+def test_a_label_that_the_message_shows_and_the_alert_lacks_is_found(there: Exposed) -> None:
+    (use,) = (use for use in uses.every() if use.where == "NodeDown")
+    assert problems(use.expression, there, {"pod"}) == ["the answer: no label pod"]
+
+
+@pytest.mark.parametrize("metric", sorted(UNRECORDED))
+def test_what_is_not_recorded_is_asked_for_and_still_not_recorded(metric: str) -> None:
+    assert metric in wanted_metrics()
+    assert metric not in recorded()
+    assert UNRECORDED[metric].reason
+
+
+def test_the_recording_has_what_is_asked_for_and_nothing_else() -> None:
+    assert recorded().keys() <= wanted_metrics()
+    versions = json.loads(RECORDING.read_text(encoding="utf-8"))["versions"]
+    assert {"kube-state-metrics-telemetry", "node-exporter", "prometheus", "alertmanager"} <= versions.keys()
+
+
+def test_a_recording_keeps_names_of_labels_and_versions_alone() -> None:
+    series = [
+        {"__name__": "a_total", "job": "x", "pod": "secret-1"},
+        {"__name__": "a_total", "job": "x", "zone": "secret-2"},
+        {"__name__": "not_asked_for", "job": "x", "pod": "secret-1"},
+        {"__name__": "x_build_info", "job": "x", "version": "1.2.3", "instance": "secret-3"},
+        {"__name__": "up", "job": API, "pod": "secret-1"},
+        {"__name__": "a_total", "job": API, "pod": "secret-1"},
+        {"__name__": "a_total", "job": "ingress", "pod": "secret-1"},
+        {"__name__": "a_total"},
+    ]
+    made = recording(series, {"a_total", "up"})
+    assert made == {
+        "versions": {"x": "1.2.3"},
+        "series": {"": {"a_total": []}, API: {"up": ["job", "pod"]}, "x": {"a_total": ["job", "pod", "zone"]}},
+    }
+
+
+def test_labels_of_the_api_come_from_its_own_exposition(there: Exposed) -> None:
+    assert API not in recorded()["process_cpu_seconds_total"]
+    # With nothing counted yet, with something counted, and a histogram.
+    assert there(Selector("churn_auth_total")) == frozenset({"outcome", "job", "instance", "namespace", "node", "pod"})
+    assert "model_version" in (there(Selector("churn_predictions_total")) or ())
+    assert {"le", "route"} <= (there(Selector("churn_http_request_duration_seconds_bucket")) or frozenset())
+    assert "le" not in (there(Selector("churn_http_request_duration_seconds_count")) or ())
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'sum by (pod, status) (rate(a_total{job="x"}[5m])) > 0.5',
+        'a_total{job=~"x|y", zone!=""}',
+        "histogram_quantile(0.9, sum(rate(b_bucket[5m] offset 1w)) by (le))",
+        "plain * on (namespace, pod) group_left (node) max by (namespace, pod, node) (info)",
+        'plain / ignoring (node) info{job="z"}',
+        "max without (tier) (a:rate) or vector(0)",
+        'sum by (new) (label_replace(plain, "new", "$1", "pod", "(.*)"))',
+        'count_values("value", plain) > bool 2 ^ -1',
+        "topk(5, plain{pod=~'$pod'}[$__range:1m] @ end())",
+        "-1e-3 * plain + time()",
+    ],
+)
+def test_nothing_is_found_where_nothing_is_wrong(expression: str) -> None:
+    assert problems(expression, SMALL) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "shown", "found"),
+    [
+        ("sum(rate(a_totals[5m]))", "", ["no metric a_totals"]),
+        ('rate(a_total{job="z"}[5m])', "", ["no metric a_total of job=z"]),
+        ('a_total{job="y", status="5"}', "", ["a_total: no label status"]),
+        ("sum by (zone) (plain)", "", ["sum by: no label zone"]),
+        ("sum(plain) without (zone)", "", ["sum without: no label zone"]),
+        ("sum by (pod) (sum by (job) (plain))", "", ["sum by: no label pod"]),
+        ("plain * on (node) group_left () info", "", ["left of * on: no label node"]),
+        ("plain and on (status) a_total", "", ["left of and on: no label status"]),
+        ("plain / ignoring (zone) plain", "", ["/ ignoring: no label zone"]),
+        ("plain * on (pod) group_left (zone) info", "", ["group_left: no label zone"]),
+        ("plain / info", "", ["/: only one side has node"]),
+        ("histogram_quantile(0.9, sum by (pod) (b_bucket))", "", ["histogram_quantile: no label le"]),
+        ("sum by (status) (a:rate)", "", ["sum by: no label status"]),
+        ("a:rate:max", "tier pod", ["the answer: no label pod"]),
+        ('absent(plain{job="x"})', "job pod", ["the answer: no label pod"]),
+        ('absent(plain{job="x"} == 1)', "job", ["the answer: no label job"]),
+    ],
+)
+def test_each_mistake_is_found(expression: str, shown: str, found: list[str]) -> None:
+    assert problems(expression, SMALL, shown.split()) == found
+
+
+def test_operators_bind_as_in_prometheus() -> None:
+    assert parse("a + b * c") == parse("a + (b * c)")
+    assert parse("a - b - c") == parse("(a - b) - c")
+    assert parse("a ^ b ^ c") == parse("a ^ (b ^ c)")
+    assert parse("a > b and c or d unless e") == parse("((a > b) and c) or (d unless e)")
+    assert parse('x{a="b", c!~"d{2}"}') == Selector("x", (Matcher("a", "=", "b"), Matcher("c", "!~", "d{2}")))
+
+
+@pytest.mark.parametrize("expression", ["", "sum(", "a b", "a +", '{job="x"}', "a ? b", "sum by (a"])
+def test_what_is_no_expression_is_refused(expression: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "named"),
+    [
+        ('sum by (le, route) (rate(a_bucket{x="b", y=~"c{2}"}[5m])) / on (z) group_left (w) d', {"a_bucket", "d"}),
+        ("time() - max by (cronjob) (e:f) > 26 * 3600 or vector(0)", {"e:f"}),
+        ("histogram_quantile(0.95, g offset 5m)", {"g"}),
+    ],
+)
+def test_metrics_are_found_in_an_expression(expression: str, named: set[str]) -> None:
+    assert metrics(expression) == named
