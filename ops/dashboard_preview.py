@@ -14,6 +14,7 @@ mpl.use("agg")
 from matplotlib import dates, ticker
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from dashboards.panels import COLUMNS
 from ops.dashboard_queries import Answered, Prometheus, Series
@@ -25,6 +26,7 @@ SUFFIXES: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 TABLE_ROWS: Final = 7
 SHORT_SECONDS: Final = 600
 """A range below which times are shown with their seconds."""
+LEGEND_LINES: Final = 2
 LEGEND_LETTERS: Final = 18
 """Of the longest name that still leaves room for four in a line."""
 STYLE: Final[dict[Any, Any]] = {
@@ -160,5 +162,17 @@ def _lines(axes: Axes, answered: Answered) -> None:
     axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
     axes.tick_params(labelsize=6.5, color="#bbbbbb")
     axes.grid(visible=True, axis="y", color="#eeeeee")
-    columns = 4 if max(len(series.name) for series in shown) <= LEGEND_LETTERS else 2
-    axes.legend(loc="upper left", bbox_to_anchor=(-0.06, -0.14), ncols=columns, fontsize=6, frameon=False)
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """As many names as there is room for below the panel, and how many there are besides."""
+    handles, names = axes.get_legend_handles_labels()
+    columns = 4 if max(map(len, names)) <= LEGEND_LETTERS else 2
+    room = columns * LEGEND_LINES
+    if len(names) > room:
+        names = [*names[: room - 1], f"and {len(names) - room + 1} more"]
+        handles = [*handles[: room - 1], Line2D([], [], linestyle="none")]
+    axes.legend(
+        handles, names, loc="upper left", bbox_to_anchor=(-0.06, -0.14), ncols=columns, fontsize=6, frameon=False
+    )

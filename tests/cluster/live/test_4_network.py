@@ -67,6 +67,8 @@ def waiting(live: Live, workload: Workload) -> Json:
     template["spec"]["terminationGracePeriodSeconds"] = 1
     container = template["spec"]["containers"][0]
     container["command"], container["args"] = ["python", "-c", LISTEN], []
+    # It does nothing, and pods that the load before has called may have the whole of a small node.
+    container["resources"]["requests"]["cpu"] = "1m"
     labels = {key: value for key, value in template["metadata"]["labels"].items() if "job-name" not in key}
     labels = {key: value for key, value in labels.items() if "controller-uid" not in key}
     metadata = {"name": f"waiting-{workload.name}", "namespace": workload.namespace, "labels": labels}
