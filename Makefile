@@ -28,7 +28,7 @@ demo: .venv/.runtime ## The same once: predict for one customer, stop everything
 	@$(BIN)/churn demo
 
 .PHONY: test
-test: .venv/.dev ## Run every test but the long fuzz run and those that need a cluster
+test: .venv/.dev ## Run every test but the long fuzz run and those that need a cluster (option: TEST_WORKERS=2)
 	@echo "Unit, contract and service tests; a test whose tool is missing is named at the end, and fails where CI=true"
 	$(PYTEST) -m "not fuzz and not faults and not cluster and not live" -n $${TEST_WORKERS:-2} --dist loadfile
 
