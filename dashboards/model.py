@@ -114,7 +114,10 @@ def _predictions() -> list[Panel]:
         ),
         Table(
             title="Score bins against training",
-            description="Share of the scores in each bin in the range shown (A), and in the training data (B).",
+            description=(
+                "Share of the scores in each bin in the range shown (A), and in the training data (B). "
+                "Bins go from the lowest scores (0) to the highest."
+            ),
             queries=[
                 Query(
                     expr='sum by (bin) (increase(churn_feature_bin_total{feature="score"}[$__range])) / on () group_left () sum(increase(churn_feature_bin_total{feature="score"}[$__range]))'  # noqa: E501 - one expression

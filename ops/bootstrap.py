@@ -119,7 +119,9 @@ class Bootstrap:
     def _state(self, key_arn: str) -> None:
         names = {found["Name"] for found in self._s3.list_buckets()["Buckets"]}
         if self.bucket not in names:
-            self._s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": self.region})
+            # S3's first region is the default, and refused where it is named.
+            place = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
+            self._s3.create_bucket(Bucket=self.bucket, **({"CreateBucketConfiguration": place} if place else {}))
             self.done.append(f"bucket {self.bucket}")
         closed = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
         self._s3.put_public_access_block(Bucket=self.bucket, PublicAccessBlockConfiguration=dict.fromkeys(closed, True))

@@ -161,6 +161,8 @@ def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
         "GF_SECURITY_ADMIN_USER__FILE": f"{ADMIN}/username",
         "GF_SECURITY_ADMIN_PASSWORD__FILE": f"{ADMIN}/password",
         "GF_SECURITY_SECRET_KEY__FILE": f"{ADMIN}/secret_key",
+        # Newer secrets are encrypted with this one, whose default everybody knows.
+        "GF_SECRETS_MANAGER_ENCRYPTION_SECRET_KEY_V1_SECRET_KEY__FILE": f"{ADMIN}/secret_key",
         "GF_SECURITY_COOKIE_SECURE": "true",
         "GF_SECURITY_COOKIE_SAMESITE": "strict",
         "GF_SECURITY_CONTENT_SECURITY_POLICY": "true",
@@ -168,6 +170,7 @@ def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
         "GF_AUTH_ANONYMOUS_ENABLED": "false",
         "GF_USERS_ALLOW_SIGN_UP": "false",
         "GF_USERS_ALLOW_ORG_CREATE": "false",
+        "GF_PUBLIC_DASHBOARDS_ENABLED": "false",
         # Alerts are Prometheus' and Alertmanager's.
         "GF_UNIFIED_ALERTING_ENABLED": "false",
         **_no_calls_home(),
@@ -187,6 +190,7 @@ def _no_calls_home() -> dict[str, pulumi.Input[str]]:
         "GF_PLUGINS_PREINSTALL_AUTO_UPDATE": "false",
         "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true",
         "GF_SNAPSHOTS_EXTERNAL_ENABLED": "false",
+        "GF_CLOUD_MIGRATION_ENABLED": "false",
     }
 
 

@@ -1,4 +1,5 @@
-"""parliament over every IAM document of the stacks on AWS: nothing found that `exemptions.yaml` does not explain."""
+"""parliament over every IAM document of the stacks on AWS and of their bootstrap: nothing found that `exemptions.yaml`
+does not explain."""
 
 from __future__ import annotations
 
@@ -11,9 +12,13 @@ from support.aws_rules import documents, kind
 from support.findings import Finding, exemptions, scan, stale, unexplained
 from support.tools import TOOLS, venv_tool
 
+from ops import bootstrap
+
 pytestmark = pytest.mark.timeout(600)  # the first run of a machine installs the tool
 TOOL = "parliament"
 STACKS = ("staging", "prod")
+BOOTSTRAP = "bootstrap"
+"""Stands where a stack's name does, for what is made before any stack."""
 BAD = "bad-sample"
 BAD_DOCUMENT: dict[str, Any] = {
     "Version": "2012-10-17",
@@ -47,8 +52,8 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
     folder = tmp_path_factory.mktemp(TOOL)
     python, *_ = venv_tool(TOOL, TOOL)
     found = []
-    for stack in STACKS:
-        known = {f"{kind(item)}/{field}/{item.name}": whole(content, field) for item, field, content in all_of(stack)}
+    for stack in (*STACKS, BOOTSTRAP):
+        known = of_bootstrap() if stack == BOOTSTRAP else of_stack(stack)
         path = folder / f"{stack}.json"
         path.write_text(json.dumps({**known, BAD: BAD_DOCUMENT}), encoding="utf-8")
         report = scan([python, str(TOOLS / TOOL / "lint.py"), str(path)], environment={"HOME": str(folder)})
@@ -56,10 +61,26 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
     return found
 
 
-def all_of(stack: str) -> list[Any]:
+def of_stack(stack: str) -> dict[str, Any]:
     """Every document of a stack; there are dozens, so that none at all is not taken for a good result."""
-    found = list(documents(recorded(stack)))
+    found = {
+        f"{kind(item)}/{field}/{item.name}": whole(content, field)
+        for item, field, content in documents(recorded(stack))
+    }
     assert len(found) > 30
+    return found
+
+
+def of_bootstrap() -> dict[str, Any]:
+    """Who may take each role of the workflows, what the role may do, and the bucket's policy."""
+    bucket, account, region = "churn-pulumi-state-000000000000", "000000000000", "eu-central-1"
+    key, provider = f"arn:aws:kms:{region}:{account}:key/a", f"arn:aws:iam::{account}:oidc-provider/{bootstrap.ISSUER}"
+    found = {f"Bucket/policy/{bucket}": bootstrap.tls_only(bucket)}
+    for role in bootstrap.ROLES:
+        field = "assumeRolePolicy"
+        found[f"Role/{field}/{role}"] = whole(bootstrap.trust(provider, "acme/churn", role), field)
+        rights = bootstrap.rights(role, bucket, key, account, region)
+        found[f"RolePolicy/policy/{role}"] = {"Version": "2012-10-17", "Statement": rights}
     return found
 
 
@@ -77,7 +98,7 @@ def test_every_exemption_is_needed(findings: list[Finding]) -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("stack", [*STACKS, BOOTSTRAP])
 def test_a_bad_document_is_found(findings: list[Finding], stack: str) -> None:
     rules = {finding.rule for finding in findings if finding.stack == stack and finding.object == BAD}
     assert rules >= {"UNKNOWN_ACTION", "RESOURCE_MISMATCH", "RESOURCE_STAR", "UNKNOWN_CONDITION_FOR_ACTION"}

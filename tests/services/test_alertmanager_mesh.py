@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from recorder import find, recorded
+from support.pod_arguments import arguments, at_home, replicas
 from support.servers import HOST, Server, free_port, wait_until
 from support.tools import newest_alertmanager
 
@@ -43,7 +43,8 @@ class Replica(Server):
         }
         for other, (_, its) in enumerate(places):
             changes[f"{ALERTMANAGER.name}-{other}.{ALERTMANAGER.host}:{MESH}"] = f"{HOST}:{its}"
-        command = [str(newest_alertmanager("alertmanager")), *(changed(given, changes) for given in arguments())]
+        given = arguments("prod", "StatefulSet", ALERTMANAGER.name)
+        command = [str(newest_alertmanager("alertmanager")), *at_home(given, changes)]
         super().__init__(command, folder, port=port, environment={"GOMAXPROCS": "1"})
 
     def get(self, path: str) -> Any:
@@ -57,32 +58,13 @@ class Replica(Server):
         return {peer["address"] for peer in cluster["peers"]} if cluster["status"] == "ready" else set()
 
 
-def arguments() -> list[str]:
-    """Of the recorded container."""
-    (container,) = find(recorded("prod"), "StatefulSet", ALERTMANAGER.name).inputs["spec"]["template"]["spec"][
-        "containers"
-    ]
-    given: list[str] = container["args"]
-    return given
-
-
-def changed(argument: str, changes: dict[str, str]) -> str:
-    """An argument at loopback; a value that nobody thought of here is an error."""
-    option, _, value = argument.partition("=")
-    return f"{option}={changes[value]}"
-
-
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Replica]]:
     folder = tmp_path_factory.mktemp("mesh")
-    count = recorded_replicas()
+    count = replicas("prod", "StatefulSet", ALERTMANAGER.name)
     places = [(free_port(), free_port()) for _ in range(count)]
     with ExitStack() as stack:
         yield [stack.enter_context(Replica(folder / str(index), index, places)) for index in range(count)]
-
-
-def recorded_replicas() -> int:
-    return int(find(recorded("prod"), "StatefulSet", ALERTMANAGER.name).inputs["spec"]["replicas"])
 
 
 def test_every_replica_knows_all_of_them(mesh: list[Replica]) -> None:

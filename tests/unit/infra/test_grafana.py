@@ -69,6 +69,7 @@ def test_every_secret_is_a_file_that_is_mounted(stack: str) -> None:
     assert {name: path for name, path in env(stack).items() if name.endswith("__FILE")} == {
         "GF_DATABASE_PASSWORD__FILE": "/run/secrets/churn/postgres/password",
         "GF_DATABASE_USER__FILE": "/run/secrets/churn/postgres/username",
+        "GF_SECRETS_MANAGER_ENCRYPTION_SECRET_KEY_V1_SECRET_KEY__FILE": "/run/secrets/churn/grafana-admin/secret_key",
         "GF_SECURITY_ADMIN_PASSWORD__FILE": "/run/secrets/churn/grafana-admin/password",
         "GF_SECURITY_ADMIN_USER__FILE": "/run/secrets/churn/grafana-admin/username",
         "GF_SECURITY_SECRET_KEY__FILE": "/run/secrets/churn/grafana-admin/secret_key",
@@ -109,7 +110,7 @@ def test_strangers_see_nothing_and_nothing_leaves(stack: str) -> None:
         "GF_AUTH_ANONYMOUS_ENABLED", "GF_USERS_ALLOW_SIGN_UP", "GF_USERS_ALLOW_ORG_CREATE",
         "GF_ANALYTICS_REPORTING_ENABLED", "GF_ANALYTICS_CHECK_FOR_UPDATES", "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES",
         "GF_NEWS_NEWS_FEED_ENABLED", "GF_PLUGINS_PLUGIN_ADMIN_ENABLED", "GF_PLUGINS_PREINSTALL_AUTO_UPDATE",
-        "GF_SNAPSHOTS_EXTERNAL_ENABLED",
+        "GF_SNAPSHOTS_EXTERNAL_ENABLED", "GF_CLOUD_MIGRATION_ENABLED", "GF_PUBLIC_DASHBOARDS_ENABLED",
     }  # fmt: skip
     assert {found[name] for name in on | {"GF_PLUGINS_PREINSTALL_DISABLED"}} == {"true"}
     assert {found[name] for name in off} == {"false"}

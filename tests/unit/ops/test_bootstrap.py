@@ -36,6 +36,11 @@ def test_a_second_run_makes_nothing_and_says_the_same(session: Any) -> None:
     assert variables["PULUMI_BACKEND_URL"] == f"s3://{first.bucket}?region={REGION}"
 
 
+def test_the_first_region_of_s3_will_do_too(session: Any) -> None:
+    made = Bootstrap(session, "us-east-1", "acme/churn")
+    assert made.run()["PULUMI_BACKEND_URL"] == f"s3://{made.bucket}?region=us-east-1"
+
+
 def test_the_state_is_versioned_encrypted_and_closed(session: Any) -> None:
     made = Bootstrap(session, REGION, "acme/churn")
     made.run()
