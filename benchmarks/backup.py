@@ -23,7 +23,7 @@ from typing import Final
 from benchmarks import machine, report
 from benchmarks.contender import ROOT
 from benchmarks.machine import MIB
-from ops import backup_run, restore
+from ops import backup, backup_run, restore
 from ops.drill_server import ThrowawayServer
 from ops.postgres_client import Session, conninfo, tool
 
@@ -39,7 +39,8 @@ _TEXT: Final = Template("""\
 Measured on $date with `make bench-backup`: $cores cores, $cpu; PostgreSQL 15 on the same machine; the median of
 $rounds interleaved rounds, MiB/s of what was brought over. The database has $database MiB of metric rows on disk, the
 store $artifacts MiB in $files files. "plain" is `pg_dump -Fc | pg_restore` into an empty database, and `cp -r` with a
-`sync` after it; "ours" checks, hashes, compares and keeps a backup in between.
+`sync` after it; "ours" checks, hashes, compares and keeps a backup in between. Each step begins with none of the files
+in memory, as a nightly backup and a restore after a loss do.
 
 $table
 
@@ -89,6 +90,20 @@ def fill(server: str, folder: Path, size: Size) -> float:
     return mebibytes
 
 
+def forget(folder: Path) -> None:
+    """Let memory keep nothing of the files.
+
+    A nightly backup, and a restore after a loss, find none of them there. It also gives every step the same free
+    memory: on a virtual machine the step that is the first to use some waits until the host has found it.
+    """
+    os.sync()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(descriptor)
+
+
 class Round:
     """One round: each way once, on empty targets."""
 
@@ -102,14 +117,15 @@ class Round:
         """Seconds of each step."""
         steps: list[tuple[str, Callable[[], object]]] = [
             ("plain database", self._plain_database),
-            ("our dump", lambda: self._backup("postgres", service=self.server, database=["mlflow"])),
+            ("our dump", lambda: self._backup("postgres", "--service", self.server, "--database", "mlflow")),
             ("our database restore", lambda: self._restore(server=self._renamed(), artifacts=None)),
             ("plain artifacts", self._plain_artifacts),
-            ("our copy", lambda: self._backup("artifacts", source=str(self.store))),
+            ("our copy", lambda: self._backup("artifacts", "--from", str(self.store))),
             ("our artifacts restore", lambda: self._restore(server=None, artifacts=str(self.work / "restored"))),
         ]
         for name, step in steps:
-            os.sync()
+            forget(self.store)
+            forget(self.work)
             started = time.perf_counter()
             step()
             self.seconds[name] = time.perf_counter() - started
@@ -133,9 +149,9 @@ class Round:
         self._sql('ALTER DATABASE mlflow RENAME TO "source";')
         return self.server
 
-    def _backup(self, kind: str, **more: object) -> None:
-        given = {"to": self.work / "backups", "upload": None, "keep_days": 7, "keep_uploaded": 90}
-        backup_run.run(argparse.Namespace(kind=kind, **given, **more), lambda _: None)
+    def _backup(self, *arguments: str) -> None:
+        options = backup.parser().parse_args([*arguments, "--to", str(self.work / "backups")])
+        backup_run.run(options, lambda _: None)
 
     def _restore(self, *, server: str | None, artifacts: str | None) -> None:
         options = restore.RestoreOptions(
@@ -160,10 +176,16 @@ def measure(size: Size, rounds: int) -> tuple[list[dict[str, float]], float]:
     with tempfile.TemporaryDirectory(prefix="churn-bench-backup-") as name:
         folder = Path(name)
         with ThrowawayServer(folder) as server:
-            mebibytes = fill(server.conninfo, folder / "store", size)
-            (folder / "work").mkdir()
-            made = [Round(server.conninfo, folder / "store", folder / "work").run() for _ in range(rounds)]
+            made, mebibytes = measure_on(server.conninfo, folder, size, rounds)
     return made, mebibytes
+
+
+def measure_on(server: str, folder: Path, size: Size, rounds: int) -> tuple[list[dict[str, float]], float]:
+    """The same on a server that runs, in an empty folder."""
+    store, work = folder / "store", folder / "work"
+    mebibytes = fill(server, store, size)
+    work.mkdir()
+    return [Round(server, store, work).run() for _ in range(rounds)], mebibytes
 
 
 def text(found: list[dict[str, float]], size: Size, database: float) -> str:

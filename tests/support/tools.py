@@ -65,12 +65,13 @@ def _made_once(name: str, lock: Path, make: Callable[[Path], None]) -> Path:
     return place
 
 
-def go_tool(name: str, module: str = "lint") -> Path:
-    """A program that `tools/<module>/go.mod` lists."""
+def go_tool(name: str, module: str = "lint", *, tags: str = "") -> Path:
+    """A program that `tools/<module>/go.mod` lists, built with these tags."""
     source = TOOLS / module
 
     def build(folder: Path) -> None:
-        _run(["go", "build", "-C", str(source), "-trimpath", "-o", f"{folder}{os.sep}", "tool"], name)
+        options = ["-trimpath", "-tags", tags, "-o", f"{folder}{os.sep}"]
+        _run(["go", "build", "-C", str(source), *options, "tool"], name)
 
     return _made_once(module, source / "go.sum", build) / name
 
@@ -101,13 +102,12 @@ _ON_THE_CLUSTER: Final = "remove_all_sd,enable_kubernetes_sd"
 
 def newest_prometheus(name: str) -> Path:
     """`prometheus` or `promtool` of the version that `tools/prometheus/go.mod` locks."""
-    source = TOOLS / "prometheus"
+    return go_tool(name, "prometheus", tags=_ON_THE_CLUSTER)
 
-    def build(folder: Path) -> None:
-        tags = ["-trimpath", "-tags", _ON_THE_CLUSTER]
-        _run(["go", "build", "-C", str(source), *tags, "-o", f"{folder}{os.sep}", "tool"], name)
 
-    return _made_once("prometheus", source / "go.sum", build) / name
+def thanos() -> Path:
+    """`thanos` of the version that prod runs, with its makers' build tags: without them its first call crashes it."""
+    return go_tool("thanos", "thanos", tags="netgo,slicelabels")
 
 
 def newest_alertmanager(name: str) -> Path:
