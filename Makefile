@@ -9,6 +9,8 @@ BIN := .venv/bin
 # -rs names every skipped test and the tool it misses. One numerical thread: the tests' data is small, and threads that
 # outnumber the free cores wait for each other.
 PYTEST = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -rs
+# Files go to the processes in the order of their folders: those that start servers, which are slow, before the unit tests.
+IN_ORDER = --no-loadscope-reorder
 export PYTHONUNBUFFERED := 1
 
 # ------------------------------------------------------------------ what a newcomer needs
@@ -30,7 +32,7 @@ demo: .venv/.runtime ## The same once: predict for one customer, stop everything
 .PHONY: test
 test: .venv/.dev ## Run every test but the long fuzz run and those that need a cluster (option: TEST_WORKERS=2)
 	@echo "Unit, contract and service tests; a test whose tool is missing is named at the end, and fails where CI=true"
-	$(PYTEST) -m "not fuzz and not faults and not cluster and not live" -n $${TEST_WORKERS:-2} --dist loadfile
+	$(PYTEST) -m "not fuzz and not faults and not cluster and not live" -n $${TEST_WORKERS:-2} --dist loadfile $(IN_ORDER)
 
 # ------------------------------------------------------------------ for a change
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 import yaml
 from recorder import settings
-from support.servers import HOST, Server, free_port
+from support.servers import HOST, Server, free_port, wait_until
 from support.sinks import Hooks, Inbox, Mails
 from support.tools import newest_alertmanager, newest_prometheus
 
@@ -140,6 +140,9 @@ def watched(folder: Path, targets: Mapping[str, str], *, rules: Mapping[str, str
         (folder / "prometheus.yml").write_text(yaml.safe_dump(faster), encoding="utf-8")
         settings_of_am = alertmanager_config(folder, hooks, mails, speed)
         (folder / "alertmanager.yml").write_text(yaml.safe_dump(settings_of_am), encoding="utf-8")
-        alertmanager = stack.enter_context(Alertmanager(folder, port))
         prometheus = stack.enter_context(Prometheus(folder))
+        # It looks at its targets only after five seconds, whatever the speed; to alerts that is a time without them, of
+        # which nobody is to be told.
+        wait_until(lambda: len(prometheus.query("up")) == len(targets), "every target has been looked at", pause=0.2)
+        alertmanager = stack.enter_context(Alertmanager(folder, port))
         yield Watched(prometheus=prometheus, alertmanager=alertmanager, inbox=inbox)
