@@ -27,7 +27,11 @@ from ops.logins import Login
 MAY_PASS: Final = 1
 CONNECT_SECONDS: Final = 20
 READER: Final = "backup"
-"""The one login without a database, which reads all of them."""
+"""The login that reads every database."""
+MONITOR: Final = "monitor"
+"""The login that reads statistics of the server, and no table."""
+MAINTENANCE: Final = "postgres"
+"""The database that every server has: where this program and the monitor connect."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +78,27 @@ def set_up(connection: Any, roles: Sequence[Role]) -> list[str]:
     with connection.cursor() as cursor:
         for role in roles:
             made = _login(cursor, role, connection)
-            if role.name != READER:
+            if role.name not in {READER, MONITOR}:
                 made += _database(cursor, role.name)
             done.append(f"login {role.name}: {made}")
-        names = {role.name for role in roles}
-        if READER in names:
-            cursor.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(sql.Identifier(READER)))
-            for owner in sorted(names - {READER}):
-                grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
-                cursor.execute(grant.format(sql.Identifier(owner), sql.Identifier(READER)))
+        _give(cursor, {role.name for role in roles})
     return done
+
+
+def _give(cursor: Any, names: set[str]) -> None:
+    """Their rights to the logins that own nothing."""
+    if READER in names:
+        cursor.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(sql.Identifier(READER)))
+        for owner in sorted(names - {READER, MONITOR}):
+            _connect(cursor, owner, READER)
+    if MONITOR in names:
+        cursor.execute(sql.SQL("GRANT pg_monitor TO {}").format(sql.Identifier(MONITOR)))
+        _connect(cursor, MAINTENANCE, MONITOR)
+
+
+def _connect(cursor: Any, database: str, login: str) -> None:
+    grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+    cursor.execute(grant.format(sql.Identifier(database), sql.Identifier(login)))
 
 
 def _login(cursor: Any, role: Role, connection: Any) -> str:
@@ -146,7 +161,7 @@ def main(argv: Sequence[str]) -> int:
             host=options.host,
             port=options.port,
             sslmode=options.sslmode,
-            dbname="postgres",
+            dbname=MAINTENANCE,
             user=superuser.username,
             password=superuser.password,
             connect_timeout=CONNECT_SECONDS,
