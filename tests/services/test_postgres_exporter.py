@@ -7,6 +7,7 @@ right for both, so nothing here is about one version of it.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -44,6 +45,12 @@ UNION SELECT 'may do more' FROM pg_roles
   WHERE rolname = 'monitor' AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)
 """
 """All that the login is and may, a line each; PostgreSQL lets everybody into the templates too, which are empty."""
+ENTERED = """
+SELECT rolname || ' ' || datname FROM pg_roles, pg_database
+WHERE rolname IN ('mlflow', 'grafana', 'backup', 'monitor') AND datname IN ('mlflow', 'grafana')
+  AND has_database_privilege(pg_roles.oid, pg_database.oid, 'CONNECT')
+"""
+MEMBERSHIPS = "SELECT pg_get_userbyid(roleid) FROM pg_auth_members WHERE pg_get_userbyid(member) = 'churn_admin'"
 
 
 def login(server: Postgres, password: str = PASSWORDS["monitor"]) -> Path:
@@ -187,14 +194,26 @@ def test_no_table_of_mlflow_is_open_to_the_login(postgres: Postgres) -> None:
         postgres.psql(sql="DROP TABLE private", database="mlflow")
 
 
-@pytest.mark.parametrize("gone", [False, True], ids=["login refused", "server gone"])
-def test_without_a_connection_it_says_so_and_lives_on(gone: bool, postgres: Postgres, tmp_path: Path) -> None:  # noqa: FBT001 - a case
+@contextmanager
+def elsewhere(what: str) -> Iterator[int | None]:
+    """The port to ask instead of the server's: nobody's, or of one who takes connections and never says a word."""
+    if what == "silent":
+        with closing(socket.create_server((HOST, free_port()))) as listening:
+            yield listening.getsockname()[1]
+    else:
+        yield free_port() if what == "gone" else None
+
+
+@pytest.mark.parametrize("what", ["login refused", "gone", "silent"])
+def test_without_a_connection_it_says_so_and_lives_on(what: str, postgres: Postgres, tmp_path: Path) -> None:
     folder = tmp_path / "login"
     folder.mkdir()
     (folder / "username").write_text("monitor")
     (folder / "password").write_text("another-password")
-    port = free_port() if gone else None
-    with PostgresExporter(postgres, tmp_path, login=folder, database_port=port) as exporter:
+    with (
+        elsewhere(what) as port,
+        PostgresExporter(postgres, tmp_path, login=folder, database_port=port) as exporter,
+    ):
         assert exporter.value("pg_up") == 0
         assert not [sample for sample in exporter.samples() if sample.name.startswith("pg_stat_database")]
         # The page that its readiness asks for.
@@ -246,6 +265,13 @@ def test_the_login_is_the_same_in_a_pod_and_on_rds(postgres: Postgres, set_up: P
     assert set(set_up.psql(sql=REACH).splitlines()) == found
     with PostgresExporter(set_up, tmp_path, login=login(set_up)) as exporter:
         assert exporter.value("pg_up") == 1
+
+
+def test_the_setup_lets_each_login_into_the_same_databases_as_a_pod(postgres: Postgres, set_up: Postgres) -> None:
+    found = set(set_up.psql(sql=ENTERED).splitlines())
+    assert found == {"mlflow mlflow", "grafana grafana", "backup mlflow", "backup grafana"}
+    assert set(postgres.psql(sql=ENTERED).splitlines()) == found
+    assert set(set_up.psql(sql=MEMBERSHIPS).split()) == {"pg_monitor", "pg_read_all_data"}
 
 
 def test_the_setup_gives_each_login_its_own(set_up: Postgres) -> None:
