@@ -1,4 +1,4 @@
-"""Infrastructure Health: targets, pods, nodes, volumes and scheduled work."""
+"""Infrastructure Health: targets, pods, nodes, volumes, the database and scheduled work."""
 
 from __future__ import annotations
 
@@ -149,6 +149,39 @@ def _nodes() -> list[Panel]:
     ]
 
 
+def _database() -> list[Panel]:
+    return [
+        Timeseries(
+            title="Connections of PostgreSQL",
+            runbook="postgres-exporter.md#postgresconnectionshigh",
+            description="Connections that are held, and how many the server allows.",
+            queries=[
+                Query(expr="max(sum by (instance) (pg_stat_database_numbackends))", legend="held"),
+                Query(expr="max(pg_settings_max_connections)", legend="allowed"),
+            ],
+        ),
+        Timeseries(
+            title="Transactions of PostgreSQL",
+            runbook="postgres-exporter.md#postgresdeadlocks",
+            description="Transactions per second that were committed, rolled back, and ended for a deadlock.",
+            queries=[
+                Query(expr="sum(rate(pg_stat_database_xact_commit[$__rate_interval]))", legend="committed"),
+                Query(expr="sum(rate(pg_stat_database_xact_rollback[$__rate_interval]))", legend="rolled back"),
+                Query(expr="sum(rate(pg_stat_database_deadlocks[$__rate_interval]))", legend="deadlocks"),
+            ],
+            unit="ops",
+        ),
+        Timeseries(
+            title="Longest transaction of PostgreSQL",
+            runbook="postgres-exporter.md#postgrestransactionold",
+            description="For how long the oldest transaction of each database has been open.",
+            queries=[Query(expr="max by (datname) (pg_stat_activity_max_tx_duration)", legend="{{datname}}")],
+            unit="s",
+            thresholds=[(900, "red")],
+        ),
+    ]
+
+
 def _jobs() -> list[Panel]:
     return [
         Table(
@@ -180,6 +213,7 @@ def page() -> Dashboard:
             Row(title="Health", panels=_health()),
             Row(title="Pods and volumes", panels=_pods()),
             Row(title="Nodes", panels=_nodes()),
+            Row(title="Database", panels=_database()),
             Row(title="Scheduled work", panels=_jobs()),
         ],
     )

@@ -63,6 +63,7 @@ class Maker:
             s.POSTGRES_MLFLOW.name: self.postgres(s.POSTGRES_MLFLOW, "mlflow", database),
             s.POSTGRES_GRAFANA.name: self.postgres(s.POSTGRES_GRAFANA, "grafana", database),
             s.POSTGRES_BACKUP.name: self.postgres(s.POSTGRES_BACKUP, "backup", database),
+            s.POSTGRES_MONITOR.name: self.postgres(s.POSTGRES_MONITOR, "monitor", database),
             s.GRAFANA_ADMIN.name: {**grafana, "secret_key": self.random(f"{s.GRAFANA_ADMIN.name}-secret-key")},
             s.CACHE_LOGIN.name: self._cache(),
             s.ALERT_RECEIVERS.name: _receivers(),

@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra import naming as n
+from infra import secret_files
 from infra.config import Settings
 
-MAX_CONNECTIONS: Final = 100
+MAX_CONNECTIONS: Final = 104
 RESERVED: Final = 6
 """For the superuser and for people who look after the server."""
-LOGIN_LIMITS: Final = {"mlflow": 78, "grafana": 12, "backup": 4}
+LOGINS: Final = {
+    "mlflow": secret_files.POSTGRES_MLFLOW,
+    "grafana": secret_files.POSTGRES_GRAFANA,
+    "backup": secret_files.POSTGRES_BACKUP,
+    "monitor": secret_files.POSTGRES_MONITOR,
+}
+"""Secrets by login. `mlflow` and `grafana` each own the database of their name, `backup` reads both, and `monitor`
+reads statistics of the server and no table."""
+LOGIN_LIMITS: Final = {"mlflow": 78, "grafana": 12, "backup": 4, "monitor": 4}
 """Connections of all clients with one login: `CONNECTION LIMIT` of its role."""
 
 
@@ -44,6 +53,8 @@ POOLS: Final = {
     n.MLFLOW_GC.name: Pool(login="mlflow", size=1, overflow=1, pools=2),
     n.GRAFANA.name: Pool(login="grafana", size=2, overflow=3),
     n.BACKUP.name: Pool(login="backup", size=0, overflow=0, others=3),
+    # It keeps one, and opens one more for each scrape, of which there are two at once where Prometheus is a pair.
+    n.POSTGRES_EXPORTER.name: Pool(login="monitor", size=1, overflow=0, others=2),
 }
 """Each client of the database, by its workload's name."""
 

@@ -67,6 +67,7 @@ def workloads(settings: Settings) -> tuple[Workload, ...]:
     always = [
         n.API, n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.TRAINING, n.BACKUP, n.DRILL, n.PROMETHEUS, n.ALERTMANAGER,
         n.GRAFANA, n.PUSHGATEWAY, n.KUBE_STATE_METRICS, n.NODE_EXPORTER,
+        n.POSTGRES_EXPORTER,
     ]  # fmt: skip
     return (*always, *(workload for workload, on in optional if on))
 
@@ -83,7 +84,9 @@ def _requests() -> list[Edge]:
 
 
 def _database(settings: Settings, cloud: CloudOutputs) -> list[Edge]:
-    clients = (n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.GRAFANA, n.BACKUP, n.POSTGRES_SETUP)
+    clients = (
+        n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.GRAFANA, n.BACKUP, n.POSTGRES_SETUP, n.POSTGRES_EXPORTER,
+    )  # fmt: skip
     if settings.database.kind == "in-cluster":
         return _to(n.POSTGRES, "postgres", *clients)
     outside = Outside(name="database", cidrs=cloud.database.cidrs)
@@ -100,6 +103,7 @@ def _monitoring(cloud: CloudOutputs) -> list[Edge]:
         *_to(n.KUBE_STATE_METRICS, "http", n.PROMETHEUS),
         *_to(n.KUBE_STATE_METRICS, "telemetry", n.PROMETHEUS),
         *_to(n.NODE_EXPORTER, "http", n.PROMETHEUS),
+        *_to(n.POSTGRES_EXPORTER, "http", n.PROMETHEUS),
         *_to(n.PUSHGATEWAY, "http", n.PROMETHEUS, n.TRAINING, n.BACKUP, n.DRILL),
         *_to(n.BLACKBOX, "http", n.PROMETHEUS),
         *_to(n.INGRESS, "https", n.BLACKBOX),

@@ -81,4 +81,8 @@ KUBE_STATE_METRICS: Final = Workload(
     name="kube-state-metrics", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 8080, "telemetry": 8081}
 )
 NODE_EXPORTER: Final = Workload(name="node-exporter", namespace=NODES, uid=NOBODY_UID, ports={"http": 9100})
+POSTGRES_EXPORTER: Final = Workload(
+    name="postgres-exporter", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9187}
+)
+"""Beside Prometheus, which may look for pods there already, and Grafana, which is a client of the database as well."""
 BLACKBOX: Final = Workload(name="blackbox", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9115})

@@ -31,6 +31,7 @@ POSTGRES_SUPERUSER: Final = SecretSpec(name="postgres-superuser", files=("passwo
 POSTGRES_MLFLOW: Final = SecretSpec(name="postgres-mlflow", files=("username", "password", PG_SERVICE))
 POSTGRES_GRAFANA: Final = SecretSpec(name="postgres-grafana", files=("username", "password"))
 POSTGRES_BACKUP: Final = SecretSpec(name="postgres-backup", files=("username", "password", PG_SERVICE))
+POSTGRES_MONITOR: Final = SecretSpec(name="postgres-monitor", files=("username", "password"))
 GRAFANA_ADMIN: Final = SecretSpec(name="grafana-admin", files=("username", "password", "secret_key"))
 ALERT_RECEIVERS: Final = SecretSpec(
     name="alert-receivers", files=("slack_url", "smtp_password", "pagerduty_routing_key", "deadman_url")
@@ -39,7 +40,7 @@ CACHE_LOGIN: Final = SecretSpec(name="cache-login", files=("users.acl", "redis_u
 
 ALL: Final = (
     API_KEYS, MLFLOW_ADMIN, MLFLOW_API, MLFLOW_TRAINING, POSTGRES_SUPERUSER, POSTGRES_MLFLOW, POSTGRES_GRAFANA,
-    POSTGRES_BACKUP, GRAFANA_ADMIN, ALERT_RECEIVERS, CACHE_LOGIN,
+    POSTGRES_BACKUP, POSTGRES_MONITOR, GRAFANA_ADMIN, ALERT_RECEIVERS, CACHE_LOGIN,
 )  # fmt: skip
 
 
@@ -50,8 +51,9 @@ READERS: Final = {
     n.MLFLOW_MIGRATE.name: (POSTGRES_MLFLOW, MLFLOW_ADMIN, MLFLOW_TRAINING, MLFLOW_API),
     n.MLFLOW_GC.name: (POSTGRES_MLFLOW, MLFLOW_ADMIN),
     n.TRAINING.name: (MLFLOW_TRAINING,),
-    n.POSTGRES.name: (POSTGRES_SUPERUSER, POSTGRES_MLFLOW, POSTGRES_GRAFANA, POSTGRES_BACKUP),
-    n.POSTGRES_SETUP.name: (POSTGRES_SUPERUSER, POSTGRES_MLFLOW, POSTGRES_GRAFANA, POSTGRES_BACKUP),
+    n.POSTGRES.name: (POSTGRES_SUPERUSER, POSTGRES_MLFLOW, POSTGRES_GRAFANA, POSTGRES_BACKUP, POSTGRES_MONITOR),
+    n.POSTGRES_SETUP.name: (POSTGRES_SUPERUSER, POSTGRES_MLFLOW, POSTGRES_GRAFANA, POSTGRES_BACKUP, POSTGRES_MONITOR),
+    n.POSTGRES_EXPORTER.name: (POSTGRES_MONITOR,),
     n.BACKUP.name: (POSTGRES_BACKUP,),
     n.GRAFANA.name: (GRAFANA_ADMIN, POSTGRES_GRAFANA),
     n.ALERTMANAGER.name: (ALERT_RECEIVERS,),

@@ -39,6 +39,7 @@ from infra.workloads.namespaces import Namespaces, NamespacesArgs
 from infra.workloads.network import Network, NetworkArgs
 from infra.workloads.node_exporter import NodeExporter, NodeExporterArgs
 from infra.workloads.postgres import Postgres, PostgresArgs
+from infra.workloads.postgres_exporter import PostgresExporter, PostgresExporterArgs
 from infra.workloads.prometheus import Prometheus, PrometheusArgs
 from infra.workloads.pushgateway import Pushgateway, PushgatewayArgs
 from infra.workloads.routes import Routes, RoutesArgs, hosts
@@ -232,7 +233,7 @@ def _names(context: Context, ingress: Ingress, inside: pulumi.ResourceOptions) -
 def _monitoring(
     settings: Settings, context: Context, inside: pulumi.ResourceOptions, with_data: pulumi.ResourceOptions
 ) -> Outputs:
-    """Metrics, alerts and dashboards; of these only Grafana needs the database."""
+    """Metrics, alerts and dashboards; of these Grafana and the exporter of the database need the database."""
     alertmanager = Alertmanager(
         "alertmanager", AlertmanagerArgs(settings=settings.alertmanager, context=context), inside
     )
@@ -253,6 +254,7 @@ def _monitoring(
     if settings.ingress.kind == "nginx":
         Blackbox("blackbox", BlackboxArgs(context=context), inside)
     NodeExporter("node-exporter", NodeExporterArgs(context=context), inside)
+    PostgresExporter("postgres-exporter", PostgresExporterArgs(context=context), with_data)
     metrics = THANOS_QUERY if settings.thanos.enabled else PROMETHEUS
     grafana_args = GrafanaArgs(context=context, replicas=settings.grafana.replicas, metrics=metrics)
     Grafana("grafana", grafana_args, with_data)

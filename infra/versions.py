@@ -22,6 +22,7 @@ PUBLIC: Final = {
     "kube-state-metrics": "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.19.1",
     "node-exporter": "quay.io/prometheus/node-exporter:v1.10.2",
     "postgres": "docker.io/library/postgres:15.18-alpine",
+    "postgres-exporter": "quay.io/prometheuscommunity/postgres-exporter:v0.20.1",
     "prometheus": "quay.io/prometheus/prometheus:v3.13.2",
     "pushgateway": "quay.io/prometheus/pushgateway:v1.11.2",
     "thanos": "quay.io/thanos/thanos:v0.42.4",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,11 @@ from ops.logins import Login
 MAY_PASS: Final = 1
 CONNECT_SECONDS: Final = 20
 READER: Final = "backup"
-"""The one login without a database, which reads all of them."""
+"""The login that reads every database."""
+MONITOR: Final = "monitor"
+"""The login that reads statistics of the server, and no table."""
+MAINTENANCE: Final = "postgres"
+"""The database that every server has: where this program and the monitor connect."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +74,21 @@ def read_roles(given: Sequence[tuple[str, int, Path]]) -> list[Role]:
 def set_up(connection: Any, roles: Sequence[Role]) -> list[str]:
     """Bring the server to what it should be; returns what was done, a line for each login."""
     connection.autocommit = True  # databases cannot be made inside of a transaction
-    done = []
     with connection.cursor() as cursor:
-        for role in roles:
-            made = _login(cursor, role, connection)
-            if role.name != READER:
-                made += _database(cursor, role.name)
-            done.append(f"login {role.name}: {made}")
-        names = {role.name for role in roles}
-        if READER in names:
+        done = {role.name: _login(cursor, role, connection) for role in roles}
+        for owner in sorted(done.keys() - {READER, MONITOR}):
+            done[owner] += _database(cursor, owner, readers=done.keys() & {READER})
+        if READER in done:
             cursor.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(sql.Identifier(READER)))
-            for owner in sorted(names - {READER}):
-                grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
-                cursor.execute(grant.format(sql.Identifier(owner), sql.Identifier(READER)))
-    return done
+        if MONITOR in done:
+            cursor.execute(sql.SQL("GRANT pg_monitor TO {}").format(sql.Identifier(MONITOR)))
+            _let_in(cursor, MAINTENANCE, MONITOR)
+    return [f"login {name}: {what}" for name, what in done.items()]
+
+
+def _let_in(cursor: Any, database: str, login: str) -> None:
+    grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+    cursor.execute(grant.format(sql.Identifier(database), sql.Identifier(login)))
 
 
 def _login(cursor: Any, role: Role, connection: Any) -> str:
@@ -101,16 +106,20 @@ def _login(cursor: Any, role: Role, connection: Any) -> str:
     return "given its password" if exists else "created"
 
 
-def _database(cursor: Any, owner: str) -> str:
+def _database(cursor: Any, owner: str, readers: Collection[str]) -> str:
+    """The database of a login, for it and for these readers alone."""
     name = sql.Identifier(owner)
     cursor.execute("SELECT FROM pg_database WHERE datname = %s", (owner,))
     exists = cursor.fetchone() is not None
+    # RDS's administrator is no superuser: to give something to a role, and to say who may use what a role owns, it must
+    # be a member of it. Otherwise the server only warns, and everybody may still connect.
+    cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
     if not exists:
-        # RDS's administrator is no superuser: to give something to a role it must be a member of it.
-        cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
         cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
-        cursor.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(name))
     cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    for reader in readers:
+        _let_in(cursor, owner, reader)
+    cursor.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(name))
     return "" if exists else ", with its database"
 
 
@@ -146,7 +155,7 @@ def main(argv: Sequence[str]) -> int:
             host=options.host,
             port=options.port,
             sslmode=options.sslmode,
-            dbname="postgres",
+            dbname=MAINTENANCE,
             user=superuser.username,
             password=superuser.password,
             connect_timeout=CONNECT_SECONDS,

@@ -33,6 +33,7 @@ PURPOSES: Final = {
     s.POSTGRES_MLFLOW.name: "MLflow's login at PostgreSQL",
     s.POSTGRES_GRAFANA.name: "Grafana's login at PostgreSQL",
     s.POSTGRES_BACKUP.name: "The backup's login at PostgreSQL",
+    s.POSTGRES_MONITOR.name: "The login at PostgreSQL that its exporter reads statistics with",
     s.GRAFANA_ADMIN.name: "Grafana's administrator",
     s.ALERT_RECEIVERS.name: "Where alerts go; its values are put in by a person",
     s.CACHE_LOGIN.name: "The API's login at the cache",

@@ -20,13 +20,15 @@ class Target:
     """A port of a workload that serves metrics.
 
     ``job`` is the workload's name unless it has two such ports. ``own_labels`` is for those that tell of others: their
-    own ``namespace``, ``pod`` and ``job`` labels are the ones that count.
+    own ``namespace``, ``pod`` and ``job`` labels are the ones that count. ``keep`` matches the metrics that are wanted
+    of one that gives more than anybody asks for; empty keeps all.
     """
 
     workload: Workload
     port: str = "http"
     role: str = ""
     own_labels: bool = False
+    keep: str = ""
 
     @property
     def job(self) -> str:
@@ -62,11 +64,13 @@ def _running(port: str) -> list[dict[str, Any]]:
 def pod_job(target: Target) -> dict[str, Any]:
     """The scrape job of a workload's pods."""
     place = [_copy("namespace", "namespace"), _copy("pod_name", "pod"), _copy("pod_node_name", "node")]
+    kept = {"metric_relabel_configs": [_keep("__name__", target.keep)]} if target.keep else {}
     return {
         "job_name": target.job,
         **({"honor_labels": True} if target.own_labels else {}),
         "kubernetes_sd_configs": [_pods(target.workload)],
         "relabel_configs": [*_running(target.port), *([] if target.own_labels else place)],
+        **kept,
     }
 
 

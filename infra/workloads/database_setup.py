@@ -16,7 +16,7 @@ from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs
 
 from infra import secret_files
 from infra.config import Resources
-from infra.database import LOGIN_LIMITS
+from infra.database import LOGIN_LIMITS, LOGINS
 from infra.kit import jobs, pod
 from infra.kit.meta import named, unnamed
 from infra.kit.options import child
@@ -25,12 +25,6 @@ from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.workloads.mlflow_jobs import login_dir, secret_mounts
 
-LOGINS: Final = {
-    "mlflow": secret_files.POSTGRES_MLFLOW,
-    "grafana": secret_files.POSTGRES_GRAFANA,
-    "backup": secret_files.POSTGRES_BACKUP,
-}
-"""Secrets by login."""
 SUPERUSER: Final = replace(secret_files.POSTGRES_SUPERUSER, files=("username", "password"))
 """As RDS writes it, which names the user too."""
 DEADLINE_SECONDS: Final = 600

@@ -1,8 +1,9 @@
 """PostgreSQL for MLflow's metadata and Grafana's settings, where the database is a pod.
 
 The first start makes the cluster. At every start the SQL of `logins.sql` runs before the pod counts as started: the
-databases `mlflow` and `grafana`, each with its owner, and the login `backup` that reads both, where they are missing;
-and the passwords of the mounted files. So a changed secret, which rolls the pod, is in force once the pod is ready.
+databases `mlflow` and `grafana`, each with its owner, the login `backup` that reads both, and the login `monitor` that
+reads statistics, where they are missing; and the passwords of the mounted files. So a changed secret, which rolls the
+pod, is in force once the pod is ready.
 Inside the pod the superuser is whoever has the server's own user id, so that needs no password.
 """
 
@@ -21,7 +22,7 @@ from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, VolumeArgs
 
 from infra import secret_files
 from infra.config import DatabaseSettings
-from infra.database import LOGIN_LIMITS, MAX_CONNECTIONS, RESERVED
+from infra.database import LOGIN_LIMITS, LOGINS, MAX_CONNECTIONS, RESERVED
 from infra.kit import pod, probes
 from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child, stateful
@@ -36,7 +37,13 @@ DATA: Final = "/var/lib/postgresql/data"
 SOCKETS: Final = "/var/run/postgresql"
 SECRETS: Final = "/run/secrets/churn"
 LOGIN_SQL: Final = "/etc/churn/postgres"
-LOGINS: Final = (secret_files.POSTGRES_MLFLOW, secret_files.POSTGRES_GRAFANA, secret_files.POSTGRES_BACKUP)
+MOUNTED: Final = (secret_files.POSTGRES_SUPERUSER, *LOGINS.values())
+RIGHTS: Final = (
+    "GRANT pg_read_all_data TO backup;",
+    "GRANT CONNECT ON DATABASE postgres TO monitor;",
+    "GRANT pg_monitor TO monitor;",
+)
+"""Of the logins that own nothing. `pg_monitor` sees everybody's statistics and settings, and no table of anybody."""
 GRACE_SECONDS: Final = 60
 """The image stops by SIGINT: clients are sent away and a checkpoint is written, in seconds even if all has changed."""
 
@@ -91,9 +98,7 @@ class Postgres(pulumi.ComponentResource):
         logins = ConfigMap(
             f"{name}-init", metadata=unnamed(POSTGRES), data={"logins.sql": init_sql()}, opts=child(self)
         )
-        secrets = [
-            args.context.secret(self, name, POSTGRES, secret) for secret in (secret_files.POSTGRES_SUPERUSER, *LOGINS)
-        ]
+        secrets = [args.context.secret(self, name, POSTGRES, secret) for secret in MOUNTED]
         return [
             pod.config_volume("logins", logins.metadata.name),
             *secrets,
@@ -123,7 +128,6 @@ class Postgres(pulumi.ComponentResource):
         )
 
     def _container(self, args: PostgresArgs) -> ContainerArgs:
-        secrets = (secret_files.POSTGRES_SUPERUSER, *LOGINS)
         return pod.container(
             POSTGRES,
             image=args.context.images.reference("postgres"),
@@ -147,7 +151,7 @@ class Postgres(pulumi.ComponentResource):
             mounts=[
                 pod.mount("data", DATA, read_only=False),
                 pod.mount("logins", LOGIN_SQL),
-                *(pod.mount(secret.name, f"{SECRETS}/{secret.name}") for secret in secrets),
+                *(pod.mount(secret.name, f"{SECRETS}/{secret.name}") for secret in MOUNTED),
                 pod.mount("sockets", SOCKETS, read_only=False),
                 pod.tmp_mount(),
             ],
@@ -166,11 +170,11 @@ def init_sql(secrets: str = SECRETS) -> str:
     """
     logins = [
         _password("postgres", secret_files.POSTGRES_SUPERUSER, secrets),
-        *(_login(role, secret, secrets) for role, secret in zip(("mlflow", "grafana", "backup"), LOGINS, strict=True)),
+        *(_login(role, secret, secrets) for role, secret in LOGINS.items()),
         *(_database(owner) for owner in ("mlflow", "grafana")),
     ]
     head = "\\set ON_ERROR_STOP on\nSET log_min_error_statement = panic;\nSET log_min_duration_statement = -1;\n"
-    return head + "".join(logins) + "GRANT pg_read_all_data TO backup;\n"
+    return head + "".join(logins) + "".join(f"{right}\n" for right in RIGHTS)
 
 
 def _login(role: str, secret: SecretSpec, secrets: str) -> str:

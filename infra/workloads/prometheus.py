@@ -30,6 +30,7 @@ from infra.parts.claim import claim_template, claims_of_pods, kept
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
+from infra.workloads.postgres_exporter import KEPT
 from infra.workloads.thanos import bucket_volume, sidecar
 
 RULES: Final = Path(__file__).parents[1] / "rules"
@@ -44,6 +45,7 @@ TARGETS: Final = (
     Target(workload=n.KUBE_STATE_METRICS, port="telemetry", role="telemetry"),
     Target(workload=n.NODE_EXPORTER),
     Target(workload=n.BLACKBOX),
+    Target(workload=n.POSTGRES_EXPORTER, keep=KEPT),
 )
 PROBE_PATH: Final = "/openapi.json"
 """What the probe asks the API for, through the edge; no key is needed."""

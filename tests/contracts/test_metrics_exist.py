@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from recorded.record import recording, wanted_metrics
+from recorded.record import recording, wanted_metrics, with_exporter
 from support import uses
 from support.exposed import API, RECORDING, UNRECORDED, Exposed, exposed, recorded
 from support.labels import problems
@@ -92,6 +92,25 @@ def test_a_recording_keeps_names_of_labels_and_versions_alone() -> None:
     assert made == {
         "versions": {"x": "1.2.3"},
         "series": {"": {"a_total": []}, API: {"up": ["job", "pod"]}, "x": {"a_total": ["job", "pod", "zone"]}},
+    }
+
+
+def test_an_exporter_is_added_from_its_page_with_the_labels_of_our_scrape() -> None:
+    page = """# TYPE pg_stat_database_deadlocks counter
+pg_stat_database_deadlocks{datname="secret-1"} 0
+pg_settings_port 5432
+pg_exporter_scrapes_total 1
+postgres_exporter_build_info{version="1.2.3"} 1
+"""
+    before = {"versions": {"x": "1"}, "series": {"x": {"up": ["job"]}, "postgres-exporter": {"gone": ["job"]}}}
+    scrape = ["instance", "job", "namespace", "node", "pod"]
+    assert with_exporter(before, "postgres-exporter", page) == {
+        "from_a_page": ["postgres-exporter"],
+        "versions": {"postgres-exporter": "1.2.3", "x": "1"},
+        "series": {
+            "postgres-exporter": {"pg_stat_database_deadlocks": sorted([*scrape, "datname"]), "up": scrape},
+            "x": {"up": ["job"]},
+        },
     }
 
 

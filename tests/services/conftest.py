@@ -11,7 +11,8 @@ from support.mlflow_pods import PASSWORDS, run_migration
 from support.postgres import Postgres
 from support.servers import Mlflow
 
-from infra.workloads.postgres import LOGINS, init_sql
+from infra.database import LOGINS
+from infra.workloads.postgres import init_sql
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def postgres() -> Iterator[Postgres]:
     """The database as its pod's first start leaves it."""
     with Postgres() as server:
-        for secret, role in zip(LOGINS, ("mlflow", "grafana", "backup"), strict=True):
+        for role, secret in LOGINS.items():
             server.secret(secret.name, password=PASSWORDS[role] + "\n")
         server.psql(sql=init_sql(str(server.secrets)))
         yield server

@@ -36,6 +36,9 @@ EMPTY = {
     ("infrastructure", "Processor by node"): CLUSTER,
     ("infrastructure", "Memory by node"): CLUSTER,
     ("infrastructure", "Root disk by node"): CLUSTER,
+    ("infrastructure", "Connections of PostgreSQL"): CLUSTER,
+    ("infrastructure", "Transactions of PostgreSQL"): CLUSTER,
+    ("infrastructure", "Longest transaction of PostgreSQL"): CLUSTER,
     ("infrastructure", "Time since scheduled work last succeeded"): CLUSTER,
     ("infrastructure", "Jobs that run"): CLUSTER,
 }

@@ -51,14 +51,12 @@ def can_connect(server: Postgres, role: str, database: str, password: str | None
 def test_each_login_owns_its_database_and_nothing_else(postgres: Postgres) -> None:
     roles = "SELECT rolname, rolsuper, rolcreatedb, rolcreaterole, rolcanlogin, rolconnlimit FROM pg_roles"
     found = postgres.psql(sql=f"{roles} WHERE rolname !~ '^pg_' AND rolname <> 'postgres' ORDER BY 1").splitlines()
-    assert found == [f"{role}|f|f|f|t|{LOGIN_LIMITS[role]}" for role in ("backup", "grafana", "mlflow")]
+    assert found == [f"{role}|f|f|f|t|{LOGIN_LIMITS[role]}" for role in sorted(LOGIN_LIMITS)]
     owners = postgres.psql(sql="SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname !~ 'template'")
     assert {"mlflow|mlflow", "grafana|grafana", "postgres|postgres"} <= set(owners.splitlines())
     passwords = postgres.psql(sql="SELECT DISTINCT left(rolpassword, 13) FROM pg_authid WHERE rolpassword IS NOT NULL")
     assert passwords.split() == ["SCRAM-SHA-256"]
-    reach = {
-        (r, d) for r in ("mlflow", "grafana", "backup") for d in ("mlflow", "grafana") if can_connect(postgres, r, d)
-    }
+    reach = {(r, d) for r in LOGIN_LIMITS for d in ("mlflow", "grafana") if can_connect(postgres, r, d)}
     assert reach == {("mlflow", "mlflow"), ("grafana", "grafana"), ("backup", "mlflow"), ("backup", "grafana")}
 
 

@@ -17,7 +17,8 @@ from support.postgres import Postgres
 from support.servers import TOOL_FOLDERS
 
 from app.bundle import ARTIFACT_FOLDER, MANIFEST, MANIFEST_TAG, sha256
-from infra.workloads.postgres import LOGINS, init_sql
+from infra.database import LOGINS
+from infra.workloads.postgres import init_sql
 
 CODE = Path(__file__).parents[2]
 _PLACE = "1/models/m-{}/artifacts"
@@ -26,7 +27,7 @@ DATABASES = ("--service", "churn", "--database", "mlflow", "--database", "grafan
 
 def prepare(server: Postgres) -> None:
     """What the first start of the database's pod does."""
-    for secret, role in zip(LOGINS, ("mlflow", "grafana", "backup"), strict=True):
+    for role, secret in LOGINS.items():
         server.secret(secret.name, password=PASSWORDS[role] + "\n")
     server.psql(sql=init_sql(str(server.secrets)))
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 from support.api import make_api
 from support.bundles import make_bundle
 from support.labels import Check, Labels
@@ -62,6 +64,15 @@ def recorded() -> Series:
         for metric, labels in metrics.items():
             found.setdefault(metric, {})[job] = frozenset(labels)
     return found
+
+
+def on_page(page: str) -> list[Sample]:
+    """The samples of an exporter's page, under the names that they have there.
+
+    With the lines that say their types, the parser would add `_total` to counters that are called otherwise.
+    """
+    bare = "".join(f"{line}\n" for line in page.splitlines() if not line.startswith("#"))
+    return [sample for family in text_string_to_metric_families(bare) for sample in family.samples]
 
 
 def api_metrics(folder: Path) -> dict[str, Labels]:

@@ -22,7 +22,7 @@ from ops.tracking_settings import QUIET
 
 DOMAIN: Final = "churn.localhost"
 PASSWORDS: Final = {
-    name: f"{name}-%pass'word-1" for name in ("mlflow", "grafana", "backup", "admin", "api", "training")
+    name: f"{name}-%pass'word-1" for name in ("mlflow", "grafana", "backup", "monitor", "admin", "api", "training")
 }
 MARKS: Final = [
     pytest.mark.service,

@@ -12,7 +12,7 @@ image() { .venv/bin/python -c 'import sys; from infra.versions import PUBLIC; pr
 
 "$cluster" base-images docker.io/library/python:3.11-slim-bookworm "$(image postgres)" "$(image prometheus)" \
     "$(image alertmanager)" "$(image node-exporter)" docker.io/test/kube-state-metrics:program
-for name in ingress grafana pushgateway blackbox cache kube-state-metrics; do
+for name in ingress grafana pushgateway blackbox cache kube-state-metrics postgres-exporter; do
     "$cluster" build "tests/cluster/live/images/$name" -t "$(image "$name")"
 done
 CHURN_BUILD="'$cluster' build" "$churn" images build

@@ -34,7 +34,7 @@ LISTEN = (
 """Ends when it is told to: a pod waits for all of its containers."""
 LASTING = (
     n.API, n.CACHE, n.MLFLOW, n.POSTGRES, n.INGRESS, n.PROMETHEUS, n.ALERTMANAGER, n.GRAFANA, n.PUSHGATEWAY,
-    n.KUBE_STATE_METRICS, n.NODE_EXPORTER, n.BLACKBOX,
+    n.KUBE_STATE_METRICS, n.NODE_EXPORTER, n.BLACKBOX, n.POSTGRES_EXPORTER,
 )  # fmt: skip
 BY_THE_CLOCK = {n.TRAINING: "training", n.BACKUP: "backup-postgres", n.DRILL: "drill", n.MLFLOW_GC: "mlflow-gc"}
 

@@ -17,7 +17,7 @@ OBJECTS = {
     ("ServiceAccount", "postgres-account"),
     ("StatefulSet", "postgres-server"),
 }
-SECRETS = ("postgres-superuser", "postgres-mlflow", "postgres-grafana", "postgres-backup")
+SECRETS = ("postgres-superuser", "postgres-mlflow", "postgres-grafana", "postgres-backup", "postgres-monitor")
 
 
 def spec() -> dict[str, Any]:

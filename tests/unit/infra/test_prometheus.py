@@ -130,7 +130,7 @@ def test_replicas_of_a_pair_send_the_same_alert() -> None:
 def test_there_is_a_job_named_like_each_workload_that_serves_metrics(stack: str) -> None:
     assert jobs(stack).keys() == {
         "alertmanager", "api", "cadvisor", "grafana", "ingress", "kube-state-metrics", "kube-state-metrics-telemetry",
-        "blackbox", "kubelet", "node-exporter", "probe", "prometheus", "pushgateway",
+        "blackbox", "kubelet", "node-exporter", "postgres-exporter", "probe", "prometheus", "pushgateway",
     }  # fmt: skip
 
 

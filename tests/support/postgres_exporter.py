@@ -1,0 +1,60 @@
+"""The exporter of PostgreSQL as its pod runs it: Debian's program with the recorded arguments and environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+from prometheus_client.samples import Sample
+from recorder import manifest
+from support.exposed import on_page
+from support.postgres import Postgres
+from support.programs import program
+from support.servers import HOST, Server, free_port
+
+from infra.naming import POSTGRES, POSTGRES_EXPORTER
+from infra.workloads.postgres_exporter import LOGIN
+
+PROGRAM: Final = "prometheus-postgres-exporter"
+"""Of the program and of the package."""
+
+
+def _changed(text: str, changes: Mapping[str, str]) -> str:
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text
+
+
+class PostgresExporter(Server):
+    """The pod's program; of its manifest only addresses and the folder of the login are others."""
+
+    def __init__(self, postgres: Postgres, folder: Path, *, login: Path, database_port: int | None = None) -> None:
+        port = free_port()
+        changes = {
+            f"{POSTGRES.host}:{POSTGRES.ports['postgres']}": f"{HOST}:{database_port or postgres.port}",
+            LOGIN: str(login),
+            f"=:{POSTGRES_EXPORTER.ports['http']}": f"={HOST}:{port}",
+        }
+        (found,) = manifest("dev", "Deployment", POSTGRES_EXPORTER.name)["spec"]["template"]["spec"]["containers"]
+        environment = {variable["name"]: _changed(variable["value"], changes) for variable in found["env"]}
+        command = [program(PROGRAM, PROGRAM), *(_changed(given, changes) for given in found["args"])]
+        super().__init__(command, folder, port=port, environment=environment)
+
+    def text(self) -> str:
+        """What a scrape is answered with."""
+        answer = httpx.get(f"{self.url}/metrics", timeout=30, trust_env=False)
+        answer.raise_for_status()
+        return answer.text
+
+    def samples(self) -> list[Sample]:
+        """What that tells."""
+        return on_page(self.text())
+
+    def value(self, name: str, **labels: str) -> float:
+        """The one sample of that name with these labels among its own."""
+        (found,) = (
+            sample.value for sample in self.samples() if sample.name == name and labels.items() <= sample.labels.items()
+        )
+        return found
