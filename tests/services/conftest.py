@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.backup_jobs import Jobs, prepare, small_registry
 from support.bundles import make_bundle
-from support.mlflow_pods import PASSWORDS, run_migration
+from support.mlflow_pods import run_migration
 from support.postgres import Postgres
 from support.servers import Mlflow
-
-from infra.database import LOGINS
-from infra.workloads.postgres import init_sql
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +33,24 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def postgres() -> Iterator[Postgres]:
     """The database as its pod's first start leaves it."""
     with Postgres() as server:
-        for role, secret in LOGINS.items():
-            server.secret(secret.name, password=PASSWORDS[role] + "\n")
-        server.psql(sql=init_sql(str(server.secrets)))
+        prepare(server)
         yield server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """The same, for the tests of one file that change it."""
+    with Postgres() as running:
+        prepare(running)
+        yield running
+
+
+@pytest.fixture
+def jobs(server: Postgres, bundles: list[Path], tmp_path: Path) -> Jobs:
+    """The backup's programs over a small registry, which nothing has backed up yet."""
+    made = Jobs.on(server, tmp_path)
+    small_registry(server, made.artifacts, bundles[0])
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backup_jobs import Jobs, drill, prepare, small_registry, superuser
+from support.backup_jobs import Jobs, drill, small_registry, superuser
 from support.backups import artifacts_manifest, backup_id, dump_manifest
 from support.postgres import Postgres
 from support.s3 import FaultyProxy, client, encrypted_bucket, environment, moto
@@ -31,13 +31,6 @@ STORE = f"s3://{BUCKET}/night"
 NIGHTS = 95
 LARGE = 20 * 1024 * 1024
 """Two parts."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with Postgres() as running:
-        prepare(running)
-        yield running
 
 
 @pytest.fixture

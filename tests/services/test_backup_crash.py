@@ -8,12 +8,11 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.backup_jobs import Jobs, prepare, small_registry, superuser
+from support.backup_jobs import Jobs, superuser
 from support.postgres import Postgres
 
 from ops.backup_root import READING, WRITING, reading
@@ -24,20 +23,6 @@ from ops.restore import RestoreOptions, restore
 
 pytestmark = pytest.mark.service
 KILLS, MOST_RUNS = 50, 200
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with Postgres() as running:
-        prepare(running)
-        yield running
-
-
-@pytest.fixture
-def jobs(server: Postgres, bundles: list[Path], tmp_path: Path) -> Jobs:
-    made = Jobs.on(server, tmp_path)
-    small_registry(server, made.artifacts, bundles[0])
-    return made
 
 
 @pytest.mark.timeout(1800)

@@ -21,20 +21,11 @@ from support.servers import HOST, free_port
 pytestmark = pytest.mark.service
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with Postgres() as running:
-        prepare(running)
-        yield running
-
-
 @pytest.fixture
-def jobs(server: Postgres, bundles: list[Path], tmp_path: Path) -> Jobs:
+def jobs(jobs: Jobs) -> Jobs:
     """With one good pair of backups."""
-    made = Jobs.on(server, tmp_path)
-    small_registry(server, made.artifacts, bundles[0])
-    made.both()
-    return made
+    jobs.both()
+    return jobs
 
 
 class Gateway:

@@ -5,23 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backup_jobs import Jobs, prepare, small_registry, superuser
+from support.backup_jobs import Jobs, small_registry, superuser
 from support.damage import cut, flip_byte
 from support.postgres import Postgres
 
 pytestmark = pytest.mark.service
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with Postgres() as running:
-        prepare(running)
-        yield running
 
 
 @pytest.fixture(scope="module")

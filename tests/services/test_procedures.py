@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support import procedures
-from support.backup_jobs import Jobs, prepare, small_registry
+from support.backup_jobs import Jobs, prepare
 from support.bundles import random_customers
 from support.postgres import Postgres
 from support.registered import Registered
@@ -32,26 +32,12 @@ OTHER_REGION = "eu-west-1"
 TABLES = ("runs", "model_versions", "model_version_tags", "registered_model_aliases")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with Postgres() as running:
-        prepare(running)
-        yield running
-
-
 @pytest.fixture
 def fresh() -> Iterator[Postgres]:
     """What a new pod starts with: roles, passwords and empty databases."""
     with Postgres() as running:
         prepare(running)
         yield running
-
-
-@pytest.fixture
-def jobs(server: Postgres, bundles: list[Path], tmp_path: Path) -> Jobs:
-    made = Jobs.on(server, tmp_path)
-    small_registry(server, made.artifacts, bundles[0])
-    return made
 
 
 @pytest.fixture
