@@ -53,7 +53,7 @@ class Program(Server):
 
     def query(self, expression: str, *, dedup: bool = True, at: int | None = None) -> list[dict[str, Any]]:
         """The series of an instant query."""
-        asked = {"query": expression, "dedup": str(dedup).lower(), **({} if at is None else {"time": at})}
+        asked = {"query": expression, "dedup": str(dedup).lower(), **({} if at is None else {"time": str(at)})}
         body = httpx.get(f"{self.url}/api/v1/query", params=asked, timeout=30, trust_env=False).json()
         assert body["status"] == "success", body
         found: list[dict[str, Any]] = body["data"]["result"]
