@@ -62,7 +62,7 @@ test-live: .venv/.dev ## Run the dev stack for real on the throw-away cluster of
 	CHURN_LIVE=yes $(PYTEST) -m live -s
 
 .PHONY: test-faults
-test-faults: .venv/.dev ## Ten faults end to end, from the fault to the message (under way: docs/status.md)
+test-faults: .venv/.dev ## Ten faults end to end, from the fault to the message, in 11 minutes (needs a machine that is not busy)
 	$(PYTEST) -m faults
 
 .PHONY: fuzz
