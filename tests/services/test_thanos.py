@@ -29,7 +29,7 @@ from infra.workloads.prometheus import CONFIG
 from infra.workloads.prometheus import DATA as PROMETHEUS_DATA
 from infra.workloads.thanos import DATA
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(1200)]  # the first run of a machine builds Thanos
+pytestmark = [pytest.mark.service, pytest.mark.timeout(2400)]  # the first run of a machine builds Thanos
 STACK = "prod"
 FILE = f"{thanos.CONFIG}/{thanos.BUCKET_FILE}"
 HOURS_2 = 7200
