@@ -17,16 +17,22 @@ fi
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/churn-tools
 binary=$cache/pulumi-$version
+mkdir -p "$cache"
+# Two test processes ask at once: one builds, the other waits. macOS has no flock; there both build.
+if command -v flock >/dev/null; then
+    exec 9>"$cache/.pulumi.lock"
+    flock 9
+fi
 if [ ! -x "$binary" ]; then
     command -v go >/dev/null || exit 3
     echo "Building Pulumi $version, which takes some minutes once ..." >&2
-    mkdir -p "$cache"
-    # Made under a name of its own, so that two builds at once do no harm; the last one stays.
+    # Made under a name of its own, so that a build that is broken off leaves no half of a program.
     made=$(mktemp "$binary.XXXXXX")
     trap 'rm -f "$made"' EXIT
     # Without its version, the engine counts as too old for destroying a stack of an inline program.
     stamp="-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$version"
-    (cd "$module" && go build -ldflags "$stamp" -o "$made" github.com/pulumi/pulumi/pkg/v3/cmd/pulumi)
+    # Without the lock, which a process that go leaves behind would go on holding.
+    (cd "$module" && go build -ldflags "$stamp" -o "$made" github.com/pulumi/pulumi/pkg/v3/cmd/pulumi) 9>&-
     chmod 755 "$made"
     mv "$made" "$binary"
 fi

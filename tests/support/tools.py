@@ -1,11 +1,12 @@
 """Programs the tests run that are no packages of the project: each made once from a locked list, and kept in the cache.
 
-The folder of a tool carries the hash of its lock, so a changed lock makes it anew; it is made beside its place and
-renamed, so several test runs may start at once.
+The folder of a tool carries the hash of its lock, so a changed lock makes it anew. It is made beside its place and
+renamed, so that none is ever half there; of several tests that want it at once, one makes it and the others wait.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -50,18 +51,16 @@ def _made_once(name: str, lock: Path, make: Callable[[Path], None]) -> Path:
     """The folder that ``make`` fills, of this lock's state."""
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
     place = cache_folder() / f"{name}-{digest}"
-    if place.is_dir():
-        return place
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{name}-") as scratch:
-        made = Path(scratch) / "made"
-        made.mkdir()
-        make(made)
-        try:
+    with (place.parent / f".{name}.lock").open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        if place.is_dir():
+            return place
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{name}-") as scratch:
+            made = Path(scratch) / "made"
+            made.mkdir()
+            make(made)
             made.rename(place)
-        except OSError:
-            if not place.is_dir():  # another run was quicker
-                raise
     return place
 
 
