@@ -78,9 +78,9 @@ def of_bootstrap() -> dict[str, Any]:
     found = {f"Bucket/policy/{bucket}": bootstrap.tls_only(bucket)}
     for role in bootstrap.ROLES:
         field = "assumeRolePolicy"
-        found[f"Role/{field}/{role}"] = whole(bootstrap.trust(provider, "acme/churn", role), field)
+        found[f"Role/{field}/bootstrap-{role}"] = whole(bootstrap.trust(provider, "acme/churn", role), field)
         rights = bootstrap.rights(role, bucket, key, account, region)
-        found[f"RolePolicy/policy/{role}"] = {"Version": "2012-10-17", "Statement": rights}
+        found[f"RolePolicy/policy/bootstrap-{role}"] = {"Version": "2012-10-17", "Statement": rights}
     return found
 
 
