@@ -22,6 +22,11 @@ class Database:
     cidrs: tuple[str, ...] = ()
     """Networks of a database outside of the cluster; empty when it is a pod."""
 
+    @property
+    def ssl_mode(self) -> str:
+        """As libpq calls it: encrypted outside of the cluster, where no network policy ends at the database."""
+        return "require" if self.cidrs else "disable"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spot:

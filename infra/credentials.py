@@ -116,7 +116,7 @@ def service_file(where: Database, *, host: str, user: str, password: str, databa
         "dbname": database,
         "user": user,
         "password": password,
-    } | ({"sslmode": "require"} if where.cidrs else {})
+    } | ({"sslmode": where.ssl_mode} if where.cidrs else {})
     return "\n".join(["[churn]", *(f"{key}={value}" for key, value in lines.items()), ""])
 
 

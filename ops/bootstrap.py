@@ -120,8 +120,8 @@ class Bootstrap:
         names = {found["Name"] for found in self._s3.list_buckets()["Buckets"]}
         if self.bucket not in names:
             # S3's first region is the default, and refused where it is named.
-            place = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
-            self._s3.create_bucket(Bucket=self.bucket, **({"CreateBucketConfiguration": place} if place else {}))
+            named = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+            self._s3.create_bucket(Bucket=self.bucket, **({} if self.region == "us-east-1" else named))
             self.done.append(f"bucket {self.bucket}")
         closed = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
         self._s3.put_public_access_block(Bucket=self.bucket, PublicAccessBlockConfiguration=dict.fromkeys(closed, True))

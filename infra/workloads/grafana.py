@@ -154,8 +154,7 @@ def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
         "GF_DATABASE_NAME": "grafana",
         "GF_DATABASE_USER__FILE": f"{LOGIN}/username",
         "GF_DATABASE_PASSWORD__FILE": f"{LOGIN}/password",
-        # Outside of the cluster, where no network policy ends at it, the connection is encrypted.
-        "GF_DATABASE_SSL_MODE": "require" if where.cidrs else "disable",
+        "GF_DATABASE_SSL_MODE": where.ssl_mode,
         "GF_DATABASE_MAX_OPEN_CONN": str(pool.most),
         "GF_DATABASE_MAX_IDLE_CONN": str(pool.size),
         "GF_SECURITY_ADMIN_USER__FILE": f"{ADMIN}/username",

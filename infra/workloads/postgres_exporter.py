@@ -80,9 +80,7 @@ class PostgresExporter(pulumi.ComponentResource):
 
 def settings(where: Database) -> dict[str, pulumi.Input[str]]:
     """Where the server is and who asks; the files are read at the start only."""
-    # Outside of the cluster, where no network policy ends at it, the connection is encrypted.
-    mode = "require" if where.cidrs else "disable"
-    options = f"sslmode={mode}&connect_timeout={CONNECT_SECONDS}"
+    options = f"sslmode={where.ssl_mode}&connect_timeout={CONNECT_SECONDS}"
     return {
         "DATA_SOURCE_URI": pulumi.Output.format("{0}:{1}/{2}?{3}", where.host, where.port, DATABASE, options),
         "DATA_SOURCE_USER_FILE": f"{LOGIN}/username",

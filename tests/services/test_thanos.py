@@ -20,7 +20,7 @@ import yaml
 from recorder import find, recorded
 from support import s3, tools
 from support.pod_arguments import arguments, at_home, replicas
-from support.servers import HOST, Server, free_port, wait_until
+from support.servers import HOST, Server, answers, free_port, wait_until
 from support.tools import newest_prometheus
 
 from infra.kit import thanos
@@ -49,7 +49,7 @@ class Program(Server):
         super().__init__(command, folder / name, port=http, environment={"GOMAXPROCS": "1", **s3.CREDENTIALS})
 
     def is_up(self) -> bool:
-        return _ok(f"{self.url}/-/ready")
+        return answers(f"{self.url}/-/ready")
 
     def query(self, expression: str, *, dedup: bool = True, at: int | None = None) -> list[dict[str, Any]]:
         """The series of an instant query."""
@@ -85,7 +85,7 @@ class Prometheus(Server):
         super().__init__(command, self.folder, port=port, environment={"GOMAXPROCS": "1", "POD_NAME": pod})
 
     def is_up(self) -> bool:
-        return _ok(f"{self.url}/-/ready")
+        return answers(f"{self.url}/-/ready")
 
     def remember(self) -> None:
         """Give it a block of the past."""
@@ -94,13 +94,6 @@ class Prometheus(Server):
         program = str(newest_prometheus("promtool"))
         command = [program, "tsdb", "create-blocks-from", "openmetrics", str(samples), str(self.folder / "data")]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
-
-
-def _ok(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 def bucket_file(url: str) -> tuple[str, dict[str, Any]]:

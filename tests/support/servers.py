@@ -66,6 +66,14 @@ def wait_until(
         time.sleep(pause)
 
 
+def answers(url: str) -> bool:
+    """Whether somebody answers there, and well."""
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
 class Server:
     """One server process in a session of its own, so that its workers are stopped with it."""
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 import yaml
 from recorder import settings
-from support.servers import HOST, Server, free_port, wait_until
+from support.servers import HOST, Server, answers, free_port, wait_until
 from support.sinks import Hooks, Inbox, Mails
 from support.tools import newest_alertmanager, newest_prometheus
 
@@ -62,7 +62,7 @@ class Prometheus(Server):
         super().__init__(command, folder, port=port, environment={"GOMAXPROCS": "1"})
 
     def is_up(self) -> bool:
-        return _ok(f"{self.url}/-/ready")
+        return answers(f"{self.url}/-/ready")
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query."""
@@ -86,14 +86,7 @@ class Alertmanager(Server):
         super().__init__(command, folder, port=port, environment={"GOMAXPROCS": "1"})
 
     def is_up(self) -> bool:
-        return _ok(f"{self.url}/-/ready")
-
-
-def _ok(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
+        return answers(f"{self.url}/-/ready")
 
 
 @dataclass(frozen=True, kw_only=True)
