@@ -27,6 +27,11 @@ ARTIFACT_FOLDER: Final = "serving"
 """Where a bundle lies inside a registered version's artifacts."""
 MANIFEST_TAG: Final = "manifest_sha256"
 """Version tag that carries the sha256 of the manifest: the root of a bundle's integrity."""
+OVERRIDE: Final = "override.json"
+"""Beside the manifest: a person's decision to serve a version that its gates refused (:class:`Override`)."""
+OVERRIDE_TAG: Final = "override_sha256"
+"""Version tag that carries the sha256 of that file; a tag or a file alone overrides nothing."""
+MAX_OVERRIDE_BYTES: Final = 64 * 1024
 
 INPUT_NAME: Final = "features"
 """The graph's one input: float32 (rows, 19), as :func:`app.schemas.encode` makes it."""
@@ -79,9 +84,46 @@ class RiskBands(_Frozen):
     medium: Probability
     high: Probability
 
+    @classmethod
+    def around(cls, threshold: float) -> RiskBands:
+        """The bands of a decision threshold: "low" is who gets no offer, "high" the upper half of the rest.
+
+        So a decision and a band never seem to contradict each other.
+        """
+        return cls(medium=threshold, high=(1 + threshold) / 2)
+
+
+class GateResult(_Frozen):
+    """The verdict of one gate at training.
+
+    ``value`` and ``limit`` are None where the gate does not apply; it then passes and says why. ``needs`` is the option
+    by which a person takes responsibility at promotion where a gate passes, but cannot decide alone.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+    value: float | None = None
+    limit: float | None = None
+    needs: str | None = None
+
+
+class Override(_Frozen):
+    """Who serves a version in spite of the gates that refused it, and why; bound to one manifest by its digest."""
+
+    manifest_sha256: Sha256
+    gates: list[str]
+    """Names of the gates that are overridden; empty for a version that has no verdict at all."""
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    actor: str
+    at: datetime
+
 
 class Manifest(_Frozen):
-    """What a bundle is, where it came from, and the digest of each of its files."""
+    """What a bundle is, where it came from, the digest of each of its files, and the verdict of its gates.
+
+    ``gates`` is None in a bundle of a release that kept verdicts in editable tags only.
+    """
 
     format: Literal[1] = 1
     schema_version: int
@@ -94,7 +136,12 @@ class Manifest(_Frozen):
     threshold: Probability
     risk_bands: RiskBands
     metrics: dict[str, float]
+    gates: list[GateResult] | None = None
     files: dict[Literal["model.onnx", "golden.json", "reference.json", "explain.json"], FileDigest]
+
+    @property
+    def refusals(self) -> list[GateResult]:
+        return [gate for gate in self.gates or [] if not gate.passed]
 
 
 class GoldenRow(_Frozen):
@@ -195,3 +242,32 @@ def parse_manifest(data: bytes, expected_sha256: str | None) -> Manifest:
     if missing := [name for name in BUNDLE_FILES if name not in manifest.files]:
         raise BundleError(f"{MANIFEST}: names no {', '.join(missing)}")
     return manifest
+
+
+def check_verdict(manifest: Manifest, manifest_sha256: str, override: bytes | None) -> None:
+    """Raise :class:`BundleError` unless every gate passed, or a person overrode those that did not.
+
+    This holds off versions that nobody decided to serve: an alias or a tag changed on a web page, a rollback to a
+    version that was never allowed. It does not hold off who can write artifacts and tags alike.
+
+    Args:
+        override: the bytes of :data:`OVERRIDE`, already held against its registered digest; None without one.
+    """
+    refused = [gate.name for gate in manifest.refusals]
+    if manifest.gates and not refused:
+        return
+    why = (
+        "its gates refused it: " + "; ".join(f"{gate.name}: {gate.detail}" for gate in manifest.refusals)
+        if refused
+        else "its manifest records no verdict of its gates"
+    )
+    if override is None:
+        raise BundleError(f"{why}. Only `churn promote --version N --override REASON` puts it into service")
+    try:
+        decision = Override.model_validate_json(override)
+    except ValidationError as error:
+        raise BundleError(f"{OVERRIDE}: {error.errors()[0]['msg']}") from error
+    if decision.manifest_sha256 != manifest_sha256:
+        raise BundleError(f"{OVERRIDE}: it is about another manifest; {why}")
+    if missing := [name for name in refused if name not in decision.gates]:
+        raise BundleError(f"{OVERRIDE}: does not speak of gate {', '.join(missing)}; {why}")

@@ -131,13 +131,23 @@ def _logit(p: float) -> float:
     return math.log(p / (1 - p))
 
 
-def load(folder: Path, origin: Origin | None = None, *, manifest_sha256: str | None = None) -> Model:
+def load(
+    folder: Path,
+    origin: Origin | None = None,
+    *,
+    manifest_sha256: str | None = None,
+    override_sha256: str | None = None,
+    verdict_required: bool = True,
+) -> Model:
     """Verify a bundle and load it.
 
     Args:
         folder: the bundle; files that its manifest does not name are never opened.
         origin: what the model is called in answers and metrics; a name from its digest for a folder chosen by hand.
         manifest_sha256: digest of the manifest as registered; None where there is no registry to know it.
+        override_sha256: digest of the override as registered. Without it an override counts only where there is no
+            registry to know it: in a folder chosen by hand.
+        verdict_required: False loads a version that its gates refused too: to look at it, never to serve it.
 
     Raises:
         BundleError: the bundle must not be served; the message says which check failed.
@@ -147,6 +157,9 @@ def load(folder: Path, origin: Origin | None = None, *, manifest_sha256: str | N
     if manifest.schema_version != SCHEMA_VERSION:
         raise BundleError(f"made for customer schema {manifest.schema_version}; this process has {SCHEMA_VERSION}")
     fingerprint = bundle.sha256(manifest_bytes)
+    if verdict_required:
+        by_hand = manifest_sha256 is None
+        bundle.check_verdict(manifest, fingerprint, _override(folder, override_sha256, by_hand=by_hand))
     files: dict[str, bytes] = {}
     for name, expected in manifest.files.items():
         files[name] = _read(folder, name, expected.bytes)
@@ -169,6 +182,16 @@ def _read(folder: Path, name: str, limit: int) -> bytes:
             return file.read(limit + 1)
     except OSError as error:
         raise BundleError(f"{name}: {error.strerror} in {folder}") from error
+
+
+def _override(folder: Path, expected_sha256: str | None, *, by_hand: bool) -> bytes | None:
+    """The override that counts, if there is one."""
+    if expected_sha256 is None and (not by_hand or not (folder / bundle.OVERRIDE).exists()):
+        return None
+    data = _read(folder, bundle.OVERRIDE, bundle.MAX_OVERRIDE_BYTES)
+    if expected_sha256 is not None and bundle.sha256(data) != expected_sha256:
+        raise BundleError(f"{bundle.OVERRIDE}: its sha256 is not the registered one ({bundle.OVERRIDE_TAG})")
+    return data
 
 
 def _parse(name: str, files: Mapping[str, bytes], kind: type[_M]) -> _M:

@@ -6,8 +6,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.bundle import RiskBands
-
 ModelType = Literal["logistic_regression", "gradient_boosting"]
 MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")
 
@@ -92,7 +90,6 @@ class TrainConfig(_Frozen):
     calibration_folds: Annotated[int, Field(ge=2, le=10)] = 3
     bootstrap_count: Annotated[int, Field(ge=100, le=10_000)] = 300
     cost: CostModel = CostModel()
-    risk_bands: RiskBands = RiskBands(medium=0.3, high=0.6)
     gates: GateLimits = GateLimits()
     tracking_uri: Annotated[str, Field(min_length=1)]
     model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "churn"

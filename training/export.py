@@ -26,6 +26,7 @@ from app.bundle import (
     REFERENCE,
     Bins,
     Explain,
+    GateResult,
     Golden,
     GoldenRow,
     Linear,
@@ -171,33 +172,19 @@ class Facts:
     git_revision: str | None
     dataset_sha256: str
     threshold: float
-    risk_bands: RiskBands
     metrics: dict[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exported:
-    """A bundle on disk and the digest of its manifest."""
-
-    folder: Path
-    manifest_sha256: str
-
-    @property
-    def graph(self) -> bytes:
-        return (self.folder / MODEL).read_bytes()
-
-
-def write_bundle(
+def write_files(
     folder: Path,
     model: Pipeline,
-    facts: Facts,
     *,
     train: Features,
     everyone: Features,
     holdout: pd.DataFrame,
     holdout_scores: Scores,
-) -> Exported:
-    """Write a bundle into ``folder``, the manifest last.
+) -> bytes:
+    """Write everything of a bundle but its manifest into ``folder``; returns the graph, for the gates to look at.
 
     Args:
         train: customers the model was fitted on, coded.
@@ -210,11 +197,18 @@ def write_bundle(
     write_json(folder / GOLDEN, golden(model, holdout, holdout_scores))
     write_json(folder / REFERENCE, reference(everyone, holdout_scores))
     write_json(folder / EXPLAIN, Explain(explainer=explainer(model, train)))
+    return (folder / MODEL).read_bytes()
+
+
+def write_manifest(folder: Path, facts: Facts, results: list[GateResult]) -> str:
+    """Seal a bundle: the digests of its files and the verdicts of its gates, under one digest, which is returned."""
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         created_at=datetime.now(UTC),
+        risk_bands=RiskBands.around(facts.threshold),
+        gates=results,
         files={name: digest(folder / name) for name in BUNDLE_FILES},
         **vars(facts),
     )
     write_json(folder / MANIFEST, manifest)
-    return Exported(folder=folder, manifest_sha256=sha256((folder / MANIFEST).read_bytes()))
+    return sha256((folder / MANIFEST).read_bytes())

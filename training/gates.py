@@ -5,24 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from app.bundle import GateResult
 from training.config import GateLimits
 from training.evaluate import Ranked, auc_standard_error
 from training.pipeline import Labels, Scores
-
-
-class GateResult(BaseModel):
-    """One verdict. ``value`` and ``limit`` are None where the gate does not apply; it then passes and says why."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    passed: bool
-    detail: str
-    value: float | None = None
-    limit: float | None = None
-
 
 TAG: Final = "gate."
 """Before a gate's name in the key of a tag; the tag says its verdict and figures in words."""

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from training.gates import GateResult
+from app.bundle import GateResult
 
 MOVE_TAG: Final = "move."
 _VALUE_MAX: Final = 4000

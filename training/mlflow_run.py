@@ -18,10 +18,10 @@ from mlflow.artifacts import download_artifacts
 from mlflow.models import infer_signature
 from sklearn.pipeline import Pipeline
 
-from app.bundle import ARTIFACT_FOLDER, digest
+from app.bundle import ARTIFACT_FOLDER, GateResult, digest
 from training.config import TrainConfig
 from training.export import Facts
-from training.gates import GateResult, to_tags, verdict
+from training.gates import to_tags, verdict
 from training.mlflow_store import EVALUATION_FOLDER, plain_errors
 from training.native import FILE, TRUSTED_TYPES
 from training.report import Evaluation

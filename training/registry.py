@@ -13,12 +13,10 @@ from typing import Final
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from app import model as serving
-from app.bundle import MANIFEST_TAG
+from app.bundle import MANIFEST_TAG, GateResult
 from app.schemas import SCHEMA_VERSION, Features
 from training import gates, ledger
 from training.config import GateLimits, ModelType
-from training.gates import GateResult
 from training.ledger import Move
 from training.mlflow_store import (
     RegistryError,
@@ -31,7 +29,7 @@ from training.mlflow_store import (
     plain_errors,
 )
 from training.native import DIGEST_TAG
-from training.pipeline import Labels
+from training.pipeline import Labels, Scores
 
 STAGING: Final = "staging"
 PRODUCTION: Final = "production"
@@ -126,22 +124,23 @@ def stage(
 def compare(
     client: MlflowClient,
     model_name: str,
-    candidate: serving.Model,
+    candidate: Scores,
     *,
     features: Features,
     churned: Labels,
     limits: GateLimits,
 ) -> GateResult:
-    """The regression gate: a candidate against the present production version, both as served, on the same rows."""
+    """The regression gate: a candidate against the present production version, both as served, on the same rows.
+
+    ``candidate`` has its scores of them.
+    """
     current = by_alias(client, model_name, PRODUCTION)
     if current is None:
         return gates.no_regression("there is no production version yet")
-    if current.tags.get(SCHEMA_TAG) != str(candidate.manifest.schema_version):
+    if current.tags.get(SCHEMA_TAG) != str(SCHEMA_VERSION):
         return gates.no_regression(f"version {current.version} in production was made for another customer schema")
     production = fetch_model(client, current)
-    return gates.regression(
-        churned, candidate.score(features), production.score(features), str(current.version), limits
-    )
+    return gates.regression(churned, candidate, production.score(features), str(current.version), limits)
 
 
 def promote(
@@ -181,7 +180,9 @@ def promote(
         raise GateRefusedError(str(candidate.version), gates.from_tags(candidate.tags))
     model = fetch_model(client, candidate)
     features, churned = fetch_holdout(client, candidate)
-    verdict = compare(client, model_name, model, features=features, churned=churned, limits=limits or GateLimits())
+    verdict = compare(
+        client, model_name, model.score(features), features=features, churned=churned, limits=limits or GateLimits()
+    )
     results = [r for r in gates.from_tags(candidate.tags) if r.name != verdict.name] + [verdict]
     if not verdict.passed:
         raise GateRefusedError(str(candidate.version), results)

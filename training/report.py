@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from app.bundle import GateResult
 from training import plots
 from training.config import CostModel, TrainConfig
 from training.data import Dataset
 from training.evaluate import METRICS, Metric, Slice, offer_value
 from training.export import Facts
-from training.gates import GateResult
 from training.pipeline import CrossValidation, Labels, Scores
 
 

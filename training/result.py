@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from app.bundle import GateResult
 from training.config import ModelType
 from training.evaluate import Metric
-from training.gates import GateResult
 from training.pipeline import CrossValidation
 
 OnStage = Callable[[str, str], None]

@@ -12,11 +12,11 @@ from mlflow import MlflowClient
 from sklearn.pipeline import Pipeline
 
 from app import model as serving
+from app.bundle import ARTIFACT_FOLDER, GateResult
 from app.schemas import Features
 from training import evaluate, export, gates, ledger, mlflow_run, pipeline, registry, report
 from training.config import MODEL_TYPES, ModelType, TrainConfig
 from training.data import DataError, Dataset, Violation, encode_frame, load
-from training.gates import GateResult
 from training.mlflow_store import connect, write_holdout
 from training.pipeline import CrossValidation, Labels, Scores, Split
 from training.result import OnStage, Progress, TrainResult
@@ -123,17 +123,20 @@ def _publish(
         folder = Path(scratch)
         progress.enter("export", "ONNX graph, golden rows, drift reference, manifest")
         facts = _facts(config, data, fitted, evaluation, run_id)
-        bundle = export.write_bundle(
-            folder / "serving",
+        bundle = folder / ARTIFACT_FOLDER
+        graph = export.write_files(
+            bundle,
             fitted.model,
-            facts,
             train=fitted.features[fitted.split.train],
             everyone=fitted.features,
             holdout=holdout,
             holdout_scores=scores,
         )
         progress.enter("gates", "parity, leak, calibration, regression")
-        results = check_gates(config, client, data, fitted=fitted, evaluation=evaluation, bundle=bundle)
+        results = check_gates(config, client, data, fitted=fitted, evaluation=evaluation, graph=graph)
+        manifest_sha256 = export.write_manifest(bundle, facts, results)
+        # As serving does, golden rows included; a refused version too, so that it can be looked at.
+        serving.load(bundle, manifest_sha256=manifest_sha256, verdict_required=False)
         progress.enter("report", "plots and model card")
         report.draw(folder / "plots", evaluation, config.cost)
         report.write_card(folder / "model_card.md", config, data, facts=facts, evaluation=evaluation, results=results)
@@ -148,7 +151,7 @@ def _publish(
             fitted=fitted,
             facts=facts,
             evaluation=evaluation,
-            bundle=bundle,
+            manifest_sha256=manifest_sha256,
             results=results,
         )
         progress.leave()
@@ -191,7 +194,7 @@ def _register(
     fitted: Fitted,
     facts: export.Facts,
     evaluation: report.Evaluation,
-    bundle: export.Exported,
+    manifest_sha256: str,
     results: list[GateResult],
 ) -> str:
     """Log what ``folder`` holds, register the version, and stage it unless a gate refused it; returns its number."""
@@ -211,7 +214,7 @@ def _register(
         model_id=model_id,
         run_id=run_id,
         model_type=fitted.model_type,
-        manifest_sha256=bundle.manifest_sha256,
+        manifest_sha256=manifest_sha256,
         native_sha256=native_sha256,
         dataset_sha256=data.sha256,
         results=results,
@@ -238,7 +241,6 @@ def _facts(
         git_revision=export.git_revision(),
         dataset_sha256=data.sha256,
         threshold=config.cost.threshold,
-        risk_bands=config.risk_bands,
         metrics=evaluation.flat_metrics(),
     )
 
@@ -250,16 +252,14 @@ def check_gates(
     *,
     fitted: Fitted,
     evaluation: report.Evaluation,
-    bundle: export.Exported,
+    graph: bytes,
 ) -> list[GateResult]:
-    """Every gate's verdict; the bundle is loaded for it the way serving loads it."""
-    served = serving.load(
-        bundle.folder, serving.Origin(version="0", source="training"), manifest_sha256=bundle.manifest_sha256
-    )
+    """Every gate's verdict on the graph that would be served."""
+    exported = export.onnx_scores(graph, fitted.features)
     churners = int(evaluation.churned.sum())
     test = fitted.split.test
     return [
-        gates.parity(fitted.scores, export.onnx_scores(bundle.graph, fitted.features), config.gates),
+        gates.parity(fitted.scores, exported, config.gates),
         gates.leak(
             evaluation.metrics["auc"].value,
             churners,
@@ -275,7 +275,7 @@ def check_gates(
         registry.compare(
             client,
             config.model_name,
-            served,
+            exported[test],
             features=np.ascontiguousarray(fitted.features[test]),
             churned=evaluation.churned,
             limits=config.gates,

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from app.bundle import MANIFEST, Manifest, RiskBands
+from app.bundle import MANIFEST, GateResult, Manifest
 from app.schemas import FEATURE_NAMES, FEATURES, ID_COLUMN, blank_total, encode
 from app.security import new_key
 from training.config import ModelType
-from training.export import Facts, write_bundle
+from training.export import Facts, write_files, write_manifest
 from training.pipeline import fit, predict
 
+PASSED = GateResult(name="skill", passed=True, detail="a bundle of the tests")
+REFUSED = GateResult(name="skill", passed=False, detail="a bundle of the tests that must not be served")
 TRAIN_ROWS = 1200
 HOLDOUT_ROWS = 300
 _TENURE_MONTHS_MAX = 72
@@ -50,11 +52,17 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def make_bundle(
-    folder: Path, *, seed: int = 0, threshold: float = 0.3, model_type: ModelType = "logistic_regression"
+    folder: Path,
+    *,
+    seed: int = 0,
+    threshold: float = 0.3,
+    model_type: ModelType = "logistic_regression",
+    gates: list[GateResult] | None = None,
 ) -> Manifest:
     """Fit a small model and write its bundle with the project's own exporter.
 
-    Bundles of different seeds score the same customer differently, by far more than rounding.
+    Its one gate passed, unless ``gates`` says otherwise. Bundles of different seeds score the same customer
+    differently, by far more than rounding.
     """
     rows = random_customers(TRAIN_ROWS + HOLDOUT_ROWS, seed)
     codes = encode(rows)
@@ -72,18 +80,17 @@ def make_bundle(
         git_revision=None,
         dataset_sha256=f"{seed:064x}",
         threshold=threshold,
-        risk_bands=RiskBands(medium=0.3, high=0.6),
         metrics={"auc": 0.8},
     )
-    write_bundle(
+    write_files(
         folder,
         model,
-        facts,
         train=codes[:TRAIN_ROWS],
         everyone=codes,
         holdout=holdout,
         holdout_scores=predict(model, holdout),
     )
+    write_manifest(folder, facts, [PASSED] if gates is None else gates)
     return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
 
 

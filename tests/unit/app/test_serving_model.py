@@ -63,8 +63,8 @@ def test_scores_differ_between_customers(model: Model) -> None:
         (0.0, "stay", "low"),
         (0.2999999, "stay", "low"),
         (0.3, "churn", "medium"),
-        (0.5999999, "churn", "medium"),
-        (0.6, "churn", "high"),
+        (0.6499999, "churn", "medium"),
+        (0.65, "churn", "high"),
         (1.0, "churn", "high"),
     ],
 )

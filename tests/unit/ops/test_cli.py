@@ -98,7 +98,7 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_a_refused_version_is_1_and_names_the_gate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from training.gates import GateResult  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
+    from app.bundle import GateResult  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
     from training.result import TrainResult  # noqa: PLC0415 - likewise
 
     refused = TrainResult(

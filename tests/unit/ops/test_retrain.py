@@ -132,7 +132,7 @@ def test_a_registry_that_is_down_is_a_failure_in_words(told: list[Outcome], caps
 def test_a_refused_version_is_never_promoted(
     monkeypatch: pytest.MonkeyPatch, told: list[Outcome], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from training.gates import GateResult  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
+    from app.bundle import GateResult  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
     from training.result import TrainResult  # noqa: PLC0415 - likewise
 
     gate = GateResult(name="leak", passed=False, detail="above it by 0.1")

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
+from support.bundles import PASSED
 
 from app import model as serving
-from app.bundle import GOLDEN, MANIFEST, Golden, Linear, Occlusion, RiskBands
+from app.bundle import GOLDEN, MANIFEST, Golden, Linear, Occlusion
 from app.schemas import FEATURE_NAMES, FEATURES, Features, encode
 from training import export, pipeline
 from training.config import MODEL_TYPES, ModelType
@@ -49,22 +50,22 @@ def facts(model_type: ModelType) -> export.Facts:
         git_revision=None,
         dataset_sha256="0" * 64,
         threshold=0.25,
-        risk_bands=RiskBands(medium=0.3, high=0.6),
         metrics={"auc": 0.8},
     )
 
 
-def write(folder: Path, model_type: ModelType) -> export.Exported:
+def write(folder: Path, model_type: ModelType) -> str:
+    """Write a bundle; returns its digest."""
     it = made(model_type)
-    return export.write_bundle(
+    export.write_files(
         folder,
         it.model,
-        facts(model_type),
         train=it.features[:4000],
         everyone=it.features,
         holdout=it.customers[4000:],
         holdout_scores=it.scores[4000:],
     )
+    return export.write_manifest(folder, facts(model_type), [PASSED])
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -75,8 +76,8 @@ def test_the_graph_scores_10_000_customers_as_the_native_model_does(model_type: 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_serving_loads_a_bundle_and_replays_its_golden_rows(tmp_path: Path, model_type: ModelType) -> None:
-    bundle = write(tmp_path, model_type)
-    served = serving.load(tmp_path, ORIGIN, manifest_sha256=bundle.manifest_sha256)
+    digest = write(tmp_path, model_type)
+    served = serving.load(tmp_path, ORIGIN, manifest_sha256=digest)
     assert served.manifest.model_type == model_type
     assert served.manifest.threshold == 0.25
     assert served.reference.rows == 10_000
@@ -108,8 +109,8 @@ def test_golden_scores_come_from_the_native_model(tmp_path: Path, model_type: Mo
 
 
 def test_contributions_of_the_linear_model_add_up_to_its_logit(tmp_path: Path) -> None:
-    bundle = write(tmp_path, "logistic_regression")
-    served = serving.load(tmp_path, ORIGIN, manifest_sha256=bundle.manifest_sha256)
+    digest = write(tmp_path, "logistic_regression")
+    served = serving.load(tmp_path, ORIGIN, manifest_sha256=digest)
     it = made("logistic_regression")
     assert isinstance(served.explainer, Linear)
     for row in range(0, 10_000, 500):

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from app.bundle import GateResult
 from training import gates
 from training.config import GateLimits
 from training.evaluate import auc_standard_error
-from training.gates import GateResult
 
 LIMITS = GateLimits()
 

@@ -7,12 +7,11 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from app.bundle import RiskBands
+from app.bundle import GateResult
 from training import evaluate, report
 from training.config import CostModel, TrainConfig
 from training.data import load
 from training.export import Facts
-from training.gates import GateResult
 from training.generate import GeneratorConfig, write
 from training.pipeline import CrossValidation
 
@@ -80,7 +79,6 @@ def test_the_card_states_figures_groups_threshold_and_refusals(tmp_path: Path, e
         git_revision="abc",
         dataset_sha256=data.sha256,
         threshold=0.25,
-        risk_bands=RiskBands(medium=0.3, high=0.6),
         metrics={},
     )
     refused = [GateResult(name="leak", passed=False, detail="AUC 0.99 above 0.86")]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from support.bundles import PASSED
 
 from app import bundle
 from app.bundle import BundleError, RiskBands
@@ -36,24 +37,24 @@ def model_dir(customers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     model = pipeline.fit("logistic_regression", data.customers, data.churned, seed=1, calibration_folds=2)
     features = encode_frame(data.customers)
     folder = tmp_path_factory.mktemp("bundle")
-    export.write_bundle(
+    export.write_files(
         folder,
         model,
-        export.Facts(
-            model_name="churn",
-            model_type="logistic_regression",
-            run_id="run",
-            git_revision=None,
-            dataset_sha256=data.sha256,
-            threshold=0.25,
-            risk_bands=RiskBands(medium=0.3, high=0.6),
-            metrics={},
-        ),
         train=features,
         everyone=features,
         holdout=data.customers,
         holdout_scores=pipeline.predict(model, data.customers),
     )
+    facts = export.Facts(
+        model_name="churn",
+        model_type="logistic_regression",
+        run_id="run",
+        git_revision=None,
+        dataset_sha256=data.sha256,
+        threshold=0.25,
+        metrics={},
+    )
+    export.write_manifest(folder, facts, [PASSED])
     return folder
 
 
