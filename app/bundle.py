@@ -48,6 +48,10 @@ class BundleError(Exception):
     """A bundle that must not be served; the message says which file and why."""
 
 
+class VerdictError(BundleError):
+    """An intact bundle whose gates refused it, and for which nobody took responsibility."""
+
+
 class RegistryError(Exception):
     """The registry gave no usable answer; the message says what was asked and what to look at."""
 
@@ -262,12 +266,12 @@ def check_verdict(manifest: Manifest, manifest_sha256: str, override: bytes | No
         else "its manifest records no verdict of its gates"
     )
     if override is None:
-        raise BundleError(f"{why}. Only `churn promote --version N --override REASON` puts it into service")
+        raise VerdictError(f"{why}. Only `churn promote --version N --override REASON` puts it into service")
     try:
         decision = Override.model_validate_json(override)
     except ValidationError as error:
         raise BundleError(f"{OVERRIDE}: {error.errors()[0]['msg']}") from error
     if decision.manifest_sha256 != manifest_sha256:
-        raise BundleError(f"{OVERRIDE}: it is about another manifest; {why}")
+        raise VerdictError(f"{OVERRIDE}: it is about another manifest; {why}")
     if missing := [name for name in refused if name not in decision.gates]:
-        raise BundleError(f"{OVERRIDE}: does not speak of gate {', '.join(missing)}; {why}")
+        raise VerdictError(f"{OVERRIDE}: does not speak of gate {', '.join(missing)}; {why}")

@@ -53,19 +53,44 @@ class GateLimits(_Frozen):
 
     Attributes:
         parity_difference_max: between ONNX and the native model, on any row.
+        skill_margin: the lower bound of the holdout's AUC must be so far above 0.5, which knowing nothing reaches.
+        skill_standard_errors: of the AUC between its value and that bound; 2.58 leaves 0.5 % of a model without skill.
+        churners_min: in the holdout; with fewer, no bound of an AUC means anything.
+        contradiction_standard_errors: by which holdout and cross-validation may differ in AUC.
+        duplicate_share_max: of the held-out rows, whose features stand in the training part too, label and all.
+        duplicate_agreement_max: share of those rows with their twins' label from which they are copies, not different
+            customers who happen to be alike.
         ceiling_standard_errors: by which the AUC may pass the known ceiling of the data.
-        suspicious_auc: an AUC above it is refused where no ceiling is known; no honest churn model gets there.
-        auc_loss_max: against the present production version on the same holdout.
-        brier_loss_max: likewise.
+        leak_error_rate: chance that an honest file is called a leak by one of its features, shared out among them.
+        leak_feature_auc: a feature whose AUC alone is surely above it is a leak.
+        near_leak_feature_auc: one surely above this must be acknowledged.
+        leak_auc: the same two bounds for the whole model, where no ceiling of the data is known.
+        near_leak_auc: likewise.
         calibration_error_max: expected calibration error on the holdout.
+        calibration_chance_max: chance makes that limit grow on a small holdout, but never past this.
+        auc_loss_max: against the present production version on the same rows.
+        brier_loss_max: likewise.
+        regression_standard_errors: of the difference, beyond what may be lost: equal models differ by chance too.
     """
 
     parity_difference_max: Annotated[float, Field(gt=0)] = 1e-5
+    skill_margin: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
+    skill_standard_errors: Annotated[float, Field(ge=0)] = 2.58
+    churners_min: Annotated[int, Field(ge=2)] = 10
+    contradiction_standard_errors: Annotated[float, Field(gt=0)] = 4.0
+    duplicate_share_max: Share = 0.05
+    duplicate_agreement_max: Share = 0.98
     ceiling_standard_errors: Annotated[float, Field(gt=0)] = 3.0
-    suspicious_auc: Share = 0.995
+    leak_error_rate: Share = 0.005
+    leak_feature_auc: Share = 0.90
+    near_leak_feature_auc: Share = 0.80
+    leak_auc: Share = 0.98
+    near_leak_auc: Share = 0.92
+    calibration_error_max: Share = 0.05
+    calibration_chance_max: Share = 0.18
     auc_loss_max: Annotated[float, Field(ge=0)] = 0.005
     brier_loss_max: Annotated[float, Field(ge=0)] = 0.005
-    calibration_error_max: Share = 0.05
+    regression_standard_errors: Annotated[float, Field(ge=0)] = 3.0
 
 
 class TrainConfig(_Frozen):

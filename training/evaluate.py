@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
+from training.auc import Clusters
 from training.config import CostModel
 from training.pipeline import Labels, Scores
 
@@ -19,6 +20,8 @@ LIFT_SHARE: Final = 0.10
 INTERVAL: Final = (2.5, 97.5)
 _SMALLEST_PROBABILITY: Final = 1e-15
 _CHANCE_SAMPLES: Final = 300
+_ONE_IN_A_THOUSAND: Final = 3.09
+"""Standard deviations of a normal distribution: a sum over bins is close to one."""
 _IMPORTANCE_ROWS: Final = 5_000
 _IMPORTANCE_REPEATS: Final = 3
 
@@ -90,19 +93,27 @@ class Ranked:
             "lift_at_10": float(top / churners),
         }
 
-    def bootstrap(self, count: int, seed: int) -> list[dict[str, float]]:
-        """Metrics of ``count`` resamples with replacement; a resample of one class only is drawn again."""
+    def bootstrap(self, count: int, seed: int, clusters: Clusters | None = None) -> list[dict[str, float]]:
+        """Metrics of ``count`` resamples with replacement; a resample of one class only is drawn again.
+
+        Customers are drawn, with all their rows: ``clusters`` as :func:`training.auc.auc` takes them.
+        """
         rng = np.random.default_rng(seed)
         rows = len(self._y)
+        customer = np.arange(rows) if clusters is None else clusters[self.order]
+        customers = int(customer.max()) + 1
         drawn: list[dict[str, float]] = []
         while len(drawn) < count:
-            weights = np.bincount(rng.integers(0, rows, rows), minlength=rows).astype(np.float64)
-            if 0 < weights @ self._y < rows:
+            drawn_customers = np.bincount(rng.integers(0, customers, customers), minlength=customers)
+            weights = drawn_customers[customer].astype(np.float64)
+            if 0 < weights @ self._y < weights.sum():
                 drawn.append(self.metrics(weights))
         return drawn
 
 
-def evaluate(churned: Labels, scores: Scores, *, bootstrap_count: int, seed: int) -> dict[str, Metric]:
+def evaluate(
+    churned: Labels, scores: Scores, *, bootstrap_count: int, seed: int, clusters: Clusters | None = None
+) -> dict[str, Metric]:
     """Every metric of :data:`METRICS` with its interval (percentile bootstrap, Efron 1979).
 
     The interval of the calibration error lies high: it is a sum of absolute gaps, and resampling only adds noise to
@@ -110,7 +121,7 @@ def evaluate(churned: Labels, scores: Scores, *, bootstrap_count: int, seed: int
     """
     ranked = Ranked(churned, scores)
     point = ranked.metrics()
-    drawn = ranked.bootstrap(bootstrap_count, seed)
+    drawn = ranked.bootstrap(bootstrap_count, seed, clusters)
     intervals = {name: np.percentile([d[name] for d in drawn], INTERVAL) for name in METRICS}
     return {
         name: Metric(value=point[name], low=float(intervals[name][0]), high=float(intervals[name][1]))
@@ -129,26 +140,23 @@ def calibration_error(target: npt.NDArray[np.generic], scores: Scores) -> float:
     return float(sum(abs(part.sum()) for part in np.array_split(difference, BINS))) / len(scores)
 
 
-def calibration_by_chance(scores: Scores, seed: int) -> float:
-    """The calibration error that perfectly calibrated scores pass in 1 of 100 holdouts of this size.
+def calibration_by_chance(scores: Scores, seed: int, clusters: Clusters | None = None) -> float:
+    """The calibration error that perfectly calibrated scores pass in about 1 of 1,000 holdouts of this size.
 
-    Labels are drawn from the scores themselves (consistency resampling, Bröcker and Smith 2007).
+    Labels are drawn from the scores themselves (consistency resampling, Bröcker and Smith 2007), once for all rows of a
+    customer.
     """
     rng = np.random.default_rng(seed)
-    ordered = -np.sort(-scores)
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    customer = order if clusters is None else clusters[order]
+    customers = int(customer.max()) + 1
     starts = np.linspace(0, len(ordered), min(BINS, len(ordered)) + 1).astype(int)[:-1]
     errors = []
     for _ in range(_CHANCE_SAMPLES):
-        gap = ordered - (rng.random(len(ordered)) < ordered)
+        gap = ordered - (rng.random(customers)[customer] < ordered)
         errors.append(float(np.abs(np.add.reduceat(gap, starts)).sum()) / len(ordered))
-    return float(np.quantile(errors, 0.99))
-
-
-def auc_standard_error(auc: float, churners: int, stayers: int) -> float:
-    """Standard error of an AUC (Hanley and McNeil, Radiology 143, 1982, formula 2)."""
-    q1, q2 = auc / (2 - auc), 2 * auc * auc / (1 + auc)
-    variance = auc * (1 - auc) + (churners - 1) * (q1 - auc * auc) + (stayers - 1) * (q2 - auc * auc)
-    return float(np.sqrt(max(variance, 0.0) / (churners * stayers)))
+    return float(np.mean(errors) + _ONE_IN_A_THOUSAND * np.std(errors, ddof=1))
 
 
 @dataclass(frozen=True, kw_only=True)

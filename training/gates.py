@@ -1,15 +1,20 @@
-"""The checks a version must pass before an alias moves to it: pure functions from figures to a verdict in words."""
+"""The checks a version must pass before an alias moves to it: pure functions from figures to a verdict in words.
+
+Those with much to compute have a module of their own: ``duplicates``, ``leaks`` and ``regression``.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 
 from app.bundle import GateResult
+from training.auc import Clusters, Estimate, auc, standard_error
 from training.config import GateLimits
-from training.evaluate import Ranked, auc_standard_error
-from training.pipeline import Labels, Scores
+from training.evaluate import Ranked
+from training.pipeline import CrossValidation, Labels, Scores
 
 TAG: Final = "gate."
 """Before a gate's name in the key of a tag; the tag says its verdict and figures in words."""
@@ -57,79 +62,107 @@ def parity(native: Scores, exported: Scores, limits: GateLimits) -> GateResult:
     )
 
 
-def leak(auc: float, churners: int, stayers: int, ceiling_auc: float | None, limits: GateLimits) -> GateResult:
-    """The model does not know more than can be known.
+def skill(
+    churned: Labels,
+    scores: Scores,
+    clusters: Clusters,
+    validation: CrossValidation,
+    *,
+    train: Labels,
+    limits: GateLimits,
+) -> GateResult:
+    """The model beats knowing nothing, by more than chance, and cross-validation does not contradict it.
+
+    Knowing nothing is an AUC of 0.5, and for Brier score and log-loss the same churn rate for everybody.
 
     Args:
-        auc: on the holdout of ``churners`` and ``stayers`` rows.
-        ceiling_auc: of the true probabilities, for generated data; None where nobody knows it. Then only an AUC that
-            no honest model of churn reaches is refused.
+        churned: of the holdout, shape (rows,).
+        scores: likewise.
+        clusters: likewise, see :func:`training.auc.auc`.
+        validation: of the same kind of model on the training part.
+        train: labels of the training part.
     """
-    if ceiling_auc is None:
-        limit = limits.suspicious_auc
-        verdict = "no known ceiling for this data; refused only above" if auc <= limit else "suspiciously good, above"
-        return GateResult(
-            name="leak", passed=auc <= limit, detail=f"AUC {auc:.4f}: {verdict} {limit:g}", value=auc, limit=limit
-        )
-    error = auc_standard_error(ceiling_auc, churners, stayers)
-    limit = ceiling_auc + limits.ceiling_standard_errors * error
+    churners = int(churned.sum())
+    smaller = min(churners, len(churned) - churners)
+    if smaller < limits.churners_min:
+        few = f"{smaller} held-out customers of one class, {limits.churners_min} are needed"
+        return GateResult(name="skill", passed=False, detail=f"not enough data: {few}", value=None, limit=None)
+    estimate = auc(churned, scores, clusters)
+    low = estimate.low(limits.skill_standard_errors)
+    bound = 0.5 + limits.skill_margin
     detail = (
-        f"AUC {auc:.4f}, ceiling of the data {ceiling_auc:.4f} + {limits.ceiling_standard_errors:g} standard errors of "
-        f"{error:.4f} = {limit:.4f}"
+        f"AUC {estimate.value:.4f}, surely above {low:.4f} ({limits.skill_standard_errors:g} standard errors of "
+        f"{estimate.error:.4f}); {bound:g} is needed, 0.5 is no skill"
     )
-    if auc > limit:
-        detail += f": above it by {auc - limit:.4f}, so a feature knows the answer"
-    return GateResult(name="leak", passed=auc <= limit, detail=detail, value=auc, limit=limit)
+    reasons = _no_skill(estimate, validation, train=train, holdout=churned, limits=limits)
+    reasons += _worse_than_base_rate(churned, scores, rate=float(train.mean()))
+    return GateResult(name="skill", passed=not reasons, detail="; ".join([detail, *reasons]), value=low, limit=bound)
 
 
-def calibration(error: float, by_chance: float, limits: GateLimits) -> GateResult:
+def _no_skill(
+    estimate: Estimate, validation: CrossValidation, *, train: Labels, holdout: Labels, limits: GateLimits
+) -> list[str]:
+    """What speaks against skill in the AUC of holdout and cross-validation."""
+    reasons = []
+    bound = 0.5 + limits.skill_margin
+    if estimate.value <= bound or validation.mean <= bound:
+        reasons.append(f"no skill: cross-validated AUC {validation.mean:.4f}")
+    elif estimate.low(limits.skill_standard_errors) <= bound:
+        reasons.append(_not_enough(estimate, train=train, holdout=holdout, limits=limits))
+    difference = estimate.value - validation.mean
+    churners = int(holdout.sum())
+    error = max(estimate.error, standard_error(validation.mean, churners, len(holdout) - churners))
+    # Cross-validation looks at all training rows, so its own error is smaller by the root of how many more they are.
+    allowed = limits.contradiction_standard_errors * error * (1 + len(holdout) / len(train)) ** 0.5
+    if abs(difference) > allowed:
+        reasons.append(
+            f"cross-validation ({validation.mean:.4f}) and holdout contradict each other: they differ by "
+            f"{abs(difference):.4f}, chance allows {allowed:.4f}"
+        )
+    return reasons
+
+
+def _not_enough(estimate: Estimate, *, train: Labels, holdout: Labels, limits: GateLimits) -> str:
+    """How many more churners a model of this AUC needs to pass: its error falls with the root of their number."""
+    wanted = (estimate.value - 0.5 - limits.skill_margin) / limits.skill_standard_errors
+    churners = int(train.sum()) + int(holdout.sum())
+    more = math.ceil(churners * ((estimate.error / wanted) ** 2 - 1))
+    return f"not enough data: about {max(more, 1):,} more churners are needed to tell such a model from chance"
+
+
+def _worse_than_base_rate(churned: Labels, scores: Scores, *, rate: float) -> list[str]:
+    model = Ranked(churned, scores).metrics()
+    nothing = Ranked(churned, np.full(len(churned), rate)).metrics()
+    return [
+        f"{words} {model[name]:.4f}, not better than {nothing[name]:.4f} of the churn rate {rate:.3f} for everybody"
+        for name, words in {"brier": "Brier score", "log_loss": "log-loss"}.items()
+        if not model[name] < nothing[name]
+    ]
+
+
+def calibration(error: float, by_chance: float, rows: int, limits: GateLimits) -> GateResult:
     """A score means a probability: the offers' threshold rests on it.
 
     Args:
         error: expected calibration error on the holdout.
         by_chance: what a perfectly calibrated model reaches by chance on as many rows
-            (:func:`training.evaluate.calibration_by_chance`). On a small holdout it passes the configured bound, and
-            an error below it proves nothing.
+            (:func:`training.evaluate.calibration_by_chance`). Both errors add up like those of independent causes, so
+            the limit is the root of the sum of their squares.
+        rows: of the holdout.
     """
-    limit = max(limits.calibration_error_max, by_chance)
+    limit = min(float(np.hypot(limits.calibration_error_max, by_chance)), limits.calibration_chance_max)
+    if by_chance > limits.calibration_chance_max:
+        needed = math.ceil(rows * (by_chance / limits.calibration_chance_max) ** 2)
+        detail = (
+            f"not enough data: on {rows:,} held-out rows a perfect model may show an error of {by_chance:.4f}, so that "
+            f"one below {limits.calibration_chance_max:g} cannot be told; about {needed:,} held-out rows are needed"
+        )
+        return GateResult(name="calibration", passed=False, detail=detail, value=error, limit=limit)
     detail = (
-        f"expected calibration error {error:.4f} on the holdout; limit {limit:.4f} (the larger of "
-        f"{limits.calibration_error_max:g} and {by_chance:.4f}, which chance alone reaches in 1 of 100 cases)"
+        f"expected calibration error {error:.4f} on the holdout; limit {limit:.4f}: {limits.calibration_error_max:g} "
+        f"of the model's own, and {by_chance:.4f} that chance alone reaches in 1 of 1,000 cases; never above "
+        f"{limits.calibration_chance_max:g}"
     )
     if error > limit:
         detail += f", passed by {error - limit:.4f}"
     return GateResult(name="calibration", passed=error <= limit, detail=detail, value=error, limit=limit)
-
-
-def regression(
-    churned: Labels, candidate: Scores, production: Scores, production_version: str, limits: GateLimits
-) -> GateResult:
-    """Not worse than the present production version on the candidate's holdout, in AUC and in Brier score.
-
-    ``value`` and ``limit`` are those of the AUC lost, or of the Brier score gained where that is what was refused.
-    """
-    new, old = Ranked(churned, candidate).metrics(), Ranked(churned, production).metrics()
-    auc_loss, brier_loss = old["auc"] - new["auc"], new["brier"] - old["brier"]
-    detail = (
-        f"on the same {len(churned):,} held-out rows: AUC {new['auc']:.4f}, version {production_version} in production "
-        f"{old['auc']:.4f} (may lose {limits.auc_loss_max:g}); Brier {new['brier']:.4f}, production {old['brier']:.4f} "
-        f"(may gain {limits.brier_loss_max:g})"
-    )
-    worse = []
-    if auc_loss > limits.auc_loss_max:
-        worse.append(f"AUC worse by {auc_loss:.4f}")
-    if brier_loss > limits.brier_loss_max:
-        worse.append(f"Brier worse by {brier_loss:.4f}")
-    by_brier = len(worse) == 1 and brier_loss > limits.brier_loss_max
-    return GateResult(
-        name="regression",
-        passed=not worse,
-        detail="; ".join([detail, *worse]),
-        value=brier_loss if by_brier else auc_loss,
-        limit=limits.brier_loss_max if by_brier else limits.auc_loss_max,
-    )
-
-
-def no_regression(reason: str) -> GateResult:
-    """The regression gate where there is nothing to compare with."""
-    return GateResult(name="regression", passed=True, detail=f"not applicable: {reason}")

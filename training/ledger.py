@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -22,11 +23,16 @@ MOVE_TAG: Final = "move."
 _VALUE_MAX: Final = 4000
 """Characters of a tag's value that every store of MLflow keeps."""
 
-Action = Literal["stage", "promote", "rollback"]
+Action = Literal["stage", "promote", "rollback", "by hand"]
+BY_CHURN: Final = frozenset({"promote", "rollback"})
+"""Moves of `production` that went through the gates; one "by hand" was noticed afterwards."""
 
 
 class Move(BaseModel):
-    """One move of an alias. ``from_version`` is None when the alias was new; ``at`` is in UTC."""
+    """One move of an alias. ``from_version`` is None when the alias was new; ``at`` is in UTC.
+
+    Of a move by hand, ``at`` is when it was noticed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,6 +46,10 @@ class Move(BaseModel):
     gates: list[GateResult] = []
     metrics: dict[str, float] = {}
     reason: Annotated[str, Field(max_length=500)] = ""
+    override: Annotated[str, Field(max_length=500)] = ""
+    """Why the version is served although gates refused it."""
+    acknowledged: list[str] = []
+    """Options by which the actor took responsibility for what a gate could not decide."""
 
 
 def record(client: MlflowClient, model_name: str, move: Move) -> None:
@@ -82,6 +92,8 @@ def new_move(
     results: list[GateResult],
     metrics: dict[str, float] | None = None,
     reason: str,
+    override: str = "",
+    acknowledged: Sequence[str] = (),
 ) -> Move:
     """The move of ``alias`` from one version to another, now."""
     return Move(
@@ -95,4 +107,6 @@ def new_move(
         gates=results,
         metrics=metrics or {},
         reason=reason[:500],
+        override=override[:500],
+        acknowledged=list(acknowledged),
     )

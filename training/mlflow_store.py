@@ -19,14 +19,30 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from app import model as serving
-from app.bundle import ARTIFACT_FOLDER, MANIFEST_TAG, BundleError
+from app.bundle import (
+    ARTIFACT_FOLDER,
+    MANIFEST_TAG,
+    OVERRIDE,
+    OVERRIDE_TAG,
+    BundleError,
+    Override,
+    VerdictError,
+    digest,
+    write_json,
+)
 from app.schemas import FEATURE_NAMES, LABEL_COLUMN, Features
 from training.pipeline import Labels
+
+STAGING: Final = "staging"
+PRODUCTION: Final = "production"
+PREVIOUS: Final = "previous"
+SCHEMA_TAG: Final = "schema_version"
 
 EVALUATION_FOLDER: Final = "evaluation"
 HOLDOUT: Final = "holdout.parquet"
 HOLDOUT_ROWS_MAX: Final = 50_000
 
+_LOGGED_MODEL: Final = "models:/"
 _ANSWER_SECONDS: Final = 3.0
 _CLIENT_LIMITS: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 """MLflow's own defaults keep an operator waiting for minutes before they say that the server is gone."""
@@ -34,6 +50,10 @@ _CLIENT_LIMITS: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_RE
 
 class RegistryError(Exception):
     """The registry cannot do what was asked; the message names the value and the remedy."""
+
+
+class RefusedVersionError(RegistryError):
+    """An intact version that must not be served: its gates refused it."""
 
 
 @contextmanager
@@ -93,7 +113,7 @@ def create_version(client: MlflowClient, model_name: str, *, model_id: str, run_
         with suppress(MlflowException):  # it exists already; anything else fails again in the next call
             client.create_registered_model(model_name)
         created = client.create_model_version(
-            model_name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id, tags=tags
+            model_name, source=f"{_LOGGED_MODEL}{model_id}", run_id=run_id, model_id=model_id, tags=tags
         )
     return str(created.version)
 
@@ -105,14 +125,18 @@ def _download(client: MlflowClient, version: ModelVersion, path: str, folder: Pa
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=client.tracking_uri))
 
 
-def fetch_model(client: MlflowClient, version: ModelVersion) -> serving.Model:
+def fetch_model(client: MlflowClient, version: ModelVersion, *, verdict_required: bool = True) -> serving.Model:
     """Download a version's bundle and load it the way serving does, every digest checked.
 
+    Args:
+        verdict_required: False takes an intact version that its gates refused too, to look at it.
+
     Raises:
+        RefusedVersionError: it is intact, but must not be served.
         RegistryError: the version has no bundle, or one that serving would refuse.
     """
-    digest = version.tags.get(MANIFEST_TAG)
-    if digest is None:
+    manifest_sha256 = version.tags.get(MANIFEST_TAG)
+    if manifest_sha256 is None:
         raise RegistryError(
             f"version {version.version} has no tag {MANIFEST_TAG}: only `churn train` makes such versions"
         )
@@ -120,12 +144,37 @@ def fetch_model(client: MlflowClient, version: ModelVersion) -> serving.Model:
     with tempfile.TemporaryDirectory() as folder:
         bundle = _download(client, version, ARTIFACT_FOLDER, Path(folder))
         try:
-            return serving.load(bundle, origin, manifest_sha256=digest)
+            return serving.load(
+                bundle,
+                origin,
+                manifest_sha256=manifest_sha256,
+                override_sha256=version.tags.get(OVERRIDE_TAG),
+                verdict_required=verdict_required,
+            )
+        except VerdictError as error:
+            raise RefusedVersionError(f"version {version.version} must not be served: {error}") from error
         except BundleError as error:
             raise RegistryError(
                 f"version {version.version} must not be served: {error}. Its artifacts changed after registration: "
                 "train again, or restore them from the backup"
             ) from error
+
+
+def store_override(client: MlflowClient, version: ModelVersion, override: Override) -> None:
+    """Put a person's decision beside the manifest it is about, and its digest into the version's tag.
+
+    The file first: a tag without its file is refused by serving, a file without its tag overrides nothing.
+    """
+    source = version.source or ""
+    if not source.startswith(_LOGGED_MODEL):
+        raise RegistryError(
+            f"version {version.version} is at {source!r}: only `churn train` makes versions to override"
+        )
+    with tempfile.TemporaryDirectory() as folder, plain_errors(f"cannot override version {version.version}"):
+        path = Path(folder) / OVERRIDE
+        write_json(path, override)
+        client.log_model_artifacts(source.removeprefix(_LOGGED_MODEL), folder, ARTIFACT_FOLDER)
+        client.set_model_version_tag(version.name, version.version, OVERRIDE_TAG, digest(path).sha256)
 
 
 def write_holdout(folder: Path, features: Features, churned: Labels, seed: int) -> None:

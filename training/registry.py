@@ -8,139 +8,47 @@ move is in the ledger and is repeated by asking again.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from app.bundle import MANIFEST_TAG, GateResult
-from app.schemas import SCHEMA_VERSION, Features
-from training import gates, ledger
-from training.config import GateLimits, ModelType
+from app import model as serving
+from app.bundle import GateResult, Override
+from training import compare, gates, ledger
+from training.auc import auc
+from training.config import GateLimits
 from training.ledger import Move
 from training.mlflow_store import (
+    PREVIOUS,
+    PRODUCTION,
+    STAGING,
     RegistryError,
     by_alias,
     connect,
-    create_version,
     fetch_holdout,
     fetch_model,
     get_version,
     plain_errors,
+    store_override,
 )
-from training.native import DIGEST_TAG
-from training.pipeline import Labels, Scores
-
-STAGING: Final = "staging"
-PRODUCTION: Final = "production"
-PREVIOUS: Final = "previous"
-
-STAGE_TAG: Final = "stage"
-STAGE_NONE, STAGE_STAGING, STAGE_PRODUCTION, STAGE_ARCHIVED = "None", "Staging", "Production", "Archived"
-
-GATE_TAG: Final = "gate"
-"""Version tag with the verdict of all gates together."""
-SCHEMA_TAG: Final = "schema_version"
+from training.registration import STAGE_ARCHIVED, STAGE_PRODUCTION, tag_stage
+from training.responsibility import GateRefusedError, Responsibility
 
 _EVIDENCE: Final = ("auc", "average_precision", "brier", "log_loss", "calibration_error", "lift_at_10")
 
-__all__ = ["GateRefusedError", "Move", "RegistryError", "history", "promote", "register", "rollback", "stage"]
-
-
-class GateRefusedError(RegistryError):
-    """A version that did not pass its gates; ``results`` holds every verdict."""
-
-    def __init__(self, version: str, results: list[GateResult]) -> None:
-        self.results = results
-        reasons = "; ".join(f"{gate.name}: {gate.detail}" for gate in gates.refusals(results))
-        super().__init__(f"version {version} is refused by gate {reasons}")
-
-
-def register(
-    client: MlflowClient,
-    model_name: str,
-    *,
-    model_id: str,
-    run_id: str,
-    model_type: ModelType,
-    manifest_sha256: str,
-    native_sha256: str,
-    dataset_sha256: str,
-    results: list[GateResult],
-) -> str:
-    """Register a logged model as the next version, with its verdicts; a refused one too, so that it can be looked at.
-
-    Returns:
-        the version's number.
-    """
-    tags = {
-        MANIFEST_TAG: manifest_sha256,
-        DIGEST_TAG: native_sha256,
-        SCHEMA_TAG: str(SCHEMA_VERSION),
-        "model_type": model_type,
-        "dataset_sha256": dataset_sha256,
-        STAGE_TAG: STAGE_NONE,
-        GATE_TAG: gates.verdict(results),
-    }
-    return create_version(client, model_name, model_id=model_id, run_id=run_id, tags=tags | gates.to_tags(results))
-
-
-def stage(
-    client: MlflowClient,
-    model_name: str,
-    version: str,
-    *,
-    results: list[GateResult],
-    metrics: dict[str, float],
-    actor: str,
-) -> None:
-    """Move ``staging`` to a version that passed.
-
-    Raises:
-        GateRefusedError: it did not; no alias moves.
-    """
-    if gates.refusals(results):
-        raise GateRefusedError(version, results)
-    candidate = get_version(client, model_name, version)
-    old = by_alias(client, model_name, STAGING)
-    move = ledger.new_move(
-        "stage",
-        STAGING,
-        old=old,
-        new=candidate,
-        actor=actor,
-        results=results,
-        metrics=metrics,
-        reason="passed its gates",
-    )
-    with plain_errors(f"cannot stage version {version}"):
-        ledger.record(client, model_name, move)
-        client.set_registered_model_alias(model_name, STAGING, version)
-        _tag_stage(client, candidate, STAGE_STAGING)
-        if old is not None and old.version != candidate.version and old.tags.get(STAGE_TAG) == STAGE_STAGING:
-            _tag_stage(client, old, STAGE_ARCHIVED)
-
-
-def compare(
-    client: MlflowClient,
-    model_name: str,
-    candidate: Scores,
-    *,
-    features: Features,
-    churned: Labels,
-    limits: GateLimits,
-) -> GateResult:
-    """The regression gate: a candidate against the present production version, both as served, on the same rows.
-
-    ``candidate`` has its scores of them.
-    """
-    current = by_alias(client, model_name, PRODUCTION)
-    if current is None:
-        return gates.no_regression("there is no production version yet")
-    if current.tags.get(SCHEMA_TAG) != str(SCHEMA_VERSION):
-        return gates.no_regression(f"version {current.version} in production was made for another customer schema")
-    production = fetch_model(client, current)
-    return gates.regression(churned, candidate, production.score(features), str(current.version), limits)
+__all__ = [
+    "PREVIOUS",
+    "PRODUCTION",
+    "GateRefusedError",
+    "Move",
+    "RegistryError",
+    "Responsibility",
+    "history",
+    "promote",
+    "rollback",
+]
 
 
 def promote(
@@ -151,6 +59,7 @@ def promote(
     actor: str | None = None,
     reason: str = "",
     limits: GateLimits | None = None,
+    responsibility: Responsibility | None = None,
 ) -> Move:
     """Make a version the one that is served.
 
@@ -162,30 +71,29 @@ def promote(
         version: number of the version; by default the one ``staging`` points to.
         actor: who does it; by default :func:`training.ledger.default_actor`.
         reason: kept in the ledger.
+        responsibility: what a person answers for where gates refuse, or cannot decide.
 
     Raises:
-        GateRefusedError: it was refused at training, or is worse than the present production version.
-        RegistryError: no such version, nothing staged, a damaged bundle, or no server.
+        GateRefusedError: it was refused at training, or is worse than production, and nobody overrode that.
+        RegistryError: no such version, nothing staged, a damaged bundle, a question that only a person can answer, or
+            no server.
     """
     client = connect(tracking_uri)
+    taken = responsibility or Responsibility()
     candidate = get_version(client, model_name, version) if version else by_alias(client, model_name, STAGING)
     if candidate is None:
         raise RegistryError(
             f"no version of {model_name!r} has the alias {STAGING!r}: train one first, or name a version"
         )
-    current = by_alias(client, model_name, PRODUCTION)
-    if current is not None and current.version == candidate.version:
+    current, before = by_alias(client, model_name, PRODUCTION), compare.incumbent(client, model_name)
+    if before is not None and current is not None and before.version == current.version == candidate.version:
         raise RegistryError(f"version {candidate.version} of {model_name!r} is in production already")
-    if candidate.tags.get(GATE_TAG) != gates.PASSED:
-        raise GateRefusedError(str(candidate.version), gates.from_tags(candidate.tags))
-    model = fetch_model(client, candidate)
-    features, churned = fetch_holdout(client, candidate)
-    verdict = compare(
-        client, model_name, model.score(features), features=features, churned=churned, limits=limits or GateLimits()
-    )
-    results = [r for r in gates.from_tags(candidate.tags) if r.name != verdict.name] + [verdict]
-    if not verdict.passed:
-        raise GateRefusedError(str(candidate.version), results)
+    model = fetch_model(client, candidate, verdict_required=False)
+    results = _verdicts(client, model_name, candidate, model, limits or GateLimits())
+    acknowledged = taken.check(str(candidate.version), results)
+    actor = actor or ledger.default_actor()
+    if taken.override:
+        _override(client, candidate, model, results, actor=actor, reason=taken.override)
     metrics: dict[str, float] = {
         name: model.manifest.metrics[name] for name in _EVIDENCE if name in model.manifest.metrics
     }
@@ -194,66 +102,138 @@ def promote(
         PRODUCTION,
         old=current,
         new=candidate,
-        actor=actor or ledger.default_actor(),
+        actor=actor,
         results=results,
         metrics=metrics,
         reason=reason,
+        override=taken.override,
+        acknowledged=acknowledged,
     )
-    _set_production(client, move, candidate, current)
+    _set_production(client, move, candidate, current=current, before=before)
     return move
+
+
+def _verdicts(
+    client: MlflowClient, model_name: str, version: ModelVersion, model: serving.Model, limits: GateLimits
+) -> list[GateResult]:
+    """The verdicts sealed in the version's manifest, with that of the regression as of now."""
+    features, churned = fetch_holdout(client, version)
+    scores = model.score(features)
+    candidate = compare.Candidate(score=model.score, features=features, churned=churned, auc=auc(churned, scores))
+    now = compare.against_production(client, model_name, candidate, limits)
+    sealed = model.manifest.gates
+    if sealed is None:
+        sealed = [GateResult(name="verdict", passed=False, detail="the manifest records no verdict of its gates")]
+    return [result for result in sealed if result.name != now.name] + [now]
+
+
+def _override(
+    client: MlflowClient,
+    version: ModelVersion,
+    model: serving.Model,
+    results: list[GateResult],
+    *,
+    actor: str,
+    reason: str,
+) -> None:
+    """Put the decision where serving looks for it."""
+    store_override(
+        client,
+        version,
+        Override(
+            manifest_sha256=model.fingerprint.hex(),
+            gates=[gate.name for gate in gates.refusals(results)],
+            reason=reason,
+            actor=actor,
+            at=datetime.now(UTC),
+        ),
+    )
 
 
 def rollback(tracking_uri: str, model_name: str, *, actor: str | None = None, reason: str = "") -> Move:
     """Serve the previous version again; what was in production becomes ``previous``, so a second call undoes the first.
 
+    Where the alias was moved by hand, that move is undone: the version that was promoted last serves again.
+
     Raises:
+        RefusedVersionError: the version to go back to must not be served.
         RegistryError: nothing to roll back to, a damaged bundle, or no server.
     """
     client = connect(tracking_uri)
-    current, target = (by_alias(client, model_name, alias) for alias in (PRODUCTION, PREVIOUS))
-    if current is None or target is None or current.version == target.version:
+    current, before = by_alias(client, model_name, PRODUCTION), compare.incumbent(client, model_name)
+    by_hand = before is not None and (current is None or current.version != before.version)
+    target = before if by_hand else by_alias(client, model_name, PREVIOUS)
+    if target is None or (current is not None and current.version == target.version):
         raise RegistryError(
             f"{model_name!r} has no earlier production version to roll back to: promote another version instead"
         )
-    fetch_model(client, target)  # raises unless it can still be served
+    model = fetch_model(client, target)  # raises unless it may still be served
     move = ledger.new_move(
         "rollback",
         PRODUCTION,
         old=current,
         new=target,
         actor=actor or ledger.default_actor(),
-        results=gates.from_tags(target.tags),
+        results=model.manifest.gates or [],
         reason=reason,
     )
-    _set_production(client, move, target, current)
+    _set_production(client, move, target, current=current, before=before)
     return move
 
 
 def history(tracking_uri: str, model_name: str) -> list[Move]:
-    """Every move of every alias, oldest first.
+    """Every move of every alias, oldest first; last, if there is one, a move by hand that no command has met yet.
 
     Raises:
         RegistryError: no such model, or no server.
     """
     client = connect(tracking_uri)
-    with plain_errors(f"cannot read the history of {model_name!r}"):
-        return ledger.read(dict(client.get_registered_model(model_name).tags))
+    known = compare.moves(client, model_name)
+    current, before = by_alias(client, model_name, PRODUCTION), compare.incumbent(client, model_name)
+    if current is not None and before is not None and current.version != before.version:
+        known.append(_by_hand(current, before))
+    return known
 
 
-def _set_production(client: MlflowClient, move: Move, target: ModelVersion, current: ModelVersion | None) -> None:
+def _by_hand(current: ModelVersion, before: ModelVersion) -> Move:
+    """A move of ``production`` that went past `churn`, as it is noticed now."""
+    return ledger.new_move(
+        "by hand",
+        PRODUCTION,
+        old=before,
+        new=current,
+        actor="unknown",
+        results=[],
+        reason="not by churn: the alias was moved in MLflow; `churn rollback` undoes it",
+    )
+
+
+def _set_production(
+    client: MlflowClient,
+    move: Move,
+    target: ModelVersion,
+    *,
+    current: ModelVersion | None,
+    before: ModelVersion | None,
+) -> None:
+    """Record the move, then make it.
+
+    Args:
+        current: what the alias names now. Put there by hand it never becomes ``previous``: nothing speaks for it.
+        before: what `churn` put into production last.
+    """
     with plain_errors(f"cannot move {PRODUCTION!r} to version {target.version}"):
+        if current is not None and before is not None and current.version != before.version:
+            ledger.record(client, target.name, _by_hand(current, before))
         ledger.record(client, target.name, move)
-        # `previous` first: a failure in between leaves `production` where it was.
-        if current is not None:
-            client.set_registered_model_alias(target.name, PREVIOUS, current.version)
+        # The word first: serving takes a version behind the alias without it for one that was moved by hand.
+        tag_stage(client, target, STAGE_PRODUCTION)
+        # `previous` next: a failure in between leaves `production` where it was.
+        if before is not None and before.version != target.version:
+            client.set_registered_model_alias(target.name, PREVIOUS, before.version)
         client.set_registered_model_alias(target.name, PRODUCTION, target.version)
-        _tag_stage(client, target, STAGE_PRODUCTION)
-        if current is not None:
-            _tag_stage(client, current, STAGE_ARCHIVED)
+        for old in {v.version: v for v in (current, before) if v is not None and v.version != target.version}.values():
+            tag_stage(client, old, STAGE_ARCHIVED)
         staged = by_alias(client, target.name, STAGING)
         if staged is not None and staged.version == target.version:
             client.delete_registered_model_alias(target.name, STAGING)
-
-
-def _tag_stage(client: MlflowClient, version: ModelVersion, word: str) -> None:
-    client.set_model_version_tag(version.name, version.version, STAGE_TAG, word)

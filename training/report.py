@@ -28,6 +28,8 @@ class Evaluation:
     slices: list[Slice]
     importances: pd.DataFrame
     validations: tuple[CrossValidation, ...]
+    warnings: tuple[str, ...] = ()
+    """What looks odd in the data, in sentences; see :mod:`training.sanity`."""
 
     def point_metrics(self) -> dict[str, float]:
         return {name: metric.value for name, metric in self.metrics.items()}
@@ -113,6 +115,13 @@ def _cost_text(evaluation: Evaluation, cost: CostModel) -> str:
     )
 
 
+def _warnings(warnings: Sequence[str]) -> str:
+    """A section with what looks odd in the data; nothing where nothing does."""
+    if not warnings:
+        return ""
+    return "## Warnings about the data\n\n" + "".join(f"- {warning}\n" for warning in warnings) + "\n"
+
+
 def write_card(
     path: Path,
     config: TrainConfig,
@@ -140,7 +149,7 @@ any decision about a person's rights. Scores hold for customers like those below
 grouped by customer, seed {config.seed}. Best score any model can reach: {ceiling}.
 Code revision: {facts.git_revision or "unknown"}.
 
-## Figures on the holdout
+{_warnings(evaluation.warnings)}## Figures on the holdout
 
 {_table(("metric", "value", "95 % interval (bootstrap)"), _metric_rows(evaluation))}
 

@@ -17,7 +17,10 @@ OnStage = Callable[[str, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """What a run made. ``staged`` is False when a gate refused the version; ``gates`` says which and by how much."""
+    """What a run made. ``staged`` is False when a gate refused the version; ``gates`` says which and by how much.
+
+    ``warnings`` says in words what looks odd in the data.
+    """
 
     version: str
     run_id: str
@@ -27,6 +30,7 @@ class TrainResult:
     cross_validation: tuple[CrossValidation, ...]
     gates: tuple[GateResult, ...]
     staged: bool
+    warnings: tuple[str, ...]
     seconds: dict[str, float]
 
 

@@ -3,69 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from mlflow import MlflowClient
-from sklearn.pipeline import Pipeline
 
 from app import model as serving
 from app.bundle import ARTIFACT_FOLDER, GateResult
 from app.schemas import Features
-from training import evaluate, export, gates, ledger, mlflow_run, pipeline, registry, report
-from training.config import MODEL_TYPES, ModelType, TrainConfig
-from training.data import DataError, Dataset, Violation, encode_frame, load
+from training import compare, evaluate, export, gates, ledger, mlflow_run, registration, report, sanity
+from training.auc import auc
+from training.config import TrainConfig
+from training.data import Dataset, load
+from training.fitting import Fitted, fit, validate
+from training.judge import judge
 from training.mlflow_store import connect, write_holdout
-from training.pipeline import CrossValidation, Labels, Scores, Split
+from training.pipeline import Scores
 from training.result import OnStage, Progress, TrainResult
-
-CUSTOMERS_MIN = 50
-"""Of each class: with fewer, a fold or the holdout may have none, and every figure is noise."""
-
-
-def validate(data: Dataset) -> Labels:
-    """The labels of a file that is large enough to train on; :func:`training.data.load` checked every row.
-
-    Raises:
-        DataError: fewer than 50 customers of one class.
-    """
-    if data.churned is None:
-        raise ValueError("loaded without labels")
-    churners = int(data.churned.sum())
-    if min(churners, len(data.churned) - churners) < CUSTOMERS_MIN:
-        shortage = Violation(
-            column="churned",
-            rows=(),
-            count=0,
-            value=f"{churners} churners among {len(data.churned)} rows",
-            expected=f"at least {CUSTOMERS_MIN} customers who churned and {CUSTOMERS_MIN} who stayed",
-        )
-        raise DataError(data.source, [shortage])
-    return data.churned
-
-
-def choose(
-    config: TrainConfig, customers: pd.DataFrame, churned: Labels, ids: pd.Series | None
-) -> tuple[CrossValidation, ...]:
-    """Cross-validate the candidates, the best first; only the asked one when ``config.model`` names it."""
-    parts = list(pipeline.folds(ids, churned, count=config.cv_folds, rows_max=config.cv_rows_max, seed=config.seed))
-    candidates = MODEL_TYPES if config.model == "auto" else (config.model,)
-    results = [pipeline.cross_validate(name, customers, churned, parts, seed=config.seed) for name in candidates]
-    return tuple(sorted(results, key=lambda result: result.mean, reverse=True))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """A fitted model with its native scores of every row of the file."""
-
-    model: Pipeline
-    model_type: ModelType
-    scores: Scores
-    features: Features
-    churned: Labels
-    split: Split
 
 
 def run(config: TrainConfig, on_stage: OnStage) -> TrainResult:
@@ -76,33 +30,8 @@ def run(config: TrainConfig, on_stage: OnStage) -> TrainResult:
     progress.enter("validate", f"{len(data.customers):,} rows")
     churned = validate(data)
     client = connect(config.tracking_uri)
-    progress.enter("split", f"{config.test_share:.0%} of the customers held out, seed {config.seed}")
-    parts = pipeline.split(data.ids, churned, test_share=config.test_share, seed=config.seed)
-    train_customers = data.customers.iloc[parts.train]
-    train_ids = None if data.ids is None else data.ids.iloc[parts.train]
-    progress.enter("choose", f"{config.cv_folds}-fold cross-validation, model {config.model}")
-    validations = choose(config, train_customers, churned[parts.train], train_ids)
-    best = validations[0]
-    progress.enter(
-        "fit", f"{best.model_type} on {len(parts.train):,} rows (cross-validated AUC {best.mean:.4f}), calibrated"
-    )
-    model = pipeline.fit(
-        best.model_type,
-        train_customers,
-        churned[parts.train],
-        seed=config.seed,
-        calibration_folds=config.calibration_folds,
-    )
-    progress.enter("score", f"all {len(churned):,} rows by the native model")
-    fitted = Fitted(
-        model=model,
-        model_type=best.model_type,
-        scores=pipeline.predict(model, data.customers),
-        features=encode_frame(data.customers),
-        churned=churned,
-        split=parts,
-    )
-    return _publish(config, client, data, fitted=fitted, validations=validations, progress=progress)
+    fitted = fit(config, data, churned, progress.enter)
+    return _publish(config, client, data, fitted=fitted, progress=progress)
 
 
 def _publish(
@@ -111,14 +40,13 @@ def _publish(
     data: Dataset,
     *,
     fitted: Fitted,
-    validations: tuple[CrossValidation, ...],
     progress: Progress,
 ) -> TrainResult:
     """Evaluate, export, check the gates, report, register and stage."""
     test = fitted.split.test
     holdout, churned, scores = data.customers.iloc[test], fitted.churned[test], fitted.scores[test]
     progress.enter("evaluate", f"{len(test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
-    evaluation = _evaluate(config, fitted, holdout, validations)
+    evaluation = _evaluate(config, data, fitted)
     with tempfile.TemporaryDirectory() as scratch, mlflow_run.started(config) as run_id:
         folder = Path(scratch)
         progress.enter("export", "ONNX graph, golden rows, drift reference, manifest")
@@ -132,8 +60,8 @@ def _publish(
             holdout=holdout,
             holdout_scores=scores,
         )
-        progress.enter("gates", "parity, leak, calibration, regression")
-        results = check_gates(config, client, data, fitted=fitted, evaluation=evaluation, graph=graph)
+        progress.enter("gates", "parity, skill, duplicates, leak, calibration, regression")
+        results = check_gates(config, client, data, fitted=fitted, graph=graph)
         manifest_sha256 = export.write_manifest(bundle, facts, results)
         # As serving does, golden rows included; a refused version too, so that it can be looked at.
         serving.load(bundle, manifest_sha256=manifest_sha256, verdict_required=False)
@@ -162,25 +90,28 @@ def _publish(
         model_type=fitted.model_type,
         rows=len(fitted.churned),
         metrics=evaluation.metrics,
-        cross_validation=validations,
+        cross_validation=fitted.validations,
         gates=tuple(results),
         staged=not gates.refusals(results),
+        warnings=evaluation.warnings,
         seconds=progress.seconds,
     )
 
 
-def _evaluate(
-    config: TrainConfig, fitted: Fitted, holdout: pd.DataFrame, validations: tuple[CrossValidation, ...]
-) -> report.Evaluation:
+def _evaluate(config: TrainConfig, data: Dataset, fitted: Fitted) -> report.Evaluation:
     test = fitted.split.test
+    holdout = data.customers.iloc[test]
     churned, scores = fitted.churned[test], fitted.scores[test]
     return report.Evaluation(
         churned=churned,
         scores=scores,
-        metrics=evaluate.evaluate(churned, scores, bootstrap_count=config.bootstrap_count, seed=config.seed),
+        metrics=evaluate.evaluate(
+            churned, scores, bootstrap_count=config.bootstrap_count, seed=config.seed, clusters=fitted.clusters
+        ),
         slices=evaluate.evaluate_slices(holdout, churned, scores, config.cost.threshold),
         importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
-        validations=validations,
+        validations=fitted.validations,
+        warnings=tuple(sanity.warnings(data.customers)),
     )
 
 
@@ -208,7 +139,7 @@ def _register(
         evaluation=evaluation,
         results=results,
     )
-    version = registry.register(
+    version = registration.register(
         client,
         config.model_name,
         model_id=model_id,
@@ -220,7 +151,7 @@ def _register(
         results=results,
     )
     if not gates.refusals(results):
-        registry.stage(
+        registration.stage(
             client,
             config.model_name,
             version,
@@ -246,38 +177,22 @@ def _facts(
 
 
 def check_gates(
-    config: TrainConfig,
-    client: MlflowClient,
-    data: Dataset,
-    *,
-    fitted: Fitted,
-    evaluation: report.Evaluation,
-    graph: bytes,
+    config: TrainConfig, client: MlflowClient, data: Dataset, *, fitted: Fitted, graph: bytes
 ) -> list[GateResult]:
     """Every gate's verdict on the graph that would be served."""
-    exported = export.onnx_scores(graph, fitted.features)
-    churners = int(evaluation.churned.sum())
     test = fitted.split.test
+
+    def score(features: Features) -> Scores:
+        return export.onnx_scores(graph, features)
+
+    exported = score(fitted.features)
+    candidate = compare.Candidate(
+        score=score,
+        features=np.ascontiguousarray(fitted.features[test]),
+        churned=fitted.churned[test],
+        auc=auc(fitted.churned[test], exported[test], fitted.clusters),
+    )
     return [
-        gates.parity(fitted.scores, exported, config.gates),
-        gates.leak(
-            evaluation.metrics["auc"].value,
-            churners,
-            len(evaluation.churned) - churners,
-            data.truth.ceiling.auc if data.truth else None,
-            config.gates,
-        ),
-        gates.calibration(
-            evaluation.metrics["calibration_error"].value,
-            evaluate.calibration_by_chance(evaluation.scores, config.seed),
-            config.gates,
-        ),
-        registry.compare(
-            client,
-            config.model_name,
-            exported[test],
-            features=np.ascontiguousarray(fitted.features[test]),
-            churned=evaluation.churned,
-            limits=config.gates,
-        ),
+        *judge(config, data, fitted, exported),
+        compare.against_production(client, config.model_name, candidate, config.gates),
     ]

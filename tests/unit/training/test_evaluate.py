@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from training import evaluate
+from training.auc import standard_error
 from training.config import CostModel
 from training.evaluate import Ranked
 
@@ -65,7 +66,7 @@ def test_the_bootstrap_spread_agrees_with_the_formula_of_hanley_and_mcneil() -> 
     ranked = Ranked(churned, scores)
     spread = np.std([draw["auc"] for draw in ranked.bootstrap(300, 2)])
     churners = int(churned.sum())
-    formula = evaluate.auc_standard_error(ranked.metrics()["auc"], churners, 3000 - churners)
+    formula = standard_error(ranked.metrics()["auc"], churners, 3000 - churners)
     assert formula == pytest.approx(spread, rel=0.2)
 
 

@@ -1,0 +1,113 @@
+"""Which version a candidate is held against, and the rows it is held against it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from app import model as serving
+from app.bundle import MANIFEST_TAG, OVERRIDE_TAG, GateResult
+from app.schemas import SCHEMA_VERSION, Features
+from training import ledger, regression
+from training.auc import Estimate
+from training.config import GateLimits
+from training.mlflow_store import (
+    PRODUCTION,
+    SCHEMA_TAG,
+    RegistryError,
+    by_alias,
+    fetch_holdout,
+    fetch_model,
+    get_version,
+    plain_errors,
+)
+from training.pipeline import Labels, Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A version that wants to be served: how it scores coded customers, its holdout, and its AUC there."""
+
+    score: Callable[[Features], Scores]
+    features: Features
+    churned: Labels
+    auc: Estimate
+
+
+def against_production(client: MlflowClient, model_name: str, candidate: Candidate, limits: GateLimits) -> GateResult:
+    """The regression gate beside whatever is in production now; see :func:`incumbent`."""
+    current = incumbent(client, model_name)
+    if current is None:
+        return regression.not_applicable("there is no production version yet")
+    if current.tags.get(MANIFEST_TAG) is None:
+        return regression.another_schema(str(current.version), "is not one that `churn train` made")
+    if current.tags.get(SCHEMA_TAG) != str(SCHEMA_VERSION):
+        return regression.another_schema(str(current.version), "was made for another customer schema")
+    production = fetch_model(client, current, verdict_required=False)
+    if production.manifest.refusals and current.tags.get(OVERRIDE_TAG) is None:
+        return regression.another_schema(str(current.version), "is one that its gates refused")
+    return _compared(client, candidate, current, production, limits)
+
+
+def _compared(
+    client: MlflowClient, candidate: Candidate, current: ModelVersion, production: serving.Model, limits: GateLimits
+) -> GateResult:
+    own = None
+    try:
+        features, churned = fetch_holdout(client, current)
+    except RegistryError:
+        pass  # it was pruned, or never stored: the recorded figures remain
+    else:
+        own = regression.Rows(
+            churned=churned, candidate=candidate.score(features), production=production.score(features)
+        )
+    here = regression.Rows(
+        churned=candidate.churned,
+        candidate=candidate.score(candidate.features),
+        production=production.score(candidate.features),
+    )
+    return regression.gate(
+        here,
+        own,
+        production.manifest.metrics,
+        candidate=candidate.auc,
+        version=str(current.version),
+        limits=limits,
+    )
+
+
+def moves(client: MlflowClient, model_name: str) -> list[ledger.Move]:
+    """Every move of every alias, oldest first.
+
+    Raises:
+        RegistryError: no such model, or no server.
+    """
+    with plain_errors(f"cannot read the history of {model_name!r}"):
+        return ledger.read(dict(client.get_registered_model(model_name).tags))
+
+
+def incumbent(client: MlflowClient, model_name: str) -> ModelVersion | None:
+    """The version that a new one has to hold against, and that a rollback goes back to.
+
+    It is the one that `churn` put into production last: where the alias was moved by hand, nothing speaks for the
+    version it names now. Without any such move in the ledger it is the one the alias names.
+    """
+    return last_promoted(client, model_name) or by_alias(client, model_name, PRODUCTION)
+
+
+def last_promoted(client: MlflowClient, model_name: str) -> ModelVersion | None:
+    """The version that `churn` put into production last, as the ledger says; None without such a move or version."""
+    try:
+        known = moves(client, model_name)
+    except RegistryError:  # the model is not there yet
+        return None
+    for move in reversed(known):
+        if move.alias == PRODUCTION and move.action in ledger.BY_CHURN:
+            try:
+                return get_version(client, model_name, move.to_version)
+            except RegistryError:
+                return None
+    return None

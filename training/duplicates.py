@@ -1,0 +1,75 @@
+"""Rows that repeat: on both sides of the split they test a model on what it was fitted on, and its AUC says nothing."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from app.bundle import GateResult
+from app.schemas import Features
+from training.config import GateLimits
+from training.pipeline import Labels, Split
+
+Content: TypeAlias = npt.NDArray[np.uint64]
+"""A hash of each row's features, shape (rows,): equal for rows whose features are equal."""
+
+_TWINS_MIN: Final = 20
+"""Fewer rows with a twin say nothing about whether twins share their label."""
+
+
+def content(features: Features) -> Content:
+    """Hash the coded features of each row."""
+    return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(features), index=False), dtype=np.uint64)
+
+
+def groups(ids: pd.Series[str] | None, rows: Content) -> pd.Series[str]:
+    """Which rows must stay on one side of a split: those of one customer, or without an id those of equal content."""
+    contents = pd.Series(rows.astype(str))
+    return contents if ids is None else ids.where(ids.notna(), contents)
+
+
+def repeated(rows: Content) -> int:
+    """How many rows say nothing that an earlier one has not said."""
+    return len(rows) - len(np.unique(rows))
+
+
+def gate(rows: Content, churned: Labels, split: Split, *, with_ids: bool, limits: GateLimits) -> GateResult:
+    """No holdout of copies.
+
+    Customers may be alike: then their labels differ as those of others do. Held-out rows are copies of training rows
+    when nearly all share the label of their twins.
+
+    Args:
+        with_ids: whether the file says who is who, so that copies under other ids stay apart.
+    """
+    copies = repeated(rows)
+    twin, agree = _twins(rows, churned, split)
+    share = float(twin.mean())
+    agreement = float(agree[twin].mean()) if twin.any() else 0.0
+    many = share > limits.duplicate_share_max and int(twin.sum()) >= _TWINS_MIN
+    refused = many and agreement > limits.duplicate_agreement_max
+    detail = f"{copies:,} of {len(rows):,} rows repeat the features of an earlier one"
+    if not with_ids and copies:
+        detail += "; without customer ids, rows with equal features are kept on one side of the split"
+    detail += (
+        f"; {share:.1%} of the held-out rows have a twin in the training part (limit {limits.duplicate_share_max:.0%})"
+    )
+    if refused:
+        detail += (
+            f", and {agreement:.1%} of these have its label: they are copies under other ids, and every figure is too "
+            "good. Remove the copies, or leave the column customer_id out so that the split goes by content"
+        )
+    return GateResult(
+        name="duplicates", passed=not refused, detail=detail, value=share, limit=limits.duplicate_share_max
+    )
+
+
+def _twins(rows: Content, churned: Labels, split: Split) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """For each held-out row: whether its features stand in the training part, and whether with the same label."""
+    known = pd.Series(churned[split.train].astype(np.float64)).groupby(rows[split.train]).mean()
+    label = known.reindex(rows[split.test]).to_numpy()
+    twin = ~np.isnan(label)
+    return twin, twin & (np.abs(label - churned[split.test]) < 0.5)  # noqa: PLR2004  # the nearer of two classes

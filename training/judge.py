@@ -1,0 +1,42 @@
+"""All gates over one fitted model: what each is given, and in which order their verdicts are told."""
+
+from __future__ import annotations
+
+from app.bundle import GateResult
+from training import duplicates, evaluate, gates, leaks
+from training.auc import auc
+from training.config import TrainConfig
+from training.data import Dataset
+from training.fitting import Fitted
+from training.pipeline import Scores
+
+
+def judge(config: TrainConfig, data: Dataset, fitted: Fitted, exported: Scores) -> list[GateResult]:
+    """The verdicts that need no other version; :mod:`training.regression` has the one that does.
+
+    Args:
+        exported: scores of every row by the graph that would be served.
+    """
+    train, test = fitted.split.train, fitted.split.test
+    churned, scores, clusters = fitted.churned[test], fitted.scores[test], fitted.clusters
+    limits = config.gates
+    churners = int(churned.sum())
+    return [
+        gates.parity(fitted.scores, exported, limits),
+        gates.skill(churned, scores, clusters, fitted.validations[0], train=fitted.churned[train], limits=limits),
+        duplicates.gate(fitted.content, fitted.churned, fitted.split, with_ids=data.ids is not None, limits=limits),
+        leaks.gate(
+            auc(churned, scores, clusters),
+            leaks.alone(fitted.features, fitted.churned, fitted.split, clusters),
+            churners=churners,
+            stayers=len(churned) - churners,
+            ceiling_auc=data.truth.ceiling.auc if data.truth else None,
+            limits=limits,
+        ),
+        gates.calibration(
+            evaluate.calibration_error(churned, scores),
+            evaluate.calibration_by_chance(scores, config.seed, clusters),
+            len(scores),
+            limits,
+        ),
+    ]

@@ -1,0 +1,91 @@
+"""A new version enters the registry: registered whatever its gates say, staged when they passed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from app.bundle import MANIFEST_TAG, GateResult
+from app.schemas import SCHEMA_VERSION
+from training import gates, ledger
+from training.config import ModelType
+from training.mlflow_store import SCHEMA_TAG, STAGING, by_alias, create_version, get_version, plain_errors
+from training.native import DIGEST_TAG
+from training.responsibility import GateRefusedError
+
+STAGE_TAG: Final = "stage"
+STAGE_NONE, STAGE_STAGING, STAGE_PRODUCTION, STAGE_ARCHIVED = "None", "Staging", "Production", "Archived"
+
+GATE_TAG: Final = "gate"
+"""Version tag with the verdict of all gates together."""
+
+
+def register(
+    client: MlflowClient,
+    model_name: str,
+    *,
+    model_id: str,
+    run_id: str,
+    model_type: ModelType,
+    manifest_sha256: str,
+    native_sha256: str,
+    dataset_sha256: str,
+    results: list[GateResult],
+) -> str:
+    """Register a logged model as the next version, with its verdicts; a refused one too, so that it can be looked at.
+
+    Returns:
+        the version's number.
+    """
+    tags = {
+        MANIFEST_TAG: manifest_sha256,
+        DIGEST_TAG: native_sha256,
+        SCHEMA_TAG: str(SCHEMA_VERSION),
+        "model_type": model_type,
+        "dataset_sha256": dataset_sha256,
+        STAGE_TAG: STAGE_NONE,
+        GATE_TAG: gates.verdict(results),
+    }
+    return create_version(client, model_name, model_id=model_id, run_id=run_id, tags=tags | gates.to_tags(results))
+
+
+def stage(
+    client: MlflowClient,
+    model_name: str,
+    version: str,
+    *,
+    results: list[GateResult],
+    metrics: dict[str, float],
+    actor: str,
+) -> None:
+    """Move ``staging`` to a version that passed.
+
+    Raises:
+        GateRefusedError: it did not; no alias moves.
+    """
+    if gates.refusals(results):
+        raise GateRefusedError(version, results)
+    candidate = get_version(client, model_name, version)
+    old = by_alias(client, model_name, STAGING)
+    move = ledger.new_move(
+        "stage",
+        STAGING,
+        old=old,
+        new=candidate,
+        actor=actor,
+        results=results,
+        metrics=metrics,
+        reason="passed its gates",
+    )
+    with plain_errors(f"cannot stage version {version}"):
+        ledger.record(client, model_name, move)
+        client.set_registered_model_alias(model_name, STAGING, version)
+        tag_stage(client, candidate, STAGE_STAGING)
+        if old is not None and old.version != candidate.version and old.tags.get(STAGE_TAG) == STAGE_STAGING:
+            tag_stage(client, old, STAGE_ARCHIVED)
+
+
+def tag_stage(client: MlflowClient, version: ModelVersion, word: str) -> None:
+    client.set_model_version_tag(version.name, version.version, STAGE_TAG, word)

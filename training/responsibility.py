@@ -1,0 +1,62 @@
+"""What a person answers for at a promotion: refusals that are overridden, and questions that no gate can decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.bundle import GateResult
+from training import gates
+from training.mlflow_store import RegistryError
+
+REPLACE_SCHEMA: Final = "--replace-schema"
+ACKNOWLEDGE: Final = "--acknowledge"
+
+
+class GateRefusedError(RegistryError):
+    """A version that did not pass its gates; ``results`` holds every verdict."""
+
+    def __init__(self, version: str, results: list[GateResult]) -> None:
+        self.results = results
+        reasons = "; ".join(f"{gate.name}: {gate.detail}" for gate in gates.refusals(results))
+        super().__init__(f"version {version} is refused by gate {reasons}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Responsibility:
+    """What the person who promotes has said.
+
+    Attributes:
+        override: why the version is to be served although gates refused it; "" overrides nothing.
+        acknowledged: gates whose warnings were looked at.
+        replace_schema: the version in production, with which this one cannot be compared, is to be replaced.
+    """
+
+    override: str = ""
+    acknowledged: tuple[str, ...] = ()
+    replace_schema: bool = False
+
+    def check(self, version: str, results: list[GateResult]) -> list[str]:
+        """The options that were needed and given, for the ledger.
+
+        Raises:
+            GateRefusedError: a gate refused the version and was not overridden.
+            RegistryError: an option is missing, or has nothing to answer for.
+        """
+        refused = gates.refusals(results)
+        if refused and not self.override:
+            raise GateRefusedError(version, results)
+        if self.override and not refused:
+            raise RegistryError(f"version {version} passed every gate: promote it without --override")
+        given = {f"{ACKNOWLEDGE} {name}" for name in self.acknowledged}
+        if self.replace_schema:
+            given.add(REPLACE_SCHEMA)
+        needed = {gate.needs: gate for gate in results if gate.needs}
+        if idle := sorted(given - needed.keys()):
+            raise RegistryError(f"{', '.join(idle)}: no gate of version {version} asks for that; leave it out")
+        if missing := [option for option in needed if option not in given]:
+            questions = "; ".join(f"{needed[option].name}: {needed[option].detail}" for option in missing)
+            raise RegistryError(
+                f"version {version} needs a person's decision, {' and '.join(missing)}, because of gate {questions}"
+            )
+        return sorted(given)
