@@ -111,6 +111,10 @@ class GateResult(_Frozen):
     limit: float | None = None
     needs: str | None = None
 
+    def __str__(self) -> str:
+        word = "passed" if self.passed else "REFUSED"
+        return f"{word}: {self.detail}" + (f". To promote it, say {self.needs}" if self.needs else "")
+
 
 class Override(_Frozen):
     """Who serves a version in spite of the gates that refused it, and why; bound to one manifest by its digest."""

@@ -142,11 +142,11 @@ def dataset(case: Case, seed: int) -> Dataset:
     """The file of one seed, as :func:`training.data.load` would give it; nobody knows its ceiling."""
     made = generate(GeneratorConfig(rows=case.rows, seed=seed)).customers
     frame = case.change(np.random.default_rng(seed), made) if case.change else made
-    return _loaded(frame)
+    return loaded(frame)
 
 
-def _loaded(frame: pd.DataFrame) -> Dataset:
-    total = frame["total_charges"].fillna(blank_total(frame["tenure_months"], frame["monthly_charges"]))  # type: ignore[arg-type, call-overload]  # elementwise
+def loaded(frame: pd.DataFrame) -> Dataset:
+    total = frame["total_charges"].fillna(blank_total(frame["tenure_months"], frame["monthly_charges"]))  # type: ignore[arg-type]  # elementwise
     return Dataset(
         customers=frame[list(FEATURE_NAMES)].assign(total_charges=total),
         ids=frame.get(ID_COLUMN),
@@ -164,7 +164,7 @@ def _fitted(data: Dataset) -> tuple[Fitted, Labels]:
 
 def _against(data: Dataset, fitted: Fitted, seed: int) -> GateResult:
     """The regression gate beside a version that was trained on as many honest customers."""
-    old_data = _loaded(generate(GeneratorConfig(rows=len(data.customers), seed=seed + OTHER_SEED)).customers)
+    old_data = loaded(generate(GeneratorConfig(rows=len(data.customers), seed=seed + OTHER_SEED)).customers)
     old, churned = _fitted(old_data)
     test, own = fitted.split.test, old.split.test
     recorded = auc(churned[own], old.scores[own])

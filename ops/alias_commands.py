@@ -11,6 +11,7 @@ from ops.console import Output
 from ops.options import Json, TrackingUri
 
 if TYPE_CHECKING:
+    from app.bundle import GateResult
     from training.ledger import Move
 
 Actor = Annotated[
@@ -24,6 +25,16 @@ def promote(
     version: Annotated[
         str | None, typer.Option("--version", help="Version to serve. Default: the one in staging.")
     ] = None,
+    override: Annotated[
+        str, typer.Option(metavar="REASON", help="Serve it although gates refused it; the reason stays in the history.")
+    ] = "",
+    acknowledge: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GATE", help="This gate's warning was looked at, 'leak' for example; may be repeated."),
+    ] = None,
+    replace_schema: Annotated[
+        bool, typer.Option("--replace-schema", help="Replace a version that this one cannot be compared with.")
+    ] = False,
     reason: Reason = "",
     actor: Actor = None,
     tracking_uri: TrackingUri = None,
@@ -34,6 +45,9 @@ def promote(
     The alias 'production' moves to it if it passes its gates, also against the present version, which becomes
     'previous'. A running API takes the new version up at its next look.
 
+    Where a gate cannot decide alone, the command says which option answers it. Whatever is overridden or acknowledged
+    stays in the history with your name.
+
     Example: churn promote --version 3 --reason "trained on October"
     """
     from ops import mlflow_server, tracking_settings
@@ -42,7 +56,17 @@ def promote(
     with mlflow_server.tracking_server(Home.from_environment(), "churn promote", tracking_uri) as url:
         from training import registry
 
-        move = registry.promote(url, tracking_settings.MODEL_NAME, version, actor=actor, reason=reason)
+        responsibility = registry.Responsibility(
+            override=override.strip(), acknowledged=tuple(acknowledge or ()), replace_schema=replace_schema
+        )
+        move = registry.promote(
+            url,
+            tracking_settings.MODEL_NAME,
+            version,
+            actor=actor,
+            reason=reason,
+            responsibility=responsibility,
+        )
     _show_move(move, Output(as_json=as_json))
 
 
@@ -51,7 +75,7 @@ def rollback(
 ) -> None:
     """Serve the previous version again.
 
-    A second rollback undoes the first.
+    A second rollback undoes the first. Where 'production' was moved in MLflow by hand, that move is undone instead.
 
     Example: churn rollback --reason "too many offers"
     """
@@ -68,7 +92,8 @@ def rollback(
 def history(*, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
     """Show who moved which alias, when and why.
 
-    Also from which run and on what evidence; the oldest move first.
+    Also from which run and on what evidence; the oldest move first. A move that was made in MLflow by hand comes last,
+    as "by hand", until a promotion or a rollback puts it right.
 
     Example: churn history --json
     """
@@ -94,7 +119,7 @@ def history(*, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
                     move.to_version,
                     (move.run_id or "-")[:8],
                     _evidence(move),
-                    move.reason,
+                    _reason(move),
                 )
                 for move in moves
             ],
@@ -108,10 +133,19 @@ def _evidence(move: Move) -> str:
     return f"{passed} of {len(move.gates)} gates{figures}"
 
 
+def _verdict(gate: GateResult) -> str:
+    return gate.detail if gate.passed else f"OVERRIDDEN: {gate.detail}"
+
+
+def _reason(move: Move) -> str:
+    override = f"OVERRIDE: {move.override}" if move.override else ""
+    return "; ".join(filter(None, [move.reason, override, *move.acknowledged]))
+
+
 def _show_move(move: Move, output: Output) -> None:
     def words() -> None:
         before = f" instead of version {move.from_version}" if move.from_version else ""
         output.say(f"Version {move.to_version} is now '{move.alias}'{before}", "green")
-        output.pairs([(f"gate {gate.name}", gate.detail) for gate in move.gates] or [("gates", "none recorded")])
+        output.pairs([(f"gate {gate.name}", _verdict(gate)) for gate in move.gates] or [("gates", "none recorded")])
 
     output.result(move.model_dump(mode="json"), words)

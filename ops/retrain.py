@@ -145,7 +145,9 @@ def retrain(options: argparse.Namespace, tracking_uri: str) -> Outcome | None:
         config = TrainConfig(source=source, tracking_uri=tracking_uri, model_name=MODEL_NAME)
         result = train(config, on_stage=lambda stage, detail: print(f"{stage:<9} {detail}", flush=True))
     for gate in result.gates:
-        print(f"  gate {gate.name:<12} {'passed' if gate.passed else 'REFUSED'}: {gate.detail}")
+        print(f"  gate {gate.name:<12} {gate}")
+    for warning in result.warnings:
+        print(f"  warning           {warning}")
     if not result.staged:
         print(f"version {result.version} is registered but refused: no alias moved", file=sys.stderr)
         return Outcome(verdict="refused", result=result)

@@ -8,7 +8,7 @@ move is in the ledger and is repeated by asking again.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from mlflow import MlflowClient
@@ -224,7 +224,8 @@ def _set_production(
     """
     with plain_errors(f"cannot move {PRODUCTION!r} to version {target.version}"):
         if current is not None and before is not None and current.version != before.version:
-            ledger.record(client, target.name, _by_hand(current, before))
+            noticed = _by_hand(current, before).model_copy(update={"at": move.at - timedelta(microseconds=1)})
+            ledger.record(client, target.name, noticed)  # the ledger is in the order of time
         ledger.record(client, target.name, move)
         # The word first: serving takes a version behind the alias without it for one that was moved by hand.
         tag_stage(client, target, STAGE_PRODUCTION)

@@ -54,7 +54,8 @@ class Responsibility:
         needed = {gate.needs: gate for gate in results if gate.needs}
         if idle := sorted(given - needed.keys()):
             raise RegistryError(f"{', '.join(idle)}: no gate of version {version} asks for that; leave it out")
-        if missing := [option for option in needed if option not in given]:
+        missing = [option for option in needed if option not in given]
+        if missing and not self.override:  # who overrides refusals answers for the rest as well
             questions = "; ".join(f"{needed[option].name}: {needed[option].detail}" for option in missing)
             raise RegistryError(
                 f"version {version} needs a person's decision, {' and '.join(missing)}, because of gate {questions}"

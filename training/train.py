@@ -93,7 +93,9 @@ def _show(result: TrainResult) -> None:
     for name, metric in result.metrics.items():
         print(f"  {name:<18} {metric.value:8.4f}   95 % interval {metric.low:.4f} to {metric.high:.4f}")
     for gate in result.gates:
-        print(f"  gate {gate.name:<13} {'passed' if gate.passed else 'REFUSED'}: {gate.detail}")
+        print(f"  gate {gate.name:<13} {gate}")
+    for warning in result.warnings:
+        print(f"  warning            {warning}")
     print(f"{result.model_type}, version {result.version}, run {result.run_id}, {sum(result.seconds.values()):.1f} s")
 
 

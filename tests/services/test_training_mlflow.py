@@ -28,6 +28,8 @@ pytestmark = pytest.mark.service
 
 STAGES = ["load", "validate", "split", "choose", "fit", "score", "evaluate", "export", "gates", "report", "register"]
 
+GATES = ["parity", "skill", "duplicates", "leak", "calibration", "regression"]
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -69,7 +71,7 @@ def test_a_run_announces_its_stages_and_stages_the_version(
     assert seen == STAGES
     assert list(result.seconds) == STAGES
     assert result.staged
-    assert [gate.name for gate in result.gates] == ["parity", "leak", "calibration", "regression"]
+    assert [gate.name for gate in result.gates] == GATES
     assert {v.model_type for v in result.cross_validation} == {"logistic_regression", "gradient_boosting"}
     assert result.model_type == result.cross_validation[0].model_type
     assert aliases(mlflow_server, "run") == {"staging": result.version}
@@ -164,7 +166,7 @@ def test_promote_rollback_and_history(data: Path, mlflow_server: str) -> None:
     assert [m.actor for m in moves if m.alias == "production"] == ["ann", "bob", "eve"]
     assert moves[-1].reason == "complaints"
     assert moves[3].run_id == second.run_id
-    assert {gate.name for gate in moves[3].gates} == {"parity", "leak", "calibration", "regression"}
+    assert [gate.name for gate in moves[3].gates] == GATES
     assert 0.7 < moves[3].metrics["auc"] < 0.9
     assert all(m.at.utcoffset() is not None for m in moves)
 
@@ -204,9 +206,10 @@ def test_a_version_worse_than_production_is_refused(
     monkeypatch.setattr(pipeline, "fit", fit_on_shuffled_labels)
     bad = train(config(data, mlflow_server, name))
     assert not bad.staged
-    (refused,) = [gate for gate in bad.gates if not gate.passed]
-    assert refused.name == "regression"
-    assert "AUC worse by" in refused.detail
+    refused = {gate.name: gate.detail for gate in bad.gates if not gate.passed}
+    assert set(refused) == {"skill", "regression"}
+    assert "AUC worse by" in refused["regression"]
+    assert "contradict each other" in refused["skill"]
     assert aliases(mlflow_server, name) == {"production": good}
 
 
@@ -216,7 +219,8 @@ def test_promotion_compares_with_what_is_in_production_by_then(data: Path, mlflo
     boosted = train(config(data, mlflow_server, name, model="gradient_boosting")).version
     logistic = train(config(data, mlflow_server, name)).version
     registry.promote(mlflow_server, name, logistic)
-    strict = config(data, mlflow_server, name, gates={"auc_loss_max": 0, "brier_loss_max": 0}).gates
+    exact = {"auc_loss_max": 0, "brier_loss_max": 0, "regression_standard_errors": 0}
+    strict = config(data, mlflow_server, name, gates=exact).gates
     with pytest.raises(GateRefusedError, match=f"version {boosted} is refused by gate regression"):
         registry.promote(mlflow_server, name, boosted, limits=strict)
     assert aliases(mlflow_server, name)["production"] == logistic
