@@ -100,6 +100,10 @@ bench: .venv/.dev ## Measure serving beside its peers and write docs/performance
 bench-training: .venv/.dev ## Measure training and file scoring (a million rows) and write docs/training.md
 	$(BIN)/python -m benchmarks.training
 
+.PHONY: bench-gates
+bench-gates: .venv/.dev ## Measure how often the gates are wrong (200 seeds, half an hour) and write it into docs/training.md
+	$(BIN)/python -m benchmarks.gates
+
 .PHONY: bench-backup
 bench-backup: .venv/.dev ## Measure backup and restore beside plain tools and write the figures of docs/dr.md (not as root)
 	$(BIN)/python -m benchmarks.backup

@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from benchmarks import machine, report
+from benchmarks import machine, report, sections
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 from benchmarks.machine import MIB
@@ -152,7 +152,8 @@ def main() -> int:
         except BenchError as error:
             sys.stderr.write(f"{error}\n")
             return 2
-    options.out.write_text(text, encoding="utf-8")
+    old = options.out.read_text("utf-8") if options.out.exists() else ""
+    options.out.write_text(sections.kept(old, text, "gates"), encoding="utf-8")
     sys.stdout.write(text)
     return 0
 

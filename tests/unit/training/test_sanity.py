@@ -27,16 +27,14 @@ def test_honest_customers_raise_no_warning(seed: int) -> None:
 
 
 def test_an_add_on_without_its_service_is_a_contradiction(customers: pd.DataFrame) -> None:
-    rows = np.flatnonzero(customers["internet_service"] == "No")[:20]
-    customers.iloc[rows, customers.columns.get_loc("online_security")] = "Yes"
+    customers.loc[customers.index[customers["internet_service"] == "No"][:20], "online_security"] = "Yes"
     (warning,) = sanity.warnings(customers)
     assert warning.startswith("online_security contradicts internet_service in 20 of 700 rows")
     assert "'No internet service'" in warning
 
 
 def test_a_service_that_its_add_on_denies_is_a_contradiction(customers: pd.DataFrame) -> None:
-    rows = np.flatnonzero(customers["phone_service"] == "Yes")[:3]
-    customers.iloc[rows, customers.columns.get_loc("multiple_lines")] = "No phone service"
+    customers.loc[customers.index[customers["phone_service"] == "Yes"][:3], "multiple_lines"] = "No phone service"
     (warning,) = sanity.warnings(customers)
     assert warning.startswith("multiple_lines contradicts phone_service in 3 of 700 rows")
 
