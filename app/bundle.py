@@ -277,6 +277,8 @@ def check_verdict(manifest: Manifest, manifest_sha256: str, override: bytes | No
     )
     if override is None:
         raise BundleError(f"{why}. Only `churn promote --version N --override REASON` puts it into service")
+    if len(override) > MAX_OVERRIDE_BYTES:
+        raise BundleError(f"{OVERRIDE}: larger than the {MAX_OVERRIDE_BYTES} bytes it may have")
     try:
         decision = Override.model_validate_json(override)
     except ValidationError as error:
