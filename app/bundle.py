@@ -267,6 +267,8 @@ def check_verdict(manifest: Manifest, manifest_sha256: str, override: bytes | No
     Args:
         override: the bytes of :data:`OVERRIDE`, already held against its registered digest; None without one.
     """
+    if override is not None and len(override) > MAX_OVERRIDE_BYTES:
+        raise BundleError(f"{OVERRIDE}: larger than the {MAX_OVERRIDE_BYTES} bytes it may have")
     refused = [gate.name for gate in manifest.refusals]
     if manifest.gates and not refused:
         return
@@ -277,8 +279,6 @@ def check_verdict(manifest: Manifest, manifest_sha256: str, override: bytes | No
     )
     if override is None:
         raise BundleError(f"{why}. Only `churn promote --version N --override REASON` puts it into service")
-    if len(override) > MAX_OVERRIDE_BYTES:
-        raise BundleError(f"{OVERRIDE}: larger than the {MAX_OVERRIDE_BYTES} bytes it may have")
     try:
         decision = Override.model_validate_json(override)
     except ValidationError as error:

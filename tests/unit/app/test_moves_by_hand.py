@@ -10,10 +10,9 @@ from support.bundles import REFUSED, make_bundle
 from support.fake_mlflow import FakeMlflow
 from support.process import Process
 
-from app.bundle import STAGE_TAG, STAGES
+from app.bundle import STAGE_TAG
 from app.routes.health import report
 from app.settings import Settings
-from training import registry as registry_rules
 
 pytestmark = pytest.mark.anyio
 
@@ -28,14 +27,6 @@ def _told(process: Process) -> str | None:
 def _by_hand(mlflow: FakeMlflow, version: str, stage: str = "Archived") -> None:
     mlflow.alias = version
     mlflow.more_tags[version] = {STAGE_TAG: stage}
-
-
-def test_the_words_are_those_that_training_writes() -> None:
-    assert registry_rules.STAGE_TAG == STAGE_TAG
-    assert STAGES == {
-        registry_rules.PRODUCTION: registry_rules.STAGE_PRODUCTION,
-        registry_rules.STAGING: registry_rules.STAGE_STAGING,
-    }
 
 
 async def test_a_promoted_version_is_not_called_moved_by_hand(process: Process) -> None:
