@@ -32,6 +32,10 @@ OVERRIDE: Final = "override.json"
 OVERRIDE_TAG: Final = "override_sha256"
 """Version tag that carries the sha256 of that file; a tag or a file alone overrides nothing."""
 MAX_OVERRIDE_BYTES: Final = 64 * 1024
+STAGE_TAG: Final = "stage"
+"""Version tag with a word for people, which ``churn`` sets before it moves the alias ``production``."""
+STAGES: Final = {"production": "Production", "staging": "Staging"}
+"""What that tag says of a version that ``churn`` put behind an alias; every other alias is moved by hand anyway."""
 
 INPUT_NAME: Final = "features"
 """The graph's one input: float32 (rows, 19), as :func:`app.schemas.encode` makes it."""
@@ -63,6 +67,10 @@ class Registered:
     version: str
     manifest_sha256: str
     """As its tag says; "" without one, and then it is refused."""
+    override_sha256: str = ""
+    """As its tag says; "" for a version that nobody overrode the gates for."""
+    by_hand: bool = False
+    """The alias was moved to it outside of `churn`: its tag `stage` does not say Production."""
     artifact_path: str
     """Path of the version's artifacts behind the tracking server's artifact proxy."""
 
@@ -234,6 +242,12 @@ def check_file(name: str, data: bytes, expected: FileDigest) -> None:
         raise BundleError(f"{name}: its sha256 is not the one in the manifest")
 
 
+def check_override(data: bytes, expected_sha256: str) -> None:
+    """Raise :class:`BundleError` unless these bytes are the registered override."""
+    if sha256(data) != expected_sha256:
+        raise BundleError(f"{OVERRIDE}: its sha256 is not the registered one ({OVERRIDE_TAG})")
+
+
 def parse_manifest(data: bytes, expected_sha256: str | None) -> Manifest:
     """Parse a manifest, after its own digest when the registry gave one.
 
@@ -261,6 +275,8 @@ def check_verdict(manifest: Manifest, manifest_sha256: str, override: bytes | No
     Args:
         override: the bytes of :data:`OVERRIDE`, already held against its registered digest; None without one.
     """
+    if override is not None and len(override) > MAX_OVERRIDE_BYTES:
+        raise BundleError(f"{OVERRIDE}: larger than the {MAX_OVERRIDE_BYTES} bytes it may have")
     refused = [gate.name for gate in manifest.refusals]
     if manifest.gates and not refused:
         return

@@ -61,6 +61,8 @@ class Rule:
 
 UNKNOWN: Final = Rule(route="unknown")
 PREDICT: Final = frozenset({"predict"})
+DOCS_FILES: Final = ("/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/favicon.png")
+"""What the page /docs loads; counted as the page itself."""
 RULES: Final = {
     rule.route: rule
     for rule in (
@@ -71,10 +73,9 @@ RULES: Final = {
         Rule(route="/live"),
         Rule(route="/ready"),
         Rule(route="/metrics"),
-        Rule(route="/docs"),
         Rule(route="/openapi.json"),
     )
-}
+} | dict.fromkeys(("/docs", *DOCS_FILES), Rule(route="/docs"))
 
 
 @dataclass(slots=True)

@@ -42,6 +42,13 @@ class _Current(BaseModel):
 
     version: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
     manifest_sha256: bundle.Sha256
+    override_sha256: bundle.Sha256 | None = None
+
+
+def _is(model: Model, registered: Registered) -> bool:
+    """Whether a model is that version, with that manifest and that override."""
+    found = (model.origin.version, model.fingerprint.hex(), model.override_sha256)
+    return found == (registered.version, registered.manifest_sha256, registered.override_sha256)
 
 
 def _folder_name(version: str, manifest_sha256: str) -> str:
@@ -55,17 +62,25 @@ class ModelCache:
         self.root = root
 
     def load_last(self, alias: str) -> Model | None:
-        """The last good model, verified again from its first byte; None if there is none that may be served."""
+        """The last good model, verified again from its first byte; None if no copy was kept.
+
+        Raises:
+            BundleError: the copy must not be served.
+        """
         try:
             current = _Current.model_validate_json((self.root / _CURRENT).read_bytes())
-            folder = self.root / _folder_name(current.version, current.manifest_sha256)
-            origin = Origin(version=current.version, source="cache", alias=alias)
-            return load(folder, origin, manifest_sha256=current.manifest_sha256)
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError, BundleError) as error:
-            log.warning("the local copy of the model is refused: %s", error)
-            return None
+        except OSError as error:
+            raise BundleError(f"{_CURRENT}: {error.strerror}") from error
+        except ValidationError as error:
+            raise BundleError(f"{_CURRENT}: {error.errors()[0]['msg']}") from error
+        return load(
+            self.root / _folder_name(current.version, current.manifest_sha256),
+            Origin(version=current.version, source="cache", alias=alias),
+            manifest_sha256=current.manifest_sha256,
+            override_sha256=current.override_sha256,
+        )
 
     def adopt(self, downloaded: Path, registered: Registered) -> None:
         """Make a verified download the last good model and drop all older ones but the one before it."""
@@ -73,9 +88,13 @@ class ModelCache:
         if folder.exists():
             shutil.rmtree(folder)
         downloaded.rename(folder)
-        current = _Current(version=registered.version, manifest_sha256=registered.manifest_sha256)
+        current = _Current(
+            version=registered.version,
+            manifest_sha256=registered.manifest_sha256,
+            override_sha256=registered.override_sha256 or None,
+        )
         temporary = self.root / f".{_CURRENT}.{os.getpid()}"
-        temporary.write_text(current.model_dump_json(), encoding="utf-8")
+        temporary.write_text(current.model_dump_json(exclude_none=True), encoding="utf-8")
         temporary.rename(self.root / _CURRENT)
         copies = sorted((p for p in self.root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
         for old in copies[:-2]:
@@ -109,7 +128,13 @@ class Follower:
 
     async def start(self) -> None:
         """Serve the local copy if there is a good one, before the registry is asked."""
-        model = await asyncio.to_thread(self._cache.load_last, self._settings.model_alias)
+        try:
+            model = await asyncio.to_thread(self._cache.load_last, self._settings.model_alias)
+        except BundleError as error:
+            # Told by /ready too: without the registry there is then no other word on why there is no model.
+            self._service.registry.refused = f"the local copy: {error}"
+            log.warning("the local copy of the model is refused: %s", error)
+            return
         if model is not None:
             self._service.put_into_service(model)
             log.info("serving version %s from the local copy", model.origin.version)
@@ -131,6 +156,7 @@ class Follower:
                     self._registry = await asyncio.to_thread(self._open_registry)
                 registered = await self._registry.resolve()
                 self._registry_answered()
+                self._tell_moves_by_hand(registered)
                 await self._follow(self._registry, registered)
             except RegistryError as error:
                 self._registry_failed(str(error))
@@ -141,8 +167,7 @@ class Follower:
 
     async def _follow(self, registry: Registry, registered: Registered) -> None:
         live = self._service.metrics.model
-        stale = live is None or live.model.fingerprint.hex() != registered.manifest_sha256
-        if live is not None and not stale and live.model.origin.version == registered.version:
+        if live is not None and _is(live.model, registered):
             self._service.metrics.model_stale.set(0)
             self._service.registry.refused = None
             return
@@ -154,7 +179,13 @@ class Follower:
         try:
             await registry.download(registered, folder)
             origin = Origin(version=registered.version, source="registry", alias=self._settings.model_alias)
-            model = await asyncio.to_thread(load, folder, origin, manifest_sha256=registered.manifest_sha256)
+            model = await asyncio.to_thread(
+                load,
+                folder,
+                origin,
+                manifest_sha256=registered.manifest_sha256,
+                override_sha256=registered.override_sha256 or None,
+            )
         except BundleError as error:
             self._refuse(registered, error)
         else:
@@ -173,12 +204,27 @@ class Follower:
             log.warning("version %s serves, but no local copy could be kept: %s", registered.version, error)
 
     def _refuse(self, registered: Registered, error: BundleError) -> None:
-        # Remembered, so that a broken version is not downloaded again at every look-up; another manifest or a
-        # restart tries again, and so does POST /v1/model/refresh.
+        # Remembered, so that a broken version is not downloaded again at every look-up; another manifest, an override
+        # or a restart tries again, and so does POST /v1/model/refresh.
         self._refused = registered
         self._refusal = self._service.registry.refused = f"version {registered.version}: {error}"
         self._service.metrics.model_refused.inc()
         log.error("version %s is refused: %s", registered.version, error)
+
+    def _tell_moves_by_hand(self, registered: Registered) -> None:
+        """Keep what /ready and the metric say of the alias; logged when it begins and when it ends."""
+        state, alias = self._service.registry, self._settings.model_alias
+        moved = (
+            f"alias {alias} was moved to version {registered.version} outside of `churn`: see `churn history`"
+            if registered.by_hand
+            else None
+        )
+        if moved and moved != state.moved_by_hand:
+            log.warning("%s", moved)
+        elif state.moved_by_hand and not moved:
+            log.info("alias %s names version %s, which `churn` put there", alias, registered.version)
+        state.moved_by_hand = moved
+        self._service.metrics.alias_moved_by_hand.set(moved is not None)
 
     async def close(self) -> None:
         if self._registry is not None:

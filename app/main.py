@@ -18,7 +18,7 @@ from app.edge import Edge
 from app.follower import Follower, watch_keys
 from app.model import load
 from app.parsing import Parser
-from app.routes import health, model
+from app.routes import docs, health, model
 from app.routes.predict import PredictBatch, PredictOne
 from app.service import Service
 from app.settings import Settings
@@ -63,8 +63,8 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         title="Churn API",
         version=__version__,
         lifespan=lifespan,
+        docs_url=None,  # app.routes.docs has it, without a foreign host
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
     parser = Parser(settings.max_batch_rows)
@@ -75,6 +75,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.router.routes.extend(Route(path, endpoint, methods=["POST"]) for path, endpoint in raw.items())
     app.include_router(model.router(service, refresh))
     app.include_router(health.router(service))
+    app.router.routes.extend(docs.routes(app.title, str(app.openapi_url)))
     app.add_exception_handler(HTTPException, _to_the_edge)
     app.add_middleware(Edge, service=service, raw=raw)
     app.state.service = service

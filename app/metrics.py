@@ -211,6 +211,11 @@ class Metrics:
         self.model_stale = Gauge(
             "churn_model_stale", "1 if the alias names a version that is not the one that serves.", registry=r
         )
+        self.alias_moved_by_hand = Gauge(
+            "churn_model_alias_moved_by_hand",
+            "1 if the alias names a version that `churn` did not put there, whether or not it serves.",
+            registry=r,
+        )
         staleness = Gauge(
             "churn_registry_last_success_age_seconds",
             "Time since the registry last answered; NaN if never.",

@@ -69,10 +69,17 @@ class Registry:
             path = httpx.URL(uri).path.strip("/")
         except (httpx.InvalidURL, ValueError) as error:
             raise RegistryError(f"the artifacts of version {version} have no usable address: {error}") from error
-        return Registered(version=version, manifest_sha256=str(tags.get(bundle.MANIFEST_TAG, "")), artifact_path=path)
+        stage = bundle.STAGES.get(alias)
+        return Registered(
+            version=version,
+            manifest_sha256=str(tags.get(bundle.MANIFEST_TAG, "")),
+            override_sha256=str(tags.get(bundle.OVERRIDE_TAG, "")),
+            by_hand=stage is not None and tags.get(bundle.STAGE_TAG) != stage,
+            artifact_path=path,
+        )
 
     async def download(self, registered: Registered, folder: Path) -> None:
-        """Fetch a version's bundle into an empty folder, checking each digest on the way.
+        """Fetch a version's bundle, and its override if it has one, into an empty folder, checking each digest.
 
         Raises:
             RegistryError: the server stopped answering.
@@ -83,6 +90,10 @@ class Registry:
         data = await self._artifact(registered, bundle.MANIFEST, bundle.MAX_MANIFEST_BYTES)
         manifest = bundle.parse_manifest(data, registered.manifest_sha256)
         (folder / bundle.MANIFEST).write_bytes(data)
+        if registered.override_sha256:
+            data = await self._artifact(registered, bundle.OVERRIDE, bundle.MAX_OVERRIDE_BYTES)
+            bundle.check_override(data, registered.override_sha256)
+            (folder / bundle.OVERRIDE).write_bytes(data)
         for name, expected in manifest.files.items():
             data = await self._artifact(registered, name, expected.bytes)
             bundle.check_file(name, data, expected)

@@ -27,6 +27,7 @@ class RegistryState:
     last_success: float | None = None
     last_error: str | None = None
     refused: str | None = None
+    moved_by_hand: str | None = None
 
 
 class Service:

@@ -31,17 +31,27 @@ def _versions() -> list[Panel]:
             title="Registry",
             description="Pods that reach the model registry.",
             queries=[Query(expr="sum(churn_registry_up)")],
+            width=3,
         ),
         Stat(
             title="Refused models",
             description="Models that failed their checks and were not taken into service, in the range shown.",
             queries=[Query(expr="sum(increase(churn_model_refused_total[$__range]))")],
             thresholds=[(1, "red")],
+            width=3,
+        ),
+        Stat(
+            title="Moved by hand",
+            description="Pods whose alias names a version that churn did not put there, whether or not it serves.",
+            queries=[Query(expr="sum(churn_model_alias_moved_by_hand)")],
+            thresholds=[(1, "yellow")],
+            width=3,
         ),
         Stat(
             title="Changes of model",
             description="Models put into service, in the range shown.",
             queries=[Query(expr="sum(increase(churn_model_swaps_total[$__range]))")],
+            width=3,
         ),
         Table(
             title="Models",

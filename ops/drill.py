@@ -85,18 +85,10 @@ class Report:
             f"  backup      {self.postgres} with artifacts {self.artifacts}, from {self.source}",
             f"  databases   {databases}; counts, revisions and sequences as dumped",
             f"  artifacts   {self.files} files, {self.bytes} bytes, every sha256 as copied",
-            *(f"  model       {_words(proof)}" for proof in self.models),
+            *(f"  model       {proof.words}" for proof in self.models),
             f"  RTO         {self.rto_seconds:.1f} s measured ({stages})",
             f"  RPO         {self.rpo_seconds / 3600:.1f} h, by the gaps between the dumps there are",
         ]
-
-
-def _words(proof: Proof) -> str:
-    aliases = f" ({', '.join(proof.aliases)})" if proof.aliases else ""
-    name = f"{proof.model} version {proof.version}{aliases}"
-    if not proof.loaded:
-        return f"{name}: {proof.files} files there; it has no servable bundle to load"
-    return f"{name}: loaded, {proof.golden_rows} golden rows within {proof.largest_difference:.1e}"
 
 
 def rpo(catalog: Catalog, now: datetime) -> timedelta:

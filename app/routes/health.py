@@ -23,7 +23,10 @@ class RegistryReport(BaseModel):
     reachable: bool | None = Field(description="null before the first look-up, and for a local folder.")
     last_success: float | None = Field(description="Unix time of its last answer.")
     last_error: str | None
-    refused: str | None = Field(description="The version that was refused, and why.")
+    refused: str | None = Field(description="The version, or the local copy, that was refused, and why.")
+    moved_by_hand: str | None = Field(
+        description="The version that the alias was moved to outside of `churn`; null if `churn` put it there."
+    )
 
 
 class Ready(BaseModel):
@@ -48,6 +51,7 @@ def report(service: Service) -> Ready:
             last_success=state.last_success,
             last_error=state.last_error,
             refused=state.refused,
+            moved_by_hand=state.moved_by_hand,
         ),
     )
 

@@ -50,7 +50,7 @@ class Route:
 
 API_ROUTE: Final = Route(
     workload=API,
-    prefixes=("/v1/",),
+    prefixes=("/v1/", "/docs/"),
     exact=("/docs", "/openapi.json"),
     max_body="2m",
     timeout_seconds=30,

@@ -17,6 +17,7 @@ from ops.backup_store import FolderStore
 from ops.backup_verify import verify
 from ops.backups import Catalog
 from ops.drill_models import prove
+from ops.errors import OpsError
 from ops.restore import RestoreOptions, restore
 
 pytestmark = pytest.mark.service
@@ -53,6 +54,9 @@ def test_it_is_whole_and_restores(root: Path, server: Postgres, tmp_path: Path) 
         server.psql(sql="SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'mlflow'").strip() == "mlflow"
     )
     assert (target / "notes ü.txt").read_text() == "x"
-    (proof,) = prove(pair.postgres.versions, target)
+    # The bundle is older than verdicts in manifests, so it loads, and the API would not serve it.
+    with pytest.raises(OpsError, match="is in production and must not be served: its manifest records no verdict"):
+        prove(pair.postgres.versions, target)
+    (proof,) = prove([version.model_copy(update={"aliases": []}) for version in pair.postgres.versions], target)
     assert proof.loaded
     assert proof.golden_rows > 0

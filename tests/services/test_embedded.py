@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import psutil
@@ -60,6 +60,12 @@ def _status(process: psutil.Process) -> str:
         return str(process.status())
     except psutil.NoSuchProcess:
         return psutil.STATUS_ZOMBIE
+
+
+def registry_of(api_url: str) -> dict[str, Any]:
+    """What the API tells of the registry."""
+    found: dict[str, Any] = httpx.get(f"{api_url}/ready", trust_env=False).json()["registry"]
+    return found
 
 
 def mlflow_answers(up: Up) -> bool:
@@ -132,6 +138,8 @@ def test_up_serves_the_model_that_is_there_until_ctrl_c(home: Path, tmp_path: Pa
         assert "Traceback" not in second.stderr
 
         wait_until(lambda: mlflow_answers(up), "MLflow answers")
+        wait_until(lambda: registry_of(where)["reachable"], "the API has looked the alias up")
+        assert registry_of(where)["moved_by_hand"] is None, "churn promoted it"
         family = up.family()
         monitored = ["Prometheus", "Alertmanager"] if monitoring.installed() else []
         assert all(httpx.get(f"{up.url_of(name)}/-/ready", trust_env=False).is_success for name in monitored)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from app.bundle import MANIFEST, MANIFEST_TAG, sha256
+from app.bundle import MANIFEST, MANIFEST_TAG, STAGE_TAG, sha256
 from app.registry import Registry
 from app.settings import Settings
 
@@ -26,6 +26,8 @@ class FakeMlflow:
     alias: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     """Manifest digests that differ from those of the folders, by version."""
+    more_tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By version: tags that it has besides, or in place of those that a promoted version has."""
     overrides: dict[str, Callable[[httpx.Request], httpx.Response]] = field(default_factory=dict)
     """Answers by the end of a path."""
     requests: list[httpx.Request] = field(default_factory=list)
@@ -78,5 +80,6 @@ class FakeMlflow:
         if self.alias is None or dict(asked) != {"name": "churn", "alias": "production"}:
             return httpx.Response(404, json={"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such alias"})
         digest = self.tags.get(self.alias) or sha256((self.versions[self.alias] / MANIFEST).read_bytes())
-        tags = [{"key": MANIFEST_TAG, "value": digest}, {"key": "other", "value": "x"}]
-        return httpx.Response(200, json={"model_version": {"version": self.alias, "tags": tags}})
+        tags = {MANIFEST_TAG: digest, STAGE_TAG: "Production", "other": "x"} | self.more_tags.get(self.alias, {})
+        listed = [{"key": key, "value": value} for key, value in tags.items()]
+        return httpx.Response(200, json={"model_version": {"version": self.alias, "tags": listed}})

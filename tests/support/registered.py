@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from mlflow import MlflowClient
 
-from app.bundle import ARTIFACT_FOLDER, MANIFEST, MANIFEST_TAG, sha256
+from app.bundle import ARTIFACT_FOLDER, MANIFEST, MANIFEST_TAG, STAGE_TAG, STAGES, sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,19 @@ class Registered:
         )
 
     def point(self, version: Version, alias: str = "production") -> None:
-        """Move the alias."""
+        """Move an alias as `churn` does: the version's word for people first."""
+        if alias in STAGES:
+            self.tag(version, STAGE_TAG, STAGES[alias])
         self._client.set_registered_model_alias(self.name, alias, version.number)
+
+    def tag(self, version: Version, key: str, value: str) -> None:
+        self._client.set_model_version_tag(self.name, version.number, key, value)
+
+    def move_by_hand(self, version: Version) -> None:
+        """Move the alias `production` as MLflow's page does, by the server's own API alone."""
+        body = {"name": self.name, "alias": "production", "version": version.number}
+        url = f"{self.url}/api/2.0/mlflow/registered-models/alias"
+        httpx.post(url, json=body, trust_env=False).raise_for_status()
 
     def settings(self) -> dict[str, Any]:
         """Settings of an API that follows this model."""

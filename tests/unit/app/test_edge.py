@@ -187,7 +187,8 @@ async def test_an_unknown_path_is_a_problem(api: Api, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [("/v1/predict", "POST"), ("/v1/predict/batch", "POST"), ("/v1/model/refresh", "POST"), ("/v1/model", "GET"),
-     ("/live", "GET"), ("/ready", "GET"), ("/metrics", "GET"), ("/docs", "GET, HEAD"), ("/openapi.json", "GET, HEAD")],
+     ("/live", "GET"), ("/ready", "GET"), ("/metrics", "GET"), ("/docs", "GET, HEAD"), ("/openapi.json", "GET, HEAD"),
+     ("/docs/swagger-ui.css", "GET, HEAD")],
 )  # fmt: skip
 async def test_another_method_is_told_the_right_one(api: Api, path: str, allowed: str) -> None:
     async with api.client("both") as client:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from support.api import Api, batch_body, body
 from support.bundles import random_customers
 
-from app.edge import RULES
+from app.edge import DOCS_FILES, RULES
 from app.errors import BY_STATUS, CATALOGUE, ProblemBody
 from app.schemas import FEATURES, Customer
 
@@ -45,7 +45,7 @@ def test_every_rule_is_a_route_and_every_route_has_a_rule(api: Api) -> None:
 
 
 def test_every_route_but_the_page_itself_is_described(document: dict[str, Any]) -> None:
-    assert set(document["paths"]) == set(RULES) - {"/docs", "/openapi.json"}
+    assert set(document["paths"]) == set(RULES) - {"/docs", *DOCS_FILES, "/openapi.json"}
 
 
 def test_a_key_is_asked_for_exactly_where_a_scope_is(document: dict[str, Any]) -> None:

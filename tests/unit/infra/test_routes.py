@@ -62,7 +62,7 @@ def test_routes_end_before_the_controller_that_cleans_up_after_them(stack: str) 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("api", {("/v1/", "Prefix"), ("/docs", "Exact"), ("/openapi.json", "Exact")}),
+        ("api", {("/v1/", "Prefix"), ("/docs/", "Prefix"), ("/docs", "Exact"), ("/openapi.json", "Exact")}),
         ("mlflow", {("/", "Prefix")}),
         ("grafana", {("/", "Prefix")}),
     ],
