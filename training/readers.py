@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -13,14 +12,20 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from app.schemas import CODES, IBM_COLUMNS
-from training.violations import FILE, Findings, RowNumbers, file_error
+from app.schemas import CODES, FEATURES, LABEL_COLUMN
+from training import causes, formats
+from training.header import read_header
+from training.lines import lines_of, not_utf8
+from training.names import ours
+from training.violations import FILE, DataError, Findings, RowNumbers, Violation, file_error
 
 CSV_BLOCK_BYTES: Final = 4 * 1024 * 1024
-HEADER_BYTES: Final = 64 * 1024
 RAGGED_ROWS_KEPT: Final = 1000
 """A CSV file with more rows of a wrong width is not read further: it is another format."""
 EXTENSIONS: Final = (".csv", ".parquet")
+_DICTIONARIES: Final = (*CODES, LABEL_COLUMN)
+"""Columns of few distinct values, which are checked instead of the rows."""
+_DECIMALS: Final = tuple(feature.name for feature in FEATURES if not feature.categories and not feature.integer)
 
 Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 
@@ -32,6 +37,9 @@ class Table(Protocol):
 
     def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:
         """Yield 1-based data row numbers, and columns under the keys of ``wanted`` (its values name the file's)."""
+
+    def lines(self, rows: Sequence[int]) -> Mapping[int, int]:
+        """The line of the file in which each of the ascending data rows begins; empty for a format without lines."""
 
     def close(self) -> None: ...
 
@@ -59,15 +67,16 @@ class _Csv:
     def __init__(self, path: Path, findings: Findings) -> None:
         self._path = path
         self._findings = findings
-        self._header = _header(path)
+        self._header = read_header(path)
         self._ragged: list[int] = []
         self.fields = [pa.field(name, pa.string()) for name in self._header]
 
     def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:  # noqa: ARG002 - a CSV file comes in blocks of bytes
         # Positions stand for names, which may repeat in the file.
-        position = {ours: str(self._header.index(name)) for ours, name in wanted.items()}
+        position = {name: str(self._header.index(theirs)) for name, theirs in wanted.items()}
         kinds = {
-            position[ours]: pa.dictionary(pa.int32(), pa.string()) if ours in CODES else pa.string() for ours in wanted
+            position[name]: pa.dictionary(pa.int32(), pa.string()) if name in _DICTIONARIES else pa.string()
+            for name in wanted
         }
         kept = 0
         try:
@@ -83,12 +92,15 @@ class _Csv:
                 pa_csv.ConvertOptions(column_types=kinds, include_columns=list(kinds)),
             ) as reader:
                 for batch in reader:
-                    yield self._numbers(kept, batch.num_rows), {ours: batch[at] for ours, at in position.items()}
+                    yield self._numbers(kept, batch.num_rows), {name: batch[at] for name, at in position.items()}
                     kept += batch.num_rows
         except pa.ArrowInvalid as error:
             # After that many ragged rows the reader was stopped by us; a header and nothing else has no row to judge.
             if len(self._ragged) < RAGGED_ROWS_KEPT and "Could not skip initial" not in str(error):
-                self._findings.add_column(FILE, *_csv_problem(str(error), kept))
+                self._findings.add(_csv_problem(self._path, str(error), kept))
+
+    def lines(self, rows: Sequence[int]) -> Mapping[int, int]:
+        return lines_of(self._path, rows)
 
     def close(self) -> None:
         """Nothing to close: the file is open only while batches are read."""
@@ -96,13 +108,32 @@ class _Csv:
     def _ragged_row(self, row: Any) -> str:
         number = row.number - 1
         self._ragged.append(number)
-        self._findings.add_cells(
-            FILE,
-            f"{row.expected_columns} fields, as in the header",
-            np.array([number]),
-            pa.array([f"{row.actual_columns} fields"]),
-        )
+        at, split = np.array([number]), self._split_decimal(row.text)
+        if split is None:
+            expected = f"{row.expected_columns} fields, as in the header"
+            found = pa.array([f"{row.actual_columns} fields"])
+            self._findings.add_cells(FILE, expected, at, found, lambda _: np.array([causes.WRONG_WIDTH], dtype=object))
+        else:
+            name, value = split
+            self._findings.add_cells(
+                name,
+                f"a number with a point, in a row of {row.expected_columns} fields",
+                at,
+                pa.array([value]),
+                lambda _: np.array(["decimal-comma"], dtype=object),
+            )
         return "skip" if len(self._ragged) < RAGGED_ROWS_KEPT else "error"
+
+    def _split_decimal(self, text: str) -> tuple[str, str] | None:
+        """The first decimal number that its comma split into two fields of a row, and its column."""
+        cells = text.split(",", len(self._header) + len(_DECIMALS))
+        if '"' in text or not 0 < len(cells) - len(self._header) <= len(_DECIMALS):
+            return None
+        for position, theirs in enumerate(self._header):
+            whole, decimals = cells[position].strip(), cells[position + 1].strip()
+            if ours(theirs) in _DECIMALS and whole.isdecimal() and decimals.isdecimal() and len(decimals) <= 2:  # noqa: PLR2004
+                return ours(theirs), f"{whole},{decimals}"
+        return None
 
     def _numbers(self, kept: int, rows: int) -> RowNumbers:
         """Data row numbers of the next ``rows`` rows, those of a wrong width counted too."""
@@ -117,11 +148,11 @@ class _Parquet:
         self._findings = findings
         try:
             schema = pq.read_schema(path)
-            categories = [f.name for f in schema if is_text(f.type) and IBM_COLUMNS.get(f.name, f.name) in CODES]
+            categories = [f.name for f in schema if is_text(f.type) and ours(f.name) in _DICTIONARIES]
             # Small buffers instead of whole column chunks: a row group may hold the whole file.
             self._file = pq.ParquetFile(path, read_dictionary=categories, pre_buffer=False, buffer_size=1024 * 1024)
         except (pa.ArrowException, OSError) as error:
-            raise file_error(str(path), f"unreadable ({_first_line(error)})", "a Parquet file") from error
+            raise _not_parquet(path, error) from error
         self.fields = list(self._file.schema_arrow)
 
     def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:
@@ -129,10 +160,13 @@ class _Parquet:
         try:
             for batch in self._file.iter_batches(batch_rows, columns=list(wanted.values()), use_threads=False):
                 rows = np.arange(seen + 1, seen + 1 + batch.num_rows, dtype=np.int64)
-                yield rows, {ours: batch[name] for ours, name in wanted.items()}
+                yield rows, {name: batch[theirs] for name, theirs in wanted.items()}
                 seen += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             self._findings.add_column(FILE, f"unreadable after row {seen:,} ({_first_line(error)})", "a Parquet file")
+
+    def lines(self, rows: Sequence[int]) -> Mapping[int, int]:  # noqa: ARG002 - a Parquet file has no lines
+        return {}
 
     def close(self) -> None:
         self._file.close()
@@ -142,32 +176,35 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _header(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        lines = file.read(HEADER_BYTES + 1).splitlines()
-    if lines and len(lines[0]) > HEADER_BYTES:
-        raise file_error(str(path), f"the header has more than {HEADER_BYTES:,} bytes", "a CSV file with a header")
-    try:
-        text = lines[0].decode("utf-8-sig") if lines else ""
-    except UnicodeDecodeError as error:
-        raise file_error(str(path), "the header is not UTF-8 text", "a CSV file saved as UTF-8") from error
-    names = next(csv.reader([text]), [])
-    if not any(name.strip() for name in names):
-        raise file_error(str(path), "the first line is blank", "a header with the column names")
-    if len(names) == 1 and (other := next((d for d in ";\t|" if d in text), None)):
-        raise file_error(str(path), f"the columns are separated by {other!r}", "a CSV file separated by commas")
-    return names
-
-
-def _csv_problem(message: str, kept: int) -> tuple[str, str]:
+def _csv_problem(path: Path, message: str, kept: int) -> Violation:
+    """What stopped the reader, as a violation of the file."""
     where = f"after row {kept:,}"
-    if "UTF8" in message:
-        return f"bytes that are not UTF-8 {where}", "a CSV file saved as UTF-8"
-    if "straddling" in message:
-        return f"a row longer than {CSV_BLOCK_BYTES:,} bytes {where}", "shorter rows; look for a quote never closed"
-    if "out of sync" in message:
-        return f"a quoted value that goes over lines {where}", "one line a row; look for a quote never closed"
-    return f"unreadable {where} ({message})", "a CSV file"
+    cause, hint, lines = causes.OTHER, "", ()
+    if "UTF8" in message and (found := not_utf8(path)):
+        byte, line = found
+        value, expected = f"a byte that is not UTF-8 (0x{byte:02x})", "a CSV file saved as UTF-8"
+        cause, lines = "not-utf8", (line,)
+        hint = "it may be Windows-1252 or Latin-1: save it as UTF-8, for example as 'CSV UTF-8' in Excel"
+    elif "straddling" in message:
+        value = f"a row longer than {CSV_BLOCK_BYTES:,} bytes {where}"
+        expected = "shorter rows; look for a quote never closed"
+    elif "out of sync" in message:
+        value, expected = (
+            f"a quoted value that goes over lines {where}",
+            "one line a row; look for a quote never closed",
+        )
+    else:
+        value, expected = f"unreadable {where} ({message})", "a CSV file"
+    return Violation(column=FILE, rows=(), count=0, value=value, expected=expected, cause=cause, hint=hint, lines=lines)
+
+
+def _not_parquet(path: Path, error: Exception) -> DataError:
+    found = "CSV" if formats.looks_like_csv(path) else formats.real_format(path)
+    if found in {None, formats.PARQUET}:
+        return file_error(str(path), f"unreadable ({_first_line(error)})", "a Parquet file")
+    hint = "give the file the extension .csv" if found == "CSV" else formats.remedy(str(found))
+    value = f"the content is {found}, not Parquet"
+    return file_error(str(path), value, "a Parquet file", cause="other-format", hint=hint)
 
 
 def _first_line(error: Exception) -> str:
