@@ -45,7 +45,9 @@ class IdCheck:
 
     def check(self, column: pa.Array, rows: RowNumbers) -> Ids:
         """The ids of a batch; those that cannot be one are violations."""
-        texts = pc.fill_null(pc.cast(column, pa.string()), "")
+        texts = pc.cast(column, pa.string())
+        if texts.null_count:
+            texts = pc.fill_null(texts, "")
         fits = _matches(texts, ID_PATTERN)
         if not fits.all():
             trimmed = pc.utf8_trim_whitespace(texts)

@@ -253,7 +253,8 @@ def _number(feature: Feature, column: pa.Array, findings: Findings) -> tuple[Num
         if (rows := int(with_nan.sum() - blank.sum())) > 0:
             findings.changes.add(notes.NAN, feature.name, rows)
         blank = with_nan
-    values = np.where(blank, 0.0, np.asarray(pc.fill_null(numbers, 0.0)))
+        numbers = pc.if_else(pa.array(blank), None, numbers)
+    values = np.asarray(pc.fill_null(numbers, 0.0))
     minimum, maximum = feature.minimum, feature.maximum
     # Written so that NaN is outside.
     inside = (values >= minimum) & (values <= maximum)
