@@ -19,6 +19,7 @@ NEAR_NAME: Final = "near-name"
 LEAK: Final = "leak"
 AGAIN: Final = "given-again"
 UNKNOWN_COLUMN: Final = "unknown-column"
+UNNAMED_COLUMN: Final = "unnamed-column"
 MISSING_COLUMN: Final = "missing-column"
 WRONG_WIDTH: Final = "wrong-width"
 BAD_ID: Final = "bad-id"
@@ -26,6 +27,7 @@ COLUMN_TYPE: Final = "column-type"
 
 VALUES_SHOWN: Final = 5
 """Distinct values of a cause in one column that are shown with their rows."""
+MEANINGS_SHOWN: Final = 3
 NAMES_SHOWN: Final = 30
 """Column names in one line; the rest are counted."""
 _MAY_BE_BLANK: Final = " and ".join(feature.name for feature in FEATURES if feature.nullable)
@@ -74,9 +76,9 @@ VALUES: Final = {
         remedy="write {them} exactly as documented",
     ),
     "near-category": ValueCause(
-        one="is close to an accepted one: did you mean",
-        many="are close to accepted ones: did you mean",
-        remedy="write {them} exactly as documented",
+        one="is close to an accepted one",
+        many="are close to accepted ones",
+        remedy="did you mean that? Write {them} exactly as documented",
     ),
     "yes-no": ValueCause(
         one="says Yes or No in another way", many="say Yes or No in another way", remedy="write Yes or No"
@@ -110,20 +112,29 @@ COLUMNS: Final = {
         line="{columns} are unknown, only the documented ones are accepted: remove or rename {names}",
         remedy="remove or rename the column",
     ),
+    UNNAMED_COLUMN: ColumnCause(
+        line="{columns} have no name: remove {names}, or the commas at the end of each line",
+        remedy="remove the column, or the comma at the end of each line",
+    ),
     MISSING_COLUMN: ColumnCause(line="{columns} are missing: add {names}", remedy="add the column"),
 }
 
 GENERIC: Final = {
-    BLANK: "are blank",
-    "not-a-number": "are not numbers",
-    "out-of-range": "are out of range",
-    "not-whole": "are not whole numbers",
-    "unknown-category": "are no accepted categories",
-    "unknown-label": "are no labels",
-    BAD_ID: "cannot be an id",
+    BLANK: "values are blank",
+    "not-a-number": "values are not numbers",
+    "out-of-range": "values are out of range",
+    "not-whole": "values are not whole numbers",
+    "unknown-category": "values are no accepted categories",
+    "unknown-label": "values are no labels",
+    BAD_ID: "values cannot be an id",
     WRONG_WIDTH: "rows have another number of fields than the header",
 }
 """Causes that are known no further: each line is about one column and what it expects."""
+_REMEDIES: Final = {
+    BLANK: "fill in what is missing",
+    BAD_ID: "use letters, digits, _, . and - only, at most 64 of them",
+    WRONG_WIDTH: "put values that have a comma in quotes, and remove commas at the end of lines",
+}
 
 
 def grouped(violations: Iterable[Violation]) -> list[list[Violation]]:
@@ -143,16 +154,17 @@ def line(group: Sequence[Violation]) -> str:
     if known := VALUES.get(cause):
         count = sum(violation.count for violation in group)
         columns = _enumerated(list(dict.fromkeys(violation.column for violation in group)))
+        more = f"; {first.hint}" if first.hint else ""
         values, does = ("value", known.one) if count == 1 else ("values", known.many)
-        return f"{count:,} {values} of {columns} {does} ({_example(group)}): {_remedy(known, count)}"
+        return f"{count:,} {values} of {columns} {does} ({_examples(group)}): {_remedy(known, count)}{more}"
     if len(group) == 1:
         return str(first)
     if about := COLUMNS.get(cause):
         names = [f"{v.column} -> {v.meant}" if v.meant and cause != AGAIN else v.column for v in group]
         return about.line.format(columns=f"{len(group):,} columns", names=_enumerated(names))
     count = sum(violation.count for violation in group)
-    many = f"{count:,} {GENERIC[cause]}" if cause == WRONG_WIDTH else f"{count:,} values {GENERIC[cause]}"
-    return f"{first.column}: {many} ({_example(group)}); expected {first.expected}"
+    remedy = f"; {found}" if (found := hint(first)) else ""
+    return f"{first.column}: {count:,} {GENERIC[cause]} ({_examples(group)}); expected {first.expected}{remedy}"
 
 
 def details(group: Sequence[Violation]) -> Iterator[str]:
@@ -169,14 +181,15 @@ def details(group: Sequence[Violation]) -> Iterator[str]:
 
 
 def hint(violation: Violation) -> str:
-    """How the cause of this violation is put right, or an empty text."""
+    """How this violation is put right, or an empty text when what is expected says it all."""
     cause = violation.cause
     if known := VALUES.get(cause):
-        did_you_mean = f"did you mean {violation.meant}? " if violation.meant else ""
-        return did_you_mean + _remedy(known, violation.count)
-    if about := COLUMNS.get(cause):
-        return about.remedy.format(meant=violation.meant)
-    return violation.hint
+        remedy = _remedy(known, violation.count)
+    elif about := COLUMNS.get(cause):
+        remedy = about.remedy.format(meant=violation.meant)
+    else:
+        remedy = _REMEDIES.get(cause, "")
+    return "; ".join(filter(None, (remedy, violation.hint)))
 
 
 def groups_as_dicts(violations: Iterable[Violation], *, rows_shown: int) -> Iterator[dict[str, object]]:
@@ -198,11 +211,17 @@ def groups_as_dicts(violations: Iterable[Violation], *, rows_shown: int) -> Iter
         }
 
 
-def _example(group: Sequence[Violation]) -> str:
-    first = group[0]
-    value = first.value
-    plain = value[1:-1] if value[:1] == value[-1:] == "'" and value[1:-1] == value[1:-1].strip() else value
-    return f"{first.meant} for {plain}" if first.meant else plain
+def _examples(group: Sequence[Violation]) -> str:
+    """The first value of the group, or the first values whose meaning is known, each with it."""
+    first = [_example(v.value, v.meant) for v in group if v.meant or v is group[0]]
+    return ", ".join(list(dict.fromkeys(first))[: MEANINGS_SHOWN if group[0].meant else 1])
+
+
+def _example(value: str, meant: str) -> str:
+    # Quotes only where blanks at the ends would be lost without them.
+    bare = value[1:-1]
+    plain = bare if value[:1] == value[-1:] == "'" and bare == bare.strip() else value
+    return f"{meant} for {plain}" if meant else plain
 
 
 def _remedy(cause: ValueCause, count: int) -> str:

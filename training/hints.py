@@ -47,9 +47,13 @@ _AMBIGUOUS: Final = r"^\s*[+-]?\d{1,3},\d{3}\s*$"
 """What may be thousands or three decimals."""
 _HEX: Final = r"(?i)^\s*0[xob]"
 """Numbers of programming languages, which are no numbers with a unit."""
-_SHORT: Final = frozenset({"y", "n", "j"})
-_BOOLEAN: Final = frozenset({"true", "false", "t", "f", "1", "0", "1.0", "0.0"})
-_ANSWERS: Final = frozenset({"yes", "no", "y", "n", "t", "f", "true", "false"})
+_SHORT: Final = {"y": "Yes", "n": "No"}
+_BOOLEAN: Final = {
+    "true": "Yes", "false": "No", "t": "Yes", "f": "No", "1": "Yes", "0": "No", "1.0": "Yes", "0.0": "No",
+}  # fmt: skip
+_ANSWER: Final = _SHORT | _BOOLEAN
+_FLAG: Final = frozenset({"yes", "no", "y", "n", "t", "f", "true", "false"})
+"""Words for the numbers 1 and 0."""
 _LABELS: Final = frozenset(
     {"y", "n", "t", "f", "churned", "stayed", "churn", "stay", "active", "left", "retained", "exited", "joined",
      "-1", "2", "churner", "non-churner", "not churned", "no churn", "lost", "closed", "inactive"}
@@ -75,7 +79,7 @@ def number_causes(feature: Feature, values: pa.Array) -> Codes:
     inside = (numbers >= feature.minimum) & (numbers <= feature.maximum)
     found[spelled] = np.where(inside, "not-whole", "out-of-range")[spelled]
     if feature.integer and (feature.minimum, feature.maximum) == (0, 1):
-        found[_among(values, _ANSWERS)] = "flag"
+        found[_among(values, _FLAG)] = "flag"
     return found
 
 
@@ -103,7 +107,10 @@ def label_causes(values: pa.Array) -> Codes:
 def meant(column: str, value: str) -> str:
     """The category that ``value`` of ``column`` was probably meant to be, quoted, or an empty text."""
     feature = _CATEGORIES.get(column)
-    close = _closest(feature.categories, value) if feature else None
+    if feature is None:
+        return ""
+    answer = _ANSWER.get(value.strip().lower())
+    close = answer if answer in feature.categories else _closest(feature.categories, value)
     return repr(close) if close else ""
 
 
@@ -131,7 +138,7 @@ def _label_cause(value: str) -> str | None:
 
 def _category_cause(feature: Feature, value: str) -> str | None:
     word = value.strip().lower()
-    if {"Yes", "No"} <= set(feature.categories) and word in _SHORT | _BOOLEAN:
+    if {"Yes", "No"} <= set(feature.categories) and word in _ANSWER:
         return "three-answers" if len(feature.categories) > len(("Yes", "No")) and word in _BOOLEAN else "yes-no"
     if fold(value) in map(fold, feature.categories):
         return "spelling"

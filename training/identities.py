@@ -91,8 +91,8 @@ def apart(ids: pd.Series[str], missing: Mask) -> pd.Series[str]:
 def repeated(ids: pd.Series[str], customers: pd.DataFrame) -> str | None:
     """A sentence about ids that stand in several rows, or ``None`` when there is none.
 
-    Rows of one customer at different times differ in tenure and in what was bought, but not in gender, and not for
-    the same month. Rows of one id that do are of different customers.
+    Rows of one customer are of different months: they differ in tenure and perhaps in what is bought, but not in
+    gender. An id whose rows differ in gender, or in anything else in the same month of tenure, is of several customers.
 
     Args:
         ids: the id of each row; a missing one is unique.
@@ -110,12 +110,12 @@ def repeated(ids: pd.Series[str], customers: pd.DataFrame) -> str | None:
     contradicted = keys.isin(different)
     if not different:
         return (
-            f"{counted(len(rows), 'row shares', 'rows share')} {counted(keys.nunique(), 'id', 'ids')} and count as "
-            "the same customers at different times: they stay together in one part of the data."
+            f"{len(rows):,} rows share {counted(keys.nunique(), 'id', 'ids')}: rows of one id count as one customer "
+            "and stay together in one part of the data."
         )
     return (
         f"{int(contradicted.sum()):,} rows share {counted(len(different), 'id', 'ids')} but describe different "
-        "customers: rows of one id count as one customer, so give each customer an id of its own."
+        "customers: give each customer an id of its own, since rows of one id count as one customer."
     )
 
 

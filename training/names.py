@@ -46,9 +46,14 @@ def ours(name: str) -> str:
     return IBM_COLUMNS.get(name, name)
 
 
+def known(name: str) -> str | None:
+    """The column of ours that ``name`` spells, whatever its case, blanks and punctuation."""
+    return _FOLDED.get(fold(name))
+
+
 def recognised(names: Iterable[str]) -> int:
     """How many of ``names`` are columns of ours, however they are spelt."""
-    return len({_FOLDED[fold(name)] for name in names if fold(name) in _FOLDED})
+    return len({known(name) for name in names} - {None})
 
 
 def columns_of(names: Sequence[str], required: Mapping[str, str], findings: Findings) -> dict[str, str]:
@@ -65,13 +70,13 @@ def columns_of(names: Sequence[str], required: Mapping[str, str], findings: Find
     found = {ours(name): name for name in names if ours(name) in _OURS and counts[ours(name)] == 1}
     unknown = [name for name in counts if name not in _OURS]
     renamed = _renamed(unknown, set(counts))
-    known = (counts.keys() | renamed.keys()) & set(FEATURE_NAMES)
+    matched = (counts.keys() | renamed.keys()) & set(FEATURE_NAMES)
     others = len(unknown) - len(renamed)
-    if len(known) < len(FEATURES) / 2 and others > len(known):
+    if len(matched) < len(FEATURES) / 2 and others > len(matched):
         findings.add_column(
             FILE,
-            f"this looks like another schema: {len(known)} of {len(FEATURES)} columns match"
-            + (f" ({', '.join(sorted(known))})" if known else ""),
+            f"this looks like another schema: {len(matched)} of {len(FEATURES)} columns match"
+            + (f" ({', '.join(sorted(matched))})" if matched else ""),
             "the documented customer columns, in our names or IBM's",
             cause="other-schema",
             hint="map your columns to these: " + ", ".join(FEATURE_NAMES),
@@ -102,7 +107,7 @@ def _renamed(unknown: Sequence[str], taken: set[str]) -> dict[str, str]:
     """The unknown names that are ours but for case, blanks and punctuation, by our name."""
     found: dict[str, str] = {}
     for name in unknown:
-        target = _FOLDED.get(fold(name))
+        target = known(name)
         if target and target not in taken:
             found.setdefault(target, name)
     return found
@@ -117,7 +122,7 @@ def _explain(
     targets = {name: target for target, name in renamed.items()}
     near: set[str] = set()
     for position, name in enumerate(unknown):
-        cause, meant = causes.UNKNOWN_COLUMN, ""
+        cause, meant = (causes.UNKNOWN_COLUMN if name.strip() else causes.UNNAMED_COLUMN), ""
         if name in targets:
             cause, meant = causes.RENAME, targets[name]
         elif target := _FOLDED.get(fold(name)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -16,12 +18,15 @@ from app.schemas import CODES, FEATURES, LABEL_COLUMN
 from training import causes, formats
 from training.header import read_header
 from training.lines import lines_of, not_utf8
-from training.names import ours
+from training.names import known, ours
 from training.violations import FILE, DataError, Findings, RowNumbers, Violation, file_error
 
 CSV_BLOCK_BYTES: Final = 4 * 1024 * 1024
 RAGGED_ROWS_KEPT: Final = 1000
 """A CSV file with more rows of a wrong width is not read further: it is another format."""
+ROW_CHARACTERS: Final = 10_000
+"""A longer row of a wrong width is not looked at further."""
+SPLIT_DECIMAL: Final = re.compile(r"^-?\d+,\d{1,2}$", re.ASCII)
 EXTENSIONS: Final = (".csv", ".parquet")
 _DICTIONARIES: Final = (*CODES, LABEL_COLUMN)
 """Columns of few distinct values, which are checked instead of the rows."""
@@ -69,6 +74,8 @@ class _Csv:
         self._findings = findings
         self._header = read_header(path)
         self._ragged: list[int] = []
+        names = {position: known(name) for position, name in enumerate(self._header)}
+        self._decimals = {position: name for position, name in names.items() if name in _DECIMALS}
         self.fields = [pa.field(name, pa.string()) for name in self._header]
 
     def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:  # noqa: ARG002 - a CSV file comes in blocks of bytes
@@ -122,17 +129,20 @@ class _Csv:
                 pa.array([value]),
                 lambda _: np.array(["decimal-comma"], dtype=object),
             )
-        return "skip" if len(self._ragged) < RAGGED_ROWS_KEPT else "error"
+        if len(self._ragged) < RAGGED_ROWS_KEPT:
+            return "skip"
+        self._findings.stop(f"reading stopped at row {number:,}, after {RAGGED_ROWS_KEPT:,} rows of another width")
+        return "error"
 
     def _split_decimal(self, text: str) -> tuple[str, str] | None:
         """The first decimal number that its comma split into two fields of a row, and its column."""
-        cells = text.split(",", len(self._header) + len(_DECIMALS))
-        if '"' in text or not 0 < len(cells) - len(self._header) <= len(_DECIMALS):
+        cells = next(csv.reader([text]), []) if len(text) <= ROW_CHARACTERS else []
+        if not 0 < len(cells) - len(self._header) <= len(self._decimals) or not cells[-1].strip():
             return None
-        for position, theirs in enumerate(self._header):
-            whole, decimals = cells[position].strip(), cells[position + 1].strip()
-            if ours(theirs) in _DECIMALS and whole.isdecimal() and decimals.isdecimal() and len(decimals) <= 2:  # noqa: PLR2004
-                return ours(theirs), f"{whole},{decimals}"
+        for position, name in self._decimals.items():
+            value = f"{cells[position].strip()},{cells[position + 1].strip()}"
+            if SPLIT_DECIMAL.match(value):
+                return name, value
         return None
 
     def _numbers(self, kept: int, rows: int) -> RowNumbers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -42,7 +42,7 @@ class Violation:
         count: how many rows there are.
         cause: a code of :mod:`training.causes`.
         meant: the accepted value or name that was probably meant, or empty.
-        hint: the remedy of a cause that has none of its own.
+        hint: what else helps to put it right, beside the remedy of its cause.
     """
 
     column: str
@@ -118,6 +118,7 @@ class Findings:
         self._whole: list[Violation] = []
         self._cells: dict[tuple[str, str, str], dict[str, _Kept]] = {}
         self._lines: Mapping[int, int] = {}
+        self._stopped = ""
 
     def __bool__(self) -> bool:
         return bool(self._whole or self._cells)
@@ -164,6 +165,10 @@ class Findings:
             if rest.any():
                 kept.setdefault(_OTHERS, _Kept("")).add(rows[rest])
 
+    def stop(self, why: str) -> None:
+        """Note that the file was not read to its end because of the violations so far."""
+        self._stopped = why
+
     def rows_shown(self) -> list[int]:
         """The data rows that messages name, ascending: those whose lines in the file are wanted."""
         kept = (value for values in self._cells.values() for value in values.values())
@@ -175,7 +180,7 @@ class Findings:
 
     def violations(self) -> tuple[Violation, ...]:
         """Everything found: whole columns first, then values in the order they came up."""
-        cells = (
+        cells = [
             Violation(
                 column=column,
                 rows=tuple(kept.rows),
@@ -188,7 +193,9 @@ class Findings:
             )
             for (column, expected, cause), values in self._cells.items()
             for key, kept in values.items()
-        )
+        ]
+        if self._stopped and cells:
+            cells[0] = replace(cells[0], hint=self._stopped)
         return (*self._whole, *cells)
 
     def raise_if_any(self, source: str) -> None:
