@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 LINE_BYTES: Final = 8 * 1024 * 1024
 """A longer line ends the search: no row of a CSV file may be that long."""
+_REST: Final = r"[^,\n]*+(?:,|\n|$)"
+_QUOTED: Final = r'[^"]*+(?:""[^"]*+)*+"'
+"""A quoted value behind its first quote; a quote opens one only at the beginning of a field."""
+_FIELDS: Final = rf'(?:(?:"{_QUOTED}|(?!")){_REST})*+'
+_WHOLE: Final = re.compile(_FIELDS)
+_ENDING: Final = re.compile(_QUOTED + _REST + _FIELDS)
+"""A line in which no quoted value goes on to the next: one that begins with a field, and one inside of a value."""
 _BLOCK_BYTES: Final = 1024 * 1024
 
 
@@ -41,7 +49,7 @@ def lines_of(path: Path, rows: Sequence[int]) -> dict[int, int]:
                     found[row] = number
                     next_row = next(wanted, None)
             if '"' in line:
-                quoted = _ends_quoted(line, quoted=quoted)
+                quoted = not (_ENDING if quoted else _WHOLE).fullmatch(line)
     return found
 
 
@@ -56,35 +64,8 @@ def not_utf8(path: Path) -> tuple[int, int] | None:
                 rest = b""
             except UnicodeDecodeError as error:
                 # A character may go on in the next block.
-                if error.end < len(data) or error.reason != "unexpected end of data":
+                if error.reason != "unexpected end of data":
                     return data[error.start], line + data[: error.start].count(b"\n")
                 data, rest = data[: error.start], data[error.start :]
             line += data.count(b"\n")
     return (rest[0], line) if rest else None
-
-
-def _ends_quoted(line: str, *, quoted: bool) -> bool:
-    """Whether a quoted value goes on after this line; a quote opens one only at the beginning of a field."""
-    position = 0
-    while True:
-        if not quoted:
-            if line.startswith('"', position):
-                quoted, position = True, position + 1
-                continue
-            comma = line.find(",", position)
-            if comma < 0:
-                return False
-            position = comma + 1
-            continue
-        end = line.find('"', position)
-        if end < 0:
-            return True
-        if line.startswith('""', end):
-            position = end + 2
-            continue
-        # What follows up to the comma belongs to the field, as for the reader.
-        quoted, position = False, end + 1
-        comma = line.find(",", position)
-        if comma < 0:
-            return False
-        position = comma + 1

@@ -73,13 +73,13 @@ def columns_of(names: Sequence[str], required: Mapping[str, str], findings: Find
     matched = (counts.keys() | renamed.keys()) & set(FEATURE_NAMES)
     others = len(unknown) - len(renamed)
     if len(matched) < len(FEATURES) / 2 and others > len(matched):
+        match = f"only {', '.join(sorted(matched))} match; " if matched else ""
         findings.add_column(
             FILE,
-            f"this looks like another schema: {len(matched)} of {len(FEATURES)} columns match"
-            + (f" ({', '.join(sorted(matched))})" if matched else ""),
+            f"this looks like another schema: {len(matched)} of {len(FEATURES)} columns match",
             "the documented customer columns, in our names or IBM's",
             cause="other-schema",
-            hint="map your columns to these: " + ", ".join(FEATURE_NAMES),
+            hint=f"{match}map your columns to these: {', '.join(FEATURE_NAMES)}",
         )
         return {}
     for name, count in counts.items():
