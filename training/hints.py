@@ -73,9 +73,7 @@ def number_causes(feature: Feature, values: pa.Array) -> Codes:
     found[_matches(values, _AMBIGUOUS) & _decimal(feature, values, found)] = "decimal-comma"
     trimmed = pc.utf8_trim_whitespace(values)
     spelled = _matches(trimmed, NUMBER)
-    numbers = np.asarray(
-        pc.fill_null(pc.cast(pc.if_else(pa.array(spelled), trimmed, None), pa.float64()), 0.0), dtype=np.float64
-    )
+    numbers = np.asarray(pc.fill_null(pc.cast(pc.if_else(pa.array(spelled), trimmed, None), pa.float64()), 0.0))
     inside = (numbers >= feature.minimum) & (numbers <= feature.maximum)
     found[spelled] = np.where(inside, "not-whole", "out-of-range")[spelled]
     if feature.integer and (feature.minimum, feature.maximum) == (0, 1):

@@ -189,7 +189,8 @@ def is_text(kind: pa.DataType) -> bool:
 def _csv_problem(path: Path, message: str, kept: int) -> Violation:
     """What stopped the reader, as a violation of the file."""
     where = f"after row {kept:,}"
-    cause, hint, lines = causes.OTHER, "", ()
+    cause, hint = causes.OTHER, ""
+    lines: tuple[int, ...] = ()
     if "UTF8" in message and (found := not_utf8(path)):
         byte, line = found
         value, expected = f"a byte that is not UTF-8 (0x{byte:02x})", "a CSV file saved as UTF-8"
