@@ -98,25 +98,26 @@ VALUES: Final = {
 
 COLUMNS: Final = {
     RENAME: ColumnCause(
-        line="{columns} match the documented names (ours or IBM's) if you rename: {names}",
+        line="{columns} match the documented names (ours or IBM's) if you rename: {names}; change the header",
         remedy="rename the column to {meant}",
     ),
     NEAR_NAME: ColumnCause(line="{columns} are unknown; did you mean: {names}?", remedy="did you mean {meant}?"),
     LEAK: ColumnCause(
-        line="{columns} tell who churned, which a model must not know: remove {names}", remedy="remove the column"
+        line="{columns} tell who churned, which a model must not know: {names}; remove them",
+        remedy="remove the column",
     ),
     AGAIN: ColumnCause(
-        line="{columns} give again what another column gives: remove {names}", remedy="remove the column"
+        line="{columns} give again what another column gives: {names}; remove them", remedy="remove the column"
     ),
     UNKNOWN_COLUMN: ColumnCause(
-        line="{columns} are unknown, only the documented ones are accepted: remove or rename {names}",
+        line="{columns} are unknown, only the documented ones are accepted: {names}; remove or rename them",
         remedy="remove or rename the column",
     ),
     UNNAMED_COLUMN: ColumnCause(
-        line="{columns} have no name: remove {names}, or the commas at the end of each line",
+        line="{columns} have no name: {names}; remove them, or the commas at the end of each line",
         remedy="remove the column, or the comma at the end of each line",
     ),
-    MISSING_COLUMN: ColumnCause(line="{columns} are missing: add {names}", remedy="add the column"),
+    MISSING_COLUMN: ColumnCause(line="{columns} are missing: {names}; add them", remedy="add the column"),
 }
 
 GENERIC: Final = {
@@ -168,8 +169,9 @@ def line(group: Sequence[Violation]) -> str:
 
 
 def details(group: Sequence[Violation]) -> Iterator[str]:
-    """Which rows have which value, for the first values of each column, where the line about them does not say it."""
-    if group[0].cause in COLUMNS or (len(group) == 1 and group[0].cause not in VALUES):
+    """What the line about them does not say: which rows have which value, and what a missing column must hold."""
+    cause = group[0].cause
+    if (cause in COLUMNS and cause != MISSING_COLUMN) or (len(group) == 1 and cause not in VALUES):
         return
     columns: dict[str, list[Violation]] = {}
     for violation in group:

@@ -97,9 +97,7 @@ def category_causes(feature: Feature, values: pa.Array) -> Codes:
 
 def label_causes(values: pa.Array) -> Codes:
     """The cause of each wrong label."""
-    return _judged(
-        values, lambda value: "label-spelling" if value.strip().lower() in _LABELS else None, "unknown-label"
-    )
+    return _judged(values, _label_cause, "unknown-label")
 
 
 def meant(column: str, value: str) -> str:

@@ -79,7 +79,7 @@ def columns_of(names: Sequence[str], required: Mapping[str, str], findings: Find
             f"this looks like another schema: {len(matched)} of {len(FEATURES)} columns match",
             "the documented customer columns, in our names or IBM's",
             cause="other-schema",
-            hint=f"{match}map your columns to these: {', '.join(FEATURE_NAMES)}",
+            hint=f"{match}map your columns to {', '.join(FEATURE_NAMES)} first",
         )
         return {}
     for name, count in counts.items():
