@@ -96,6 +96,9 @@ VALUES: Final = {
     ),
 }
 
+WITH_COMMA: Final = ("decimal-comma", "thousands", "currency")
+"""Causes of a number with a comma, which splits it in two where it has no quotes around it."""
+
 COLUMNS: Final = {
     RENAME: ColumnCause(
         line="{columns} match the documented names (ours or IBM's) if you rename: {names}; change the header",

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from app.schemas import FEATURES, Feature
 from training import causes
 
+LABELS: Final = ("0", "false", "no", "1", "true", "yes")
+"""Accepted spellings of the label in lower case, beside numbers equal to 0 or 1; the second half means churned."""
 NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 """A number as a text file may spell it; blanks around it are removed before."""
 JUDGED: Final = 200
@@ -25,6 +27,12 @@ SIMILAR: Final = 0.75
 _BETWEEN: Final = r"[,.'\x{2019}_ \x{00a0}\x{202f}]"
 """What separates thousands: apostrophes, straight and typographic, and blanks, plain and unbreakable, among others."""
 _DIGITS: Final = rf"\d(?:\d|{_BETWEEN})*"
+_GROUPED: Final = (
+    r"(?:,\d{2,3})*,\d{3}(?:\.\d*)?",
+    r"(?:\.\d{2,3})*\.\d{3}(?:,\d*)?",
+    r"(?:['\x{2019} \x{00a0}\x{202f}]\d{2,3})*['\x{2019} \x{00a0}\x{202f}]\d{3}(?:[.,]\d*)?",
+)
+"""What follows the first digits of a number with thousands separators, which are all of one kind."""
 _SIGN: Final = r"(?:[$€£¥₹₽₺₩₪฿]|[A-Za-z]{1,2}\$|R\$|(?i:usd|eur|gbp|chf|jpy|inr|brl|cad|aud|pln|sek|nok|dkk|zł|kr\.?))"
 _ANYWHERE: Final = (
     (causes.BLANK, r"^\s*$"),
@@ -39,7 +47,7 @@ _WRITTEN: Final = (
     ("currency", rf"^\s*[+-]?\s*(?:{_SIGN}\s*[+-]?{_DIGITS}|{_DIGITS}\s*{_SIGN})\s*$"),
     # Three digits after the only comma are read as thousands, unless there is a zero or are too many digits before it.
     ("decimal-comma", r"^\s*[+-]?(?:\d*,(?:\d{1,2}|\d{4,})|0+,\d+|\d{4,},\d+)(?:[eE][+-]?\d+)?\s*$"),
-    ("thousands", rf"^\s*[+-]?\d{{1,3}}(?:{_BETWEEN}\d{{2,3}})*{_BETWEEN}\d{{3}}(?:[.,]\d*)?\s*$"),
+    ("thousands", rf"^\s*[+-]?\d{{1,3}}(?:{'|'.join(_GROUPED)})\s*$"),
     ("unit", rf"^\s*[+-]?{_DIGITS}\s*(?:%|[A-Za-zµ°]{{1,12}}\.?(?:/[A-Za-z]{{1,12}})?)\s*$"),
 )
 """Causes told from the text of a number, the first that fits."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from app.schemas import CODES, FEATURES, LABEL_COLUMN
+from app.schemas import CODES, FEATURES, LABEL_COLUMN, Feature
 from training import causes, formats
 from training.header import read_header
+from training.hints import LABELS, number_causes
 from training.lines import lines_of, not_utf8
 from training.names import known, ours
 from training.violations import FILE, DataError, Findings, RowNumbers, Violation, file_error
@@ -26,11 +27,10 @@ RAGGED_ROWS_KEPT: Final = 1000
 """A CSV file with more rows of a wrong width is not read further: it is another format."""
 ROW_CHARACTERS: Final = 10_000
 """A longer row of a wrong width is not looked at further."""
-SPLIT_DECIMAL: Final = re.compile(r"^-?\d+,\d{1,2}$", re.ASCII)
 EXTENSIONS: Final = (".csv", ".parquet")
 _DICTIONARIES: Final = (*CODES, LABEL_COLUMN)
 """Columns of few distinct values, which are checked instead of the rows."""
-_DECIMALS: Final = tuple(feature.name for feature in FEATURES if not feature.categories and not feature.integer)
+_DECIMALS: Final[Mapping[str | None, Feature]] = {f.name: f for f in FEATURES if not f.categories and not f.integer}
 
 Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 
@@ -61,7 +61,7 @@ def open_table(path: Path, findings: Findings) -> AbstractContextManager[Table]:
     """
     suffix = path.suffix.lower()
     if suffix not in EXTENSIONS:
-        raise file_error(str(path), f"the extension is {suffix or 'missing'}", " or ".join(EXTENSIONS))
+        raise _other_extension(path)
     if path.stat().st_size == 0:
         raise file_error(str(path), "the file is empty", "a header and at least one customer")
     table: Table = _Csv(path, findings) if suffix == ".csv" else _Parquet(path, findings)
@@ -74,8 +74,11 @@ class _Csv:
         self._findings = findings
         self._header = read_header(path)
         self._ragged: list[int] = []
-        names = {position: known(name) for position, name in enumerate(self._header)}
-        self._decimals = {position: name for position, name in names.items() if name in _DECIMALS}
+        self._decimals = {
+            position: _DECIMALS[name]
+            for position, theirs in enumerate(self._header)
+            if (name := known(theirs)) in _DECIMALS
+        }
         self.fields = [pa.field(name, pa.string()) for name in self._header]
 
     def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:  # noqa: ARG002 - a CSV file comes in blocks of bytes
@@ -115,35 +118,34 @@ class _Csv:
     def _ragged_row(self, row: Any) -> str:
         number = row.number - 1
         self._ragged.append(number)
-        at, split = np.array([number]), self._split_decimal(row.text)
+        at, split = np.array([number]), self._split_number(row.text)
         if split is None:
             expected = f"{row.expected_columns} fields, as in the header"
             found = pa.array([f"{row.actual_columns} fields"])
             self._findings.add_cells(FILE, expected, at, found, lambda _: np.array([causes.WRONG_WIDTH], dtype=object))
         else:
-            name, value = split
-            self._findings.add_cells(
-                name,
-                f"a number with a point, in a row of {row.expected_columns} fields",
-                at,
-                pa.array([value]),
-                lambda _: np.array(["decimal-comma"], dtype=object),
-            )
+            feature, value = split
+            expected = f"a number without commas, in a row of {row.expected_columns} fields"
+            self._findings.add_cells(feature.name, expected, at, value, partial(number_causes, feature))
         if len(self._ragged) < RAGGED_ROWS_KEPT:
             return "skip"
         self._findings.stop(f"reading stopped at row {number:,}, after {RAGGED_ROWS_KEPT:,} rows of another width")
         return "error"
 
-    def _split_decimal(self, text: str) -> tuple[str, str] | None:
-        """The first decimal number that its comma split into two fields of a row, and its column."""
+    def _split_number(self, text: str) -> tuple[Feature, pa.Array] | None:
+        """The first number that its comma split into two fields of a row that is too wide, and its feature."""
         cells = next(csv.reader([text]), []) if len(text) <= ROW_CHARACTERS else []
-        if not 0 < len(cells) - len(self._header) <= len(self._decimals) or not cells[-1].strip():
+        if not 0 < len(cells) - len(self._header) <= len(self._decimals) or not self._may_be_last(cells[-1].strip()):
             return None
-        for position, name in self._decimals.items():
-            value = f"{cells[position].strip()},{cells[position + 1].strip()}"
-            if SPLIT_DECIMAL.match(value):
-                return name, value
+        for position, feature in self._decimals.items():
+            value = pa.array([f"{cells[position].strip()},{cells[position + 1].strip()}"])
+            if number_causes(feature, value)[0] in causes.WITH_COMMA:
+                return feature, value
         return None
+
+    def _may_be_last(self, cell: str) -> bool:
+        """Whether the last field of a row that is too wide can be the last column, which a split number moved there."""
+        return bool(cell) if known(self._header[-1]) != LABEL_COLUMN else cell.lower() in LABELS
 
     def _numbers(self, kept: int, rows: int) -> RowNumbers:
         """Data row numbers of the next ``rows`` rows, those of a wrong width counted too."""
@@ -207,6 +209,15 @@ def _csv_problem(path: Path, message: str, kept: int) -> Violation:
     else:
         value, expected = f"unreadable {where} ({message})", "a CSV file"
     return Violation(column=FILE, rows=(), count=0, value=value, expected=expected, cause=cause, hint=hint, lines=lines)
+
+
+def _other_extension(path: Path) -> DataError:
+    suffix = path.suffix.lower() or "missing"
+    found = formats.real_format(path)
+    hint = (
+        formats.remedy(found) if found else "give a CSV file the extension .csv" if formats.looks_like_csv(path) else ""
+    )
+    return file_error(str(path), f"the extension is {suffix}", " or ".join(EXTENSIONS), cause="extension", hint=hint)
 
 
 def _not_parquet(path: Path, error: Exception) -> DataError:

@@ -24,15 +24,13 @@ from app.schemas import (
     blank_total,
 )
 from training import causes, notes
-from training.hints import NUMBER, category_causes, label_causes, number_causes
+from training.hints import LABELS, NUMBER, category_causes, label_causes, number_causes
 from training.identities import ID_EXPECTED, IdCheck
 from training.names import columns_of
 from training.readers import is_text, open_table
 from training.violations import FILE, Findings, RowNumbers
 
 LABEL_EXPECTED: Final = "0 or 1, false or true, No or Yes"
-LABELS: Final = ("0", "false", "no", "1", "true", "yes")
-"""Accepted spellings in lower case, beside numbers equal to 0 or 1; the second half means churned."""
 YES_NO: Final = ("No", "Yes")
 """The categories of a feature that may be given as booleans."""
 BOOLEANS: Final = ("false", "true")

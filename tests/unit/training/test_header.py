@@ -89,6 +89,26 @@ def test_csv_and_parquet_under_the_name_of_the_other(tmp_path: Path, customers_c
 
 
 @pytest.mark.parametrize(
+    ("name", "change", "hint"),
+    [
+        ("a.csv.gz", gzip.compress, "unpack the file first"),
+        ("a.xlsx", lambda _: zipped("xl/workbook.xml"), "open it in the spreadsheet program"),
+        ("a.txt", lambda data: data, "give a CSV file the extension .csv"),
+        ("a.json", lambda _: b'[{"gender": "Male"}]', "export the table as CSV or Parquet"),
+        ("a.txt", lambda _: b"x", ""),
+    ],
+)
+def test_other_extension_has_the_remedy_of_its_content(
+    tmp_path: Path, customers_csv: Path, name: str, change: Callable[[bytes], bytes], hint: str
+) -> None:
+    (tmp_path / name).write_bytes(change(customers_csv.read_bytes()))
+    found = refused(tmp_path / name)
+    assert found.value == f"the extension is {Path(name).suffix}"
+    assert found.hint.startswith(hint)
+    assert bool(found.hint) == bool(hint)
+
+
+@pytest.mark.parametrize(
     "content", [b"gender,partner\n", b"PK,x\n", b"[a],{b}\n", b"<5,>5\n", b"\x00" * 50, b"a\x00b\x00", b"", b"BZ,h"]
 )
 def test_what_may_be_csv_has_no_other_format(tmp_path: Path, content: bytes) -> None:

@@ -34,7 +34,8 @@ def category(value: str, name: str) -> str:
         "missing-word": ["NULL", "nan", "N/A", "n/a", "NA", "None", "-", "?", "#N/A", "\\N", "unknown", "<NA>"],
         "blank": ["", "  "],
         "out-of-range": ["-1", "1000001", "1e999", "+5000000"],
-        "not-a-number": ["abc", "0x10", "1_0", "٣", "inf", "12:30", "2026-01-31", "31.01.2026", "1,2,3", "--5"],
+        "not-a-number": ["abc", "0x10", "1_0", "٣", "inf", "12:30", "2026-01-31", "31.01.2026", "1,2,3", "--5",
+                         "74.04,813.39", "1,234.567.8", "1 234,567.8"],
     }.items(),
 )  # fmt: skip
 def test_cause_of_a_wrong_number(cause: str, values: list[str]) -> None:

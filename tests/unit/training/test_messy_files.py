@@ -86,12 +86,24 @@ def test_unquoted_decimal_commas_are_told_from_rows_that_are_too_wide(csv: Path,
     assert lines[1] == f"  300 values of monthly_charges look like decimal commas ({example}): write them with a point"
 
 
+def test_unquoted_thousands_are_told_from_rows_that_are_too_wide(csv: Path, table: pd.DataFrame) -> None:
+    table["total_charges"] = "1854.38"
+    table.loc[:1, "total_charges"] = ["THOUSANDS", "CURRENCY"]
+    text = Path(written(table, csv)).read_text()
+    csv.write_text(text.replace("THOUSANDS", "1,854.38").replace("CURRENCY", "$1,854.38"))
+    lines = refused(str(csv))
+    assert lines[0] == "2 problems (2 causes)"
+    assert lines[1].startswith("  1 value of total_charges has a thousands separator (1,854.38): ")
+    assert lines[2].startswith("  1 value of total_charges has a currency sign ($1,854.38): ")
+
+
 def test_row_that_is_too_wide_for_another_reason_is_no_decimal_comma(csv: Path, table: pd.DataFrame) -> None:
     table.loc[0, "monthly_charges"], table.loc[0, "total_charges"] = "45", "90"
-    lines = Path(written(table, csv)).read_text().splitlines()
-    lines[1] += ","
-    csv.write_text("\n".join(lines))
-    assert refused(str(csv))[1].startswith("  (file): row 1 (line 2): '22 fields'; expected 21 fields")
+    for extra in (",", ",moved"):
+        lines = Path(written(table, csv)).read_text().splitlines()
+        lines[1] += extra
+        csv.write_text("\n".join(lines))
+        assert refused(str(csv))[1].startswith("  (file): row 1 (line 2): '22 fields'; expected 21 fields")
 
 
 def test_true_and_false_are_read_as_yes_and_no(csv: Path, table: pd.DataFrame, clean: Dataset) -> None:
