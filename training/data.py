@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from app.schemas import FEATURES, ID_COLUMN, LABEL_COLUMN, Feature, Features, blank_total
+from training.identities import apart, repeated
 from training.sources import fetched, file_sha256, read_truth
 from training.truth import Truth
 from training.validate import CheckedBatch, checked_batches
@@ -25,11 +26,13 @@ class Dataset:
     Attributes:
         customers: exactly the 19 features in order: categories as pandas categories in the schema's order, numbers as
             float64, blank totals filled by :func:`app.schemas.blank_total`.
-        ids: customer_id of each row (may repeat), or ``None`` when the file has none.
+        ids: customer_id of each row (may repeat), or ``None`` when the file has none. A row whose id is missing has a
+            text that no other row has and no id can be, so that it is a customer of its own.
         churned: 0 or 1 for each row, or ``None`` when loaded without labels.
         source: as given to :func:`load`.
         sha256: of the file's bytes.
         truth: what is known about generated data, or ``None``.
+        notes: what was read otherwise than written and what looks odd, in sentences.
     """
 
     customers: pd.DataFrame
@@ -38,6 +41,7 @@ class Dataset:
     source: str
     sha256: str
     truth: Truth | None
+    notes: tuple[str, ...] = ()
 
 
 def load(source: str, *, labelled: bool = True) -> Dataset:
@@ -67,8 +71,17 @@ def load(source: str, *, labelled: bool = True) -> Dataset:
             LABEL_COLUMN, f"every row is {churned[0]}", "customers who churned and customers who stayed"
         )
     findings.raise_if_any(source)
+    customers, ids = _frame(batches), _ids(batches)
+    if ids is not None and (note := repeated(ids, customers)):
+        findings.changes.say(note)
     return Dataset(
-        customers=_frame(batches), ids=_ids(batches), churned=churned, source=source, sha256=sha256, truth=truth
+        customers=customers,
+        ids=ids,
+        churned=churned,
+        source=source,
+        sha256=sha256,
+        truth=truth,
+        notes=findings.notes,
     )
 
 
@@ -117,5 +130,9 @@ def _frame(batches: list[CheckedBatch]) -> pd.DataFrame:
 
 
 def _ids(batches: list[CheckedBatch]) -> pd.Series[str] | None:
-    parts = [batch.ids for batch in batches if batch.ids is not None]
-    return pa.chunked_array(parts).to_pandas().rename(ID_COLUMN) if parts else None
+    """The id of each row, a missing one replaced by a text of its own; ``None`` when the file has no ids."""
+    parts = [(b.ids, b.ids_missing) for b in batches if b.ids is not None and b.ids_missing is not None]
+    if not parts:
+        return None
+    ids = pa.chunked_array([texts for texts, _ in parts]).to_pandas().rename(ID_COLUMN)
+    return apart(ids, np.concatenate([missing for _, missing in parts]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -13,14 +14,23 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from app.schemas import CODES, IBM_COLUMNS
-from training.violations import FILE, Findings, RowNumbers, file_error
+from app.schemas import CODES, FEATURES, LABEL_COLUMN, Feature
+from training import causes, formats
+from training.header import read_header
+from training.hints import LABELS, number_causes
+from training.lines import lines_of, not_utf8
+from training.names import known, ours
+from training.violations import FILE, DataError, Findings, RowNumbers, Violation, file_error
 
 CSV_BLOCK_BYTES: Final = 4 * 1024 * 1024
-HEADER_BYTES: Final = 64 * 1024
 RAGGED_ROWS_KEPT: Final = 1000
 """A CSV file with more rows of a wrong width is not read further: it is another format."""
+ROW_CHARACTERS: Final = 10_000
+"""A longer row of a wrong width is not looked at further."""
 EXTENSIONS: Final = (".csv", ".parquet")
+_DICTIONARIES: Final = (*CODES, LABEL_COLUMN)
+"""Columns of few distinct values, which are checked instead of the rows."""
+_DECIMALS: Final[Mapping[str | None, Feature]] = {f.name: f for f in FEATURES if not f.categories and not f.integer}
 
 Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 
@@ -32,6 +42,9 @@ class Table(Protocol):
 
     def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:
         """Yield 1-based data row numbers, and columns under the keys of ``wanted`` (its values name the file's)."""
+
+    def lines(self, rows: Sequence[int]) -> Mapping[int, int]:
+        """The line of the file in which each of the ascending data rows begins; empty for a format without lines."""
 
     def close(self) -> None: ...
 
@@ -48,7 +61,7 @@ def open_table(path: Path, findings: Findings) -> AbstractContextManager[Table]:
     """
     suffix = path.suffix.lower()
     if suffix not in EXTENSIONS:
-        raise file_error(str(path), f"the extension is {suffix or 'missing'}", " or ".join(EXTENSIONS))
+        raise _other_extension(path)
     if path.stat().st_size == 0:
         raise file_error(str(path), "the file is empty", "a header and at least one customer")
     table: Table = _Csv(path, findings) if suffix == ".csv" else _Parquet(path, findings)
@@ -59,15 +72,21 @@ class _Csv:
     def __init__(self, path: Path, findings: Findings) -> None:
         self._path = path
         self._findings = findings
-        self._header = _header(path)
+        self._header = read_header(path)
         self._ragged: list[int] = []
+        self._decimals = {
+            position: _DECIMALS[name]
+            for position, theirs in enumerate(self._header)
+            if (name := known(theirs)) in _DECIMALS
+        }
         self.fields = [pa.field(name, pa.string()) for name in self._header]
 
     def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:  # noqa: ARG002 - a CSV file comes in blocks of bytes
         # Positions stand for names, which may repeat in the file.
-        position = {ours: str(self._header.index(name)) for ours, name in wanted.items()}
+        position = {name: str(self._header.index(theirs)) for name, theirs in wanted.items()}
         kinds = {
-            position[ours]: pa.dictionary(pa.int32(), pa.string()) if ours in CODES else pa.string() for ours in wanted
+            position[name]: pa.dictionary(pa.int32(), pa.string()) if name in _DICTIONARIES else pa.string()
+            for name in wanted
         }
         kept = 0
         try:
@@ -83,12 +102,15 @@ class _Csv:
                 pa_csv.ConvertOptions(column_types=kinds, include_columns=list(kinds)),
             ) as reader:
                 for batch in reader:
-                    yield self._numbers(kept, batch.num_rows), {ours: batch[at] for ours, at in position.items()}
+                    yield self._numbers(kept, batch.num_rows), {name: batch[at] for name, at in position.items()}
                     kept += batch.num_rows
         except pa.ArrowInvalid as error:
             # After that many ragged rows the reader was stopped by us; a header and nothing else has no row to judge.
             if len(self._ragged) < RAGGED_ROWS_KEPT and "Could not skip initial" not in str(error):
-                self._findings.add_column(FILE, *_csv_problem(str(error), kept))
+                self._findings.add(_csv_problem(self._path, str(error), kept))
+
+    def lines(self, rows: Sequence[int]) -> Mapping[int, int]:
+        return lines_of(self._path, rows)
 
     def close(self) -> None:
         """Nothing to close: the file is open only while batches are read."""
@@ -96,13 +118,34 @@ class _Csv:
     def _ragged_row(self, row: Any) -> str:
         number = row.number - 1
         self._ragged.append(number)
-        self._findings.add_cells(
-            FILE,
-            f"{row.expected_columns} fields, as in the header",
-            np.array([number]),
-            pa.array([f"{row.actual_columns} fields"]),
-        )
-        return "skip" if len(self._ragged) < RAGGED_ROWS_KEPT else "error"
+        at, split = np.array([number]), self._split_number(row.text)
+        if split is None:
+            expected = f"{row.expected_columns} fields, as in the header"
+            found = pa.array([f"{row.actual_columns} fields"])
+            self._findings.add_cells(FILE, expected, at, found, lambda _: np.array([causes.WRONG_WIDTH], dtype=object))
+        else:
+            feature, value = split
+            expected = f"a number without commas, in a row of {row.expected_columns} fields"
+            self._findings.add_cells(feature.name, expected, at, value, partial(number_causes, feature))
+        if len(self._ragged) < RAGGED_ROWS_KEPT:
+            return "skip"
+        self._findings.stop(f"reading stopped at row {number:,}, after {RAGGED_ROWS_KEPT:,} rows of another width")
+        return "error"
+
+    def _split_number(self, text: str) -> tuple[Feature, pa.Array] | None:
+        """The first number that its comma split into two fields of a row that is too wide, and its feature."""
+        cells = next(csv.reader([text]), []) if len(text) <= ROW_CHARACTERS else []
+        if not 0 < len(cells) - len(self._header) <= len(self._decimals) or not self._may_be_last(cells[-1].strip()):
+            return None
+        for position, feature in self._decimals.items():
+            value = pa.array([f"{cells[position].strip()},{cells[position + 1].strip()}"])
+            if number_causes(feature, value)[0] in causes.WITH_COMMA:
+                return feature, value
+        return None
+
+    def _may_be_last(self, cell: str) -> bool:
+        """Whether the last field of a row that is too wide can be the last column, which a split number moved there."""
+        return bool(cell) if known(self._header[-1]) != LABEL_COLUMN else cell.lower() in LABELS
 
     def _numbers(self, kept: int, rows: int) -> RowNumbers:
         """Data row numbers of the next ``rows`` rows, those of a wrong width counted too."""
@@ -117,11 +160,11 @@ class _Parquet:
         self._findings = findings
         try:
             schema = pq.read_schema(path)
-            categories = [f.name for f in schema if is_text(f.type) and IBM_COLUMNS.get(f.name, f.name) in CODES]
+            categories = [f.name for f in schema if is_text(f.type) and ours(f.name) in _DICTIONARIES]
             # Small buffers instead of whole column chunks: a row group may hold the whole file.
             self._file = pq.ParquetFile(path, read_dictionary=categories, pre_buffer=False, buffer_size=1024 * 1024)
         except (pa.ArrowException, OSError) as error:
-            raise file_error(str(path), f"unreadable ({_first_line(error)})", "a Parquet file") from error
+            raise _not_parquet(path, error) from error
         self.fields = list(self._file.schema_arrow)
 
     def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:
@@ -129,10 +172,13 @@ class _Parquet:
         try:
             for batch in self._file.iter_batches(batch_rows, columns=list(wanted.values()), use_threads=False):
                 rows = np.arange(seen + 1, seen + 1 + batch.num_rows, dtype=np.int64)
-                yield rows, {ours: batch[name] for ours, name in wanted.items()}
+                yield rows, {name: batch[theirs] for name, theirs in wanted.items()}
                 seen += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             self._findings.add_column(FILE, f"unreadable after row {seen:,} ({_first_line(error)})", "a Parquet file")
+
+    def lines(self, rows: Sequence[int]) -> Mapping[int, int]:  # noqa: ARG002 - a Parquet file has no lines
+        return {}
 
     def close(self) -> None:
         self._file.close()
@@ -142,32 +188,45 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _header(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        lines = file.read(HEADER_BYTES + 1).splitlines()
-    if lines and len(lines[0]) > HEADER_BYTES:
-        raise file_error(str(path), f"the header has more than {HEADER_BYTES:,} bytes", "a CSV file with a header")
-    try:
-        text = lines[0].decode("utf-8-sig") if lines else ""
-    except UnicodeDecodeError as error:
-        raise file_error(str(path), "the header is not UTF-8 text", "a CSV file saved as UTF-8") from error
-    names = next(csv.reader([text]), [])
-    if not any(name.strip() for name in names):
-        raise file_error(str(path), "the first line is blank", "a header with the column names")
-    if len(names) == 1 and (other := next((d for d in ";\t|" if d in text), None)):
-        raise file_error(str(path), f"the columns are separated by {other!r}", "a CSV file separated by commas")
-    return names
-
-
-def _csv_problem(message: str, kept: int) -> tuple[str, str]:
+def _csv_problem(path: Path, message: str, kept: int) -> Violation:
+    """What stopped the reader, as a violation of the file."""
     where = f"after row {kept:,}"
-    if "UTF8" in message:
-        return f"bytes that are not UTF-8 {where}", "a CSV file saved as UTF-8"
-    if "straddling" in message:
-        return f"a row longer than {CSV_BLOCK_BYTES:,} bytes {where}", "shorter rows; look for a quote never closed"
-    if "out of sync" in message:
-        return f"a quoted value that goes over lines {where}", "one line a row; look for a quote never closed"
-    return f"unreadable {where} ({message})", "a CSV file"
+    cause, hint = causes.OTHER, ""
+    lines: tuple[int, ...] = ()
+    if "UTF8" in message and (found := not_utf8(path)):
+        byte, line = found
+        value, expected = f"a byte that is not UTF-8 (0x{byte:02x})", "a CSV file saved as UTF-8"
+        cause, lines = "not-utf8", (line,)
+        hint = "it may be Windows-1252 or Latin-1: save it as UTF-8, for example as 'CSV UTF-8' in Excel"
+    elif "straddling" in message:
+        value = f"a row longer than {CSV_BLOCK_BYTES:,} bytes {where}"
+        expected = "shorter rows; look for a quote never closed"
+    elif "out of sync" in message:
+        value, expected = (
+            f"a quoted value that goes over lines {where}",
+            "one line a row; look for a quote never closed",
+        )
+    else:
+        value, expected = f"unreadable {where} ({message})", "a CSV file"
+    return Violation(column=FILE, rows=(), count=0, value=value, expected=expected, cause=cause, hint=hint, lines=lines)
+
+
+def _other_extension(path: Path) -> DataError:
+    suffix = path.suffix.lower() or "missing"
+    found = formats.real_format(path)
+    hint = (
+        formats.remedy(found) if found else "give a CSV file the extension .csv" if formats.looks_like_csv(path) else ""
+    )
+    return file_error(str(path), f"the extension is {suffix}", " or ".join(EXTENSIONS), cause="extension", hint=hint)
+
+
+def _not_parquet(path: Path, error: Exception) -> DataError:
+    found = "CSV" if formats.looks_like_csv(path) else formats.real_format(path)
+    if found in {None, formats.PARQUET}:
+        return file_error(str(path), f"unreadable ({_first_line(error)})", "a Parquet file")
+    hint = "give the file the extension .csv" if found == "CSV" else formats.remedy(str(found))
+    value = f"the content is {found}, not Parquet"
+    return file_error(str(path), value, "a Parquet file", cause="other-format", hint=hint)
 
 
 def _first_line(error: Exception) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,29 +12,29 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import TypeAdapter
 
 from app.schemas import (
     CODES,
     FEATURE_NAMES,
     FEATURES,
-    IBM_COLUMNS,
     ID_COLUMN,
     LABEL_COLUMN,
-    CustomerId,
     Feature,
     Features,
     blank_total,
 )
+from training import causes, notes
+from training.hints import LABELS, NUMBER, category_causes, label_causes, number_causes
+from training.identities import ID_EXPECTED, IdCheck
+from training.names import columns_of
 from training.readers import is_text, open_table
-from training.violations import FILE, Findings, RowNumbers, shown
+from training.violations import FILE, Findings, RowNumbers
 
-ID_PATTERN: Final[str] = TypeAdapter(CustomerId).json_schema()["pattern"]
-ID_EXPECTED: Final = f"a text that matches {ID_PATTERN}"
 LABEL_EXPECTED: Final = "0 or 1, false or true, No or Yes"
-LABELS: Final = ("0", "false", "no", "0.0", "1", "true", "yes", "1.0")
-"""Accepted spellings in lower case; the second half means churned."""
-NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+YES_NO: Final = ("No", "Yes")
+"""The categories of a feature that may be given as booleans."""
+BOOLEANS: Final = ("false", "true")
+"""Spellings of them in lower case, in the same order."""
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
@@ -45,11 +45,13 @@ class CheckedBatch:
     """Customers that passed every check, as arrays of shape (rows,).
 
     ``columns`` has, by feature in the order of FEATURES, int8 category codes or float64 numbers, blank totals filled;
-    ``ids`` is an Arrow string array, or ``None`` when the file has no customer_id.
+    ``ids`` is an Arrow string array without nulls, or ``None`` when the file has no customer_id; ``ids_missing`` tells
+    which of them stand for no id, such as a blank or NULL.
     """
 
     columns: dict[str, npt.NDArray[np.int8] | Numbers]
     ids: pa.Array | None
+    ids_missing: Mask | None
     churned: npt.NDArray[np.int8] | None
 
     @property
@@ -70,6 +72,7 @@ def checked_batches(
     """Read a CSV or Parquet file in batches and check every value of every row.
 
     Violations go into ``findings``. From the first one on no batch is yielded, but the file is checked to its end.
+    Notes about what was read otherwise than written go there too; they are complete after the last batch.
 
     Args:
         path: a local file, its format told by its extension.
@@ -83,40 +86,39 @@ def checked_batches(
     with open_table(path, findings) as table:
         wanted = _columns(table.fields, findings, labelled=labelled)
         rows_seen = 0
+        id_check = IdCheck(findings)
         for rows, batch in table.batches(wanted, batch_rows) if wanted else ():
             rows_seen += len(rows)
-            checked = _check(batch, rows, findings, labelled=labelled)
+            checked = _check(batch, rows, findings, id_check, labelled=labelled)
             if checked is not None and not findings:
                 yield checked
+        id_check.finish()
+        findings.place(table.lines(findings.rows_shown()))
     if not rows_seen and not findings:
         findings.add_column(FILE, "no data row", "at least one customer")
 
 
 def _columns(fields: Sequence[pa.Field], findings: Findings, *, labelled: bool) -> dict[str, str]:
     """The file's name of each of our columns that can be read; all others are violations."""
-    ours = {field.name: IBM_COLUMNS.get(field.name, field.name) for field in fields}
-    counts = Counter(ours[field.name] for field in fields)
     required = {feature.name: feature.expected for feature in FEATURES}
     if labelled:
         required[LABEL_COLUMN] = LABEL_EXPECTED
-    known = required | {ID_COLUMN: ID_EXPECTED, LABEL_COLUMN: LABEL_EXPECTED}
-    for name, count in counts.items():
-        if name not in known:
-            findings.add_column(shown(repr(name)), "unknown column", "only the documented columns: remove or rename it")
-        elif count > 1:
-            findings.add_column(name, f"{count} columns stand for it", "one")
-    for name, expected in required.items():
-        if name not in counts:
-            findings.add_column(name, "column is missing", expected)
+    expected = required | {ID_COLUMN: ID_EXPECTED}
+    kinds = {field.name: field.type for field in fields}
     wanted: dict[str, str] = {}
-    for field in fields:
-        name = ours[field.name]
-        if name not in known or counts[name] > 1 or (name == LABEL_COLUMN and not labelled):
+    for name, theirs in columns_of([field.name for field in fields], required, findings).items():
+        if name not in expected:
             continue
-        if _can_hold(name, field.type):
-            wanted[name] = field.name
+        if _can_hold(name, kinds[theirs]):
+            wanted[name] = theirs
         else:
-            findings.add_column(name, f"a column of type {field.type}", known[name])
+            findings.add_column(
+                name,
+                f"a column of type {kinds[theirs]}",
+                expected[name],
+                cause=causes.COLUMN_TYPE,
+                hint=_type_hint(name, kinds[theirs]),
+            )
     return wanted
 
 
@@ -130,11 +132,25 @@ def _can_hold(name: str, kind: pa.DataType) -> bool:
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if name == LABEL_COLUMN:
         return bool(number or pa.types.is_boolean(kind))
-    return bool(number and name not in CODES)
+    return bool(_is_yes_no(name) and pa.types.is_boolean(kind)) if name in CODES else bool(number)
+
+
+def _is_yes_no(name: str) -> bool:
+    return tuple(CODES.get(name, ())) == YES_NO
+
+
+def _type_hint(name: str, kind: pa.DataType) -> str:
+    """The remedy for a column whose type cannot hold its values, when there is a plain one."""
+    if name == ID_COLUMN and pa.types.is_floating(kind):
+        return "write the ids as text or as whole numbers"
+    boolean = pa.types.is_boolean(kind)
+    if name in CODES and (boolean or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return "write the categories as text, exactly as documented"
+    return "write 1 for true and 0 for false" if boolean else ""
 
 
 def _check(
-    batch: Mapping[str, pa.Array], rows: RowNumbers, findings: Findings, *, labelled: bool
+    batch: Mapping[str, pa.Array], rows: RowNumbers, findings: Findings, id_check: IdCheck, *, labelled: bool
 ) -> CheckedBatch | None:
     """Check one batch; ``None`` when a column is missing or of a type that cannot hold its values."""
     columns: dict[str, npt.NDArray[np.int8] | Numbers] = {}
@@ -144,37 +160,79 @@ def _check(
         if column is None:
             continue
         if feature.categories:
-            columns[feature.name], wrong = _category(feature, column)
+            columns[feature.name] = codes = _category(feature, column, findings)
+            wrong = codes < 0
         else:
-            columns[feature.name], blank[feature.name], wrong = _number(feature, column)
+            columns[feature.name], blank[feature.name], wrong = _number(feature, column, findings)
         if wrong.any():
-            findings.add_cells(feature.name, feature.expected, rows[wrong], column.filter(pa.array(wrong)))
-    ids = _ids(batch.get(ID_COLUMN), rows, findings)
+            judge = partial(category_causes if feature.categories else number_causes, feature)
+            findings.add_cells(feature.name, feature.expected, rows[wrong], column.filter(pa.array(wrong)), judge)
+    ids = id_check.check(batch[ID_COLUMN], rows) if ID_COLUMN in batch else None
     churned = _labels(batch.get(LABEL_COLUMN), rows, findings) if labelled else None
     if len(columns) < len(FEATURES):
         return None
     # Elementwise on arrays, the same formula as for one customer.
     assumed = blank_total(columns["tenure_months"], columns["monthly_charges"])  # type: ignore[arg-type]
     columns["total_charges"] = np.where(blank["total_charges"], assumed, columns["total_charges"])
-    return CheckedBatch(columns=columns, ids=ids, churned=churned)
+    return CheckedBatch(
+        columns=columns,
+        ids=ids.texts if ids else None,
+        ids_missing=ids.missing if ids else None,
+        churned=churned,
+    )
 
 
-def _codes(column: pa.Array, accepted: Sequence[str]) -> npt.NDArray[np.int8]:
-    """Index of each value in ``accepted``; -1 for any other value and for a blank."""
+def _dictionary(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    """The distinct texts of a column, and for each row the position of its own; the length of them for a blank."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    found = pc.index_in(pc.cast(encoded.dictionary, pa.string()), value_set=pa.array(accepted, pa.string()))
-    codes = np.append(np.asarray(pc.fill_null(found, -1)), -1).astype(np.int8)
-    # A null index points past the dictionary, at the -1 just added.
-    at = np.asarray(pc.fill_null(pc.cast(encoded.indices, pa.int64()), len(codes) - 1))
-    return np.take(codes, at)
+    texts = pc.cast(encoded.dictionary, pa.string())
+    return texts, np.asarray(pc.fill_null(pc.cast(encoded.indices, pa.int64()), len(texts)))
 
 
-def _category(feature: Feature, column: pa.Array) -> tuple[npt.NDArray[np.int8], Mask]:
-    codes = _codes(column, feature.categories)
-    return codes, codes < 0
+def _positions(texts: pa.Array, accepted: Sequence[str]) -> npt.NDArray[np.int8]:
+    """Index of each text in ``accepted``; -1 for any other."""
+    found = pc.index_in(texts, value_set=pa.array(accepted, pa.string()))
+    return np.asarray(pc.fill_null(found, -1)).astype(np.int8)
 
 
-def _number(feature: Feature, column: pa.Array) -> tuple[Numbers, Mask, Mask]:
+def _category(feature: Feature, column: pa.Array, findings: Findings) -> npt.NDArray[np.int8]:
+    """Index of each value among the feature's categories; -1 for any other value and for a blank."""
+    if pa.types.is_boolean(column.type):
+        findings.changes.add(notes.BOOLEANS, feature.name)
+        return np.asarray(pc.fill_null(pc.cast(column, pa.int8()), -1))
+    texts, at = _dictionary(column)
+    codes = _positions(texts, feature.categories)
+    if (codes < 0).any():
+        trimmed = pc.utf8_trim_whitespace(texts)
+        codes = _also(codes, _positions(trimmed, feature.categories), notes.TRIMMED, feature.name, findings)
+        if _is_yes_no(feature.name):
+            spelt = _positions(pc.utf8_lower(trimmed), BOOLEANS)
+            codes = _also(codes, spelt, notes.BOOLEANS, feature.name, findings)
+    # A null points past the dictionary, at the -1 just added.
+    return np.take(np.append(codes, np.int8(-1)), at)
+
+
+def _also(
+    codes: npt.NDArray[np.int8], more: npt.NDArray[np.int8], kind: str, column: str, findings: Findings
+) -> npt.NDArray[np.int8]:
+    """``codes``, those of ``more`` where there was none, and a note when there was one."""
+    added = (codes < 0) & (more >= 0)
+    if added.any():
+        findings.changes.add(kind, column)
+    return np.where(added, more, codes)
+
+
+def _parsed(text: pa.Array) -> tuple[pa.Array, Mask]:
+    """The numbers that texts without blanks around them spell, null where they do not; and where they do not."""
+    try:
+        return pc.cast(text, pa.float64()), np.zeros(len(text), dtype=np.bool_)
+    except pa.ArrowInvalid:
+        spelled = pc.match_substring_regex(text, NUMBER)
+        wrong = ~np.asarray(pc.fill_null(spelled, True))  # noqa: FBT003 - a blank is judged by the caller
+        return pc.cast(pc.if_else(spelled, text, None), pa.float64()), wrong
+
+
+def _number(feature: Feature, column: pa.Array, findings: Findings) -> tuple[Numbers, Mask, Mask]:
     """Values, where they are blank, and where they are wrong."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
@@ -183,15 +241,17 @@ def _number(feature: Feature, column: pa.Array) -> tuple[Numbers, Mask, Mask]:
     if is_text(column.type) or pa.types.is_decimal(column.type):
         text = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
         column = pc.if_else(pc.equal(text, ""), None, text)
-        try:
-            numbers = pc.cast(column, pa.float64())
-        except pa.ArrowInvalid:
-            spelled = pc.match_substring_regex(column, NUMBER)
-            wrong = ~np.asarray(pc.fill_null(spelled, True))  # noqa: FBT003 - a blank is judged below
-            numbers = pc.cast(pc.if_else(spelled, column, None), pa.float64())
+        numbers, wrong = _parsed(column)
     else:
         numbers = pc.cast(column, pa.float64(), safe=False)
     blank = np.asarray(column.is_null())
+    if feature.nullable and pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+        with_nan = np.asarray(column.is_null())
+        if (rows := int(with_nan.sum() - blank.sum())) > 0:
+            findings.changes.add(notes.NAN, feature.name, rows)
+        blank = with_nan
+        numbers = pc.if_else(pa.array(blank), None, numbers)
     values = np.asarray(pc.fill_null(numbers, 0.0))
     minimum, maximum = feature.minimum, feature.maximum
     # Written so that NaN is outside.
@@ -201,22 +261,20 @@ def _number(feature: Feature, column: pa.Array) -> tuple[Numbers, Mask, Mask]:
     return values, blank, wrong | np.where(blank, not feature.nullable, ~inside)
 
 
-def _ids(column: pa.Array | None, rows: RowNumbers, findings: Findings) -> pa.Array | None:
-    if column is None:
-        return None
-    text = pc.cast(column, pa.string())
-    wrong = ~np.asarray(pc.fill_null(pc.match_substring_regex(text, ID_PATTERN), False))  # noqa: FBT003 - a blank id is wrong
-    if wrong.any():
-        findings.add_cells(ID_COLUMN, ID_EXPECTED, rows[wrong], text.filter(pa.array(wrong)))
-    return text
-
-
 def _labels(column: pa.Array | None, rows: RowNumbers, findings: Findings) -> npt.NDArray[np.int8] | None:
     if column is None:
         return None
-    text = pc.utf8_lower(pc.cast(column, pa.string()))
-    codes = _codes(text, LABELS)
-    wrong = codes < 0
+    texts, at = _dictionary(column)
+    trimmed = pc.utf8_trim_whitespace(texts)
+    codes = _positions(pc.utf8_lower(trimmed), LABELS)
+    churned = np.where(codes < 0, codes, codes >= len(LABELS) // 2).astype(np.int8)
+    if (churned < 0).any():
+        numbers = np.asarray(pc.fill_null(_parsed(trimmed)[0], -1.0))
+        churned = np.where(churned >= 0, churned, np.select([numbers == 0, numbers == 1], [0, 1], -1)).astype(np.int8)
+    if pc.any(pc.and_(pc.not_equal(trimmed, texts), pa.array(churned >= 0))).as_py():
+        findings.changes.add(notes.TRIMMED, LABEL_COLUMN)
+    labels = np.take(np.append(churned, np.int8(-1)), at)
+    wrong = labels < 0
     if wrong.any():
-        findings.add_cells(LABEL_COLUMN, LABEL_EXPECTED, rows[wrong], column.filter(pa.array(wrong)))
-    return (codes >= len(LABELS) // 2).astype(np.int8)
+        findings.add_cells(LABEL_COLUMN, LABEL_EXPECTED, rows[wrong], column.filter(pa.array(wrong)), label_causes)
+    return labels

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -11,10 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training import causes
+from training.hints import meant
+from training.notes import Notes
+
 ROWS_SHOWN: Final = 10
 LINES_SHOWN: Final = 50
+"""Lines of causes, and then of details, in a message; the rest are counted."""
 VALUES_KEPT: Final = 20
-"""Distinct wrong values kept for each column and expectation; the rest are counted together."""
+"""Distinct wrong values kept for each column, expectation and cause; the rest are counted together."""
 VALUE_CHARACTERS: Final = 60
 FILE: Final = "(file)"
 """Stands where a violation is about the file, not a column."""
@@ -23,13 +28,21 @@ BLANK: Final = "(blank)"
 _OTHERS: Final = "(other values)"
 
 RowNumbers = npt.NDArray[np.int64]
+Judge = Callable[[pa.Array], npt.NDArray[np.object_]]
+"""Gives each of the wrong values of a column, an Arrow string array, the code of its cause."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
     """One wrong value of one column, or the whole column or file when ``rows`` is empty.
 
-    ``rows`` has the first ten data rows with it, counted from 1 without the header; ``count`` says how many there are.
+    Attributes:
+        rows: the first ten data rows with it, counted from 1 without the header.
+        lines: where these rows begin in a text file, whose first line is 1; empty for a Parquet file.
+        count: how many rows there are.
+        cause: a code of :mod:`training.causes`.
+        meant: the accepted value or name that was probably meant, or empty.
+        hint: what else helps to put it right, beside the remedy of its cause.
     """
 
     column: str
@@ -37,14 +50,24 @@ class Violation:
     count: int
     value: str
     expected: str
+    cause: str = causes.OTHER
+    meant: str = ""
+    hint: str = ""
+    lines: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        where = ""
-        if self.rows:
-            more = f" and {self.count - len(self.rows):,} more" if self.count > len(self.rows) else ""
-            plural = "row" if self.count == 1 else "rows"
-            where = f" {plural} {', '.join(map(str, self.rows))}{more}:"
-        return f"{self.column}:{where} {self.value}; expected {self.expected}"
+        # The remedy of wrong values stands once, in the line about their cause.
+        remedy = causes.hint(self) if self.cause not in causes.VALUES else ""
+        ending = f"; {remedy}" if remedy else ""
+        return f"{self.column}:{self._where()} {self.value}; expected {self.expected}{ending}"
+
+    def _where(self) -> str:
+        lines = f"{'line' if len(self.lines) == 1 else 'lines'} {', '.join(map(str, self.lines))}" if self.lines else ""
+        if not self.rows:
+            return f" {lines}:" if lines else ""
+        more = f" and {self.count - len(self.rows):,} more" if self.count > len(self.rows) else ""
+        plural = "row" if self.count == 1 else "rows"
+        return f" {plural} {', '.join(map(str, self.rows))}{more}{f' ({lines})' if lines else ''}:"
 
 
 class DataError(Exception):
@@ -55,35 +78,71 @@ class DataError(Exception):
         self.violations = tuple(violations)
         super().__init__(source, self.violations)
 
+    @property
+    def problems(self) -> int:
+        """Wrong values, columns and faults of the file itself."""
+        return sum(max(violation.count, 1) for violation in self.violations)
+
+    def as_dict(self) -> dict[str, object]:
+        """Everything for machines, fit for JSON: the counts, the line of each cause, and each cause by column."""
+        return {
+            "source": self.source,
+            "problems": self.problems,
+            "causes": [causes.line(group) for group in causes.grouped(self.violations)],
+            "groups": list(causes.groups_as_dicts(self.violations, rows_shown=ROWS_SHOWN)),
+        }
+
     def __str__(self) -> str:
-        many = len(self.violations)
-        lines = [f"{self.source}: {many} {'problem' if many == 1 else 'problems'}"]
-        lines += [f"  {violation}" for violation in self.violations[:LINES_SHOWN]]
-        if many > LINES_SHOWN:
-            lines.append(f"  and {many - LINES_SHOWN} more")
+        groups = causes.grouped(self.violations)
+        many = f"{self.problems:,} {'problem' if self.problems == 1 else 'problems'}"
+        why = f"{len(groups):,} {'cause' if len(groups) == 1 else 'causes'}"
+        details = [detail for group in groups for detail in causes.details(group)]
+        lines = [f"{self.source}: {many} ({why})"]
+        lines += _bounded([causes.line(group) for group in groups], indent="  ", what="more causes")
+        lines += _bounded(details, indent="    ", what="more")
         return "\n".join(lines)
 
 
-def file_error(source: str, value: str, expected: str) -> DataError:
+def file_error(source: str, value: str, expected: str, *, cause: str = causes.OTHER, hint: str = "") -> DataError:
     """The error for a file that cannot be read at all."""
-    return DataError(source, [Violation(column=FILE, rows=(), count=0, value=value, expected=expected)])
+    wrong = Violation(column=FILE, rows=(), count=0, value=value, expected=expected, cause=cause, hint=hint)
+    return DataError(source, [wrong])
 
 
 class Findings:
     """Gathers violations batch by batch; memory stays bounded however many rows are wrong."""
 
     def __init__(self) -> None:
+        self.changes = Notes()
+        """What is read otherwise than it is written."""
         self._whole: list[Violation] = []
-        self._cells: dict[tuple[str, str], dict[str, tuple[list[int], int]]] = {}
+        self._cells: dict[tuple[str, str, str], dict[str, _Kept]] = {}
+        self._lines: Mapping[int, int] = {}
+        self._stopped = ""
 
     def __bool__(self) -> bool:
         return bool(self._whole or self._cells)
 
-    def add_column(self, column: str, value: str, expected: str) -> None:
-        """A violation of a whole column or of the file."""
-        self._whole.append(Violation(column=column, rows=(), count=0, value=shown(value), expected=expected))
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was changed or looks odd in a file that can be used, in sentences."""
+        return self.changes.sentences()
 
-    def add_cells(self, column: str, expected: str, rows: RowNumbers, values: pa.Array) -> None:
+    def add_column(
+        self, column: str, value: str, expected: str, *, cause: str = causes.OTHER, meant: str = "", hint: str = ""
+    ) -> None:
+        """A violation of a whole column or of the file."""
+        value = shown(value)
+        self.add(
+            Violation(
+                column=column, rows=(), count=0, value=value, expected=expected, cause=cause, meant=meant, hint=hint
+            )
+        )
+
+    def add(self, violation: Violation) -> None:
+        self._whole.append(violation)
+
+    def add_cells(self, column: str, expected: str, rows: RowNumbers, values: pa.Array, judge: Judge) -> None:
         """Wrong values of one column in the data rows ``rows`` (1-based); ``values`` holds them in any Arrow type."""
         if not len(rows):
             return
@@ -91,21 +150,52 @@ class Findings:
         text = pc.utf8_slice_codeunits(pc.cast(values, pa.string(), safe=False), 0, VALUE_CHARACTERS + 1)
         grouped = pc.fill_null(text, "").dictionary_encode()
         codes = np.asarray(grouped.indices)
-        kept = self._cells.setdefault((column, expected), {})
-        for code, value in enumerate(grouped.dictionary[: 2 * VALUES_KEPT].to_pylist()):
-            key = shown(repr(value)) if value.strip() else BLANK
-            if key in kept or len(kept) < VALUES_KEPT:
-                _count(kept, key, rows[codes == code])
-                codes = np.where(codes == code, -1, codes)
-        _count(kept, _OTHERS, rows[codes >= 0])
+        judged = judge(grouped.dictionary)
+        for cause in dict.fromkeys(judged.tolist()):
+            alike = np.flatnonzero(judged == cause)
+            kept = self._cells.setdefault((column, expected, cause), {})
+            rest = np.isin(codes, alike)
+            for code in alike[: 2 * VALUES_KEPT].tolist():
+                value = grouped.dictionary[code].as_py()
+                key = shown(repr(value)) if value.strip() else BLANK
+                if key in kept or len(kept) < VALUES_KEPT:
+                    here = codes == code
+                    kept.setdefault(key, _Kept(value)).add(rows[here])
+                    rest &= ~here
+            if rest.any():
+                kept.setdefault(_OTHERS, _Kept("")).add(rows[rest])
+
+    def stop(self, why: str) -> None:
+        """Note that the file was not read to its end because of the violations so far."""
+        self._stopped = why
+
+    def rows_shown(self) -> list[int]:
+        """The data rows that messages name, ascending: those whose lines in the file are wanted."""
+        kept = (value for values in self._cells.values() for value in values.values())
+        return sorted({row for value in kept for row in value.rows})
+
+    def place(self, lines: Mapping[int, int]) -> None:
+        """Say in which line of the file each of :meth:`rows_shown` begins."""
+        self._lines = lines
 
     def violations(self) -> tuple[Violation, ...]:
         """Everything found: whole columns first, then values in the order they came up."""
-        cells = (
-            Violation(column=column, rows=tuple(rows), count=count, value=value, expected=expected)
-            for (column, expected), values in self._cells.items()
-            for value, (rows, count) in values.items()
-        )
+        cells = [
+            Violation(
+                column=column,
+                rows=tuple(kept.rows),
+                count=kept.count,
+                value=key,
+                expected=expected,
+                cause=cause,
+                meant=meant(column, kept.value),
+                lines=tuple(self._lines[row] for row in kept.rows if row in self._lines),
+            )
+            for (column, expected, cause), values in self._cells.items()
+            for key, kept in values.items()
+        ]
+        if self._stopped and cells:
+            cells[0] = replace(cells[0], hint=self._stopped)
         return (*self._whole, *cells)
 
     def raise_if_any(self, source: str) -> None:
@@ -113,12 +203,24 @@ class Findings:
             raise DataError(source, self.violations())
 
 
+class _Kept:
+    """A wrong value, the first rows with it and their number."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+        self.rows: list[int] = []
+        self.count = 0
+
+    def add(self, rows: RowNumbers) -> None:
+        self.rows += rows[: ROWS_SHOWN - len(self.rows)].tolist()
+        self.count += len(rows)
+
+
 def shown(value: str) -> str:
     """``value`` at a length fit for a message."""
     return value if len(value) <= VALUE_CHARACTERS else value[:VALUE_CHARACTERS] + "…"
 
 
-def _count(kept: dict[str, tuple[list[int], int]], key: str, rows: RowNumbers) -> None:
-    if len(rows):
-        first, count = kept.get(key, ([], 0))
-        kept[key] = ([*first, *rows[: ROWS_SHOWN - len(first)].tolist()][:ROWS_SHOWN], count + len(rows))
+def _bounded(lines: list[str], *, indent: str, what: str) -> list[str]:
+    more = len(lines) - LINES_SHOWN
+    return [indent + text for text in lines[:LINES_SHOWN]] + ([f"{indent}and {more:,} {what}"] if more > 0 else [])

@@ -69,7 +69,7 @@ def test_bad_data_is_2_with_every_violation_and_no_traceback(
     data.write_text("gender,churned\nOther,1\n")
     assert churn(monkeypatch, "train", "--data", str(data), "--tracking-uri", "http://127.0.0.1:9") == 2
     errors = capsys.readouterr().err
-    assert "gender: row 1: 'Other'; expected one of 'Female', 'Male'" in errors
+    assert "gender: row 1 (line 2): 'Other'; expected one of 'Female', 'Male'" in errors
     assert "tenure_months: column is missing" in errors
     assert "Traceback" not in errors
 

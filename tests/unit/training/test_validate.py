@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from app.schemas import FEATURES, Customer
 from training import readers
+from training.causes import VALUES_SHOWN
 from training.data import DataError, Violation, load
 from training.violations import FILE, LINES_SHOWN, VALUES_KEPT
 
@@ -44,7 +45,7 @@ def test_all_violations_are_reported_together(spoilt: Callable[..., Path]) -> No
         ("tenure_months", 5, "5.5"), ("tenure_months", 6, "-1"), ("senior_citizen", 1, "2"),
         ("monthly_charges", 3, "10000.01"), ("monthly_charges", 4, "abc"), ("monthly_charges", 8, " "),
         ("total_charges", 10, "nan"), ("total_charges", 11, "inf"), ("total_charges", 12, "1e999"),
-        ("customer_id", 13, "a b"), ("customer_id", 14, ""), ("churned", 15, "maybe"), ("churned", 16, ""),
+        ("customer_id", 13, "a b"), ("customer_id", 14, "a/b"), ("churned", 15, "maybe"), ("churned", 16, ""),
     )  # fmt: skip
     found = {(v.column, v.rows, v.value) for v in violations(path)}
     assert found == {
@@ -52,7 +53,7 @@ def test_all_violations_are_reported_together(spoilt: Callable[..., Path]) -> No
         ("tenure_months", (5,), "'5.5'"), ("tenure_months", (6,), "'-1'"), ("senior_citizen", (1,), "'2'"),
         ("monthly_charges", (3,), "'10000.01'"), ("monthly_charges", (4,), "'abc'"),
         ("monthly_charges", (8,), "(blank)"), ("total_charges", (10,), "'nan'"), ("total_charges", (11,), "'inf'"),
-        ("total_charges", (12,), "'1e999'"), ("customer_id", (13,), "'a b'"), ("customer_id", (14,), "(blank)"),
+        ("total_charges", (12,), "'1e999'"), ("customer_id", (13,), "'a b'"), ("customer_id", (14,), "'a/b'"),
         ("churned", (15,), "'maybe'"), ("churned", (16,), "(blank)"),
     }  # fmt: skip
     expected = {feature.name: feature.expected for feature in FEATURES}
@@ -64,9 +65,12 @@ def test_message_names_column_rows_value_and_expectation(spoilt: Callable[..., P
     with pytest.raises(DataError) as caught:
         load(str(path))
     assert str(caught.value).splitlines() == [
-        f"{path}: 2 problems",
-        "  gender: rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 4 more: 'X'; expected one of 'Female', 'Male'",
-        "  tenure_months: row 3: '2.5'; expected a whole number from 0 to 1200",
+        f"{path}: 15 problems (2 causes)",
+        (
+            "  gender: rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 4 more (lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11): 'X'; "
+            "expected one of 'Female', 'Male'"
+        ),
+        "  tenure_months: row 3 (line 4): '2.5'; expected a whole number from 0 to 1200",
     ]
 
 
@@ -81,8 +85,9 @@ def test_report_is_bounded_however_much_is_wrong(tmp_path: Path, table: pd.DataF
     assert sum(v.count for v in genders) == 300
     assert all(len(v.value) < 80 and len(v.rows) <= 10 for v in found)
     lines = str(DataError("a.csv", found)).splitlines()
-    assert len(lines) == 1 + LINES_SHOWN + 1
-    assert lines[-1] == f"  and {len(found) - LINES_SHOWN} more"
+    causes = len({(v.column, v.cause) for v in found})
+    assert len(lines) == 1 + causes + LINES_SHOWN + 1
+    assert lines[-1] == f"    and {causes * (VALUES_SHOWN + 1) - LINES_SHOWN} more"
 
 
 def test_columns_missing_unknown_and_doubled(tmp_path: Path, table: pd.DataFrame) -> None:
@@ -124,7 +129,9 @@ def api_accepts(row: dict[str, Any]) -> bool:
     customer: dict[str, Any] = {feature.name: row[feature.name] for feature in FEATURES}
     for feature in FEATURES:
         text = row[feature.name]
-        if not feature.categories:
+        if feature.categories:
+            customer[feature.name] = text.strip()
+        else:
             plain = text.isascii() and "_" not in text
             try:
                 value = float(text) if plain else text
@@ -221,9 +228,9 @@ def test_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path, customer
     ("change", "column", "value"),
     [
         (lambda data: data.replace(b"Male", b"Ma\x00le", 1), "gender", "'Ma\\x00le'"),
-        (lambda data: data.replace(b"Male", b"M\xe4nnlich", 1), FILE, "bytes that are not UTF-8 after row 0"),
+        (lambda data: data.replace(b"Male", b"M\xe4nnlich", 1), FILE, "a byte that is not UTF-8 (0xe4)"),
         (lambda data: data.replace(b"gender", b"g\xe4nder", 1), FILE, "the header is not UTF-8 text"),
-        (lambda data: data.decode().encode("utf-16"), FILE, "the header is not UTF-8 text"),
+        (lambda data: data.decode().encode("utf-16"), FILE, "the content is UTF-16 text, not CSV"),
         (lambda data: data.replace(b",", b";"), FILE, "the columns are separated by ';'"),
         (lambda data: data.replace(b",", b"\t"), FILE, "the columns are separated by '\\t'"),
         (lambda data: data.split(b"\n")[0], FILE, "no data row"),

@@ -1,0 +1,124 @@
+"""Names of columns: which are ours, and what the others probably mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.schemas import FEATURE_NAMES, IBM_COLUMNS
+from training import causes
+from training.names import columns_of, known, recognised
+from training.violations import FILE, Findings
+
+REQUIRED = dict.fromkeys((*FEATURE_NAMES, "churned"), "a value")
+OURS = [*FEATURE_NAMES, "customer_id", "churned"]
+
+
+def judged(names: list[str]) -> tuple[dict[str, str], set[tuple[str, str, str]]]:
+    """The columns found, and column, cause and meaning of every violation."""
+    findings = Findings()
+    found = columns_of(names, REQUIRED, findings)
+    return found, {(v.column, v.cause, v.meant) for v in findings.violations()}
+
+
+def with_names(**others: str) -> list[str]:
+    return [others.get(name, name) for name in OURS]
+
+
+@pytest.mark.parametrize("names", [OURS, list(IBM_COLUMNS), [n for n in OURS if n != "customer_id"]])
+def test_documented_names_are_right(names: list[str]) -> None:
+    found, violations = judged(names)
+    assert set(found.values()) == set(names)
+    assert not violations
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "cause"),
+    [
+        ("senior_citizen", "Senior Citizen", causes.RENAME),
+        ("senior_citizen", "SENIOR-CITIZEN", causes.RENAME),
+        ("senior_citizen", " senior_citizen", causes.RENAME),
+        ("tenure_months", "Tenure", causes.RENAME),
+        ("churned", "Churn Label", causes.RENAME),
+        ("churned", "CHURN", causes.RENAME),
+        ("gender", "gendr", causes.NEAR_NAME),
+        ("monthly_charges", "Monthly Charge", causes.NEAR_NAME),
+        ("tenure_months", "tenure_in_months", causes.NEAR_NAME),
+        ("churned", "Exited", causes.NEAR_NAME),
+        ("churned", "is_churn", causes.NEAR_NAME),
+    ],
+)
+def test_other_spelling_is_reported_once_with_its_meaning(ours: str, theirs: str, cause: str) -> None:
+    found, violations = judged(with_names(**{ours: theirs}))
+    assert violations == {(repr(theirs), cause, ours)}
+    # Values of a column that only needs its name are checked too.
+    assert (found.get(ours) == theirs) == (cause == causes.RENAME)
+
+
+@pytest.mark.parametrize(
+    ("extra", "cause", "meant"),
+    [
+        ("Churn Score", causes.LEAK, ""),
+        ("churn_reason", causes.LEAK, ""),
+        ("Customer Status", causes.LEAK, ""),
+        ("Exited", causes.LEAK, ""),
+        ("Churn Value", causes.AGAIN, "churned"),
+        ("Gender", causes.AGAIN, "gender"),
+        ("CLTV", causes.UNKNOWN_COLUMN, ""),
+        ("sex", causes.UNKNOWN_COLUMN, ""),
+        ("chance", causes.UNKNOWN_COLUMN, ""),
+        ("index", causes.UNKNOWN_COLUMN, ""),
+        ("Unnamed: 21", causes.UNKNOWN_COLUMN, ""),
+        ("", causes.UNNAMED_COLUMN, ""),
+    ],
+)
+def test_column_too_many_is_told_by_its_cause(extra: str, cause: str, meant: str) -> None:
+    found, violations = judged([*OURS, extra])
+    assert violations == {(repr(extra), cause, meant)}
+    assert set(found) == set(OURS)
+
+
+def test_name_that_is_close_to_nothing_leaves_the_column_missing() -> None:
+    _, violations = judged(with_names(gender="sex"))
+    assert violations == {("'sex'", causes.UNKNOWN_COLUMN, ""), ("gender", causes.MISSING_COLUMN, "")}
+
+
+def test_two_columns_that_mean_one() -> None:
+    found, violations = judged([*OURS, "Partner"])
+    assert violations == {("partner", "doubled-column", "")}
+    assert "partner" not in found
+
+
+@pytest.mark.parametrize(
+    ("known_names", "others", "other_schema"),
+    [(9, 10, True), (9, 9, False), (10, 30, False), (1, 13, True), (0, 2, True), (1, 0, False)],
+)
+def test_another_schema_has_few_of_ours_and_more_of_its_own(
+    known_names: int, others: int, *, other_schema: bool
+) -> None:
+    names = [*FEATURE_NAMES[:known_names], *(f"zq{number}" for number in range(others))]
+    found, violations = judged(names)
+    if other_schema:
+        assert violations == {(FILE, "other-schema", "")}
+        assert not found
+    else:
+        assert (FILE, "other-schema", "") not in violations
+        assert set(found) == set(FEATURE_NAMES[:known_names])
+
+
+@pytest.mark.parametrize(
+    ("names", "ignored"),
+    [(["", *OURS], 1), (["Unnamed: 0", "Unnamed: 0.1", *OURS], 2), ([*OURS, "__index_level_0__"], 1)],
+)
+def test_row_index_is_ignored_with_a_note(names: list[str], ignored: int) -> None:
+    findings = Findings()
+    assert set(columns_of(names, REQUIRED, findings)) == set(OURS)
+    assert not findings
+    (note,) = findings.notes
+    assert note.startswith("A row index was ignored: the column named '")
+    assert note.count("'") == 2 * ignored
+
+
+def test_names_are_known_however_they_are_spelt() -> None:
+    assert known("TENURE") == known("Tenure Months") == known("tenure_months") == "tenure_months"
+    assert known("weight") is None
+    assert recognised(["Gender", "gender", "SeniorCitizen", "weight", ""]) == 2

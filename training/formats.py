@@ -1,0 +1,95 @@
+"""What a file really is, told from its first bytes, for a message about one that is not what its name says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+HEAD_BYTES: Final = 64 * 1024
+
+PARQUET: Final = "Parquet"
+_MAGIC: Final = (
+    (b"PAR1", PARQUET),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)"),
+    (b"ARROW1", "Arrow (Feather)"),
+    (b"Obj\x01", "Avro"),
+    (b"ORC", "ORC"),
+    (b"SQLite format 3\x00", "SQLite"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    (b"%PDF-", "PDF"),
+    (b"\xff\xfe\x00\x00", "UTF-32 text"),
+    (b"\x00\x00\xfe\xff", "UTF-32 text"),
+    (b"\xff\xfe", "UTF-16 text"),
+    (b"\xfe\xff", "UTF-16 text"),
+)
+_COMPRESSED: Final = frozenset({"gzip", "zstd", "bzip2", "xz", "lz4", "7-Zip", "a zip archive"})
+_EXCEL: Final = frozenset({"an Excel workbook (.xlsx)", "an old Excel workbook (.xls)", "a spreadsheet (.ods)"})
+_UTF16_CHARACTERS: Final = 8
+"""Characters of Latin script that must alternate with zero bytes before a text counts as UTF-16."""
+_MARKUP: Final = re.compile(rb"\s*<(!doctype\s+html|html|table|head|body|\?xml)", re.IGNORECASE)
+_JSON: Final = re.compile(rb'\s*(\{\s*("|\})|\[\s*[\[{])')
+
+
+def real_format(path: Path) -> str | None:
+    """The format of a file by its content: one of other programs, or ``None`` when it may be CSV."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        if head.startswith(b"PK\x03\x04"):
+            # The list of what an archive holds is at its end.
+            file.seek(max(path.stat().st_size - HEAD_BYTES, 0))
+            return _archive(head + file.read(HEAD_BYTES))
+    found = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+    if found is not None:
+        return found
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    if _is_utf16(text):
+        return "UTF-16 text"
+    if markup := _MARKUP.match(text):
+        return "XML" if markup[1] == b"?xml" else "HTML"
+    return "JSON" if _JSON.match(text) else None
+
+
+def looks_like_csv(path: Path) -> bool:
+    """Whether a file is text whose first line has more than one column."""
+    if real_format(path) is not None:
+        return False
+    with path.open("rb") as file:
+        first = file.read(HEAD_BYTES).split(b"\n", 1)[0]
+    try:
+        text = first.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return False
+    return text.strip().isprintable() and any(delimiter in text for delimiter in ",;\t|")
+
+
+def remedy(found: str) -> str:
+    """How to make a readable file of one of this format."""
+    if found == PARQUET:
+        return "give the file the extension .parquet"
+    if found in _COMPRESSED:
+        return "unpack the file first"
+    if found in _EXCEL:
+        return "open it in the spreadsheet program and save it as 'CSV UTF-8 (comma delimited)'"
+    if found.startswith("UTF-"):
+        return "save it as UTF-8, for example as 'CSV UTF-8' in Excel"
+    return "export the table as CSV or Parquet"
+
+
+def _archive(content: bytes) -> str:
+    if b"xl/" in content:
+        return "an Excel workbook (.xlsx)"
+    return "a spreadsheet (.ods)" if b"opendocument.spreadsheet" in content else "a zip archive"
+
+
+def _is_utf16(text: bytes) -> bool:
+    """Whether text without a byte order mark alternates with zero bytes, as that of Latin script does in UTF-16."""
+    start = text[: 2 * _UTF16_CHARACTERS]
+    even, odd = start[::2], start[1::2]
+    return len(start) == 2 * _UTF16_CHARACTERS and ((not any(odd) and all(even)) or (not any(even) and all(odd)))

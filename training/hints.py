@@ -1,0 +1,170 @@
+"""Why a value is wrong, told from how it is written. Runs on distinct wrong values only, never on a valid file."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from app.schemas import FEATURES, Feature
+from training import causes
+
+LABELS: Final = ("0", "false", "no", "1", "true", "yes")
+"""Accepted spellings of the label in lower case, beside numbers equal to 0 or 1; the second half means churned."""
+NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+"""A number as a text file may spell it; blanks around it are removed before."""
+JUDGED: Final = 200
+"""Distinct wrong categories of a batch that are compared with the accepted ones; the others are not explained."""
+SIMILAR: Final = 0.75
+"""The least ratio of :mod:`difflib` at which a category counts as meant."""
+
+_BETWEEN: Final = r"[,.'\x{2019}_ \x{00a0}\x{202f}]"
+"""What separates thousands: apostrophes, straight and typographic, and blanks, plain and unbreakable, among others."""
+_DIGITS: Final = rf"\d(?:\d|{_BETWEEN})*"
+_GROUPED: Final = (
+    r"(?:,\d{2,3})*,\d{3}(?:\.\d*)?",
+    r"(?:\.\d{2,3})*\.\d{3}(?:,\d*)?",
+    r"(?:['\x{2019} \x{00a0}\x{202f}]\d{2,3})*['\x{2019} \x{00a0}\x{202f}]\d{3}(?:[.,]\d*)?",
+)
+"""What follows the first digits of a number with thousands separators, which are all of one kind."""
+_SIGN: Final = r"(?:[$€£¥₹₽₺₩₪฿]|[A-Za-z]{1,2}\$|R\$|(?i:usd|eur|gbp|chf|jpy|inr|brl|cad|aud|pln|sek|nok|dkk|zł|kr\.?))"
+_ANYWHERE: Final = (
+    (causes.BLANK, r"^\s*$"),
+    (
+        "missing-word",
+        r"(?i)^\s*(?:null|none|nan|n/?a|<na>|#n/a|nil|\\n|-+|\x{2013}|\x{2014}|\?+|\.|unknown|missing)\s*$",
+    ),
+)
+"""Causes told from the text in any column."""
+_WRITTEN: Final = (
+    *_ANYWHERE,
+    ("currency", rf"^\s*[+-]?\s*(?:{_SIGN}\s*[+-]?{_DIGITS}|{_DIGITS}\s*{_SIGN})\s*$"),
+    # Three digits after the only comma are read as thousands, unless there is a zero or are too many digits before it.
+    ("decimal-comma", r"^\s*[+-]?(?:\d*,(?:\d{1,2}|\d{4,})|0+,\d+|\d{4,},\d+)(?:[eE][+-]?\d+)?\s*$"),
+    ("thousands", rf"^\s*[+-]?\d{{1,3}}(?:{'|'.join(_GROUPED)})\s*$"),
+    ("unit", rf"^\s*[+-]?{_DIGITS}\s*(?:%|[A-Za-zµ°]{{1,12}}\.?(?:/[A-Za-z]{{1,12}})?)\s*$"),
+)
+"""Causes told from the text of a number, the first that fits."""
+_AMBIGUOUS: Final = r"^\s*[+-]?\d{1,3},\d{3}\s*$"
+"""What may be thousands or three decimals."""
+_HEX: Final = r"(?i)^\s*0[xob]"
+"""Numbers of programming languages, which are no numbers with a unit."""
+_SHORT: Final = {"y": "Yes", "n": "No"}
+_BOOLEAN: Final = {
+    "true": "Yes", "false": "No", "t": "Yes", "f": "No", "1": "Yes", "0": "No", "1.0": "Yes", "0.0": "No",
+}  # fmt: skip
+_ANSWER: Final = _SHORT | _BOOLEAN
+_FLAG: Final = frozenset({"yes", "no", "y", "n", "t", "f", "true", "false"})
+"""Words for the numbers 1 and 0."""
+_LABELS: Final = frozenset(
+    {"y", "n", "t", "f", "churned", "stayed", "churn", "stay", "active", "left", "retained", "exited", "joined",
+     "-1", "2", "churner", "non-churner", "not churned", "no churn", "lost", "closed", "inactive"}
+)  # fmt: skip
+
+Codes = npt.NDArray[np.object_]
+
+
+def number_causes(feature: Feature, values: pa.Array) -> Codes:
+    """The cause of each wrong value of a number, from its text."""
+    found = np.full(len(values), "not-a-number", dtype=object)
+    open_ = ~_matches(values, _HEX)
+    for cause, pattern in _WRITTEN:
+        here = open_ & _matches(values, pattern)
+        found[here] = cause
+        open_ &= ~here
+    found[_matches(values, _AMBIGUOUS) & _decimal(feature, values, found)] = "decimal-comma"
+    trimmed = pc.utf8_trim_whitespace(values)
+    spelled = _matches(trimmed, NUMBER)
+    numbers = np.asarray(pc.fill_null(pc.cast(pc.if_else(pa.array(spelled), trimmed, None), pa.float64()), 0.0))
+    inside = (numbers >= feature.minimum) & (numbers <= feature.maximum)
+    found[spelled] = np.where(inside, "not-whole", "out-of-range")[spelled]
+    if feature.integer and (feature.minimum, feature.maximum) == (0, 1):
+        found[_among(values, _FLAG)] = "flag"
+    return found
+
+
+def _decimal(feature: Feature, values: pa.Array, found: Codes) -> npt.NDArray[np.bool_]:
+    """Where an ambiguous comma is a decimal comma: beside others that are, or where thousands would be too many."""
+    if (found == "decimal-comma").any():
+        return np.ones(len(values), dtype=np.bool_)
+    digits = pc.replace_substring_regex(values, r"\D", "")
+    whole = pc.if_else(pa.array(_matches(values, _AMBIGUOUS)), digits, None)
+    return np.asarray(pc.fill_null(pc.cast(whole, pa.float64()), 0.0)) > feature.maximum
+
+
+def category_causes(feature: Feature, values: pa.Array) -> Codes:
+    """The cause of each wrong value of a category."""
+    return _judged(values, lambda value: _category_cause(feature, value), "unknown-category")
+
+
+def label_causes(values: pa.Array) -> Codes:
+    """The cause of each wrong label."""
+    return _judged(values, _label_cause, "unknown-label")
+
+
+def meant(column: str, value: str) -> str:
+    """The category that ``value`` of ``column`` was probably meant to be, quoted, or an empty text."""
+    feature = _CATEGORIES.get(column)
+    if feature is None:
+        return ""
+    answer = _ANSWER.get(value.strip().lower())
+    close = answer if answer in feature.categories else _closest(feature.categories, value)
+    return repr(close) if close else ""
+
+
+def fold(name: str) -> str:
+    """``name`` without case, blanks, underscores and punctuation, for comparing what people write differently."""
+    return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if c.isalnum())
+
+
+_CATEGORIES: Final = {feature.name: feature for feature in FEATURES if feature.categories}
+
+
+def _judged(values: pa.Array, judge: Callable[[str], str | None], otherwise: str) -> Codes:
+    """What ``judge`` says of each of the first values, and ``otherwise`` where it says nothing."""
+    found = np.full(len(values), otherwise, dtype=object)
+    for cause, pattern in _ANYWHERE:
+        found[_matches(values, pattern)] = cause
+    for position in np.flatnonzero(found == otherwise)[:JUDGED].tolist():
+        found[position] = judge(values[position].as_py()) or otherwise
+    return found
+
+
+def _label_cause(value: str) -> str | None:
+    return "label-spelling" if value.strip().lower() in _LABELS else None
+
+
+def _category_cause(feature: Feature, value: str) -> str | None:
+    word = value.strip().lower()
+    if {"Yes", "No"} <= set(feature.categories) and word in _ANSWER:
+        return "three-answers" if len(feature.categories) > len(("Yes", "No")) and word in _BOOLEAN else "yes-no"
+    if fold(value) in map(fold, feature.categories):
+        return "spelling"
+    return "near-category" if _closest(feature.categories, value) else None
+
+
+def _closest(categories: Sequence[str], value: str) -> str | None:
+    """The category of which ``value`` is another spelling, the only one that begins with it, or else a similar one."""
+    folded, by_fold = fold(value), {fold(category): category for category in categories}
+    if not folded or folded in by_fold:
+        return by_fold.get(folded)
+    beginning = [category for key, category in by_fold.items() if key.startswith(folded)]
+    if len(beginning) == 1:
+        return beginning[0]
+    similar = difflib.get_close_matches(folded, by_fold, n=1, cutoff=SIMILAR)
+    return by_fold[similar[0]] if similar else None
+
+
+def _matches(values: pa.Array, pattern: str) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.match_substring_regex(values, pattern), dtype=np.bool_)
+
+
+def _among(values: pa.Array, words: frozenset[str]) -> npt.NDArray[np.bool_]:
+    lower = pc.utf8_lower(pc.utf8_trim_whitespace(values))
+    return np.asarray(pc.is_in(lower, value_set=pa.array(sorted(words), pa.string())), dtype=np.bool_)

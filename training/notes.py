@@ -1,0 +1,55 @@
+"""What is read otherwise than it is written, and what looks odd, in a file that can be used: one sentence each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+INDEX: Final = "index"
+TRIMMED: Final = "trimmed"
+BOOLEANS: Final = "booleans"
+NAN: Final = "nan"
+IDS_MISSING: Final = "ids-missing"
+
+_COLUMNS: Final = {
+    INDEX: "A row index was ignored: the column named {columns}.",
+    TRIMMED: "Blanks around values of {columns} were removed.",
+    BOOLEANS: "True and false in {columns} were read as Yes and No.",
+}
+"""By kind, a sentence about columns; the other kinds are about rows."""
+
+
+class Notes:
+    """Gathers notes batch by batch: the columns of each kind, and the rows, in the order they came up."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, dict[str, int]] = {}
+        self._said: list[str] = []
+
+    def add(self, kind: str, column: str, rows: int = 0) -> None:
+        """A column of this kind, in ``rows`` more rows."""
+        columns = self._columns.setdefault(kind, {})
+        columns[column] = columns.get(column, 0) + rows
+
+    def say(self, sentence: str) -> None:
+        """A note in its own words."""
+        self._said.append(sentence)
+
+    def sentences(self) -> tuple[str, ...]:
+        return (*(_sentence(kind, columns) for kind, columns in self._columns.items()), *self._said)
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """``1 row``, ``2,000 rows``: the number with the word for it."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _sentence(kind: str, columns: dict[str, int]) -> str:
+    if words := _COLUMNS.get(kind):
+        return words.format(columns=", ".join(columns))
+    name, rows = next(iter(columns.items()))
+    if kind == NAN:
+        return f"NaN in {name} counts as blank ({counted(rows, 'row', 'rows')})."
+    return (
+        f"{counted(rows, 'row has', 'rows have')} no {name} (blank, or a word such as NULL): "
+        "each counts as a customer of its own."
+    )
