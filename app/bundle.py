@@ -59,6 +59,8 @@ class Registered:
     version: str
     manifest_sha256: str
     """As its tag says; "" without one, and then it is refused."""
+    override_sha256: str = ""
+    """As its tag says; "" for a version that nobody overrode the gates for."""
     artifact_path: str
     """Path of the version's artifacts behind the tracking server's artifact proxy."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.console import Output
-from ops.options import Json, TrackingUri
+from ops.options import Json, TrackingUri, Version
 
 if TYPE_CHECKING:
     from training.ledger import Move
@@ -21,9 +21,7 @@ Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 
 def promote(
     *,
-    version: Annotated[
-        str | None, typer.Option("--version", help="Version to serve. Default: the one in staging.")
-    ] = None,
+    version: Version = None,
     reason: Reason = "",
     actor: Actor = None,
     tracking_uri: TrackingUri = None,
@@ -36,10 +34,12 @@ def promote(
 
     Example: churn promote --version 3 --reason "trained on October"
     """
-    from ops import mlflow_server, tracking_settings
+    from ops import mlflow_server, tracking_settings, versions
     from ops.home import Home
 
     with mlflow_server.tracking_server(Home.from_environment(), "churn promote", tracking_uri) as url:
+        if version is not None:
+            versions.require(url, version)
         from training import registry
 
         move = registry.promote(url, tracking_settings.MODEL_NAME, version, actor=actor, reason=reason)

@@ -14,13 +14,13 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from app.schemas import CODES, IBM_COLUMNS
+from training.files import EXTENSIONS
 from training.violations import FILE, Findings, RowNumbers, file_error
 
 CSV_BLOCK_BYTES: Final = 4 * 1024 * 1024
 HEADER_BYTES: Final = 64 * 1024
 RAGGED_ROWS_KEPT: Final = 1000
 """A CSV file with more rows of a wrong width is not read further: it is another format."""
-EXTENSIONS: Final = (".csv", ".parquet")
 
 Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,10 @@ class DataError(Exception):
         self.source = source
         self.violations = tuple(violations)
         super().__init__(source, self.violations)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for a program that reads JSON."""
+        return {"source": self.source, "problems": [asdict(violation) for violation in self.violations]}
 
     def __str__(self) -> str:
         many = len(self.violations)

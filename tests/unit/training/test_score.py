@@ -15,11 +15,13 @@ from app.model import load as load_model
 from app.schemas import ID_COLUMN
 from training import export, pipeline, readers
 from training.data import DataError, encode_frame, load
+from training.files import PathError
 from training.generate import write
 from training.score import score
 from training.truth import GeneratorConfig
 
 ROWS = 5000
+ANSWERS = ["churn_probability", "decision", "risk_band", "model_name", "model_version", "scored_at"]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def test_file_gets_the_served_answers(
     answers, data, model = read(out), load(str(customers)), load_model(model_dir)
     expected = model.score(encode_frame(data.customers))
     assert data.ids is not None
-    assert list(answers.columns) == ["customer_id", "churn_probability", "decision", "risk_band"]
+    assert list(answers.columns) == ["customer_id", *ANSWERS]
     assert answers["customer_id"].tolist() == data.ids.tolist()
     np.testing.assert_allclose(answers["churn_probability"], expected, rtol=0, atol=1e-7)
     assert answers["decision"].tolist() == [model.decision(p) for p in answers["churn_probability"]]
@@ -111,7 +113,7 @@ def test_labels_are_not_needed_and_ids_neither(tmp_path: Path, model_dir: Path, 
     frame = pd.read_parquet(customers).drop(columns=["churned", ID_COLUMN])
     frame.to_parquet(tmp_path / "in.parquet")
     score(model_dir, str(tmp_path / "in.parquet"), tmp_path / "out.parquet")
-    assert list(read(tmp_path / "out.parquet").columns) == ["churn_probability", "decision", "risk_band"]
+    assert list(read(tmp_path / "out.parquet").columns) == ANSWERS
 
 
 def test_violations_are_all_reported_and_the_old_answer_stays(tmp_path: Path, model_dir: Path, customers: Path) -> None:
@@ -121,7 +123,7 @@ def test_violations_are_all_reported_and_the_old_answer_stays(tmp_path: Path, mo
     frame.to_parquet(tmp_path / "in.parquet")
     (tmp_path / "out.csv").write_text("of yesterday")
     with pytest.raises(DataError) as caught:
-        score(model_dir, str(tmp_path / "in.parquet"), tmp_path / "out.csv", batch_rows=1000)
+        score(model_dir, str(tmp_path / "in.parquet"), tmp_path / "out.csv", batch_rows=1000, overwrite=True)
     assert caught.value.source == str(tmp_path / "in.parquet")
     assert {(v.column, v.rows) for v in caught.value.violations} == {
         ("gender", (1, 5000)), ("monthly_charges", (3001,)),
@@ -135,13 +137,6 @@ def test_empty_file_is_refused(tmp_path: Path, model_dir: Path, customers: Path)
     with pytest.raises(DataError, match="no data row"):
         score(model_dir, str(tmp_path / "in.csv"), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
-
-
-def test_source_may_be_replaced_by_its_answers(tmp_path: Path, model_dir: Path, customers: Path) -> None:
-    path = tmp_path / "a.parquet"
-    path.write_bytes(customers.read_bytes())
-    assert score(model_dir, str(path), path).rows == ROWS
-    assert len(read(path)) == ROWS
 
 
 def test_changed_model_is_refused_before_anything_is_read(tmp_path: Path, model_dir: Path) -> None:
@@ -160,5 +155,5 @@ def test_changed_model_is_refused_before_anything_is_read(tmp_path: Path, model_
 
 
 def test_unknown_output_format_is_refused(tmp_path: Path, model_dir: Path) -> None:
-    with pytest.raises(DataError, match=r"\.txt; expected \.csv or \.parquet"):
+    with pytest.raises(PathError, match=r"\.txt; expected \.csv or \.parquet"):
         score(model_dir, "absent.csv", tmp_path / "out.txt")
