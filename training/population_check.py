@@ -26,7 +26,7 @@ EXTREME: Final = 0.001
 """A probability nearer than this to 0 or 1 is a certainty that data of this kind cannot give."""
 HOLDOUT_SHARE: Final = 0.2
 """Of the training rows: so many scores are behind the reference of the score."""
-BATCH_SAMPLE: Final = 8192
+BATCH_SAMPLE: Final = 4096
 """Rows looked at of a batch, evenly spaced; the others count as they do, so that the look costs next to nothing."""
 _Z: Final = 4.27
 """Upper 1e-5 point of the normal distribution."""

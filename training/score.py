@@ -128,7 +128,8 @@ class _Tally:
         probability: Scores = self._model.score(features)
         # As app.model decides for one customer.
         decision = (probability >= self._model.manifest.threshold).astype(np.int8)
-        risk = np.digitize(probability, self._bands).astype(np.int8)
+        medium, high = self._bands
+        risk = (probability >= medium).astype(np.int8) + (probability >= high)
         self._decisions += np.bincount(decision, minlength=len(DECISIONS))
         self._risk_bands += np.bincount(risk, minlength=len(RISK_BANDS))
         self._total += float(probability.sum())
