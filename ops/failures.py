@@ -70,7 +70,7 @@ def problems(error: Exception) -> list[Any]:
     if _is_validation_error(error):
         return [{"setting": where, "problem": what} for where, what in _wrong_settings(error)]
     if _is_data_error(error):
-        found: list[Any] = error.as_dict()["problems"]  # type: ignore[attr-defined]  # a DataError, told apart without its import
+        found: list[Any] = error.as_dict()["groups"]  # type: ignore[attr-defined]  # a DataError, told apart without its import
         return found
     return []
 

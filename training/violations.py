@@ -57,7 +57,8 @@ class DataError(Exception):
 
     def as_dict(self) -> dict[str, Any]:
         """The same for a program that reads JSON."""
-        return {"source": self.source, "problems": [asdict(violation) for violation in self.violations]}
+        groups = [asdict(violation) for violation in self.violations]
+        return {"source": self.source, "problems": len(groups), "groups": groups}
 
     def __str__(self) -> str:
         many = len(self.violations)
