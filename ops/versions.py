@@ -12,7 +12,7 @@ from app.registry import Registry
 from app.settings import Settings
 from ops.errors import OpsError
 from ops.options import is_version_number
-from ops.tracking_settings import MODEL_NAME
+from ops.tracking_settings import MODEL_NAME, PRODUCTION
 
 _API: Final = "/api/2.0/mlflow"
 _BY_ALIAS: Final = f"{_API}/registered-models/alias"
@@ -68,8 +68,8 @@ def require(url: str, version: str) -> None:
 
 def _with_registry(url: str, which: str, work: Callable[[Registry], Awaitable[_T]]) -> _T:
     number = is_version_number(which)
-    alias = {} if number else {"model_alias": which}
-    settings = Settings(mlflow_tracking_uri=url, model_name=MODEL_NAME, auth="off", **alias)
+    alias = PRODUCTION if number else which
+    settings = Settings(mlflow_tracking_uri=url, model_name=MODEL_NAME, model_alias=alias, auth="off")
 
     async def run() -> _T:
         registry = NumberedRegistry(settings, which) if number else Registry(settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import mlflow_server
+from ops import mlflow_server, tracking_settings
 from ops.errors import OpsError
 from ops.home import Home
 
@@ -16,7 +16,7 @@ URL = "http://127.0.0.1:5"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    for name, value in mlflow_server.QUIET.items():
+    for name, value in tracking_settings.QUIET.items():
         monkeypatch.setenv(name, value)
     return Home(tmp_path)
 
