@@ -110,7 +110,7 @@ bench-backup: .venv/.dev ## Measure backup and restore beside plain tools and wr
 
 .PHONY: telco
 telco: .venv/.dev ## Train on the 7,043 real IBM Telco customers
-	$(BIN)/churn data telco
+	$(BIN)/churn data telco --force
 	$(BIN)/churn train --data "$${CHURN_HOME:-.churn}/data/telco.csv"
 
 # ------------------------------------------------------------------ housekeeping
@@ -145,8 +145,9 @@ INSTALL = if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$@"; fi
 
 define install
-@echo "Installing $(1) into .venv ..."
+@echo "Installing the $$(grep -c '^[a-z0-9].*==' $(1)) packages of $(1) into .venv; the first time takes some minutes ..."
 @set -- --require-hashes -r $(1); $(INSTALL)
+@echo "Installing this project into .venv ..."
 @set -- --no-build-isolation --no-deps -e .; $(INSTALL)
 endef
 

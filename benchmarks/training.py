@@ -105,7 +105,7 @@ def _train(data: Path, rows: int, url: str, env: dict[str, str], cores: set[int]
 
 
 def _score(data: Path, rows: int, url: str, env: dict[str, str], core: int) -> tuple[str, ...]:
-    out = data.with_name("scores.parquet")
+    out = data.with_name(f"{data.stem}-scores.parquet")
     done = measure(["score", str(data), str(out), "--model", "staging", "--tracking-uri", url], env, cores={core})
     if done.answer["rows"] != rows:
         raise BenchError(f"{done.answer['rows']} of {rows} rows were scored")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.console import Output
-from ops.options import Json, TrackingUri
+from ops.options import Json, TrackingUri, Version
 
 if TYPE_CHECKING:
     from app.bundle import GateResult
@@ -22,9 +22,7 @@ Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 
 def promote(
     *,
-    version: Annotated[
-        str | None, typer.Option("--version", help="Version to serve. Default: the one in staging.")
-    ] = None,
+    version: Version = None,
     override: Annotated[
         str, typer.Option(metavar="REASON", help="Serve it although gates refused it; the reason stays in the history.")
     ] = "",
@@ -50,10 +48,12 @@ def promote(
 
     Example: churn promote --version 3 --reason "trained on October"
     """
-    from ops import mlflow_server, tracking_settings
+    from ops import mlflow_server, tracking_settings, versions
     from ops.home import Home
 
     with mlflow_server.tracking_server(Home.from_environment(), "churn promote", tracking_uri) as url:
+        if version is not None:
+            versions.require(url, version)
         from training import registry
 
         responsibility = registry.Responsibility(

@@ -10,6 +10,7 @@ import traceback
 from typing import Annotated, Final
 
 import typer
+from typer.exceptions import TyperException
 
 from app import __version__
 from ops import (
@@ -18,6 +19,7 @@ from ops import (
     cluster_commands,
     dashboards_commands,
     data_commands,
+    failures,
     images_commands,
     rds_commands,
     render_commands,
@@ -25,11 +27,9 @@ from ops import (
     serve_command,
     train_command,
 )
-from ops.console import Output, print_error
+from ops.console import Output, print_error, print_json
 from ops.options import HELP_STYLE, Json
 
-FAILED: Final = 1
-BAD_INPUT: Final = 2
 DEBUG: Final = "--debug"
 STARTED: Final = time.monotonic()
 """So that the seconds that are told include the time the imports take."""
@@ -156,25 +156,6 @@ app.add_typer(backup_commands.app, name="backup")
 app.add_typer(rds_commands.app, name="rds")
 
 
-def _exit_code(error: Exception) -> int:
-    """2 for what the caller must correct, 1 for everything else; a module that is not loaded raised nothing."""
-    violations, pydantic = sys.modules.get("training.violations"), sys.modules.get("pydantic")
-    if violations is not None and isinstance(error, violations.DataError):
-        return BAD_INPUT
-    if pydantic is not None and isinstance(error, pydantic.ValidationError):
-        return BAD_INPUT
-    return FAILED
-
-
-def _message(error: Exception) -> str:
-    """The error in words; those of a settings object without pydantic's frame around them."""
-    pydantic = sys.modules.get("pydantic")
-    if pydantic is None or not isinstance(error, pydantic.ValidationError):
-        return str(error).strip() or type(error).__name__
-    found = error.errors(include_url=False)
-    return "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in found)
-
-
 def _keep_loopback_direct() -> None:
     """Let no proxy of the environment come between our own processes, nor our children's."""
     inherited = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
@@ -184,13 +165,27 @@ def _keep_loopback_direct() -> None:
 def main() -> None:
     """Run the command line; an error is one clear message without a traceback, unless --debug asks for it."""
     _keep_loopback_direct()
+    arguments = sys.argv[1:]
     try:
-        app()
+        if failures.JSON in arguments:
+            _run_for_a_program()
+        else:
+            app()
     except Exception as error:  # noqa: BLE001 - the last place that can turn an error into words
-        if DEBUG in sys.argv or os.environ.get("CHURN_DEBUG"):
+        if DEBUG in arguments or os.environ.get("CHURN_DEBUG"):
             traceback.print_exc()
-        print_error(_message(error))
-        raise SystemExit(_exit_code(error)) from None
+        raise SystemExit(failures.tell(error, arguments)) from None
+
+
+def _run_for_a_program() -> None:
+    """Run the command line; wrong usage is told in JSON too."""
+    try:
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        print_json(failures.as_json(error.format_message(), error.exit_code))
+        print_error(error.format_message())
+        raise SystemExit(error.exit_code) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

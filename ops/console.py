@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
+
+from ops.progress import Stages, counted, waiting
+
+
+class UnfinishedError(Exception):
+    """A command failed after it had a result; its cause says why."""
+
+    def __init__(self, result: Mapping[str, Any]) -> None:
+        self.result = dict(result)
+        super().__init__("failed after it had a result")
 
 
 class Output:
@@ -55,8 +62,7 @@ class Output:
     def result(self, data: Mapping[str, Any] | Sequence[Any], words: Callable[[], None]) -> None:
         """Print a command's result: ``data`` as JSON if it was asked for, else ``words()``."""
         if self.as_json:
-            sys.stdout.write(json.dumps(data, default=str, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            print_json(data)
         else:
             words()
 
@@ -66,42 +72,50 @@ class Output:
 
         On a terminal a spinner runs beside the current stage; elsewhere a line is printed as each stage ends.
         """
-        stages = _Stages(self._console)
+        stages = Stages(self._console)
         with stages.display:
             yield stages.begin
             stages.finish()
 
+    def counted(self, name: str) -> AbstractContextManager[Callable[[int, float], None]]:
+        """Show how a step over rows goes; see :func:`ops.progress.counted`."""
+        return counted(self._console, name)
 
-class _Stages:
-    def __init__(self, console: Console) -> None:
-        # A console of its own: with soft wrapping, which lines to copy need, a display loses its columns.
-        self.display = Progress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}", style="bold"),
-            TextColumn("{task.fields[detail]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
-            TimeElapsedColumn(),
-            console=Console(stderr=console.stderr),
-            expand=True,
-            disable=not console.is_terminal,
-        )
-        self._console = console
-        self._shown = ""
-        self._task: TaskID | None = None
-        self._started = 0.0
+    def waiting(self, text: str) -> AbstractContextManager[None]:
+        """Show what is being waited for; see :func:`ops.progress.waiting`."""
+        return waiting(text, self._console)
 
-    def begin(self, name: str, detail: str) -> None:
-        self.finish()
-        self._shown, self._started = f"{name:<9} {detail}", time.perf_counter()
-        self._task = self.display.add_task(escape(name), total=1, detail=escape(detail))
+    @contextmanager
+    def result_even_if_it_fails(self, data: Mapping[str, Any], words: Callable[[], None]) -> Iterator[None]:
+        """Print a result that stands whatever the rest of the command comes to.
 
-    def finish(self) -> None:
-        if self._task is None:
+        Words are printed at once. JSON is printed once, at the end: an error becomes a part of it.
+
+        Raises:
+            UnfinishedError: in the place of an error, with the result, for :func:`ops.failures.tell`.
+        """
+        if not self.as_json:
+            words()
+            yield
             return
-        self.display.update(self._task, completed=1)
-        if self.display.disable:
-            self._console.print(f"{self._shown}: {time.perf_counter() - self._started:.1f} s")
-            self._console.file.flush()
-        self._task = None
+        try:
+            yield
+        except Exception as error:
+            raise UnfinishedError(data) from error
+        self.result(data, words)
+
+
+def print_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Write one JSON document, on one line, to standard output."""
+    sys.stdout.write(json.dumps(data, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def warn(message: str) -> None:
+    """Say on stderr what somebody should look at though the command goes on."""
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False).print(
+        Text.assemble(("Warning: ", "bold yellow"), message)
+    )
 
 
 def print_error(message: str) -> None:

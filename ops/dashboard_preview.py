@@ -67,8 +67,8 @@ def color_of(value: float, panel: Any) -> str:
     return COLORS[reached[-1]]
 
 
-def draw(page: Any, prometheus: Prometheus, out: Path) -> Path:
-    """Draw one dashboard of Grafana's JSON with live data; returns the picture's path.
+def draw(page: Any, prometheus: Prometheus, path: Path) -> None:
+    """Draw one dashboard of Grafana's JSON with live data, as a PNG.
 
     Raises:
         OpsError: no Prometheus answers.
@@ -90,11 +90,8 @@ def draw(page: Any, prometheus: Prometheus, out: Path) -> Path:
             height, width = place["h"] / rows, place["w"] / COLUMNS
             box = (place["x"] / COLUMNS + 0.006, top - height + 0.25 / rows, width - 0.012, height - 0.5 / rows)
             _panel(canvas, box, prometheus.answer(panel, names), rows)
-        path = out / f"{page['uid'].removeprefix('churn-')}.png"
-        out.mkdir(parents=True, exist_ok=True)
-        canvas.savefig(path, dpi=80)
+        canvas.savefig(path, dpi=80, format="png")
         plt.close(canvas)
-    return path
 
 
 def _panel(canvas: Any, box: tuple[float, float, float, float], answered: Answered, rows: int) -> None:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ops.console import Output
-from ops.options import HELP_STYLE, Json
+from ops.options import HELP_STYLE, Force, Json
+from training.files import check_output
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 
@@ -23,7 +23,10 @@ def data() -> None:
 def generate(
     *,
     out: Annotated[
-        Path | None, typer.Option(help="File to write, .csv or .parquet. Default: .churn/data/customers.csv")
+        str | None,
+        typer.Option(
+            help="File to write, .csv or .parquet, a path or s3://bucket/key. Default: .churn/data/customers.csv"
+        ),
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Customers to generate.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 7,
@@ -34,6 +37,7 @@ def generate(
     ] = 0.0,
     missing_total_share: Annotated[float, typer.Option(help="Share of blank total charges.")] = 0.0,
     label_delay_share: Annotated[float, typer.Option(help="Share of the churners not yet recorded as such.")] = 0.0,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Generate customers with a known truth.
@@ -43,6 +47,9 @@ def generate(
     Example: churn data generate --rows 100000 --seed 1 --out customers.parquet
     """
     from ops.home import Home
+
+    path = out or str(Home.from_environment().customers)
+    check_output(path, overwrite=force)
     from training.generate import write
     from training.truth import GeneratorConfig
 
@@ -55,11 +62,11 @@ def generate(
         missing_total_share=missing_total_share,
         label_delay_share=label_delay_share,
     )
-    path = out or Home.from_environment().customers
-    truth = write(config, path)
     output = Output(as_json=as_json)
+    with output.counted("Generating") as progress:
+        truth = write(config, path, overwrite=force, on_progress=lambda done: progress(done, done / rows))
     output.result(
-        {"path": str(path), **truth.model_dump(mode="json")},
+        {"path": path, **truth.model_dump(mode="json")},
         lambda: output.say(
             f"Wrote {rows:,} customers to {path}: {truth.recorded_churn_rate:.1%} churned, "
             f"no model can pass AUC {truth.ceiling.auc:.4f}"
@@ -71,8 +78,10 @@ def generate(
 def telco(
     *,
     out: Annotated[
-        Path | None, typer.Option(help="File to write, .csv or .parquet. Default: .churn/data/telco.csv")
+        str | None,
+        typer.Option(help="File to write, .csv or .parquet, a path or s3://bucket/key. Default: .churn/data/telco.csv"),
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write the 7,043 real customers of the public IBM Telco data.
@@ -82,9 +91,11 @@ def telco(
     Example: churn data telco --out telco.parquet
     """
     from ops.home import Home
+
+    path = out or str(Home.from_environment().customers.with_name("telco.csv"))
+    check_output(path, overwrite=force)
     from training.telco import write
 
-    path = out or Home.from_environment().customers.with_name("telco.csv")
-    rows = write(path)
+    rows = write(path, overwrite=force)
     output = Output(as_json=as_json)
-    output.result({"path": str(path), "rows": rows}, lambda: output.say(f"Wrote {rows:,} customers to {path}"))
+    output.result({"path": path, "rows": rows}, lambda: output.say(f"Wrote {rows:,} customers to {path}"))

@@ -113,11 +113,14 @@ class Platform:
         self._start_api()
         if self._home.model_cache.exists():
             # It serves what it kept on disk; the start of MLflow would only take the CPU from it.
-            self._processes.wait(self._is_ready, timeout_seconds=HEAD_START_SECONDS)
+            with self._output.waiting("Starting the API with the model it kept"):
+                self._processes.wait(self._is_ready, timeout_seconds=HEAD_START_SECONDS)
         mlflow_server.start(self._processes, self._home, self._mlflow_port)
         if self._is_new:
             self._make_data()  # while MLflow starts
-        if not self._processes.wait(self._serves_or_must_train, timeout_seconds=mlflow_server.START_SECONDS):
+        with self._output.waiting("Waiting for MLflow and the API"):
+            up = self._processes.wait(self._serves_or_must_train, timeout_seconds=mlflow_server.START_SECONDS)
+        if not up:
             raise OpsError(
                 f"neither the API at {self.api_url} nor MLflow at {self.mlflow_url} was ready within "
                 f"{mlflow_server.START_SECONDS} s; see {self._home.logs}"
@@ -152,7 +155,9 @@ class Platform:
             return False
 
     def _wait_ready(self) -> None:
-        if not self._processes.wait(self._is_ready, timeout_seconds=API_START_SECONDS):
+        with self._output.waiting("Waiting for the API to load the model"):
+            ready = self._processes.wait(self._is_ready, timeout_seconds=API_START_SECONDS)
+        if not ready:
             raise OpsError(
                 f"the API at {self.api_url} loaded no model within {API_START_SECONDS} s; "
                 f"see {self._home.logs / 'api.log'}"

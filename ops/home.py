@@ -125,16 +125,20 @@ class Home:
                 os.truncate(self._lock, 0)
 
     def running(self) -> Running | None:
-        """Who holds the home now; None if nobody does."""
+        """Who holds the home now; None if nobody does, or if who does has not said so yet."""
+        return self._read() if self.in_use() else None
+
+    def in_use(self) -> bool:
+        """Whether somebody holds the home now."""
         try:
             with self._lock.open("r", encoding="utf-8") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    return self._read()
+                    return True
         except FileNotFoundError:
             pass
-        return None
+        return False
 
     def _read(self) -> Running | None:
         try:

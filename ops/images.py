@@ -22,6 +22,7 @@ from infra.config import PROJECT, ImageSettings
 from infra.versions import OWN, PUBLIC, Images
 from ops.errors import OpsError
 from ops.recording import stack_config, stack_names
+from training.outputs import replaced
 
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 MANIFESTS: Final = (
@@ -90,9 +91,8 @@ def locked(path: Path) -> dict[str, str]:
 
 def write_lock(path: Path, digests: Mapping[str, str]) -> None:
     """Write the lock file, sorted; it is there as a whole or not at all."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(json.dumps(dict(sorted(digests.items())), indent=2) + "\n", encoding="utf-8")
-    beside.replace(path)
+    with replaced(path) as temporary:
+        temporary.write_text(json.dumps(dict(sorted(digests.items())), indent=2) + "\n", encoding="utf-8")
 
 
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

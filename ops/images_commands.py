@@ -71,14 +71,16 @@ def lock(
 
     ours = images.own_images(ROOT)
     old = images.locked(LOCK_FILE)
-    found = images.look_up([*images.public_images(), *(ours if own else ())])
+    output = Output(as_json=as_json)
+    wanted = [*images.public_images(), *(ours if own else ())]
+    with output.waiting(f"Asking the registries for {len(wanted)} digests"):
+        found = images.look_up(wanted)
     new = {image: digest for image, digest in old.items() if image in ours} | found
     changes = images.differences(old, new)
     if check and changes:
         raise OpsError("\n".join([f"{LOCK_FILE.name} is behind, run `churn images lock`:", *changes]))
     if not check:
         images.write_lock(LOCK_FILE, new)
-    output = Output(as_json=as_json)
 
     def words() -> None:
         for line in changes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -13,12 +14,15 @@ import httpx
 from ops.errors import OpsError
 from ops.home import Home
 from ops.ports import LOOPBACK, free_port
-from ops.processes import ProcessGroup
+from ops.processes import POLL_SECONDS, ProcessGroup
+from ops.progress import waiting
 from ops.tracking_settings import MODEL_NAME, PRODUCTION, QUIET, SERVER_SETTINGS
 
 DEFAULT_PORT: Final = 5000
 START_SECONDS: Final = 120
 """A cold start on a busy machine imports for up to half a minute and then makes the tables."""
+OTHERS_SECONDS: Final = 60
+"""How long a command waits for another one of the same home that starts MLflow."""
 
 
 def command(home: Home, port: int) -> list[str]:
@@ -73,23 +77,43 @@ def has_production(url: str) -> bool | None:
 def tracking_server(home: Home, command_name: str, uri: str | None) -> Iterator[str]:
     """Address of the MLflow server to use: ``uri``, else the running embedded one, else one started for this command.
 
-    MLflow imported in this process from here on sends nothing to anybody.
+    A ``churn up`` that has only just begun is waited for. MLflow imported in this process from here on sends nothing
+    to anybody.
 
     Raises:
-        OpsError: the home is in use by a command that shares no server.
+        OpsError: the home stays in use by a command that shares no server.
     """
     os.environ.update(QUIET)
     if uri:
         yield uri
         return
-    running = home.running()
-    if running is not None and running.mlflow_url is not None:
-        yield running.mlflow_url
+    if url := _running_url(home):
+        yield url
         return
     with home.use(command_name), ProcessGroup(home.logs) as processes:
         port = free_port(DEFAULT_PORT)
         url = f"http://{LOOPBACK}:{port}"
-        start(processes, home, port)
-        if not processes.wait(lambda: has_production(url) is not None, timeout_seconds=START_SECONDS):
-            raise OpsError(f"MLflow did not answer at {url} within {START_SECONDS} s; see {home.logs}")
+        with waiting("Starting MLflow for this command"):
+            start(processes, home, port)
+            if not processes.wait(lambda: has_production(url) is not None, timeout_seconds=START_SECONDS):
+                raise OpsError(f"MLflow did not answer at {url} within {START_SECONDS} s; see {home.logs}")
         yield url
+
+
+def _running_url(home: Home) -> str | None:
+    """Address of the server of whoever holds the home, once it answers; None as soon as nobody holds it.
+
+    After :data:`OTHERS_SECONDS` of neither, None too: the home is then found to be in use.
+    """
+    if not home.in_use():
+        return None
+    if (running := home.running()) is not None and running.mlflow_url is not None:
+        return running.mlflow_url
+    who = f"'{running.command}' (process {running.pid})" if running else "another churn command"
+    deadline = time.monotonic() + OTHERS_SECONDS
+    with waiting(f"{home.root} is in use by {who}: waiting up to {OTHERS_SECONDS} s for its MLflow, or its end"):
+        while home.in_use() and time.monotonic() < deadline:
+            if (running := home.running()) is not None and running.mlflow_url is not None:
+                return running.mlflow_url
+            time.sleep(POLL_SECONDS)
+    return None

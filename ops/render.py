@@ -27,6 +27,8 @@ from infra.stack import build_cloud, build_cluster, refuse
 from infra.versions import DEMAND, locked_digests
 from ops.errors import OpsError
 from ops.recording import STAND_IN, Recording, Resource, hidden, record, stack_config, stack_names
+from training.files import check_folder
+from training.outputs import room
 
 ROOT: Final = Path(__file__).parents[1]
 """Of the checkout, where the stacks' files are."""
@@ -213,22 +215,35 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
+def check_target(out: Path) -> None:
+    """A render may write to a folder: a new or empty one, or one that an earlier render wrote.
+
+    Raises:
+        OpsError: ``out`` holds something else.
+        PathError: it cannot be written to.
+    """
+    if out.exists() and not out.is_dir():
+        raise OpsError(f"{out} is a file: name a folder")
+    check_folder(out)
+    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
+        raise OpsError(f"{out} holds files that no render wrote: name an empty or a new folder")
+
+
 def write(out: Path, stacks: Sequence[Rendered]) -> None:
     """Put each stack into its folder under ``out``, in place of what an earlier render left there.
 
     Raises:
         OpsError: ``out`` holds something else.
+        PathError: it cannot be written to, or the disk is full.
     """
-    if out.exists() and not out.is_dir():
-        raise OpsError(f"{out} is a file: name a folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise OpsError(f"{out} holds files that no render wrote: name an empty or a new folder")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / MARKER).write_text("Written by `churn render`, which may replace everything here.\n", encoding="utf-8")
-    for rendered in stacks:
-        folder = out / rendered.stack
-        if folder.exists():
-            shutil.rmtree(folder)
-        for path, text in rendered.files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, encoding="utf-8")
+    check_target(out)
+    with room(str(out)):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / MARKER).write_text("Written by `churn render`, which may replace everything here.\n", encoding="utf-8")
+        for rendered in stacks:
+            folder = out / rendered.stack
+            if folder.exists():
+                shutil.rmtree(folder)
+            for path, text in rendered.files.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_text(text, encoding="utf-8")

@@ -38,12 +38,14 @@ def render(
     Example: churn render --stack dev --out rendered
     """
     require_program()
-    from ops.render import ROOT, write
+    from ops.render import ROOT, check_target, write
     from ops.render import render as run
 
-    stacks = run(stack, ROOT)
-    write(out, stacks)
     output = Output(as_json=as_json)
+    check_target(out)
+    with output.waiting(f"Building the objects of {stack}"):
+        stacks = run(stack, ROOT)
+    write(out, stacks)
     for rendered in stacks:
         for note in rendered.notes:
             typer.secho(f"Note: {note}", err=True, fg=typer.colors.YELLOW)

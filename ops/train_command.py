@@ -12,8 +12,10 @@ import typer
 from ops.console import Output
 from ops.errors import OpsError
 from ops.options import Json, TrackingUri
+from training.files import PathError, check_source
 
 if TYPE_CHECKING:
+    from ops.home import Home
     from training.result import TrainResult
 
 
@@ -55,11 +57,13 @@ def train(
     from ops import mlflow_server, tracking_settings
     from ops.home import Home
     from training.config import CostModel, TrainConfig
+
+    cost = CostModel(offer_cost=offer_cost, customer_value=customer_value, retained_share=retained_share)
+    home = Home.from_environment()
+    _check_data(data, home)
     from training.train import train as run
 
     output = Output(as_json=as_json)
-    cost = CostModel(offer_cost=offer_cost, customer_value=customer_value, retained_share=retained_share)
-    home = Home.from_environment()
     with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
         config = TrainConfig(
             source=data or str(home.customers),
@@ -72,15 +76,25 @@ def train(
         with output.stages() as begin:
             begin("import", "the libraries")
             result = run(config, on_stage=begin)
-        output.result(_as_json(result), lambda: _show_training(result, output))
-        if not result.staged:
-            refused = "; ".join(f"gate {gate.name}: {gate.detail}" for gate in result.gates if not gate.passed)
-            raise OpsError(f"version {result.version} is registered but refused, no alias moved: {refused}")
-        if promote:
-            from training import registry
+        with output.result_even_if_it_fails(_as_json(result), lambda: _show_training(result, output)):
+            if not result.staged:
+                refused = "; ".join(f"gate {gate.name}: {gate.detail}" for gate in result.gates if not gate.passed)
+                raise OpsError(f"version {result.version} is registered but refused, no alias moved: {refused}")
+            if promote:
+                from training import registry
 
-            move = registry.promote(url, tracking_settings.MODEL_NAME, result.version, reason="promoted by churn train")
-            output.say(f"Version {move.to_version} is now '{move.alias}'", "green")
+                move = registry.promote(
+                    url, tracking_settings.MODEL_NAME, result.version, reason="promoted by churn train"
+                )
+                output.say(f"Version {move.to_version} is now '{move.alias}'", "green")
+
+
+def _check_data(data: str | None, home: Home) -> None:
+    """Say that there is no such file before libraries and servers take their seconds."""
+    if data is None and not home.customers.exists():
+        remedy = "name your own with --data, or make some with `churn data generate`"
+        raise PathError(str(home.customers), "no such file", remedy)
+    check_source(data or str(home.customers))
 
 
 def _as_json(result: TrainResult) -> dict[str, Any]:

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from app.schemas import CODES, FEATURES, ID_COLUMN, LABEL_COLUMN, Feature
 from training.data import category
-from training.outputs import is_csv, replaced
+from training.files import check_output
+from training.outputs import delivered, is_csv
 from training.population import Chunk, chunks, coefficients
 from training.sources import file_sha256
 from training.truth import GeneratorConfig, Probabilities, Truth, ceiling, stored, truth_path
@@ -56,7 +57,13 @@ def generate(config: GeneratorConfig) -> Generated:
     )
 
 
-def write(config: GeneratorConfig, out: Path) -> Truth:
+def write(
+    config: GeneratorConfig,
+    out: Path | str,
+    *,
+    overwrite: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> Truth:
     """Generate customers into a file, with the truth beside it as ``<stem>.truth.json``.
 
     The same configuration gives the same bytes (Parquet: with the same release of pyarrow, whose name it carries).
@@ -65,21 +72,35 @@ def write(config: GeneratorConfig, out: Path) -> Truth:
 
     Args:
         config: what to generate.
-        out: ``.csv`` or ``.parquet``; an existing file is replaced. Its folder is made when missing.
+        out: ``.csv`` or ``.parquet``, a path whose folder is made when missing, or ``s3://bucket/key``.
+        overwrite: whether an existing file, or a truth beside it, may be replaced.
+        on_progress: told how many customers there are after each chunk.
 
     Raises:
-        DataError: another extension.
+        PathError: another extension, one of the files exists, or it cannot be written.
     """
-    csv = is_csv(out)
+    out, truth_out = str(out), _beside(str(out))
+    check_output(out, overwrite=overwrite)
+    check_output(truth_out, overwrite=overwrite, extensions=[".json"])
     tally = _Tally(config)
-    with replaced(out) as data, replaced(truth_path(out)) as beside:
-        with _writer(data, csv=csv) as append:
+    with delivered(out, overwrite=overwrite) as data:
+        with _writer(data, csv=is_csv(out)) as append:
             for chunk in chunks(config):
                 tally.add(chunk)
                 append(_batch(chunk))
+                if on_progress is not None:
+                    on_progress(chunk.first + len(chunk.probability))
         truth = tally.truth(file_sha256(data))
-        beside.write_text(truth.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        # Before the data takes its place: where this fails, neither is replaced.
+        with delivered(truth_out, overwrite=overwrite) as beside:
+            beside.write_text(truth.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return truth
+
+
+def _beside(out: str) -> str:
+    """Where the truth of an output goes."""
+    folder, _, name = out.rpartition("/")
+    return f"{folder}/{truth_path(Path(name))}" if folder else str(truth_path(Path(out)))
 
 
 def customer_ids(first: int, rows: int) -> list[str]:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from app.schemas import CODES, FEATURES, LABEL_COLUMN, Feature
 from training import causes, formats
+from training.files import EXTENSIONS
 from training.header import read_header
 from training.hints import LABELS, number_causes
 from training.lines import lines_of, not_utf8
@@ -27,7 +28,6 @@ RAGGED_ROWS_KEPT: Final = 1000
 """A CSV file with more rows of a wrong width is not read further: it is another format."""
 ROW_CHARACTERS: Final = 10_000
 """A longer row of a wrong width is not looked at further."""
-EXTENSIONS: Final = (".csv", ".parquet")
 _DICTIONARIES: Final = (*CODES, LABEL_COLUMN)
 """Columns of few distinct values, which are checked instead of the rows."""
 _DECIMALS: Final[Mapping[str | None, Feature]] = {f.name: f for f in FEATURES if not f.categories and not f.integer}

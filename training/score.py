@@ -2,143 +2,170 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from app.model import DECISIONS, RISK_BANDS, Scores, load
-from app.schemas import ID_COLUMN
-from training.outputs import is_csv, replaced
+from app.model import DECISIONS, RISK_BANDS, Model, Origin, Scores, load
+from training import readers
+from training.answers import Answers, writer
+from training.files import check_output
+from training.outputs import delivered, is_csv
+from training.population_check import Difference, PopulationCheck, PopulationError
 from training.sources import fetched
 from training.validate import CheckedBatch, checked_batches
 from training.violations import DataError, Findings
 
 BATCH_ROWS: Final = 65_536
 
-_PROBABILITY: Final = pa.field("churn_probability", pa.float64(), nullable=False)
-_DECISION: Final = pa.field("decision", pa.dictionary(pa.int8(), pa.string()), nullable=False)
-_RISK_BAND: Final = pa.field("risk_band", pa.dictionary(pa.int8(), pa.string()), nullable=False)
+OnProgress = Callable[[int, float], None]
+"""Told after each batch: rows scored so far, and the share of the file that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSummary:
-    """What was scored: rows, rows by decision and by risk band, the mean probability, and the model's own words."""
+    """What was scored: rows, rows by decision and by risk band, the mean probability, and the model's own words.
 
-    out: Path
+    ``differences`` is empty unless the customers are another population than the model was trained on.
+    """
+
+    out: str
     rows: int
     decisions: dict[str, int]
     risk_bands: dict[str, int]
     mean_probability: float
     model_name: str
+    model_version: str
     run_id: str
     threshold: float
+    scored_at: datetime
+    differences: tuple[Difference, ...]
 
 
 def score(
     model_dir: Path,
     source: str,
-    out: Path,
+    out: Path | str,
     *,
     manifest_sha256: str | None = None,
+    override_sha256: str | None = None,
+    version: str | None = None,
+    overwrite: bool = False,
+    strict: bool = False,
     batch_rows: int = BATCH_ROWS,
+    on_progress: OnProgress | None = None,
 ) -> ScoreSummary:
     """Score every customer of a file.
 
     ``out`` gets, in the order of the source, customer_id (when the source has it), churn_probability, decision
-    ("churn" from the manifest's threshold on, else "stay") and risk_band ("low", "medium", "high").
+    ("churn" from the manifest's threshold on, else "stay"), risk_band ("low", "medium", "high"), model_name,
+    model_version and scored_at (UTC, one value for the whole file).
 
     Args:
         model_dir: a bundle (:mod:`app.bundle`), verified as for serving.
         source: CSV or Parquet file, local or ``s3://``; a ``churned`` column is ignored.
-        out: ``.csv`` or ``.parquet``; replaced only when every row of the source is valid.
+        out: ``.csv`` or ``.parquet``, local or ``s3://``; written only when every row of the source is valid.
         manifest_sha256: the registered digest of the manifest, when it is known.
+        override_sha256: the registered digest of the override, for a version whose gates somebody overrode.
+        version: the registered number of the version; by default a name from the manifest's digest.
+        overwrite: whether an existing ``out`` may be replaced; never if it is the source itself.
+        strict: whether to write nothing if the customers are another population than the model was trained on.
         batch_rows: rows scored at once from a Parquet file.
+        on_progress: told how far the scoring is.
 
     Raises:
-        DataError: the source with every violation in it, or an ``out`` that is neither format.
+        PathError: ``out`` exists, is the source, or cannot be written.
+        DataError: the source with every violation in it.
+        PopulationError: another population, with ``strict``.
         BundleError: the model must not be used, see :func:`app.model.load`.
     """
-    csv = is_csv(out)
-    model = load(model_dir, manifest_sha256=manifest_sha256)
-    manifest = model.manifest
-    bands = (manifest.risk_bands.medium, manifest.risk_bands.high)
-    decisions = np.zeros(len(DECISIONS), dtype=np.int64)
-    risk_bands = np.zeros(len(RISK_BANDS), dtype=np.int64)
-    total = 0.0
+    out = str(out)
+    check_output(out, overwrite=overwrite, source=source)
+    origin = None if version is None else Origin(version=version, source="mlflow")
+    model = load(model_dir, origin, manifest_sha256=manifest_sha256, override_sha256=override_sha256)
+    answers = Answers(model=model, scored_at=datetime.now(UTC).replace(microsecond=0), csv=is_csv(out))
+    tally = _Tally(model, answers.scored_at)
     findings = Findings()
     try:
-        with fetched(source) as path, replaced(out) as temporary:
-            batches = checked_batches(path, findings, labelled=False, batch_rows=batch_rows)
-            with _writer(temporary, csv=csv) as append:
-                for batch in batches:
-                    probability = model.score(batch.features())
-                    # As app.model decides for one customer.
-                    decision = (probability >= manifest.threshold).astype(np.int8)
-                    risk = np.digitize(probability, bands).astype(np.int8)
-                    decisions += np.bincount(decision, minlength=len(DECISIONS))
-                    risk_bands += np.bincount(risk, minlength=len(RISK_BANDS))
-                    total += float(probability.sum())
-                    append(_answers(batch, probability, decision, risk))
+        with delivered(out, overwrite=overwrite) as temporary, fetched(source) as path:
+            done = _share_done(path)
+            with writer(temporary, answers) as append:
+                for batch in checked_batches(path, findings, labelled=False, batch_rows=batch_rows):
+                    append(tally.add(batch, answers))
+                    if on_progress is not None:
+                        on_progress(tally.rows, done(tally.batches, tally.rows))
             findings.raise_if_any(source)
+            differences = tally.population.differences()
+            if strict and differences:
+                raise PopulationError(source, differences)
     except DataError as error:
         # The reader knows the local copy only.
         raise DataError(source, error.violations) from error
-    rows = int(decisions.sum())
-    return ScoreSummary(
-        out=out,
-        rows=rows,
-        decisions=dict(zip(DECISIONS, decisions.tolist(), strict=True)),
-        risk_bands=dict(zip(RISK_BANDS, risk_bands.tolist(), strict=True)),
-        mean_probability=total / rows,
-        model_name=manifest.model_name,
-        run_id=manifest.run_id,
-        threshold=manifest.threshold,
-    )
+    return tally.summary(out, differences)
 
 
-def _answers(
-    batch: CheckedBatch,
-    probability: Scores,
-    decision: npt.NDArray[np.int8],
-    risk: npt.NDArray[np.int8],
-) -> pa.RecordBatch:
-    columns = [
-        pa.array(probability),
-        pa.DictionaryArray.from_arrays(decision, list(DECISIONS)),
-        pa.DictionaryArray.from_arrays(risk, list(RISK_BANDS)),
-    ]
-    fields = [_PROBABILITY, _DECISION, _RISK_BAND]
-    if batch.ids is not None:
-        columns.insert(0, batch.ids)
-        fields.insert(0, pa.field(ID_COLUMN, pa.string(), nullable=False))
-    return pa.record_batch(columns, schema=pa.schema(fields))
+class _Tally:
+    """Scores batches and counts what came out."""
+
+    def __init__(self, model: Model, scored_at: datetime) -> None:
+        self._model = model
+        self._scored_at = scored_at
+        self._bands = (model.manifest.risk_bands.medium, model.manifest.risk_bands.high)
+        self._decisions = np.zeros(len(DECISIONS), dtype=np.int64)
+        self._risk_bands = np.zeros(len(RISK_BANDS), dtype=np.int64)
+        self._total = 0.0
+        self.rows = self.batches = 0
+        self.population = PopulationCheck(model.reference)
+
+    def add(self, batch: CheckedBatch, answers: Answers) -> object:
+        """Score one batch; returns its answers."""
+        features = batch.features()
+        probability: Scores = self._model.score(features)
+        # As app.model decides for one customer.
+        decision = (probability >= self._model.manifest.threshold).astype(np.int8)
+        medium, high = self._bands
+        risk = (probability >= medium).astype(np.int8) + (probability >= high)
+        self._decisions += np.bincount(decision, minlength=len(DECISIONS))
+        self._risk_bands += np.bincount(risk, minlength=len(RISK_BANDS))
+        self._total += float(probability.sum())
+        self.rows += batch.rows
+        self.batches += 1
+        self.population.add(features, probability)
+        return answers.batch(batch.ids, probability, decision, risk)
+
+    def summary(self, out: str, differences: tuple[Difference, ...]) -> ScoreSummary:
+        manifest = self._model.manifest
+        return ScoreSummary(
+            out=out,
+            rows=self.rows,
+            decisions=dict(zip(DECISIONS, self._decisions.tolist(), strict=True)),
+            risk_bands=dict(zip(RISK_BANDS, self._risk_bands.tolist(), strict=True)),
+            mean_probability=self._total / self.rows,
+            model_name=manifest.model_name,
+            model_version=self._model.origin.version,
+            run_id=manifest.run_id,
+            threshold=manifest.threshold,
+            scored_at=self._scored_at,
+            differences=differences,
+        )
 
 
-@contextmanager
-def _writer(path: Path, *, csv: bool) -> Iterator[Callable[[pa.RecordBatch], None]]:
-    """Appends batches to one file, whose columns are those of the first batch."""
-    writer: pa_csv.CSVWriter | pq.ParquetWriter | None = None
+def _share_done(path: Path) -> Callable[[int, int], float]:
+    """The share of a file that so many batches, and rows in them, are; by bytes for CSV, which has no row count."""
+    if is_csv(str(path)):
+        size = path.stat().st_size
+        return lambda batches, _: min(1.0, batches * readers.CSV_BLOCK_BYTES / max(size, 1))
+    total = 0
 
-    def append(batch: pa.RecordBatch) -> None:
-        nonlocal writer
-        if writer is None:
-            if csv:
-                options = pa_csv.WriteOptions(quoting_style="none", quoting_header="none")
-                writer = pa_csv.CSVWriter(path, batch.schema, write_options=options)
-            else:
-                writer = pq.ParquetWriter(path, batch.schema, compression="zstd", store_schema=False)
-        writer.write_batch(batch)
+    def of_parquet(_: int, rows: int) -> float:
+        nonlocal total
+        # Asked for once there are rows: the reader has opened the file then, so it is a Parquet file.
+        total = total or pq.read_metadata(path).num_rows
+        return rows / total
 
-    try:
-        yield append
-    finally:
-        if writer is not None:
-            writer.close()
+    return of_parquet

@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from training.files import S3
 from training.truth import Truth, truth_path
 from training.violations import file_error
-
-S3 = "s3"
 
 
 @contextmanager
@@ -73,16 +72,22 @@ def read_truth(data: Path, data_sha256: str, source: str) -> Truth | None:
     return truth
 
 
+def new_client() -> Any:
+    """A client of S3 as boto3 is configured by its usual variables; it gives up soon where nothing answers."""
+    import boto3  # noqa: PLC0415 - as in _download
+    from botocore.config import Config  # noqa: PLC0415 - as in _download
+
+    return boto3.session.Session().client(S3, config=Config(connect_timeout=5, retries={"mode": "standard"}))
+
+
 def _download(source: str, bucket: str, key: str, folder: Path) -> Path:
     # Here, because the import takes half a second that a local file need not wait for.
-    import boto3  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # noqa: PLC0415
 
     if not bucket or not key or key.endswith("/"):
         raise file_error(source, "no bucket or no object name", "s3://bucket/key")
     target = folder / PurePosixPath(key).name
-    client: Any = boto3.session.Session().client("s3", config=Config(connect_timeout=5, retries={"mode": "standard"}))
+    client = new_client()
     try:
         client.download_file(bucket, key, str(target))
         beside = str(truth_path(Path(key)))
@@ -95,14 +100,14 @@ def _download(source: str, bucket: str, key: str, folder: Path) -> Path:
     except NoCredentialsError as error:
         raise file_error(source, "no AWS credentials", "AWS_ACCESS_KEY_ID, AWS_PROFILE or a role") from error
     except ClientError as error:
-        raise file_error(source, _refusal(client, bucket, error), "an object these credentials may read") from error
+        raise file_error(source, refusal(client, bucket, error), "an object these credentials may read") from error
     except BotoCoreError as error:
         raise file_error(source, f"S3 cannot be reached ({error})", "a reachable S3 (AWS_ENDPOINT_URL)") from error
     return target
 
 
-def _refusal(client: Any, bucket: str, error: Any) -> str:
-    """What a refused download was refused for; the 404 of an object's head does not tell bucket from object."""
+def refusal(client: Any, bucket: str, error: Any) -> str:
+    """What a request was refused for; the 404 of an object's head does not tell bucket from object."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - as in _download
 
     code = str(error.response["Error"]["Code"])

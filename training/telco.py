@@ -12,7 +12,8 @@ from typing import Final
 import pandas as pd
 
 from app.schemas import FEATURE_NAMES, ID_COLUMN, LABEL_COLUMN
-from training.outputs import is_csv, replaced
+from training.files import check_output
+from training.outputs import delivered, is_csv
 
 YES_NO: Final = ("partner", "dependents", "phone_service", "paperless_billing")
 
@@ -21,23 +22,25 @@ class TelcoError(Exception):
     """The real customers cannot be had; the message says what to install."""
 
 
-def write(out: Path) -> int:
+def write(out: Path | str, *, overwrite: bool = False) -> int:
     """Write the 7,043 customers with their labels; the 11 of month 0 have a blank total.
 
     Args:
-        out: ``.csv`` or ``.parquet``; an existing file is replaced.
+        out: ``.csv`` or ``.parquet``, a path or ``s3://bucket/key``.
+        overwrite: whether an existing file may be replaced.
 
     Returns:
         The number of customers.
 
     Raises:
         TelcoError: the package is not installed.
-        DataError: another extension.
+        PathError: another extension, the file exists, or it cannot be written.
     """
-    csv = is_csv(out)
+    out = str(out)
+    check_output(out, overwrite=overwrite)
     customers = _customers()
-    with replaced(out) as temporary:
-        if csv:
+    with delivered(out, overwrite=overwrite) as temporary:
+        if is_csv(out):
             customers.to_csv(temporary, index=False)
         else:
             customers.to_parquet(temporary, index=False)

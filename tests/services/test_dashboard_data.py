@@ -78,7 +78,10 @@ def test_every_panel_returns_data_and_every_dashboard_can_be_drawn(
                             known.add((name, panel["title"]))
                             if not prometheus.answer(panel, variables).series:
                                 empty.add((name, panel["title"]))
-                pictures = [draw(page, prometheus, tmp_path / "png") for page in dashboards.every().values()]
+                pages = dashboards.every()
+                pictures = [tmp_path / f"{name}.png" for name in pages]
+                for page, picture in zip(pages.values(), pictures, strict=True):
+                    draw(page, prometheus, picture)
         finally:
             stop.set()
             traffic.join()

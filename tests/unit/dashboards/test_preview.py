@@ -37,7 +37,8 @@ def line(name: str, *values: float, step: float = 60) -> Series:
 
 def drawn(panel: Stat | Table | Timeseries, series: Sequence[Series], folder: Path, kept: list[Figure]) -> Figure:
     page = Dashboard(uid="churn-sample", title="Sample", description="", rows=[Row(title="Row", panels=[panel])])
-    path = draw(page.as_json(), Answers(series), folder)  # type: ignore[arg-type]  # a stand-in of what it asks
+    path = folder / "sample"
+    draw(page.as_json(), Answers(series), path)  # type: ignore[arg-type]  # a stand-in of what it asks
     assert path.read_bytes().startswith(b"\x89PNG")
     return kept[-1]
 

@@ -96,7 +96,7 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_a_refused_version_is_1_and_names_the_gate(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     from app.bundle import GateResult  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
     from training.result import TrainResult  # noqa: PLC0415 - likewise
@@ -106,9 +106,14 @@ def test_a_refused_version_is_1_and_names_the_gate(
         cross_validation=(), gates=(GateResult(name="leak", passed=False, detail="above it by 0.1"),), seconds={},
     )  # fmt: skip
     monkeypatch.setattr("training.train.train", lambda _config, **_: refused)
-    assert churn(monkeypatch, "train", "--promote", "--json", "--tracking-uri", "http://127.0.0.1:9") == 1
+    (tmp_path / "c.csv").touch()
+    given = ("--data", str(tmp_path / "c.csv"), "--promote", "--json", "--tracking-uri", "http://127.0.0.1:9")
+    assert churn(monkeypatch, "train", *given) == 1
     shown = capsys.readouterr()
-    assert json.loads(shown.out)["staged"] is False
+    result = json.loads(shown.out)
+    assert result["staged"] is False
+    assert result["error"]["exit_code"] == 1
+    assert "gate leak: above it by 0.1" in result["error"]["message"]
     assert "version 4 is registered but refused, no alias moved: gate leak: above it by 0.1" in shown.err
 
 

@@ -171,7 +171,7 @@ def test_a_made_up_account_and_missing_digests_are_said_on_stderr(
     result = churn("--stack", "all", "--out", str(tmp_path / "out"), "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout).keys() == set(STACKS)
-    notes = result.stderr.splitlines()
+    notes = [line for line in result.stderr.splitlines() if line.startswith("Note: ")]
     assert [note.split(":")[1].strip() for note in notes] == ["prod", "prod", "staging"]
     assert "shown for an account that does not exist" in notes[0]
     assert "have no locked digest" in notes[1]

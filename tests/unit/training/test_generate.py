@@ -16,7 +16,8 @@ from sklearn.metrics import roc_auc_score
 from app.schemas import FEATURE_NAMES
 from training import generate as generate_module
 from training import population
-from training.data import DataError, load
+from training.data import load
+from training.files import PathError
 from training.generate import Generated, generate, write
 from training.population import ADD_ON_SHARES, Chunk
 from training.truth import GeneratorConfig, Probabilities, Truth, ceiling, truth_path
@@ -42,7 +43,7 @@ def test_same_seed_gives_the_same_bytes(tmp_path: Path, extension: str) -> None:
     assert write(config, first) == write(config, second)
     assert first.read_bytes() == second.read_bytes()
     assert truth_path(first).read_bytes() == truth_path(second).read_bytes()
-    write(config.model_copy(update={"seed": 8}), second)
+    write(config.model_copy(update={"seed": 8}), second, overwrite=True)
     assert first.read_bytes() != second.read_bytes()
 
 
@@ -187,8 +188,18 @@ def test_interrupted_write_leaves_what_was_there(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(generate_module, "chunks", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write(GeneratorConfig(rows=200), out)
+        write(GeneratorConfig(rows=200), out, overwrite=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("present", ["a.csv", "a.truth.json"])
+def test_nothing_that_is_there_is_replaced_unless_told(tmp_path: Path, present: str) -> None:
+    (tmp_path / present).write_text("of yesterday")
+    with pytest.raises(PathError, match=f"{present}: it exists already; .*--force"):
+        write(GeneratorConfig(rows=10), tmp_path / "a.csv")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {present: "of yesterday"}
+    write(GeneratorConfig(rows=10), tmp_path / "a.csv", overwrite=True)
+    assert (tmp_path / present).read_text() != "of yesterday"
 
 
 def test_truth_file_states_its_data_and_configuration(tmp_path: Path) -> None:
@@ -200,7 +211,7 @@ def test_truth_file_states_its_data_and_configuration(tmp_path: Path) -> None:
 
 
 def test_another_extension_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"\.json; expected \.csv or \.parquet"):
+    with pytest.raises(PathError, match=r"\.json; expected \.csv or \.parquet"):
         write(GeneratorConfig(rows=1), tmp_path / "a.json")
 
 

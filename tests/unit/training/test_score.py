@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from support.bundles import PASSED
 
 from app import bundle
 from app.bundle import BundleError, RiskBands
 from app.model import load as load_model
-from app.schemas import ID_COLUMN
+from app.schemas import ID_COLUMN, SCHEMA_VERSION
 from training import export, pipeline, readers
 from training.data import DataError, encode_frame, load
+from training.files import PathError
 from training.generate import write
+from training.population_check import PopulationError
 from training.score import score
 from training.truth import GeneratorConfig
 
 ROWS = 5000
+ANSWERS = ["churn_probability", "decision", "risk_band", "model_name", "model_version", "scored_at"]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +83,7 @@ def test_file_gets_the_served_answers(
     answers, data, model = read(out), load(str(customers)), load_model(model_dir)
     expected = model.score(encode_frame(data.customers))
     assert data.ids is not None
-    assert list(answers.columns) == ["customer_id", "churn_probability", "decision", "risk_band"]
+    assert list(answers.columns) == ["customer_id", *ANSWERS]
     assert answers["customer_id"].tolist() == data.ids.tolist()
     np.testing.assert_allclose(answers["churn_probability"], expected, rtol=0, atol=1e-7)
     assert answers["decision"].tolist() == [model.decision(p) for p in answers["churn_probability"]]
@@ -111,7 +117,7 @@ def test_labels_are_not_needed_and_ids_neither(tmp_path: Path, model_dir: Path, 
     frame = pd.read_parquet(customers).drop(columns=["churned", ID_COLUMN])
     frame.to_parquet(tmp_path / "in.parquet")
     score(model_dir, str(tmp_path / "in.parquet"), tmp_path / "out.parquet")
-    assert list(read(tmp_path / "out.parquet").columns) == ["churn_probability", "decision", "risk_band"]
+    assert list(read(tmp_path / "out.parquet").columns) == ANSWERS
 
 
 def test_violations_are_all_reported_and_the_old_answer_stays(tmp_path: Path, model_dir: Path, customers: Path) -> None:
@@ -121,7 +127,7 @@ def test_violations_are_all_reported_and_the_old_answer_stays(tmp_path: Path, mo
     frame.to_parquet(tmp_path / "in.parquet")
     (tmp_path / "out.csv").write_text("of yesterday")
     with pytest.raises(DataError) as caught:
-        score(model_dir, str(tmp_path / "in.parquet"), tmp_path / "out.csv", batch_rows=1000)
+        score(model_dir, str(tmp_path / "in.parquet"), tmp_path / "out.csv", batch_rows=1000, overwrite=True)
     assert caught.value.source == str(tmp_path / "in.parquet")
     assert {(v.column, v.rows) for v in caught.value.violations} == {
         ("gender", (1, 5000)), ("monthly_charges", (3001,)),
@@ -135,13 +141,6 @@ def test_empty_file_is_refused(tmp_path: Path, model_dir: Path, customers: Path)
     with pytest.raises(DataError, match="no data row"):
         score(model_dir, str(tmp_path / "in.csv"), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
-
-
-def test_source_may_be_replaced_by_its_answers(tmp_path: Path, model_dir: Path, customers: Path) -> None:
-    path = tmp_path / "a.parquet"
-    path.write_bytes(customers.read_bytes())
-    assert score(model_dir, str(path), path).rows == ROWS
-    assert len(read(path)) == ROWS
 
 
 def test_changed_model_is_refused_before_anything_is_read(tmp_path: Path, model_dir: Path) -> None:
@@ -160,5 +159,87 @@ def test_changed_model_is_refused_before_anything_is_read(tmp_path: Path, model_
 
 
 def test_unknown_output_format_is_refused(tmp_path: Path, model_dir: Path) -> None:
-    with pytest.raises(DataError, match=r"\.txt; expected \.csv or \.parquet"):
+    with pytest.raises(PathError, match=r"\.txt; expected \.csv or \.parquet"):
         score(model_dir, "absent.csv", tmp_path / "out.txt")
+
+
+def test_every_row_says_which_model_and_when(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+    out, text = tmp_path / "out.parquet", tmp_path / "out.csv"
+    began = datetime.now(UTC).replace(microsecond=0)
+    summary = score(model_dir, str(customers), out, version="12", batch_rows=777)
+    assert began <= summary.scored_at <= datetime.now(UTC)
+    frame = read(out)
+    assert set(frame["model_name"]) == {"churn"}
+    assert set(frame["model_version"]) == {"12"}
+    assert set(frame["scored_at"]) == {pd.Timestamp(summary.scored_at)}
+    digest = bundle.digest(model_dir / bundle.MANIFEST).sha256
+    score(model_dir, str(customers), text)
+    lines = read(text)
+    assert set(lines["model_version"]) == {f"local-{digest[:8]}"}
+    assert lines["scored_at"].str.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").all()
+    metadata = {name.decode(): value.decode() for name, value in pq.read_metadata(out).metadata.items()}
+    assert metadata == {
+        "churn.model_name": "churn",
+        "churn.model_version": "12",
+        "churn.run_id": "run",
+        "churn.manifest_sha256": digest,
+        "churn.schema_version": str(SCHEMA_VERSION),
+        "churn.threshold": "0.25",
+        "churn.scored_at": f"{summary.scored_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+def test_a_model_name_with_a_comma_is_quoted(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    path = folder / bundle.MANIFEST
+    manifest = bundle.parse_manifest(path.read_bytes(), None)
+    bundle.write_json(path, manifest.model_copy(update={"model_name": 'churn, "north"'}))
+    score(folder, str(customers), tmp_path / "out.csv")
+    assert set(read(tmp_path / "out.csv")["model_name"]) == {'churn, "north"'}
+
+
+def test_the_customers_are_never_replaced_by_their_scores(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(customers.read_bytes())
+    with pytest.raises(PathError, match="it is the very file that is read"):
+        score(model_dir, str(path), path, overwrite=True)
+    assert path.read_bytes() == customers.read_bytes()
+
+
+def test_an_existing_file_is_replaced_only_when_told(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("of yesterday")
+    with pytest.raises(PathError, match=r"out\.csv: it exists already; .* --force"):
+        score(model_dir, str(customers), out)
+    assert out.read_text() == "of yesterday"
+    assert len(read(Path(score(model_dir, str(customers), out, overwrite=True).out))) == ROWS
+
+
+@pytest.mark.parametrize("extension", ["csv", "parquet"])
+def test_progress_goes_from_the_first_rows_to_all(
+    tmp_path: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch, extension: str
+) -> None:
+    monkeypatch.setattr(readers, "CSV_BLOCK_BYTES", 100_000)
+    source = tmp_path / f"in.{extension}"
+    write(GeneratorConfig(rows=ROWS), source)
+    seen: list[tuple[int, float]] = []
+    score(model_dir, str(source), tmp_path / "o.csv", batch_rows=1000, on_progress=lambda *step: seen.append(step))
+    assert len(seen) > 4
+    assert seen == sorted(seen)
+    assert 0 < seen[0][1] < 0.5
+    assert seen[-1] == (ROWS, 1.0)
+
+
+def test_another_population_is_named_and_refused_when_strict(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+    assert score(model_dir, str(customers), tmp_path / "same.csv", strict=True).differences == ()
+    weeks = pd.read_parquet(customers)
+    weeks["tenure_months"] = (weeks["tenure_months"] * 4.345).astype(int)
+    weeks.to_parquet(tmp_path / "weeks.parquet")
+    summary = score(model_dir, str(tmp_path / "weeks.parquet"), tmp_path / "out.csv")
+    assert summary.differences[0].name == "tenure_months"
+    assert "higher" in summary.differences[0].words
+    with pytest.raises(PopulationError, match="tenure_months") as caught:
+        score(model_dir, str(tmp_path / "weeks.parquet"), tmp_path / "strict.csv", strict=True)
+    assert "nothing was written" in str(caught.value)
+    assert {path.name for path in tmp_path.iterdir()} == {"weeks.parquet", "same.csv", "out.csv"}

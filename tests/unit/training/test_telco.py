@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from training import telco
-from training.data import DataError, load
+from training.data import load
+from training.files import PathError
 
 
 @pytest.mark.parametrize("extension", ["csv", "parquet"])
@@ -43,5 +44,5 @@ def test_missing_package_is_named_with_its_remedy(tmp_path: Path, monkeypatch: p
 
 
 def test_another_extension_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"\.xlsx; expected \.csv or \.parquet"):
+    with pytest.raises(PathError, match=r"\.xlsx; expected \.csv or \.parquet"):
         telco.write(tmp_path / "telco.xlsx")
