@@ -105,9 +105,11 @@ def test_a_run_says_on_its_page_what_was_trained_on_what(
     result = trained[0]
     run = MlflowClient(mlflow_server).get_run(result.run_id)
     assert run.info.run_name == f"{result.model_type} · customers.parquet · 3,000 rows"
+    assert run.inputs is not None
     (used,) = run.inputs.dataset_inputs
     assert used.dataset.name == "customers.parquet"
     assert run.data.tags["dataset_sha256"].startswith(used.dataset.digest)
+    assert used.dataset.profile is not None
     assert json.loads(used.dataset.profile)["num_rows"] == 3000
     note = run.data.tags["mlflow.note.content"]
     assert note.startswith(f"# Model card: run, {result.model_type.replace('_', ' ')}\n\nAUC ")

@@ -44,6 +44,8 @@ def test_the_input_says_what_the_file_is_and_holds_no_customer(data: Dataset, cu
     dataset = logged.dataset
     assert (dataset.name, dataset.digest, dataset.source_type) == ("customers.csv", data.sha256[:8], "local")
     assert json.loads(dataset.source) == {"uri": str(customers_csv)}
+    assert dataset.profile is not None
+    assert dataset.schema is not None
     assert json.loads(dataset.profile) == {"num_rows": 300, "num_elements": 5700}
     columns = {column["name"]: column["type"] for column in json.loads(dataset.schema)["mlflow_colspec"]}
     assert len(columns) == 20
