@@ -108,6 +108,10 @@ bench-gates: .venv/.dev ## Measure how often the gates are wrong (200 seeds, hal
 bench-backup: .venv/.dev ## Measure backup and restore beside plain tools and write the figures of docs/dr.md (not as root)
 	$(BIN)/python -m benchmarks.backup
 
+.PHONY: pictures
+pictures: .venv/.dev ## Draw the pictures of docs/pictures.md anew (needs chromium and chromium-driver)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.pictures
+
 .PHONY: telco
 telco: .venv/.dev ## Train on the 7,043 real IBM Telco customers
 	$(BIN)/churn data telco --force

@@ -19,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.bundle import GateResult
 
-MOVE_TAG: Final = "move."
+MOVE_TAG: Final = "mlflow.churn.move."
+"""MLflow's pages hide tags whose key begins with ``mlflow.``; people read the moves in the model's description."""
+_FORMER_MOVE_TAG: Final = "move."
 _VALUE_MAX: Final = 4000
 """Characters of a tag's value that every store of MLflow keeps."""
 
@@ -64,13 +66,18 @@ def record(client: MlflowClient, model_name: str, move: Move) -> None:
 
 def read(tags: dict[str, str]) -> list[Move]:
     """The moves among a registered model's tags, oldest first; a tag that is no move of this format is left out."""
+    values = {
+        key.removeprefix(prefix): value
+        for prefix in (_FORMER_MOVE_TAG, MOVE_TAG)
+        for key, value in tags.items()
+        if key.startswith(prefix)
+    }
     moves = []
-    for key in sorted(tags):
-        if key.startswith(MOVE_TAG):
-            try:
-                moves.append(Move.model_validate_json(tags[key]))
-            except ValidationError:
-                continue
+    for _, value in sorted(values.items()):  # what follows the prefix begins with the time
+        try:
+            moves.append(Move.model_validate_json(value))
+        except ValidationError:
+            continue
     return moves
 
 

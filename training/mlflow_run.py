@@ -16,31 +16,41 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.models import infer_signature
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from sklearn.pipeline import Pipeline
 
 from app.bundle import ARTIFACT_FOLDER, GateResult, digest
-from training.config import TrainConfig
+from training.config import ModelType, TrainConfig
+from training.data import Dataset
 from training.export import Facts
 from training.gates import to_tags, verdict
+from training.markdown import for_mlflow
+from training.mlflow_dataset import run_name, training_input, without_credentials
+from training.mlflow_experiment import prepare
 from training.mlflow_store import EVALUATION_FOLDER, plain_errors
 from training.native import FILE, TRUSTED_TYPES
-from training.report import Evaluation
+from training.report import PLOTS, Evaluation
 
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
 _EXAMPLE_ROWS: Final = 3
 
 
 @contextmanager
-def started(config: TrainConfig) -> Iterator[str]:
-    """A running MLflow run; it ends as failed when the block raises. Yields the run's id."""
+def started(config: TrainConfig, data: Dataset, model_type: ModelType) -> Iterator[str]:
+    """A running MLflow run of a model of ``model_type`` on ``data``; it ends as failed when the block raises.
+
+    Yields the run's id.
+    """
     # The caller prints what it wants printed.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     with plain_errors(f"cannot log to experiment {config.experiment!r} at {config.tracking_uri}"):
         mlflow.set_tracking_uri(config.tracking_uri)
         mlflow.set_registry_uri(config.tracking_uri)
-        mlflow.set_experiment(config.experiment)
-        with mlflow.start_run() as run:
+        client = MlflowClient()
+        prepare(client, mlflow.set_experiment(config.experiment))
+        with mlflow.start_run(run_name=run_name(model_type, data)) as run:
+            client.log_inputs(run.info.run_id, [training_input(data)])
             yield str(run.info.run_id)
 
 
@@ -64,20 +74,23 @@ def log(
         id of the logged model, with the bundle and the holdout among its artifacts, and sha256 of the native model.
     """
     mlflow.log_params(
-        _flat(config.model_dump(mode="json", exclude={"tracking_uri"})) | {"model_type": facts.model_type}
+        {"model_type": facts.model_type}
+        | _flat(config.model_dump(mode="json", exclude={"tracking_uri"}))
+        | {"source": without_credentials(config.source), "cost.threshold": facts.threshold}
     )
-    mlflow.log_metrics(evaluation.flat_metrics() | evaluation.slice_metrics())
+    mlflow.log_metrics(evaluation.grouped_metrics())
+    card = folder / "model_card.md"
     mlflow.set_tags(
         {
             "dataset_sha256": facts.dataset_sha256,
             "git_revision": facts.git_revision or "unknown",
             "gate": verdict(results),
             **to_tags(results),
-            "mlflow.note.content": (folder / "model_card.md").read_text(encoding="utf-8"),
+            MLFLOW_RUN_NOTE: _as_note_of(facts.run_id, card.read_text(encoding="utf-8")),
         }
     )
-    mlflow.log_artifacts(str(folder / "plots"), "plots")
-    mlflow.log_artifact(str(folder / "model_card.md"))
+    mlflow.log_artifacts(str(folder / PLOTS), PLOTS)
+    mlflow.log_artifact(str(card))
     # Plain strings: the schema of the input is names and numbers, not pandas' categories.
     example = holdout.head(_EXAMPLE_ROWS).astype(dict.fromkeys(holdout.select_dtypes("category"), "object"))
     with warnings.catch_warnings():
@@ -85,7 +98,7 @@ def log(
         warnings.simplefilter("ignore")
         info = mlflow.sklearn.log_model(
             model,
-            name="model",
+            name=facts.model_type,
             serialization_format="skops",
             skops_trusted_types=TRUSTED_TYPES[facts.model_type],
             signature=infer_signature(example, model.predict_proba(example)),
@@ -102,7 +115,12 @@ def log(
 
 def log_seconds(seconds: dict[str, float]) -> None:
     """How long each stage took, in seconds."""
-    mlflow.log_metrics({f"seconds.{stage}": value for stage, value in seconds.items()})
+    mlflow.log_metrics({f"training_seconds/{stage}": value for stage, value in seconds.items()})
+
+
+def _as_note_of(run_id: str, card: str) -> str:
+    """The model card for the run's page, its plots at the address that MLflow has for the run's artifacts."""
+    return for_mlflow(card.replace(f"]({PLOTS}/", f"](get-artifact?run_uuid={run_id}&path={PLOTS}/"))
 
 
 def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:

@@ -31,6 +31,7 @@ from app.bundle import (
     write_json,
 )
 from app.schemas import FEATURE_NAMES, LABEL_COLUMN, Features
+from training import descriptions
 from training.pipeline import Labels
 
 STAGING: Final = "staging"
@@ -104,7 +105,7 @@ def get_version(client: MlflowClient, model_name: str, version: str) -> ModelVer
 
 
 def create_version(client: MlflowClient, model_name: str, *, model_id: str, run_id: str, tags: dict[str, str]) -> str:
-    """Register a logged model as the next version.
+    """Register a logged model as the next version, described by the model card of its run.
 
     Returns:
         the version's number.
@@ -113,8 +114,14 @@ def create_version(client: MlflowClient, model_name: str, *, model_id: str, run_
         with suppress(MlflowException):  # it exists already; anything else fails again in the next call
             client.create_registered_model(model_name)
         created = client.create_model_version(
-            model_name, source=f"{_LOGGED_MODEL}{model_id}", run_id=run_id, model_id=model_id, tags=tags
+            model_name,
+            source=f"{_LOGGED_MODEL}{model_id}",
+            run_id=run_id,
+            model_id=model_id,
+            tags=tags,
+            description=descriptions.of_version(client, run_id),
         )
+    descriptions.describe(client, model_name)  # a new model has none yet
     return str(created.version)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
@@ -15,7 +16,13 @@ from training.config import CostModel, TrainConfig
 from training.data import Dataset
 from training.evaluate import METRICS, Metric, Slice, offer_value
 from training.export import Facts
+from training.gates import verdict
+from training.markdown import table
+from training.mlflow_dataset import file_name
 from training.pipeline import CrossValidation, Labels, Scores
+
+PLOTS: Final = "plots"
+"""Folder of the plots, beside the model card and among the run's artifacts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +49,28 @@ class Evaluation:
         best = self.validations[0]
         return flat | {"cv_auc": best.mean, "cv_auc_deviation": best.deviation}
 
+    def grouped_metrics(self) -> dict[str, float]:
+        """All figures, by names that MLflow's pages show in groups: what stands before a slash is the group.
+
+        The headline figures have no group and come first; ``uncertainty/`` has the ends of their intervals.
+        """
+        flat = self.flat_metrics()
+        headline = {name: flat.pop(name) for name in (*self.metrics, "cv_auc")}
+        return headline | {f"uncertainty/{name}": value for name, value in flat.items()} | self.slice_metrics()
+
     def slice_metrics(self) -> dict[str, float]:
-        """By ``slice.<feature>.<value>.<figure>``."""
+        """By ``slice_<figure>/<feature>.<value>``."""
         flat: dict[str, float] = {}
         for part in self.slices:
-            name = f"slice.{part.feature}.{re.sub(r'[^a-z0-9]+', '_', part.value.lower())}"
+            name = f"{part.feature}.{re.sub(r'[^a-z0-9]+', '_', part.value.lower())}"
             flat |= {
-                f"{name}.rows": float(part.rows),
-                f"{name}.churn_rate": part.churn_rate,
-                f"{name}.mean_score": part.mean_score,
-                f"{name}.calibration_error": part.calibration_error,
+                f"slice_rows/{name}": float(part.rows),
+                f"slice_churn_rate/{name}": part.churn_rate,
+                f"slice_mean_score/{name}": part.mean_score,
+                f"slice_calibration_error/{name}": part.calibration_error,
             }
             if part.auc is not None:
-                flat[f"{name}.auc"] = part.auc
+                flat[f"slice_auc/{name}"] = part.auc
         return flat
 
 
@@ -73,11 +89,6 @@ def draw(folder: Path, evaluation: Evaluation, cost: CostModel) -> None:
             "permutation_importance": plots.importance(evaluation.importances),
         },
     )
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _metric_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
@@ -122,6 +133,22 @@ def _warnings(warnings: Sequence[str]) -> str:
     return "## Warnings about the data\n\n" + "".join(f"- {warning}\n" for warning in warnings) + "\n"
 
 
+def _headline(data: Dataset, facts: Facts, evaluation: Evaluation, results: list[GateResult]) -> str:
+    """The model in a few words, without Markdown: MLflow's table of versions shows their beginning."""
+    auc = evaluation.metrics["auc"]
+    return (
+        f"AUC {auc.value:.4f}, gates {verdict(results)}. 95 % interval of the AUC {auc.low:.4f} to {auc.high:.4f}; "
+        f"{facts.model_type} trained {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {file_name(data.source)}, "
+        f"{len(data.customers):,} rows."
+    )
+
+
+def _plots_text(folder: Path) -> str:
+    """The plots that are in the folder, one below the other; empty without any."""
+    images = [f"![{path.stem.replace('_', ' ')}]({PLOTS}/{path.name})" for path in sorted(folder.glob("*.png"))]
+    return "\n\n".join(["## Plots", *images, ""]) if images else ""
+
+
 def write_card(
     path: Path,
     config: TrainConfig,
@@ -131,13 +158,15 @@ def write_card(
     evaluation: Evaluation,
     results: list[GateResult],
 ) -> None:
-    """Write the model card (Mitchell et al., 2019) in Markdown."""
+    """Write the model card (Mitchell et al., 2019) in Markdown, with the plots of the folder ``plots`` beside it."""
     validations = "; ".join(f"{v.model_type} {v.mean:.4f} ± {v.deviation:.4f}" for v in evaluation.validations)
     ceiling = f"AUC {data.truth.ceiling.auc:.4f} (generated data)" if data.truth else "not known (real data)"
     gate_rows = [(r.name, "passed" if r.passed else "**refused**", r.detail) for r in results]
     slice_head = ("group", "rows", "churn rate", "mean score", "AUC", "calibration error", "offers")
     path.write_text(
         f"""# Model card: {config.model_name}, {facts.model_type.replace("_", " ")}
+
+{_headline(data, facts, evaluation, results)}
 
 Gives the probability that a customer churns, for deciding who gets a retention offer. Not for prices, credit or
 any decision about a person's rights. Scores hold for customers like those below; watch the drift alerts.
@@ -151,13 +180,13 @@ Code revision: {facts.git_revision or "unknown"}.
 
 {_warnings(evaluation.warnings)}## Figures on the holdout
 
-{_table(("metric", "value", "95 % interval (bootstrap)"), _metric_rows(evaluation))}
+{table(("metric", "value", "95 % interval (bootstrap)"), _metric_rows(evaluation))}
 
 AUC in {config.cv_folds}-fold cross-validation on the training part: {validations}.
 
 ## Groups
 
-{_table(slice_head, _slice_rows(evaluation))}
+{table(slice_head, _slice_rows(evaluation))}
 
 `gender` and `senior_citizen` are inputs. Check that acting on them is allowed where you are.
 
@@ -167,9 +196,9 @@ AUC in {config.cv_folds}-fold cross-validation on the training part: {validation
 
 ## Gates
 
-{_table(("gate", "verdict", "figures"), gate_rows)}
+{table(("gate", "verdict", "figures"), gate_rows)}
 
-## Limits
+{_plots_text(path.parent / PLOTS)}## Limits
 
 No causes: a high score says who leaves, not who stays because of an offer. Blank `total_charges` counts as
 `tenure_months * monthly_charges`. Scores are calibrated on the training period; churn that shifts shifts them.

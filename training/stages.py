@@ -47,7 +47,7 @@ def _publish(
     holdout, churned, scores = data.customers.iloc[test], fitted.churned[test], fitted.scores[test]
     progress.enter("evaluate", f"{len(test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
     evaluation = _evaluate(config, data, fitted)
-    with tempfile.TemporaryDirectory() as scratch, mlflow_run.started(config) as run_id:
+    with tempfile.TemporaryDirectory() as scratch, mlflow_run.started(config, data, fitted.model_type) as run_id:
         folder = Path(scratch)
         progress.enter("export", "ONNX graph, golden rows, drift reference, manifest")
         facts = _facts(config, data, fitted, evaluation, run_id)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from app.bundle import GOLDEN
 from app.schemas import FEATURE_NAMES
-from training import mlflow_store, native, pipeline, registry
+from training import descriptions, mlflow_experiment, mlflow_store, native, pipeline, registry
 from training import train as command
 from training.config import ModelType, TrainConfig
 from training.data import DataError, encode_frame
@@ -84,8 +87,8 @@ def test_a_run_keeps_figures_plots_card_and_origin(
     client = MlflowClient(mlflow_server)
     run = client.get_run(trained[0].run_id)
     assert run.info.status == "FINISHED"
-    assert {"auc", "auc_low", "auc_high", "lift_at_10", "cv_auc", "seconds.fit"} <= set(run.data.metrics)
-    assert {"slice.gender.female.auc", "slice.contract.two_year.churn_rate"} <= set(run.data.metrics)
+    assert {"auc", "uncertainty/auc_low", "lift_at_10", "cv_auc", "training_seconds/fit"} <= set(run.data.metrics)
+    assert {"slice_auc/gender.female", "slice_churn_rate/contract.two_year"} <= set(run.data.metrics)
     assert run.data.params["model"] == "auto"
     assert run.data.params["cost.offer_cost"] == "40.0"
     assert len(run.data.tags["dataset_sha256"]) == 64
@@ -96,6 +99,61 @@ def test_a_run_keeps_figures_plots_card_and_origin(
         run_id=trained[0].run_id, artifact_path="model_card.md", dst_path=str(tmp_path), tracking_uri=mlflow_server
     )
     assert "## Threshold" in Path(card).read_text()
+
+
+def test_a_run_says_on_its_page_what_was_trained_on_what(
+    trained: tuple[TrainResult, list[str]], mlflow_server: str
+) -> None:
+    result = trained[0]
+    run = MlflowClient(mlflow_server).get_run(result.run_id)
+    assert run.info.run_name == f"{result.model_type} · customers.parquet · 3,000 rows"
+    assert run.inputs is not None
+    (used,) = run.inputs.dataset_inputs
+    assert used.dataset.name == "customers.parquet"
+    assert run.data.tags["dataset_sha256"].startswith(used.dataset.digest)
+    assert used.dataset.profile is not None
+    assert json.loads(used.dataset.profile)["num_rows"] == 3000
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith(f"# Model card: run, {result.model_type.replace('_', ' ')}\n\nAUC ")
+    (address,) = re.findall(r"!\[roc\]\((.+?)\)", note)
+    answer = httpx.get(f"{mlflow_server}/{address}", trust_env=False)
+    assert answer.content.startswith(b"\x89PNG")
+
+
+def test_a_version_is_described_by_the_summary_of_its_card(
+    trained: tuple[TrainResult, list[str]], mlflow_server: str
+) -> None:
+    result = trained[0]
+    text = MlflowClient(mlflow_server).get_model_version("run", result.version).description
+    assert text is not None
+    assert text.startswith(f"AUC {result.metrics['auc'].value:.4f}, gates passed.")
+    assert "3,000 rows" in text
+    assert "## Gates" in text
+    assert "## Threshold" not in text
+
+
+def test_the_experiment_opens_as_model_training_with_the_figures_in_a_view(
+    trained: tuple[TrainResult, list[str]], mlflow_server: str
+) -> None:
+    client = MlflowClient(mlflow_server)
+    run = client.get_run(trained[0].run_id)
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    view = json.loads(experiment.tags["mlflow.sharedViewState.figures"])
+    columns = json.loads(view["state"])["selectedColumns"]
+    assert "metrics.`auc`" in columns
+    logged = {f"metrics.`{name}`" for name in run.data.metrics} | {f"tags.`{key}`" for key in run.data.tags}
+    assert set(columns) - logged == {"attributes.`Dataset`"}
+    assert mlflow_experiment.runs_address(run.info.experiment_id) in experiment.tags["mlflow.note.content"]
+
+
+def test_what_a_person_changed_of_an_experiment_stays(data: Path, mlflow_server: str) -> None:
+    client = MlflowClient(mlflow_server)
+    number = client.create_experiment("ours", tags={"mlflow.note.content": "our own words"})
+    train(config(data, mlflow_server, "ours", experiment="ours"))
+    tags = client.get_experiment(number).tags
+    assert tags["mlflow.note.content"] == "our own words"
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_a_version_has_a_verified_bundle_that_agrees_with_the_native_model_on_10_000_customers(
@@ -169,6 +227,15 @@ def test_promote_rollback_and_history(data: Path, mlflow_server: str) -> None:
     assert [gate.name for gate in moves[3].gates] == GATES
     assert 0.7 < moves[3].metrics["auc"] < 0.9
     assert all(m.at.utcoffset() is not None for m in moves)
+
+    client = MlflowClient(mlflow_server)
+    descriptions.describe(client, name)
+    model = client.get_registered_model(name)
+    assert [key for key in model.tags if not key.startswith("mlflow.")] == []
+    text = str(model.description).replace("&emsp;", "")
+    assert f"| `production` | [{first}](#/models/{name}/versions/{first}) |" in text
+    assert "| eve | rollback | `production` |" in text
+    assert "| complaints |" in text
 
 
 def test_a_leak_is_registered_but_refused(data: Path, mlflow_server: str, tmp_path: Path) -> None:

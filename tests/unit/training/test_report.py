@@ -47,8 +47,24 @@ def test_metrics_have_their_intervals_beside_them(evaluation: report.Evaluation)
 
 def test_slice_metrics_have_names_mlflow_takes(evaluation: report.Evaluation) -> None:
     names = evaluation.slice_metrics()
-    assert "slice.contract.month_to_month.auc" in names
-    assert "slice.senior_citizen.1.rows" in names
+    assert "slice_auc/contract.month_to_month" in names
+    assert "slice_rows/senior_citizen.1" in names
+
+
+def test_the_headline_figures_come_first_and_the_others_are_in_groups(evaluation: report.Evaluation) -> None:
+    names = list(evaluation.grouped_metrics())
+    headline = [*evaluate.METRICS, "cv_auc"]
+    assert names[: len(headline)] == headline
+    groups = {name.partition("/")[0] for name in names[len(headline) :]}
+    assert groups == {
+        "uncertainty",
+        "slice_auc",
+        "slice_calibration_error",
+        "slice_churn_rate",
+        "slice_mean_score",
+        "slice_rows",
+    }
+    assert evaluation.grouped_metrics()["uncertainty/auc_low"] == evaluation.metrics["auc"].low
 
 
 def test_every_plot_is_drawn(tmp_path: Path, evaluation: report.Evaluation) -> None:
@@ -82,10 +98,15 @@ def test_the_card_states_figures_groups_threshold_and_refusals(tmp_path: Path, e
         metrics={},
     )
     refused = [GateResult(name="leak", passed=False, detail="AUC 0.99 above 0.86")]
+    report.draw(tmp_path / report.PLOTS, evaluation, CostModel())
     card = tmp_path / "card.md"
     report.write_card(card, config, data, facts=facts, evaluation=evaluation, results=refused)
     text = card.read_text(encoding="utf-8")
-    assert f"{evaluation.metrics['auc'].value:.4f}" in text
+    auc = evaluation.metrics["auc"]
+    headline = text.split("\n\n")[1]
+    assert headline.startswith(f"AUC {auc.value:.4f}, gates refused. 95 % interval of the AUC {auc.low:.4f} to")
+    assert headline.endswith(" UTC on data.csv, 200 rows.")
+    assert "\n\n![roc](plots/roc.png)\n\n" in text
     assert "| contract = Two year |" in text
     assert "**0.2500**" in text
     assert "| leak | **refused** | AUC 0.99 above 0.86 |" in text

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from training.markdown import cell, for_mlflow, table
+
+
+def test_a_table_has_a_line_for_each_row() -> None:
+    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| :--- | :--- |\n| 1 | 2 |"
+
+
+def test_the_text_of_a_person_breaks_no_table_and_makes_no_link() -> None:
+    assert cell("a|b\nsee [x](http://y) `c`") == r"a\|b see \[x\](http://y) \`c\`"
+    assert cell("<script>") == r"\<script\>"
+
+
+def test_for_mlflow_a_paragraph_is_one_line_and_columns_have_a_gap() -> None:
+    text = "# Title\n\nOne paragraph\nof two lines.\n\n" + table(("a", "b"), [("1", r"2 \| 3"), ("4", "5")]) + "\n"
+    assert for_mlflow(text) == (
+        "# Title\n\nOne paragraph of two lines.\n\n"
+        "| a&emsp; | b |\n| :--- | :--- |\n" + r"| 1&emsp; | 2 \| 3 |" + "\n| 4&emsp; | 5 |\n"
+    )

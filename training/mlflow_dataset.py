@@ -1,0 +1,56 @@
+"""A training file as MLflow's pages show it: a name, a digest, columns and the number of rows, but no value of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePath
+from typing import Final
+from urllib.parse import urlsplit
+
+from mlflow.entities import Dataset as MlflowDataset
+from mlflow.entities import DatasetInput, InputTag
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+from app.schemas import FEATURES, LABEL_COLUMN
+from training.config import ModelType
+from training.data import Dataset
+from training.sources import S3
+
+_DIGEST_LENGTH: Final = 8
+"""Of the file's sha256, as long as MLflow's own digests. The whole one is the run's tag ``dataset_sha256``."""
+_NAME_MAX: Final = 60
+
+
+def without_credentials(source: str) -> str:
+    """A path as it is; of an address, the scheme, host and path, without a user, a password or a signature."""
+    if "://" not in source:
+        return source
+    parts = urlsplit(source)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def file_name(source: str) -> str:
+    """The last part of a path or an address, at most 60 characters."""
+    return PurePath(without_credentials(source)).name[:_NAME_MAX]
+
+
+def run_name(model_type: ModelType, data: Dataset) -> str:
+    """What was trained on what, such as ``logistic_regression · customers.csv · 10,000 rows``."""
+    return f"{model_type} · {file_name(data.source)} · {len(data.customers):,} rows"
+
+
+def training_input(data: Dataset) -> DatasetInput:
+    """The file as the input of a run; built from what is known, since MLflow's own way looks through every value."""
+    source = without_credentials(data.source)
+    columns = [ColSpec(DataType.string if f.is_category else DataType.double, f.name) for f in FEATURES]
+    schema = Schema([*columns, ColSpec(DataType.integer, LABEL_COLUMN)])
+    dataset = MlflowDataset(
+        name=file_name(data.source),
+        digest=data.sha256[:_DIGEST_LENGTH],
+        source_type=S3 if source.startswith(f"{S3}://") else "local",
+        source=json.dumps({"uri": source}),
+        schema=json.dumps({"mlflow_colspec": schema.to_dict()}),
+        profile=json.dumps({"num_rows": len(data.customers), "num_elements": data.customers.size}),
+    )
+    return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])

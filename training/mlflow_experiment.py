@@ -1,0 +1,52 @@
+"""What MLflow's pages show of an experiment: kind, description, and a saved view with the figures of all runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from mlflow import MlflowClient
+from mlflow.entities import Experiment
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+from training.descriptions import only_logged
+from training.evaluate import METRICS
+
+KIND_TAG: Final = "mlflow.experimentKind"
+VIEW: Final = "figures"
+"""Key of the saved view in addresses."""
+VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
+
+_KIND: Final = "custom_model_development"
+_COLUMNS: Final = ("tags.`gate`", *(f"metrics.`{name}`" for name in METRICS), "attributes.`Dataset`")
+_ALWAYS_SHOWN: Final = ("attributes.`Run Name`", "runDateAndNestInfo")
+_WIDTHS: Final = {
+    "attributes.`Run Name`": 370,
+    "metrics.`average_precision`": 145,
+    "metrics.`calibration_error`": 145,
+    "attributes.`Dataset`": 260,
+}
+"""In pixels, of columns whose content is longer than MLflow's default."""
+
+
+def runs_address(experiment_id: str) -> str:
+    """Path of the runs' page with that view in MLflow's view of model training, relative to the server's address."""
+    return f"#/experiments/{experiment_id}/runs?viewStateShareKey={VIEW}&workflowType=machine_learning"
+
+
+def prepare(client: MlflowClient, experiment: Experiment) -> None:
+    """Set what is not set yet; what a person has changed stays. Where MLflow refuses it, that is only logged.
+
+    MLflow's page of the runs shows no figure unless it is told which. The kind says that this is model training and
+    not the work on a language model, for pages that go by it; those of MLflow 3.17 go by the address, or else by what
+    the reader used last.
+    """
+    made = experiment.creation_time or 0
+    columns = {"selectedColumns": _COLUMNS, "columnOrder": _ALWAYS_SHOWN + _COLUMNS, "columnWidths": _WIDTHS}
+    view = {"name": "Figures", "createdAt": made, "updatedAt": made, "state": json.dumps(columns)}
+    note = f"Training runs of the churn model. [Compare their figures]({runs_address(experiment.experiment_id)})."
+    wanted = {KIND_TAG: _KIND, VIEW_TAG: json.dumps(view), MLFLOW_RUN_NOTE: note}
+    with only_logged(f"describe experiment {experiment.name!r} in MLflow"):
+        for key, value in wanted.items():
+            if key not in experiment.tags:
+                client.set_experiment_tag(experiment.experiment_id, key, value)
