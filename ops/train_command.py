@@ -106,6 +106,7 @@ def _as_json(result: TrainResult) -> dict[str, Any]:
         "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
         "cross_validation": [asdict(validation) for validation in result.cross_validation],
         "gates": [gate.model_dump(mode="json") for gate in result.gates],
+        "warnings": list(result.warnings),
         "seconds": result.seconds,
     }
 
@@ -118,6 +119,7 @@ def _show_training(result: TrainResult, output: Output) -> None:
     for validation in result.cross_validation:
         output.say(f"{validation.model_type}: cross-validated AUC {validation.mean:.4f}")
     output.pairs(
-        [(f"gate {gate.name}", f"{'passed' if gate.passed else 'REFUSED'}: {gate.detail}") for gate in result.gates]
+        [(f"gate {gate.name}", str(gate)) for gate in result.gates]
+        + [("warning", warning) for warning in result.warnings]
     )
     output.say(f"Registered version {result.version} ({result.model_type}), run {result.run_id}")

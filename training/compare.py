@@ -25,6 +25,7 @@ from training.mlflow_store import (
     plain_errors,
 )
 from training.pipeline import Labels, Scores
+from training.population_check import SCORE, PopulationCheck
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,44 +38,71 @@ class Candidate:
     auc: Estimate
 
 
-def against_production(client: MlflowClient, model_name: str, candidate: Candidate, limits: GateLimits) -> GateResult:
-    """The regression gate beside whatever is in production now; see :func:`incumbent`."""
-    current = incumbent(client, model_name)
+@dataclass(frozen=True, kw_only=True)
+class Production:
+    """The version in production: its model, or why nothing can be compared with it."""
+
+    version: ModelVersion
+    model: serving.Model | None = None
+    doubt: str = ""
+
+    def differences(self, features: Features, scores: Scores) -> list[str]:
+        """In what these customers are another population than the one it was trained on, in sentences."""
+        if self.model is None:
+            return []
+        check = PopulationCheck(self.model.reference)
+        check.add(features, scores)
+        return [
+            f"not like the customers of version {self.version.version} in production: {difference.words}"
+            for difference in check.differences()
+            if difference.name != SCORE
+        ]
+
+
+def production(client: MlflowClient, model_name: str) -> Production | None:
+    """What is in production now (:func:`incumbent`); None without any."""
+    version = incumbent(client, model_name)
+    if version is None:
+        return None
+    if version.tags.get(MANIFEST_TAG) is None:
+        return Production(version=version, doubt="is not one that `churn train` made")
+    if version.tags.get(SCHEMA_TAG) != str(SCHEMA_VERSION):
+        return Production(version=version, doubt="was made for another customer schema")
+    try:
+        model = fetch_model(client, version, verdict_required=False)
+    except RegistryError as error:
+        return Production(version=version, doubt=f"cannot be loaded ({error})")
+    if model.manifest.refusals and version.tags.get(OVERRIDE_TAG) is None:
+        return Production(version=version, doubt="is one that its gates refused")
+    return Production(version=version, model=model)
+
+
+def gate(client: MlflowClient, current: Production | None, candidate: Candidate, limits: GateLimits) -> GateResult:
+    """The regression gate of a candidate beside what is in production."""
     if current is None:
         return regression.not_applicable("there is no production version yet")
-    if current.tags.get(MANIFEST_TAG) is None:
-        return regression.another_schema(str(current.version), "is not one that `churn train` made")
-    if current.tags.get(SCHEMA_TAG) != str(SCHEMA_VERSION):
-        return regression.another_schema(str(current.version), "was made for another customer schema")
-    production = fetch_model(client, current, verdict_required=False)
-    if production.manifest.refusals and current.tags.get(OVERRIDE_TAG) is None:
-        return regression.another_schema(str(current.version), "is one that its gates refused")
-    return _compared(client, candidate, current, production, limits)
-
-
-def _compared(
-    client: MlflowClient, candidate: Candidate, current: ModelVersion, production: serving.Model, limits: GateLimits
-) -> GateResult:
+    if current.model is None:
+        return regression.another_schema(str(current.version.version), current.doubt)
     own = None
     try:
-        features, churned = fetch_holdout(client, current)
+        features, churned = fetch_holdout(client, current.version)
     except RegistryError:
         pass  # it was pruned, or never stored: the recorded figures remain
     else:
         own = regression.Rows(
-            churned=churned, candidate=candidate.score(features), production=production.score(features)
+            churned=churned, candidate=candidate.score(features), production=current.model.score(features)
         )
     here = regression.Rows(
         churned=candidate.churned,
         candidate=candidate.score(candidate.features),
-        production=production.score(candidate.features),
+        production=current.model.score(candidate.features),
     )
     return regression.gate(
         here,
         own,
-        production.manifest.metrics,
+        current.model.manifest.metrics,
         candidate=candidate.auc,
-        version=str(current.version),
+        version=str(current.version.version),
         limits=limits,
     )
 

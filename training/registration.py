@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from app.bundle import MANIFEST_TAG, GateResult
 from app.schemas import SCHEMA_VERSION
-from training import gates, ledger
+from training import descriptions, gates, ledger
 from training.config import ModelType
 from training.mlflow_store import SCHEMA_TAG, STAGING, by_alias, create_version, get_version, plain_errors
 from training.native import DIGEST_TAG
@@ -85,6 +85,7 @@ def stage(
         tag_stage(client, candidate, STAGE_STAGING)
         if old is not None and old.version != candidate.version and old.tags.get(STAGE_TAG) == STAGE_STAGING:
             tag_stage(client, old, STAGE_ARCHIVED)
+    descriptions.describe(client, model_name)
 
 
 def tag_stage(client: MlflowClient, version: ModelVersion, word: str) -> None:

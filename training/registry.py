@@ -16,7 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from app import model as serving
 from app.bundle import GateResult, Override
-from training import compare, gates, ledger
+from training import compare, descriptions, gates, ledger
 from training.auc import auc
 from training.config import GateLimits
 from training.ledger import Move
@@ -120,7 +120,7 @@ def _verdicts(
     features, churned = fetch_holdout(client, version)
     scores = model.score(features)
     candidate = compare.Candidate(score=model.score, features=features, churned=churned, auc=auc(churned, scores))
-    now = compare.against_production(client, model_name, candidate, limits)
+    now = compare.gate(client, compare.production(client, model_name), candidate, limits)
     sealed = model.manifest.gates
     if sealed is None:
         sealed = [GateResult(name="verdict", passed=False, detail="the manifest records no verdict of its gates")]
@@ -238,3 +238,4 @@ def _set_production(
         staged = by_alias(client, target.name, STAGING)
         if staged is not None and staged.version == target.version:
             client.delete_registered_model_alias(target.name, STAGING)
+    descriptions.describe(client, target.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,7 +131,7 @@ def _warnings(warnings: Sequence[str]) -> str:
     """A section with what looks odd in the data; nothing where nothing does."""
     if not warnings:
         return ""
-    return "## Warnings about the data\n\n" + "".join(f"- {warning}\n" for warning in warnings) + "\n"
+    return "## Warnings\n\n" + "".join(f"- {warning}\n" for warning in warnings) + "\n"
 
 
 def _headline(data: Dataset, facts: Facts, evaluation: Evaluation, results: list[GateResult]) -> str:

@@ -46,7 +46,8 @@ def _publish(
     test = fitted.split.test
     holdout, churned, scores = data.customers.iloc[test], fitted.churned[test], fitted.scores[test]
     progress.enter("evaluate", f"{len(test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
-    evaluation = _evaluate(config, data, fitted)
+    current = compare.production(client, config.model_name)
+    evaluation = _evaluate(config, data, fitted, current)
     with tempfile.TemporaryDirectory() as scratch, mlflow_run.started(config, data, fitted.model_type) as run_id:
         folder = Path(scratch)
         progress.enter("export", "ONNX graph, golden rows, drift reference, manifest")
@@ -61,7 +62,7 @@ def _publish(
             holdout_scores=scores,
         )
         progress.enter("gates", "parity, skill, duplicates, leak, calibration, regression")
-        results = check_gates(config, client, data, fitted=fitted, graph=graph)
+        results = check_gates(config, client, data, fitted=fitted, graph=graph, current=current)
         manifest_sha256 = export.write_manifest(bundle, facts, results)
         # As serving does, golden rows included; a refused version too, so that it can be looked at.
         serving.load(bundle, manifest_sha256=manifest_sha256, verdict_required=False)
@@ -98,10 +99,13 @@ def _publish(
     )
 
 
-def _evaluate(config: TrainConfig, data: Dataset, fitted: Fitted) -> report.Evaluation:
+def _evaluate(
+    config: TrainConfig, data: Dataset, fitted: Fitted, current: compare.Production | None
+) -> report.Evaluation:
     test = fitted.split.test
     holdout = data.customers.iloc[test]
     churned, scores = fitted.churned[test], fitted.scores[test]
+    other_population = current.differences(fitted.features, fitted.scores) if current else []
     return report.Evaluation(
         churned=churned,
         scores=scores,
@@ -111,7 +115,7 @@ def _evaluate(config: TrainConfig, data: Dataset, fitted: Fitted) -> report.Eval
         slices=evaluate.evaluate_slices(holdout, churned, scores, config.cost.threshold),
         importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
         validations=fitted.validations,
-        warnings=tuple(sanity.warnings(data.customers)),
+        warnings=(*data.notes, *sanity.warnings(data.customers), *other_population),
     )
 
 
@@ -177,7 +181,13 @@ def _facts(
 
 
 def check_gates(
-    config: TrainConfig, client: MlflowClient, data: Dataset, *, fitted: Fitted, graph: bytes
+    config: TrainConfig,
+    client: MlflowClient,
+    data: Dataset,
+    *,
+    fitted: Fitted,
+    graph: bytes,
+    current: compare.Production | None,
 ) -> list[GateResult]:
     """Every gate's verdict on the graph that would be served."""
     test = fitted.split.test
@@ -194,5 +204,5 @@ def check_gates(
     )
     return [
         *judge(config, data, fitted, exported),
-        compare.against_production(client, config.model_name, candidate, config.gates),
+        compare.gate(client, current, candidate, config.gates),
     ]
