@@ -15,7 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from app.schemas import FEATURES, LABEL_COLUMN
 from training.config import ModelType
 from training.data import Dataset
-from training.sources import S3
+from training.files import S3, is_s3
 
 _DIGEST_LENGTH: Final = 8
 """Of the file's sha256, as long as MLflow's own digests. The whole one is the run's tag ``dataset_sha256``."""
@@ -48,7 +48,7 @@ def training_input(data: Dataset) -> DatasetInput:
     dataset = MlflowDataset(
         name=file_name(data.source),
         digest=data.sha256[:_DIGEST_LENGTH],
-        source_type=S3 if source.startswith(f"{S3}://") else "local",
+        source_type=S3 if is_s3(source) else "local",
         source=json.dumps({"uri": source}),
         schema=json.dumps({"mlflow_colspec": schema.to_dict()}),
         profile=json.dumps({"num_rows": len(data.customers), "num_elements": data.customers.size}),

@@ -78,7 +78,7 @@ def log(
         | _flat(config.model_dump(mode="json", exclude={"tracking_uri"}))
         | {"source": without_credentials(config.source), "cost.threshold": facts.threshold}
     )
-    mlflow.log_metrics(evaluation.grouped_metrics())
+    mlflow.log_metrics(evaluation.grouped_metrics() | {"data_warnings": float(len(evaluation.warnings))})
     card = folder / "model_card.md"
     mlflow.set_tags(
         {

@@ -77,7 +77,7 @@ async def test_a_regular_move_ends_it(process: Process, mlflow: FakeMlflow, reme
         mlflow.alias = "1"
     await process.follower.refresh()
     assert (_told(process), process.value(METRIC)) == (None, 0)
-    assert process.value("churn_model_swaps_total") == swaps + (remedy == "rollback")
+    assert process.value("churn_model_swaps_total") == (swaps or 0) + (remedy == "rollback")
 
 
 async def test_it_is_logged_once_when_it_begins_and_once_when_it_ends(

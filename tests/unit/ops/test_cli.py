@@ -103,7 +103,8 @@ def test_a_refused_version_is_1_and_names_the_gate(
 
     refused = TrainResult(
         version="4", run_id="r", model_type="logistic_regression", rows=300, metrics={}, staged=False,
-        cross_validation=(), gates=(GateResult(name="leak", passed=False, detail="above it by 0.1"),), seconds={},
+        cross_validation=(), gates=(GateResult(name="leak", passed=False, detail="above it by 0.1"),), warnings=(),
+        seconds={},
     )  # fmt: skip
     monkeypatch.setattr("training.train.train", lambda _config, **_: refused)
     (tmp_path / "c.csv").touch()

@@ -138,7 +138,8 @@ def test_a_refused_version_is_never_promoted(
     gate = GateResult(name="leak", passed=False, detail="above it by 0.1")
     refused = TrainResult(
         version="1", run_id="r", model_type="logistic_regression", rows=1000, metrics={}, cross_validation=(),
-        gates=(gate,), staged=False, seconds={},
+        gates=(gate,), staged=False, warnings=(),
+        seconds={},
     )  # fmt: skip
 
     def promote(*_: Any, **__: Any) -> None:
