@@ -70,7 +70,7 @@ async def test_a_regular_move_ends_it(process: Process, mlflow: FakeMlflow, reme
     await process.follower.refresh()
     _by_hand(mlflow, "2")
     await process.follower.refresh()
-    swaps = process.value("churn_model_swaps_total")
+    swaps = process.value("churn_model_swaps_total") or 0
     if remedy == "promote":  # of the version that serves: only its tag changes
         mlflow.more_tags["2"] = {STAGE_TAG: "Production"}
     else:

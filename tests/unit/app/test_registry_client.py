@@ -5,15 +5,29 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from support.damage import flip_byte
 from support.fake_mlflow import FakeMlflow
+from support.overrides import override
 
-from app.bundle import BUNDLE_FILES, MANIFEST, MAX_MANIFEST_BYTES, MODEL, BundleError, RegistryError, digest, sha256
+from app.bundle import (
+    BUNDLE_FILES,
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    MODEL,
+    OVERRIDE,
+    OVERRIDE_TAG,
+    BundleError,
+    RegistryError,
+    digest,
+    sha256,
+)
 from app.registry import Registry
 from app.settings import Settings
 
@@ -140,6 +154,22 @@ async def test_artifacts_in_a_bucket_get_the_remedy(registry: Registry, mlflow: 
         RegistryError, match="are at s3:, out of reach for the API; run the tracking server with --serve"
     ):
         await registry.resolve()
+
+
+async def test_an_override_comes_with_its_version_and_only_as_registered(
+    registry: Registry, mlflow: FakeMlflow, bundle: Path, tmp_path: Path
+) -> None:
+    mlflow.versions["3"] = shutil.copytree(bundle, tmp_path / "overridden")
+    mlflow.more_tags["3"] = {OVERRIDE_TAG: override(mlflow.versions["3"], [])}
+    registered = await registry.resolve()
+    (tmp_path / "whole").mkdir()
+    await registry.download(registered, tmp_path / "whole")
+    assert _names(tmp_path / "whole") == {MANIFEST, OVERRIDE, *BUNDLE_FILES}
+    flip_byte(mlflow.versions["3"] / OVERRIDE)
+    (tmp_path / "edited").mkdir()
+    with pytest.raises(BundleError, match=r"override\.json: its sha256 is not the registered one \(override_sha256\)"):
+        await registry.download(registered, tmp_path / "edited")
+    assert _names(tmp_path / "edited") == {MANIFEST}
 
 
 @pytest.mark.parametrize("tag", ["x", "A" * 64, "a" * 63, "a" * 64 + "\n"])
