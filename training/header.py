@@ -19,7 +19,7 @@ TITLE_LINES: Final = 20
 _DELIMITERS: Final = ";\t|:^~"
 _TELLS: Final = 3
 """Columns of ours that a line must have at least to be a header below a title, which has fewer."""
-_SEP_LINE: Final = re.compile(r'^"?sep=(.?)"?$', re.IGNORECASE)
+_SEP_LINE: Final = re.compile(r'^"?sep=.?"?$', re.IGNORECASE)
 _DECIMAL_COMMA: Final = re.compile(r"^-?\d+,\d+$")
 _CATEGORIES: Final = frozenset(c for feature in FEATURES for c in feature.categories) - {"No", "Yes"}
 
@@ -70,8 +70,8 @@ def read_header(path: Path) -> list[str]:
 
 
 def _refuse_sep_line(path: Path, text: str, below: Sequence[str]) -> None:
-    match = _SEP_LINE.match(text.strip().rstrip(",;"))
-    if match is None and text.strip().lower() not in {"sep=,", "sep=;"}:
+    # A spreadsheet may have saved the line with the commas of its other, empty columns.
+    if not _SEP_LINE.match(text.strip().rstrip(",;")):
         return
     delimiter = _best_delimiter(below[0]) if below else ","
     separated = f", and the columns are separated by {delimiter!r}" if delimiter != "," else ""

@@ -21,7 +21,7 @@ from training.header import read_header
 from training.hints import LABELS, number_causes
 from training.lines import lines_of, not_utf8
 from training.names import known, ours
-from training.violations import FILE, DataError, Findings, RowNumbers, Violation, file_error
+from training.violations import FILE, DataError, Findings, RowNumbers, Violation, file_error, shown
 
 CSV_BLOCK_BYTES: Final = 4 * 1024 * 1024
 RAGGED_ROWS_KEPT: Final = 1000
@@ -107,7 +107,7 @@ class _Csv:
         except pa.ArrowInvalid as error:
             # After that many ragged rows the reader was stopped by us; a header and nothing else has no row to judge.
             if len(self._ragged) < RAGGED_ROWS_KEPT and "Could not skip initial" not in str(error):
-                self._findings.add(_csv_problem(self._path, str(error), kept))
+                self._findings.add(_csv_problem(self._path, error, kept))
 
     def lines(self, rows: Sequence[int]) -> Mapping[int, int]:
         return lines_of(self._path, rows)
@@ -188,26 +188,25 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _csv_problem(path: Path, message: str, kept: int) -> Violation:
+def _csv_problem(path: Path, error: Exception, kept: int) -> Violation:
     """What stopped the reader, as a violation of the file."""
-    where = f"after row {kept:,}"
+    where, message = f"after row {kept:,}", _first_line(error)
     cause, hint = causes.OTHER, ""
     lines: tuple[int, ...] = ()
-    if "UTF8" in message and (found := not_utf8(path)):
+    if "straddling" in message:
+        value = f"a row longer than {CSV_BLOCK_BYTES:,} bytes {where}"
+        expected = "shorter rows; look for a quote never closed"
+    elif "out of sync" in message:
+        value = f"a quoted value that goes over lines {where}"
+        expected = "one line a row; look for a quote never closed"
+    elif found := not_utf8(path):
+        # Also in a row of a wrong width, which the reader cannot hand over then.
         byte, line = found
         value, expected = f"a byte that is not UTF-8 (0x{byte:02x})", "a CSV file saved as UTF-8"
         cause, lines = "not-utf8", (line,)
         hint = "it may be Windows-1252 or Latin-1: save it as UTF-8, for example as 'CSV UTF-8' in Excel"
-    elif "straddling" in message:
-        value = f"a row longer than {CSV_BLOCK_BYTES:,} bytes {where}"
-        expected = "shorter rows; look for a quote never closed"
-    elif "out of sync" in message:
-        value, expected = (
-            f"a quoted value that goes over lines {where}",
-            "one line a row; look for a quote never closed",
-        )
     else:
-        value, expected = f"unreadable {where} ({message})", "a CSV file"
+        value, expected = shown(f"unreadable {where} ({message})"), "a CSV file"
     return Violation(column=FILE, rows=(), count=0, value=value, expected=expected, cause=cause, hint=hint, lines=lines)
 
 

@@ -245,14 +245,10 @@ def _number(feature: Feature, column: pa.Array, findings: Findings) -> tuple[Num
     else:
         numbers = pc.cast(column, pa.float64(), safe=False)
     blank = np.asarray(column.is_null())
-    if feature.nullable and pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), None, column)
-        with_nan = np.asarray(column.is_null())
-        if (rows := int(with_nan.sum() - blank.sum())) > 0:
-            findings.changes.add(notes.NAN, feature.name, rows)
-        blank = with_nan
-        numbers = pc.if_else(pa.array(blank), None, numbers)
     values = np.asarray(pc.fill_null(numbers, 0.0))
+    if feature.nullable and pa.types.is_floating(column.type) and (nan := np.isnan(values)).any():
+        findings.changes.add(notes.NAN, feature.name, int(nan.sum()))
+        blank, values = blank | nan, np.where(nan, 0.0, values)
     minimum, maximum = feature.minimum, feature.maximum
     # Written so that NaN is outside.
     inside = (values >= minimum) & (values <= maximum)

@@ -168,3 +168,15 @@ def test_customer_named_in_the_first_lines_is_no_title(tmp_path: Path, table: pd
     with pytest.raises(DataError) as caught:
         load(str(tmp_path / "a.csv"))
     assert {v.column for v in caught.value.violations} == {"gender", "partner"}
+
+
+def test_column_that_is_named_as_a_category_is_no_missing_header(tmp_path: Path, table: pd.DataFrame) -> None:
+    table.assign(Male="1").to_csv(tmp_path / "a.csv", index=False)
+    assert refused(tmp_path / "a.csv").cause == "unknown-column"
+
+
+def test_row_that_is_too_wide_and_long_is_only_counted(tmp_path: Path, customers_csv: Path) -> None:
+    """Python's reader of CSV takes no field of more than 131,072 characters."""
+    (tmp_path / "a.csv").write_text(customers_csv.read_text() + "x" * 200_000 + "," * 21 + "1\n")
+    found = refused(tmp_path / "a.csv")
+    assert (found.value, found.rows, found.lines) == ("'22 fields'", (301,), (302,))

@@ -99,3 +99,13 @@ def test_message_names_the_line_of_a_byte_that_is_not_utf8(tmp_path: Path, custo
     with pytest.raises(DataError) as caught:
         load(str(tmp_path / "a.csv"))
     assert "(file): line 201: a byte that is not UTF-8 (0xe4); expected a CSV file saved as UTF-8" in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_such_a_byte_is_named_in_a_row_of_a_wrong_width_too(tmp_path: Path, customers_csv: Path) -> None:
+    """The reader fails to hand over such a row, and says so beside the error."""
+    data = customers_csv.read_bytes().splitlines()
+    data[7] = b"\xff,2,3"
+    (tmp_path / "a.csv").write_bytes(b"\n".join(data))
+    with pytest.raises(DataError, match=r"line 8: a byte that is not UTF-8 \(0xff\)"):
+        load(str(tmp_path / "a.csv"))

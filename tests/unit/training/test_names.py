@@ -82,6 +82,11 @@ def test_name_that_is_close_to_nothing_leaves_the_column_missing() -> None:
     assert violations == {("'sex'", causes.UNKNOWN_COLUMN, ""), ("gender", causes.MISSING_COLUMN, "")}
 
 
+def test_second_name_for_the_label_tells_who_churned() -> None:
+    _, violations = judged([*with_names(churned="Exited"), "Attrition"])
+    assert violations == {("'Exited'", causes.NEAR_NAME, "churned"), ("'Attrition'", causes.LEAK, "")}
+
+
 def test_two_columns_that_mean_one() -> None:
     found, violations = judged([*OURS, "Partner"])
     assert violations == {("partner", "doubled-column", "")}
