@@ -96,6 +96,7 @@ def telco(
     check_output(path, overwrite=force)
     from training.telco import write
 
-    rows = write(path, overwrite=force)
     output = Output(as_json=as_json)
+    with output.waiting("Reading the real customers"):
+        rows = write(path, overwrite=force)
     output.result({"path": path, "rows": rows}, lambda: output.say(f"Wrote {rows:,} customers to {path}"))

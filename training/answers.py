@@ -76,11 +76,13 @@ class Answers:
         if not self._constants or len(self._constants[0]) < rows:
             index = pa.array(np.zeros(rows, dtype=np.int8))
             texts = [self.model.manifest.model_name, self.model.origin.version]
-            columns = [pa.DictionaryArray.from_arrays(index, pa.array([text])) for text in texts]
             if self.csv:
-                columns.append(pa.DictionaryArray.from_arrays(index, pa.array([self._moment()])))
+                # Plain text: a CSV file's writer would look each row up in a dictionary again.
+                texts.append(self._moment())
+                columns = [pa.DictionaryArray.from_arrays(index, [text]).dictionary_decode() for text in texts]
             else:
                 milliseconds = int(self.scored_at.timestamp()) * 1000
+                columns = [pa.DictionaryArray.from_arrays(index, [text]) for text in texts]
                 columns.append(pa.array(np.full(rows, milliseconds)).cast(_MOMENT))
             self._constants[:] = columns
         return [column.slice(0, rows) for column in self._constants]
