@@ -33,7 +33,8 @@ class Browser:
     """One browser window."""
 
     def __init__(self, session_url: str) -> None:
-        self._client = httpx.Client(base_url=session_url, timeout=_PAGE_SECONDS, trust_env=False)
+        self._session_url = session_url
+        self._client = httpx.Client(timeout=_PAGE_SECONDS, trust_env=False)
 
     def open(self, url: str, *, shows: str) -> None:
         """Load a page anew and wait until its text has ``shows``.
@@ -87,16 +88,22 @@ class Browser:
         image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
     def _ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Any:
-        answer = self._client.request(method, path, json=body)
+        answer = self._client.request(method, f"{self._session_url}/{path}", json=body)
         value = answer.json()["value"]
         if not answer.is_success:
             raise BenchError(f"the browser refused {path}: {str(value.get('message'))[:300]}")
         return value
 
     def close(self) -> None:
-        """End the session, and the browser with it."""
-        self._client.delete("")
-        self._client.close()
+        """End the session, and the browser with it.
+
+        Raises:
+            HTTPStatusError: the driver did not, so the browser still runs.
+        """
+        try:
+            self._client.delete(self._session_url).raise_for_status()
+        finally:
+            self._client.close()
 
 
 @contextmanager
@@ -130,7 +137,7 @@ def _session(driver_url: str) -> str:
     value = answer.json()["value"]
     if not answer.is_success:
         raise BenchError(f"Chromium does not start: {str(value.get('message'))[:300]}")
-    return f"{driver_url}/session/{value['sessionId']}/"
+    return f"{driver_url}/session/{value['sessionId']}"
 
 
 def _once_up(ask: Callable[[], httpx.Response]) -> httpx.Response:
