@@ -27,7 +27,7 @@ from ops.errors import OpsError
 from ops.home import Home
 from ops.ports import free_port
 from ops.tracking_settings import MODEL_NAME
-from training.mlflow_experiment import runs_address
+from training.addresses import runs_address
 
 FOLDER: Final = ROOT / "docs" / "pictures"
 _START_SECONDS: Final = 300.0

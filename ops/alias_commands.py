@@ -119,7 +119,7 @@ def history(*, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
                     move.to_version,
                     (move.run_id or "-")[:8],
                     _evidence(move),
-                    _reason(move),
+                    move.why,
                 )
                 for move in moves
             ],
@@ -135,11 +135,6 @@ def _evidence(move: Move) -> str:
 
 def _verdict(gate: GateResult) -> str:
     return gate.detail if gate.passed else f"OVERRIDDEN: {gate.detail}"
-
-
-def _reason(move: Move) -> str:
-    override = f"OVERRIDE: {move.override}" if move.override else ""
-    return "; ".join(filter(None, [move.reason, override, *move.acknowledged]))
 
 
 def _show_move(move: Move, output: Output) -> None:

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from app.schemas import EXAMPLE
+from ops import mlflow_server
 from ops.console import Output
 from ops.embedded import Platform, UpOptions
 from ops.home import Home
@@ -93,7 +94,9 @@ def _announce(platform: Platform, prediction: dict[str, Any], monitoring: dict[s
             ("Metrics", f"{platform.api_url}/metrics"),
             (
                 "MLflow",
-                platform.mlflow_url if platform.mlflow_answers else f"{platform.mlflow_url} (is still starting)",
+                mlflow_server.training_page(platform.mlflow_url)
+                if platform.mlflow_answers
+                else f"{platform.mlflow_url} (is still starting)",
             ),
             *monitoring.items(),
         ]

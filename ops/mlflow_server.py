@@ -17,6 +17,7 @@ from ops.ports import LOOPBACK, free_port
 from ops.processes import POLL_SECONDS, ProcessGroup
 from ops.progress import waiting
 from ops.tracking_settings import MODEL_NAME, PRODUCTION, QUIET, SERVER_SETTINGS
+from training.addresses import runs_address
 
 DEFAULT_PORT: Final = 5000
 START_SECONDS: Final = 120
@@ -71,6 +72,23 @@ def has_production(url: str) -> bool | None:
     if any(code in answer.text for code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")):
         return False
     raise OpsError(f"{url} answered {answer.status_code} to the question which version is in production")
+
+
+def training_page(url: str) -> str:
+    """Address of the runs in MLflow's view of model training: its front page opens the view for language models.
+
+    The server's own address where it does not say which experiment it is.
+    """
+    try:
+        answer = httpx.get(
+            f"{url}/api/2.0/mlflow/experiments/get-by-name",
+            params={"experiment_name": MODEL_NAME},
+            timeout=5,
+            trust_env=False,
+        )
+        return f"{url}/{runs_address(answer.json()['experiment']['experiment_id'])}"
+    except (httpx.HTTPError, ValueError, KeyError):
+        return url
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def of_model(model_name: str, present: str, aliases: dict[str, str], moves: list
             f"`{move.alias}`",
             link(move.from_version),
             link(move.to_version),
-            cell(textwrap.shorten(move.reason, _REASON_MAX, placeholder="…")),
+            cell(textwrap.shorten(move.why, _REASON_MAX, placeholder="…")),
         )
         for move in reversed(moves[-MOVES_SHOWN:])
     ]

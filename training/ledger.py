@@ -53,6 +53,12 @@ class Move(BaseModel):
     acknowledged: list[str] = []
     """Options by which the actor took responsibility for what a gate could not decide."""
 
+    @property
+    def why(self) -> str:
+        """Reason, override and acknowledgements in one line."""
+        override = f"OVERRIDE: {self.override}" if self.override else ""
+        return "; ".join(filter(None, [self.reason, override, *self.acknowledged]))
+
 
 def record(client: MlflowClient, model_name: str, move: Move) -> None:
     """Add one move."""

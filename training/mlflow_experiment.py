@@ -9,12 +9,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from training.addresses import VIEW, runs_address
 from training.descriptions import only_logged
 from training.evaluate import METRICS
 
 KIND_TAG: Final = "mlflow.experimentKind"
-VIEW: Final = "figures"
-"""Key of the saved view in addresses."""
 VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
 
 _KIND: Final = "custom_model_development"
@@ -27,11 +26,6 @@ _WIDTHS: Final = {
     "attributes.`Dataset`": 260,
 }
 """In pixels, of columns whose content is longer than MLflow's default."""
-
-
-def runs_address(experiment_id: str) -> str:
-    """Path of the runs' page with that view in MLflow's view of model training, relative to the server's address."""
-    return f"#/experiments/{experiment_id}/runs?viewStateShareKey={VIEW}&workflowType=machine_learning"
 
 
 def prepare(client: MlflowClient, experiment: Experiment) -> None:

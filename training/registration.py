@@ -7,16 +7,16 @@ from typing import Final
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from app.bundle import MANIFEST_TAG, GateResult
+from app.bundle import MANIFEST_TAG, STAGE_TAG, STAGES, GateResult
 from app.schemas import SCHEMA_VERSION
 from training import descriptions, gates, ledger
 from training.config import ModelType
-from training.mlflow_store import SCHEMA_TAG, STAGING, by_alias, create_version, get_version, plain_errors
+from training.mlflow_store import PRODUCTION, SCHEMA_TAG, STAGING, by_alias, create_version, get_version, plain_errors
 from training.native import DIGEST_TAG
 from training.responsibility import GateRefusedError
 
-STAGE_TAG: Final = "stage"
-STAGE_NONE, STAGE_STAGING, STAGE_PRODUCTION, STAGE_ARCHIVED = "None", "Staging", "Production", "Archived"
+STAGE_NONE, STAGE_ARCHIVED = "None", "Archived"
+STAGE_STAGING, STAGE_PRODUCTION = STAGES[STAGING], STAGES[PRODUCTION]
 
 GATE_TAG: Final = "gate"
 """Version tag with the verdict of all gates together."""
@@ -81,8 +81,9 @@ def stage(
     )
     with plain_errors(f"cannot stage version {version}"):
         ledger.record(client, model_name, move)
-        client.set_registered_model_alias(model_name, STAGING, version)
+        # The word first: serving takes a version behind the alias without it for one that was moved by hand.
         tag_stage(client, candidate, STAGE_STAGING)
+        client.set_registered_model_alias(model_name, STAGING, version)
         if old is not None and old.version != candidate.version and old.tags.get(STAGE_TAG) == STAGE_STAGING:
             tag_stage(client, old, STAGE_ARCHIVED)
     descriptions.describe(client, model_name)

@@ -8,16 +8,20 @@ from pathlib import Path
 import psutil
 import pytest
 from PIL import Image
+from support.tools import missing
 
 from benchmarks import browser as module
 from benchmarks.browser import Browser, browser
 from benchmarks.errors import BenchError
 
-pytestmark = [
-    pytest.mark.service,
-    # No check needs it: only `make pictures` does, which continuous integration does not run.
-    pytest.mark.skipif(shutil.which("chromedriver") is None, reason="chromedriver is not installed"),
-]
+pytestmark = pytest.mark.service
+
+
+@pytest.fixture(autouse=True)
+def _driver() -> None:
+    if shutil.which("chromedriver") is None:
+        missing("chromedriver is not installed")
+
 
 PAGE = """<button onclick="document.body.innerText = 'clicked'">go</button>"""
 

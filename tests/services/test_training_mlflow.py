@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from app.bundle import GOLDEN
 from app.schemas import FEATURE_NAMES
-from training import descriptions, mlflow_experiment, mlflow_store, native, pipeline, registry
+from training import addresses, descriptions, mlflow_store, native, pipeline, registry
 from training import train as command
 from training.config import ModelType, TrainConfig
 from training.data import DataError, encode_frame
@@ -144,7 +144,7 @@ def test_the_experiment_opens_as_model_training_with_the_figures_in_a_view(
     assert "metrics.`auc`" in columns
     logged = {f"metrics.`{name}`" for name in run.data.metrics} | {f"tags.`{key}`" for key in run.data.tags}
     assert set(columns) - logged == {"attributes.`Dataset`"}
-    assert mlflow_experiment.runs_address(run.info.experiment_id) in experiment.tags["mlflow.note.content"]
+    assert addresses.runs_address(run.info.experiment_id) in experiment.tags["mlflow.note.content"]
 
 
 def test_what_a_person_changed_of_an_experiment_stays(data: Path, mlflow_server: str) -> None:
