@@ -61,6 +61,8 @@ def score(
                 folder, source, out, **registered, overwrite=force, strict=strict, on_progress=progress
             )  # fmt: skip
     output.result(asdict(summary) | {"scored_at": summary.scored_at.isoformat()}, lambda: output.say(_words(summary)))
+    if summary.notes:
+        warn("\n".join(summary.notes))
     if summary.differences:
         lines = [f"  {difference.words}" for difference in summary.differences]
         warn("\n".join(["these customers are unlike those the model was trained on: check units and columns", *lines]))

@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from training import formats
+
 EXTENSIONS: Final = (".csv", ".parquet")
 S3: Final = "s3"
 _S3_PREFIX: Final = f"{S3}://"
@@ -66,11 +68,11 @@ def check_source(source: str) -> None:
         raise PathError(source, "it is a folder", "expected one CSV or Parquet file")
     if not path.is_file():
         raise PathError(source, "no such file", "expected the path of a CSV or Parquet file")
-    _check_extension(source, path.name)
     try:
         path.open("rb").close()
     except OSError as error:
         raise PathError(source, f"it cannot be read ({error.strerror})", "check its permissions") from error
+    _check_content(source, path)
 
 
 def check_output(
@@ -152,6 +154,18 @@ def _is_source(out: str, source: str) -> PathError:
 def _unknown_scheme(address: str) -> str:
     scheme = address.partition(":")[0]
     return "s3 takes two slashes" if scheme.lower() == S3 else f"the scheme is {scheme}:"
+
+
+def _check_content(source: str, path: Path) -> None:
+    """A file by another extension is named by what is in it, with the way to a file that can be read."""
+    suffix = path.suffix.lower()
+    if suffix in EXTENSIONS:
+        return
+    found = formats.real_format(path)
+    if found is None and not formats.looks_like_csv(path):
+        _check_extension(source, path.name)
+    remedy = formats.remedy(found) if found else "give a CSV file the extension .csv"
+    raise PathError(source, f"the extension is {suffix or 'missing'}, the content {found or 'CSV'}", remedy)
 
 
 def _check_extension(shown: str, name: str, extensions: Sequence[str] = EXTENSIONS) -> None:

@@ -45,6 +45,8 @@ class ScoreSummary:
     threshold: float
     scored_at: datetime
     differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+    """What was read otherwise than written, in sentences."""
 
 
 def score(
@@ -106,7 +108,7 @@ def score(
     except DataError as error:
         # The reader knows the local copy only.
         raise DataError(source, error.violations) from error
-    return tally.summary(out, differences)
+    return tally.summary(out, differences, findings.notes)
 
 
 class _Tally:
@@ -138,7 +140,7 @@ class _Tally:
         self.population.add(features, probability)
         return answers.batch(batch.ids, probability, decision, risk)
 
-    def summary(self, out: str, differences: tuple[Difference, ...]) -> ScoreSummary:
+    def summary(self, out: str, differences: tuple[Difference, ...], notes: tuple[str, ...]) -> ScoreSummary:
         manifest = self._model.manifest
         return ScoreSummary(
             out=out,
@@ -152,6 +154,7 @@ class _Tally:
             threshold=manifest.threshold,
             scored_at=self._scored_at,
             differences=differences,
+            notes=notes,
         )
 
 
