@@ -16,6 +16,7 @@ from training.pipeline import Labels, Split
 Content: TypeAlias = npt.NDArray[np.uint64]
 """A hash of each row's features, shape (rows,): equal for rows whose features are equal."""
 
+_WARN_SHARE: Final = 0.02
 _TWINS_MIN: Final = 20
 """Fewer rows with a twin say nothing about whether twins share their label."""
 
@@ -34,6 +35,16 @@ def groups(ids: pd.Series[str] | None, rows: Content) -> pd.Series[str]:
 def repeated(rows: Content) -> int:
     """How many rows say nothing that an earlier one has not said."""
     return len(rows) - len(np.unique(rows))
+
+
+def warnings(rows: Content) -> list[str]:
+    """Repeated rows in a sentence, where they are more than a few."""
+    copies = repeated(rows)
+    if copies <= _WARN_SHARE * len(rows):
+        return []
+    return [
+        f"{copies:,} of {len(rows):,} rows are exact duplicates in their features: was the file put together twice?"
+    ]
 
 
 def gate(rows: Content, churned: Labels, split: Split, *, with_ids: bool, limits: GateLimits) -> GateResult:

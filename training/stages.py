@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from app import model as serving
 from app.bundle import ARTIFACT_FOLDER, GateResult
 from app.schemas import Features
-from training import compare, evaluate, export, gates, ledger, mlflow_run, registration, report, sanity
+from training import compare, duplicates, evaluate, export, gates, ledger, mlflow_run, registration, report, sanity
 from training.auc import auc
 from training.config import TrainConfig
 from training.data import Dataset, load
@@ -115,7 +115,12 @@ def _evaluate(
         slices=evaluate.evaluate_slices(holdout, churned, scores, config.cost.threshold),
         importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
         validations=fitted.validations,
-        warnings=(*data.notes, *sanity.warnings(data.customers), *other_population),
+        warnings=(
+            *data.notes,
+            *sanity.warnings(data.customers),
+            *duplicates.warnings(fitted.content),
+            *other_population,
+        ),
     )
 
 

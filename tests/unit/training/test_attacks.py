@@ -55,6 +55,8 @@ def test_honest_customers_three_times_pass_and_it_is_said(ids: str) -> None:
     assert [str(gate) for gate in results.values() if not gate.passed] == []
     assert "1,200 of 1,800 rows repeat" in results["duplicates"].detail
     assert ("kept on one side of the split" in results["duplicates"].detail) == (ids == "no ids")
+    assert duplicates.warnings(fitted.content)[0].startswith("1,200 of 1,800 rows are exact duplicates")
+    assert duplicates.warnings(_judged("honest", 1000)[0].content) == []
     train, test = (set(fitted.content[part]) for part in (fitted.split.train, fitted.split.test))
     assert not train & test
     assert len(set(fitted.clusters)) * 3 == len(fitted.clusters)
