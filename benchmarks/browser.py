@@ -26,7 +26,14 @@ _START_SECONDS: Final = 30.0
 _PAGE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.25
 _COLOURS: Final = 256
-_OPTIONS: Final = ("--headless=new", "--hide-scrollbars", "--disable-gpu", "--force-device-scale-factor=1", "--lang=en")
+_OPTIONS: Final = (
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no page may need another host
+    "--headless=new",
+    "--hide-scrollbars",
+    "--disable-gpu",
+    "--force-device-scale-factor=1",
+    "--lang=en",
+)
 
 
 class Browser:

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import numpy as np
+import pandas as pd
 from mlflow import MlflowClient
 from rich.console import Console
 from rich.text import Text
 
+from app.schemas import LABEL_COLUMN
 from benchmarks.browser import Browser, browser
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
@@ -33,6 +36,9 @@ FOLDER: Final = ROOT / "docs" / "pictures"
 _START_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 30.0
 _COLUMNS: Final = 118
+_MANY_ROWS: Final = 4_000_000
+"""So many take some seconds to score, so that there is progress to see."""
+_RATE: Final = "rows/s"
 _REDRAWN: Final = re.compile(r"\r?(?:\x1b\[2K|\x1b\[1A)+")
 """A terminal's order to go back over lines, which a display of progress gives before it draws itself anew."""
 _SHUT_ASSISTANT: Final = {
@@ -47,11 +53,12 @@ class Platform:
     """A running ``churn up``, and what commands beside it need."""
 
     mlflow_url: str
+    api_url: str
     folder: Path
     environment: Mapping[str, str]
 
-    def churn(self, *arguments: str) -> str:
-        """Run a command in the platform's folder, on a terminal of its own; returns what that shows, with its colours.
+    def churn(self, *arguments: str) -> list[str]:
+        """Run a command in the platform's folder, on a terminal of its own; returns all that this showed in turn.
 
         A refused version is an answer too, so the exit code is not looked at.
         """
@@ -74,20 +81,20 @@ def platform(folder: Path) -> Iterator[Platform]:
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)  # noqa: S603 - our own command
     try:
-        url = _serving(process, home, log)
-        yield Platform(mlflow_url=url, folder=folder, environment=environment)
+        mlflow_url, api_url = _serving(process, home, log)
+        yield Platform(mlflow_url=mlflow_url, api_url=api_url, folder=folder, environment=environment)
     finally:
         process.terminate()
         process.wait(_STOP_SECONDS)
 
 
-def _serving(process: subprocess.Popen[bytes], home: Home, log: Path) -> str:
-    """MLflow's address, once the API serves."""
+def _serving(process: subprocess.Popen[bytes], home: Home, log: Path) -> tuple[str, str]:
+    """The addresses of MLflow and the API, once that serves."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         running = home.running()
         if running and running.mlflow_url and running.api_url and _is_ready(running.api_url):
-            return running.mlflow_url
+            return running.mlflow_url, running.api_url
         time.sleep(1)
     raise BenchError(f"the platform does not serve; the end of its output:\n{log.read_text()[-2000:]}")
 
@@ -99,8 +106,8 @@ def _is_ready(api_url: str) -> bool:
         return False
 
 
-def on_terminal(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
-    """Run a command on a pseudo-terminal; returns its output without what it has overwritten itself."""
+def on_terminal(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> list[str]:
+    """Run a command on a pseudo-terminal; returns what it showed, each time before it drew over itself."""
     terminal, end = pty.openpty()
     size = {"COLUMNS": str(_COLUMNS), "LINES": "60", "TERM": "xterm-256color"}
     with subprocess.Popen(  # noqa: S603 - our own command
@@ -115,34 +122,40 @@ def on_terminal(command: Sequence[str], folder: Path, environment: Mapping[str, 
             pass
         finally:
             os.close(terminal)
-    return _REDRAWN.split(b"".join(chunks).decode("utf-8"))[-1].replace("\r\n", "\n")
+    return [shown.replace("\r\n", "\n") for shown in _REDRAWN.split(b"".join(chunks).decode("utf-8"))]
 
 
-def fill(on: Platform) -> str:
-    """Train two more versions: one that goes into production, and one that is refused.
+def fill(on: Platform) -> tuple[str, str]:
+    """Train two more versions, one that goes into production and one that is refused, and score a large file.
 
     Returns:
-        what the first of these commands showed.
+        what the first of these commands showed at its end, and the last one halfway.
     """
     october, november = "october.parquet", "november.parquet"
-    for name, rows, seed in ((october, 10_000, 8), (november, 4_000, 3)):
-        on.churn("data", "generate", "--rows", str(rows), "--seed", str(seed), "--out", name)
+    on.churn("data", "generate", "--rows", "10000", "--seed", "8", "--out", october)
+    mixed_up = pd.read_parquet(on.folder / october)
+    mixed_up[LABEL_COLUMN] = np.random.default_rng(3).permutation(mixed_up[LABEL_COLUMN])
+    mixed_up.to_parquet(on.folder / november)
     at = ("--tracking-uri", on.mlflow_url)
-    shown = on.churn("train", "--data", october, "--promote", *at)
+    trained = on.churn("train", "--data", october, "--promote", *at)[-1]
     on.churn("train", "--data", november, "--model", "gradient_boosting", *at)
-    return shown
+    on.churn("data", "generate", "--rows", str(_MANY_ROWS), "--out", "everybody.parquet")
+    scored = [shown for shown in on.churn("score", "everybody.parquet", "scores.parquet", *at) if _RATE in shown]
+    if not scored:
+        raise BenchError("scoring showed no progress")
+    return trained, scored[len(scored) // 2]
 
 
-def draw_terminal(window: Browser, shown: str, folder: Path) -> None:
+def draw_terminal(window: Browser, shown: str, folder: Path, *, picture: str, waits_for: str) -> None:
     """Draw what a terminal showed, through a page with the same colours."""
     with (folder / "discarded.txt").open("w", encoding="utf-8") as discarded:
         console = Console(file=discarded, record=True, width=_COLUMNS, force_terminal=True)
         console.print(Text.from_ansi(shown), soft_wrap=False)
     page = folder / "terminal.html"
     page.write_text(console.export_html(inline_styles=True), encoding="utf-8")
-    window.open(page.as_uri(), shows="Registered version")
+    window.open(page.as_uri(), shows=waits_for)
     height = int(window.run("return document.body.scrollHeight"))
-    window.picture(FOLDER / "train.png", height=height + 16)
+    window.picture(FOLDER / picture, height=height + 16)
 
 
 def draw_mlflow(window: Browser, on: Platform) -> None:
@@ -173,8 +186,12 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="churn-pictures-") as scratch, browser() as window:
             folder = Path(scratch)
             with platform(folder) as on:
-                draw_terminal(window, fill(on), folder)
+                trained, scoring = fill(on)
+                draw_terminal(window, trained, folder, picture="train.png", waits_for="Registered version")
+                draw_terminal(window, scoring, folder, picture="score.png", waits_for=_RATE)
                 draw_mlflow(window, on)
+                window.open(f"{on.api_url}/docs", shows="/v1/predict/batch")
+                window.picture(FOLDER / "api-docs.png", height=1000)
     except (BenchError, OpsError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

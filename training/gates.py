@@ -28,18 +28,8 @@ def verdict(results: list[GateResult]) -> str:
 
 
 def to_tags(results: list[GateResult]) -> dict[str, str]:
-    """One tag a gate, for people who look at a run or a version."""
+    """One tag a gate, for people who look at a run; what counts is in the manifest."""
     return {TAG + r.name: f"{PASSED if r.passed else REFUSED}: {r.detail}" for r in results}
-
-
-def from_tags(tags: dict[str, str]) -> list[GateResult]:
-    """The verdicts in :func:`to_tags`' words; ``value`` and ``limit`` stay in the detail."""
-    results = []
-    for key, text in sorted(tags.items()):
-        if key.startswith(TAG):
-            word, _, detail = text.partition(": ")
-            results.append(GateResult(name=key.removeprefix(TAG), passed=word == PASSED, detail=detail))
-    return results
 
 
 def refusals(results: list[GateResult]) -> list[GateResult]:

@@ -48,7 +48,7 @@ def register(
         STAGE_TAG: STAGE_NONE,
         GATE_TAG: gates.verdict(results),
     }
-    return create_version(client, model_name, model_id=model_id, run_id=run_id, tags=tags | gates.to_tags(results))
+    return create_version(client, model_name, model_id=model_id, run_id=run_id, tags=tags)
 
 
 def stage(

@@ -23,7 +23,7 @@ print("Registered", sys.stdout.isatty())
 
 
 def test_a_terminal_shows_what_was_not_overwritten(tmp_path: Path) -> None:
-    shown = on_terminal([sys.executable, "-c", DISPLAY], tmp_path, dict(os.environ))
+    shown = on_terminal([sys.executable, "-c", DISPLAY], tmp_path, dict(os.environ))[-1]
     assert shown == "\x1b[1mfit\x1b[0m 100 %\nRegistered True\n"
 
 
