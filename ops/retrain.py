@@ -153,7 +153,12 @@ def retrain(options: argparse.Namespace, tracking_uri: str) -> Outcome | None:
         return Outcome(verdict="refused", result=result)
     print(f"version {result.version} is staged: AUC {result.metrics['auc'].value:.4f} on {result.rows:,} customers")
     if options.first:
-        move = registry.promote(tracking_uri, MODEL_NAME, result.version, reason="first version of the stack")
+        try:
+            move = registry.promote(tracking_uri, MODEL_NAME, result.version, reason="first version of the stack")
+        except (registry.DecisionNeededError, registry.GateRefusedError) as error:
+            # Trying again would ask the same again: a person promotes it, or trains on other data.
+            print(error, file=sys.stderr)
+            return Outcome(verdict="refused", result=result)
         print(f"version {move.to_version} is in production")
     return Outcome(verdict="staged", result=result)
 

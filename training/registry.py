@@ -34,13 +34,14 @@ from training.mlflow_store import (
     store_override,
 )
 from training.registration import STAGE_ARCHIVED, STAGE_PRODUCTION, tag_stage
-from training.responsibility import GateRefusedError, Responsibility
+from training.responsibility import DecisionNeededError, GateRefusedError, Responsibility
 
 _EVIDENCE: Final = ("auc", "average_precision", "brier", "log_loss", "calibration_error", "lift_at_10")
 
 __all__ = [
     "PREVIOUS",
     "PRODUCTION",
+    "DecisionNeededError",
     "GateRefusedError",
     "Move",
     "RegistryError",
@@ -75,8 +76,8 @@ def promote(
 
     Raises:
         GateRefusedError: it was refused at training, or is worse than production, and nobody overrode that.
-        RegistryError: no such version, nothing staged, a damaged bundle, a question that only a person can answer, or
-            no server.
+        DecisionNeededError: it asks what only a person can answer, and nobody did.
+        RegistryError: no such version, nothing staged, a damaged bundle, or no server.
     """
     client = connect(tracking_uri)
     taken = responsibility or Responsibility()

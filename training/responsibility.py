@@ -22,6 +22,10 @@ class GateRefusedError(RegistryError):
         super().__init__(f"version {version} is refused by gate {reasons}")
 
 
+class DecisionNeededError(RegistryError):
+    """A version that passed its gates, but asks what only a person can answer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Responsibility:
     """What the person who promotes has said.
@@ -41,7 +45,8 @@ class Responsibility:
 
         Raises:
             GateRefusedError: a gate refused the version and was not overridden.
-            RegistryError: an option is missing, or has nothing to answer for.
+            DecisionNeededError: an option is missing.
+            RegistryError: an option has nothing to answer for.
         """
         refused = gates.refusals(results)
         if refused and not self.override:
@@ -57,7 +62,7 @@ class Responsibility:
         missing = [option for option in needed if option not in given]
         if missing and not self.override:  # who overrides refusals answers for the rest as well
             questions = "; ".join(f"{needed[option].name}: {needed[option].detail}" for option in missing)
-            raise RegistryError(
+            raise DecisionNeededError(
                 f"version {version} needs a person's decision, {' and '.join(missing)}, because of gate {questions}"
             )
         return sorted(given)

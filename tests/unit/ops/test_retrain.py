@@ -154,3 +154,30 @@ def test_a_refused_version_is_never_promoted(
     assert "gate leak         REFUSED: above it by 0.1" in shown.out
     assert "version 1 is registered but refused: no alias moved" in shown.err
     assert [(outcome.verdict, outcome.result) for outcome in told] == [("refused", refused)]
+
+
+def test_a_first_version_that_asks_a_person_is_left_staged_and_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, told: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from training.evaluate import Metric  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
+    from training.registry import DecisionNeededError  # noqa: PLC0415 - likewise
+    from training.result import TrainResult  # noqa: PLC0415 - likewise
+
+    auc = {"auc": Metric(value=0.9, low=0.8, high=0.95)}
+    staged = TrainResult(
+        version="1", run_id="r", model_type="logistic_regression", rows=1000, metrics=auc, cross_validation=(),
+        gates=(), staged=True, warnings=("gender is Male in every row",), seconds={},
+    )  # fmt: skip
+
+    def promote(*_: Any, **__: Any) -> None:
+        raise DecisionNeededError("version 1 needs a person's decision, --acknowledge leak")
+
+    monkeypatch.setattr("training.train.train", lambda _config, **_: staged)
+    monkeypatch.setattr("training.mlflow_store.connect", lambda _uri: None)
+    monkeypatch.setattr("training.mlflow_store.by_alias", lambda *_: None)
+    monkeypatch.setattr("training.registry.promote", promote)
+    assert retrain.main(["--rows", "1000", "--data-seed", "1", "--first"]) == 2
+    shown = capsys.readouterr()
+    assert "warning           gender is Male in every row" in shown.out
+    assert "needs a person's decision, --acknowledge leak" in shown.err
+    assert [outcome.verdict for outcome in told] == ["refused"]
