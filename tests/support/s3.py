@@ -33,7 +33,8 @@ def moto() -> Iterator[str]:
     server.start()
     try:
         _, port = server.get_host_and_port()
-        httpx.post(f"http://{HOST}:{port}/moto-api/reset", trust_env=False).raise_for_status()
+        # A server that shares two cores with builds may take longer than the five seconds of the default.
+        httpx.post(f"http://{HOST}:{port}/moto-api/reset", timeout=60, trust_env=False).raise_for_status()
         yield f"http://{HOST}:{port}"
     finally:
         server.stop()
