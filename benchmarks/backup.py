@@ -20,7 +20,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from benchmarks import machine, report
+from benchmarks import machine, report, sections
 from benchmarks.contender import ROOT
 from benchmarks.machine import MIB
 from ops import backup, backup_run, restore
@@ -228,9 +228,7 @@ def text(found: list[dict[str, float]], size: Size, database: float) -> str:
 
 def put(document: str, section: str) -> str:
     """A document with its measured section replaced."""
-    before, _, rest = document.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{section}\n{END}{after}"
+    return sections.between(document, BEGIN, END, f"\n{section}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

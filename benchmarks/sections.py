@@ -7,14 +7,17 @@ def _marks(name: str) -> tuple[str, str]:
     return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
+def between(document: str, begin: str, end: str, text: str) -> str:
+    """The document with ``text`` in place of what stands between two marks."""
+    before, _, rest = document.partition(begin)
+    return f"{before}{begin}{text}{end}{rest.partition(end)[2]}"
+
+
 def put(document: str, name: str, section: str) -> str:
     """The document with its section of this name replaced, or appended where it has none."""
     begin, end = _marks(name)
-    measured = f"{begin}\n{section.strip()}\n{end}"
-    if begin not in document:
-        return f"{document.rstrip()}\n\n{measured}\n"
-    before, _, rest = document.partition(begin)
-    return f"{before}{measured}{rest.partition(end)[2]}"
+    marked = document if begin in document else f"{document.rstrip()}\n\n{begin}{end}\n"
+    return between(marked, begin, end, f"\n{section.strip()}\n")
 
 
 def kept(old: str, new: str, name: str) -> str:

@@ -30,11 +30,12 @@ from training.population_check import SCORE, PopulationCheck
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A version that wants to be served: how it scores coded customers, its holdout, and its AUC there."""
+    """A version that wants to be served: how it scores coded customers, its holdout, its scores and its AUC there."""
 
     score: Callable[[Features], Scores]
     features: Features
     churned: Labels
+    scores: Scores
     auc: Estimate
 
 
@@ -59,9 +60,8 @@ class Production:
         ]
 
 
-def production(client: MlflowClient, model_name: str) -> Production | None:
-    """What is in production now (:func:`incumbent`); None without any."""
-    version = incumbent(client, model_name)
+def production(client: MlflowClient, version: ModelVersion | None) -> Production | None:
+    """The :func:`incumbent` with its model; None without any."""
     if version is None:
         return None
     if version.tags.get(MANIFEST_TAG) is None:
@@ -94,7 +94,7 @@ def gate(client: MlflowClient, current: Production | None, candidate: Candidate,
         )
     here = regression.Rows(
         churned=candidate.churned,
-        candidate=candidate.score(candidate.features),
+        candidate=candidate.scores,
         production=current.model.score(candidate.features),
     )
     return regression.gate(

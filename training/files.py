@@ -161,11 +161,10 @@ def _check_content(source: str, path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix in EXTENSIONS:
         return
-    found = formats.real_format(path)
-    if found is None and not formats.looks_like_csv(path):
+    found, remedy = formats.content(path)
+    if found is None:
         _check_extension(source, path.name)
-    remedy = formats.remedy(found) if found else "give a CSV file the extension .csv"
-    raise PathError(source, f"the extension is {suffix or 'missing'}, the content {found or 'CSV'}", remedy)
+    raise PathError(source, f"the extension is {suffix or 'missing'}, the content {found}", remedy)
 
 
 def _check_extension(shown: str, name: str, extensions: Sequence[str] = EXTENSIONS) -> None:

@@ -69,6 +69,14 @@ def looks_like_csv(path: Path) -> bool:
     return text.strip().isprintable() and any(delimiter in text for delimiter in ",;\t|")
 
 
+def content(path: Path) -> tuple[str | None, str]:
+    """What a file of an unexpected extension is, if that can be told, and how to make a readable file of it."""
+    found = real_format(path)
+    if found is not None:
+        return found, remedy(found)
+    return ("CSV", "give a CSV file the extension .csv") if looks_like_csv(path) else (None, "")
+
+
 def remedy(found: str) -> str:
     """How to make a readable file of one of this format."""
     if found == PARQUET:

@@ -212,10 +212,7 @@ def _csv_problem(path: Path, error: Exception, kept: int) -> Violation:
 
 def _other_extension(path: Path) -> DataError:
     suffix = path.suffix.lower() or "missing"
-    found = formats.real_format(path)
-    hint = (
-        formats.remedy(found) if found else "give a CSV file the extension .csv" if formats.looks_like_csv(path) else ""
-    )
+    _, hint = formats.content(path)
     return file_error(str(path), f"the extension is {suffix}", " or ".join(EXTENSIONS), cause="extension", hint=hint)
 
 

@@ -90,7 +90,7 @@ def promote(
     if before is not None and current is not None and before.version == current.version == candidate.version:
         raise RegistryError(f"version {candidate.version} of {model_name!r} is in production already")
     model = fetch_model(client, candidate, verdict_required=False)
-    results = _verdicts(client, model_name, candidate, model, limits or GateLimits())
+    results = _verdicts(client, candidate, model, before, limits or GateLimits())
     acknowledged = taken.check(str(candidate.version), results)
     actor = actor or ledger.default_actor()
     if taken.override:
@@ -115,13 +115,19 @@ def promote(
 
 
 def _verdicts(
-    client: MlflowClient, model_name: str, version: ModelVersion, model: serving.Model, limits: GateLimits
+    client: MlflowClient,
+    version: ModelVersion,
+    model: serving.Model,
+    before: ModelVersion | None,
+    limits: GateLimits,
 ) -> list[GateResult]:
-    """The verdicts sealed in the version's manifest, with that of the regression as of now."""
+    """The verdicts sealed in the version's manifest, with that of the regression beside ``before`` as of now."""
     features, churned = fetch_holdout(client, version)
     scores = model.score(features)
-    candidate = compare.Candidate(score=model.score, features=features, churned=churned, auc=auc(churned, scores))
-    now = compare.gate(client, compare.production(client, model_name), candidate, limits)
+    candidate = compare.Candidate(
+        score=model.score, features=features, churned=churned, scores=scores, auc=auc(churned, scores)
+    )
+    now = compare.gate(client, compare.production(client, before), candidate, limits)
     sealed = model.manifest.gates
     if sealed is None:
         sealed = [GateResult(name="verdict", passed=False, detail="the manifest records no verdict of its gates")]

@@ -46,7 +46,7 @@ def _publish(
     test = fitted.split.test
     holdout, churned, scores = data.customers.iloc[test], fitted.churned[test], fitted.scores[test]
     progress.enter("evaluate", f"{len(test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
-    current = compare.production(client, config.model_name)
+    current = compare.production(client, compare.incumbent(client, config.model_name))
     evaluation = _evaluate(config, data, fitted, current)
     with tempfile.TemporaryDirectory() as scratch, mlflow_run.started(config, data, fitted.model_type) as run_id:
         folder = Path(scratch)
@@ -205,6 +205,7 @@ def check_gates(
         score=score,
         features=np.ascontiguousarray(fitted.features[test]),
         churned=fitted.churned[test],
+        scores=exported[test],
         auc=auc(fitted.churned[test], exported[test], fitted.clusters),
     )
     return [

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.commands import churn
 from support.registered import Registered
 from support.servers import Mlflow
 
 from app.bundle import GOLDEN, MANIFEST, BundleError
-from ops import cli, versions
+from ops import versions
 from ops.errors import OpsError
 from ops.tracking_settings import MODEL_NAME
 from training.generate import write
@@ -37,14 +37,6 @@ def filled(empty: str, bundles: list[Path]) -> Registered:
     first, _ = model.publish(bundles[0]), model.publish(bundles[1])
     model.point(first)
     return model
-
-
-def churn(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["churn", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 def test_a_version_is_scored_with_by_its_number(

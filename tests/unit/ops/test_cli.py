@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import churn
 
 from app.security import KeyStore
 from ops import cli
@@ -21,16 +22,6 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURN_HOME", str(tmp_path / "home"))
     for name in ("PORT", "HOST", "MODEL_SOURCE", "MLFLOW_TRACKING_URI", "API_KEYS_FILE", "AUTH", "CHURN_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-
-
-def churn(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run the command in this process; returns its exit code."""
-    monkeypatch.setattr(sys, "argv", ["churn", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    code = ended.value.code
-    assert code is None or isinstance(code, int)
-    return code or 0
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from support.bundles import REFUSED, make_bundle
+from support.commands import churn
 
 from app.bundle import MANIFEST, Registered, digest
-from ops import cli, versions
+from ops import versions
 from training.generate import write
 from training.truth import GeneratorConfig
 
@@ -22,14 +22,6 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.chdir(tmp_path)
     write(GeneratorConfig(rows=400), tmp_path / "in.csv")
-
-
-def churn(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["churn", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 def test_another_population_is_a_warning_and_an_error_when_strict(
