@@ -33,9 +33,9 @@ OVERRIDE_TAG: Final = "override_sha256"
 """Version tag that carries the sha256 of that file; a tag or a file alone overrides nothing."""
 MAX_OVERRIDE_BYTES: Final = 64 * 1024
 STAGE_TAG: Final = "stage"
-"""Version tag with a word for people, which ``churn`` sets before it moves the alias ``production``."""
+"""Version tag with a word for people, which ``churn`` sets before it moves an alias."""
 STAGES: Final = {"production": "Production", "staging": "Staging"}
-"""What that tag says of a version that ``churn`` put behind an alias; every other alias is moved by hand anyway."""
+"""What that tag says of a version that ``churn`` put behind an alias; it says nothing of other aliases."""
 
 INPUT_NAME: Final = "features"
 """The graph's one input: float32 (rows, 19), as :func:`app.schemas.encode` makes it."""
@@ -70,7 +70,7 @@ class Registered:
     override_sha256: str = ""
     """As its tag says; "" for a version that nobody overrode the gates for."""
     by_hand: bool = False
-    """The alias was moved to it outside of `churn`: its tag `stage` does not say Production."""
+    """The alias was moved to it outside of `churn`: its tag `stage` does not say what :data:`STAGES` has for it."""
     artifact_path: str
     """Path of the version's artifacts behind the tracking server's artifact proxy."""
 

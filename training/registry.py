@@ -197,13 +197,15 @@ def history(tracking_uri: str, model_name: str) -> list[Move]:
     client = connect(tracking_uri)
     known = compare.moves(client, model_name)
     current, before = by_alias(client, model_name, PRODUCTION), compare.incumbent(client, model_name)
-    if current is not None and before is not None and current.version != before.version:
-        known.append(_by_hand(current, before))
+    if noticed := _moved_by_hand(current, before):
+        known.append(noticed)
     return known
 
 
-def _by_hand(current: ModelVersion, before: ModelVersion) -> Move:
-    """A move of ``production`` that went past `churn`, as it is noticed now."""
+def _moved_by_hand(current: ModelVersion | None, before: ModelVersion | None) -> Move | None:
+    """The move of ``production`` that went past `churn`, as it is noticed now; None where there was none."""
+    if current is None or before is None or current.version == before.version:
+        return None
     return ledger.new_move(
         "by hand",
         PRODUCTION,
@@ -230,9 +232,10 @@ def _set_production(
         before: what `churn` put into production last.
     """
     with plain_errors(f"cannot move {PRODUCTION!r} to version {target.version}"):
-        if current is not None and before is not None and current.version != before.version:
-            noticed = _by_hand(current, before).model_copy(update={"at": move.at - timedelta(microseconds=1)})
-            ledger.record(client, target.name, noticed)  # the ledger is in the order of time
+        if noticed := _moved_by_hand(current, before):
+            # The ledger is in the order of time, and this came first.
+            at = move.at - timedelta(microseconds=1)
+            ledger.record(client, target.name, noticed.model_copy(update={"at": at}))
         ledger.record(client, target.name, move)
         # The word first: serving takes a version behind the alias without it for one that was moved by hand.
         tag_stage(client, target, STAGE_PRODUCTION)

@@ -44,7 +44,6 @@ def _publish(
 ) -> TrainResult:
     """Evaluate, export, check the gates, report, register and stage."""
     test = fitted.split.test
-    holdout, churned, scores = data.customers.iloc[test], fitted.churned[test], fitted.scores[test]
     progress.enter("evaluate", f"{len(test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
     current = compare.production(client, compare.incumbent(client, config.model_name))
     evaluation = _evaluate(config, data, fitted, current)
@@ -53,14 +52,7 @@ def _publish(
         progress.enter("export", "ONNX graph, golden rows, drift reference, manifest")
         facts = _facts(config, data, fitted, evaluation, run_id)
         bundle = folder / ARTIFACT_FOLDER
-        graph = export.write_files(
-            bundle,
-            fitted.model,
-            train=fitted.features[fitted.split.train],
-            everyone=fitted.features,
-            holdout=holdout,
-            holdout_scores=scores,
-        )
+        graph = _write_files(bundle, data, fitted)
         progress.enter("gates", "parity, skill, duplicates, leak, calibration, regression")
         results = check_gates(config, client, data, fitted=fitted, graph=graph, current=current)
         manifest_sha256 = export.write_manifest(bundle, facts, results)
@@ -69,7 +61,7 @@ def _publish(
         progress.enter("report", "plots and model card")
         report.draw(folder / "plots", evaluation, config.cost)
         report.write_card(folder / "model_card.md", config, data, facts=facts, evaluation=evaluation, results=results)
-        write_holdout(folder / "evaluation", fitted.features[test], churned, config.seed)
+        write_holdout(folder / "evaluation", fitted.features[test], fitted.churned[test], config.seed)
         progress.enter("register", f"MLflow at {config.tracking_uri}")
         version = _register(
             config,
@@ -96,6 +88,19 @@ def _publish(
         staged=not gates.refusals(results),
         warnings=evaluation.warnings,
         seconds=progress.seconds,
+    )
+
+
+def _write_files(bundle: Path, data: Dataset, fitted: Fitted) -> bytes:
+    """Write the bundle but for its manifest; returns the graph."""
+    train, test = fitted.split.train, fitted.split.test
+    return export.write_files(
+        bundle,
+        fitted.model,
+        train=fitted.features[train],
+        everyone=fitted.features,
+        holdout=data.customers.iloc[test],
+        holdout_scores=fitted.scores[test],
     )
 
 
