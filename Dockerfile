@@ -30,20 +30,20 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 RUN python -m venv --without-pip /opt/churn
 
 FROM environment AS api-environment
-COPY requirements-api.lock ./
-RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements-api.lock
+COPY requirements/api.lock requirements.lock
+RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements.lock
 
 FROM environment AS mlflow-environment
-COPY requirements-mlflow.lock ./
-RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements-mlflow.lock
+COPY requirements/mlflow.lock requirements.lock
+RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements.lock
 
 FROM environment AS training-environment
-COPY requirements.lock ./
+COPY requirements/training.lock requirements.lock
 RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements.lock
 
 FROM environment AS ops-environment
-COPY requirements-ops.lock ./
-RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements-ops.lock
+COPY requirements/ops.lock requirements.lock
+RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements.lock
 
 FROM base AS api
 COPY --from=api-environment /opt/churn /opt/churn
@@ -68,7 +68,7 @@ COPY ops ops
 RUN python -m compileall -q .
 USER 10001:10001
 EXPOSE 5000
-ENTRYPOINT ["python", "-m", "ops.tracking_pod"]
+ENTRYPOINT ["python", "-m", "ops.jobs.tracking_pod"]
 ARG VERSION=dev
 ARG REVISION=unknown
 ENV CHURN_GIT_REVISION=$REVISION
@@ -85,7 +85,7 @@ COPY ops ops
 COPY training training
 RUN python -m compileall -q .
 USER 10001:10001
-ENTRYPOINT ["python", "-m", "ops.retrain"]
+ENTRYPOINT ["python", "-m", "ops.jobs.retrain"]
 ARG VERSION=dev
 ARG REVISION=unknown
 ENV CHURN_GIT_REVISION=$REVISION

@@ -123,14 +123,14 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .PHONY: lock
 lock: .venv/.dev ## Write the lock files again, each a part of the largest
-	$(LOCK) --extra build --extra training --extra infra --extra ops --extra telco --extra dev --group mlflow -o requirements-dev.lock pyproject.toml
-	$(LOCK) --extra build --extra training -c requirements-dev.lock -o requirements.lock pyproject.toml
-	$(LOCK) --extra build --extra training --extra infra -c requirements-dev.lock -o requirements-infra.lock pyproject.toml
-	$(LOCK) -c requirements-dev.lock -o requirements-api.lock pyproject.toml
-	$(LOCK) --extra ops -c requirements-dev.lock -o requirements-ops.lock pyproject.toml
-	$(LOCK) --group pyproject.toml:mlflow -c requirements-dev.lock -o requirements-mlflow.lock
-	$(LOCK) -o tools/checkov/requirements.lock tools/checkov/requirements.in
-	$(LOCK) -o tools/parliament/requirements.lock tools/parliament/requirements.in
+	$(LOCK) --extra build --extra training --extra infra --extra ops --extra telco --extra dev --group mlflow -o requirements/dev.lock pyproject.toml
+	$(LOCK) --extra build --extra training -c requirements/dev.lock -o requirements/training.lock pyproject.toml
+	$(LOCK) --extra build --extra training --extra infra -c requirements/dev.lock -o requirements/infra.lock pyproject.toml
+	$(LOCK) -c requirements/dev.lock -o requirements/api.lock pyproject.toml
+	$(LOCK) --extra ops -c requirements/dev.lock -o requirements/ops.lock pyproject.toml
+	$(LOCK) --group pyproject.toml:mlflow -c requirements/dev.lock -o requirements/mlflow.lock
+	$(LOCK) -o tests/tools/checkov/requirements.lock tests/tools/checkov/requirements.in
+	$(LOCK) -o tests/tools/parliament/requirements.lock tests/tools/parliament/requirements.in
 
 .PHONY: clean
 clean: ## Remove what the tools left (caches, build folders)
@@ -156,18 +156,18 @@ define install
 endef
 
 .venv/.made:
-	@sh -eu ops/make-venv.sh .venv
+	@sh -eu requirements/make-venv.sh .venv
 	@touch $@
 
-.venv/.runtime: .venv/.made requirements.lock pyproject.toml
-	$(call install,requirements.lock)
+.venv/.runtime: .venv/.made requirements/training.lock pyproject.toml
+	$(call install,requirements/training.lock)
 	@touch $@
 
-.venv/.infra: .venv/.made requirements-infra.lock pyproject.toml
-	$(call install,requirements-infra.lock)
+.venv/.infra: .venv/.made requirements/infra.lock pyproject.toml
+	$(call install,requirements/infra.lock)
 	@touch $@
 
 # Holds all of the runtime as well, so that what needs only that does not install again.
-.venv/.dev: .venv/.made requirements-dev.lock pyproject.toml
-	$(call install,requirements-dev.lock)
+.venv/.dev: .venv/.made requirements/dev.lock pyproject.toml
+	$(call install,requirements/dev.lock)
 	@touch $@ .venv/.runtime .venv/.infra

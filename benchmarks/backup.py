@@ -23,9 +23,11 @@ from typing import Final
 from benchmarks import machine, report, sections
 from benchmarks.contender import ROOT
 from benchmarks.machine import MIB
-from ops import backup, backup_run, restore
-from ops.drill_server import ThrowawayServer
-from ops.postgres_client import Session, conninfo, tool
+from ops.backup import program as backup
+from ops.backup import restore
+from ops.backup import run as backup_run
+from ops.backup.drill_server import ThrowawayServer
+from ops.backup.postgres_client import Session, conninfo, tool
 
 DOCUMENT: Final = ROOT / "docs" / "dr.md"
 BEGIN: Final = "<!-- measured: begin, written by `make bench-backup` -->\n"

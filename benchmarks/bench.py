@@ -18,7 +18,7 @@ from benchmarks.model import Served
 from benchmarks.plan import BATCH_ROWS, BATCHES, SINGLE_CUSTOMERS, Plan
 from benchmarks.processes import Server, post
 from benchmarks.traffic import CustomerJson
-from ops.ports import free_port
+from ops.local.ports import free_port
 
 _FIRST_PORT: Final = 18_100
 _PORT_STEP: Final = 10

@@ -17,7 +17,7 @@ import httpx
 from PIL import Image
 
 from benchmarks.errors import BenchError
-from ops.ports import LOOPBACK, free_port
+from ops.local.ports import LOOPBACK, free_port
 
 WIDTH: Final = 1400
 """Of every picture, in pixels."""

@@ -15,9 +15,10 @@ from app import bundle
 from benchmarks.errors import BenchError
 from benchmarks.processes import Server
 from benchmarks.traffic import CustomerJson
-from ops import mlflow_server, tracking_settings
-from ops.home import Home
-from ops.ports import free_port
+from ops import tracking_settings
+from ops.local import mlflow_server
+from ops.local.home import Home
+from ops.local.ports import free_port
 
 TRAINING_ROWS: Final = 10_000
 _PORT: Final = 18_000

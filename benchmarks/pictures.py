@@ -27,8 +27,8 @@ from benchmarks.browser import Browser, browser
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 from ops.errors import OpsError
-from ops.home import Home
-from ops.ports import free_port
+from ops.local.home import Home
+from ops.local.ports import free_port
 from ops.tracking_settings import MODEL_NAME
 from training.addresses import runs_address
 

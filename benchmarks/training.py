@@ -19,8 +19,9 @@ from benchmarks import machine, report, sections
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 from benchmarks.machine import MIB
-from ops import mlflow_server, tracking_settings
-from ops.home import Home
+from ops import tracking_settings
+from ops.local import mlflow_server
+from ops.local.home import Home
 
 DOCUMENT: Final = ROOT / "docs" / "training.md"
 MODELS: Final = ("logistic_regression", "gradient_boosting")

@@ -92,7 +92,7 @@ class Output:
         Words are printed at once. JSON is printed once, at the end: an error becomes a part of it.
 
         Raises:
-            UnfinishedError: in the place of an error, with the result, for :func:`ops.failures.tell`.
+            UnfinishedError: in the place of an error, with the result, for :func:`ops.cli.failures.tell`.
         """
         if not self.as_json:
             words()

@@ -14,7 +14,7 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from pulumi import automation as auto
 
-ENGINE = Path(__file__).parents[1] / "tools" / "engine.sh"
+ENGINE = Path(__file__).parent / "tools" / "engine.sh"
 NO_GO = 3
 
 
@@ -32,7 +32,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> auto.PulumiCommand:
 
     made = subprocess.run([ENGINE], capture_output=True, text=True, check=False)
     if made.returncode == NO_GO and os.environ.get("CI") != "true":
-        pytest.skip("the Pulumi engine is missing, and Go to build it: see tools/engine.sh")
+        pytest.skip("the Pulumi engine is missing, and Go to build it: see tests/tools/engine.sh")
     assert made.returncode == 0, made.stderr
     # The Automation API looks for it in a folder of this shape.
     root = tmp_path_factory.mktemp("engine")

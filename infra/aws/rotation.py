@@ -19,7 +19,7 @@ from infra.kit.iam import Statement, document, service_trust
 from infra.kit.options import child
 from infra.secret_files import AwsSource
 
-CODE: Final = Path(__file__).parents[2] / "ops" / "rotate.py"
+CODE: Final = Path(__file__).parents[2] / "ops" / "jobs" / "rotate.py"
 """One file without dependencies but boto3, which the runtime has."""
 RUNTIME: Final = "python3.13"
 MOST_SECONDS: Final = 900
@@ -114,7 +114,7 @@ class Rotation(pulumi.ComponentResource):
         return lambda_.Function(
             f"{name}-function",
             name=f"{args.scope.prefix}-rotation",
-            description="Rotates API keys and logins: ops/rotate.py",
+            description="Rotates API keys and logins: ops/jobs/rotate.py",
             runtime=RUNTIME,
             architectures=["arm64"],
             handler="rotate.handler",

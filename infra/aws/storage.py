@@ -17,7 +17,7 @@ BACKUP_STAGES: Final = (Stage(days=30, storage_class="STANDARD_IA"),)
 BACKUP_DAYS: Final = 90
 """How old what the backup job has given up must be before it goes; what it has not stays, however old."""
 GIVEN_UP: Final = Mark(key="churn-expired", value="true")
-"""`ops.backup_upload.EXPIRED`, which its image has without this package; a test ties the two."""
+"""`ops.backup.upload.EXPIRED`, which its image has without this package; a test ties the two."""
 LOCK_DAYS: Final = 30
 """How long a backup withstands whoever holds the keys of the account."""
 LOG_DAYS: Final = 365

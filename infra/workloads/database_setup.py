@@ -85,7 +85,7 @@ class DatabaseSetup(pulumi.ComponentResource):
             image=args.context.images.reference("mlflow"),
             resources=pod.resources(SIZE),
             probes=pod.NO_PROBES,
-            command=["python", "-m", "ops.database_setup"],
+            command=["python", "-m", "ops.jobs.database_setup"],
             args=options,
             mounts=[*secret_mounts(*secrets), pod.tmp_mount()],
         )

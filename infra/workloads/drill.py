@@ -26,7 +26,7 @@ SCRATCH: Final = "/var/lib/drill"
 SCRATCH_GIB: Final = 30
 """A throwaway PostgreSQL and a copy of the artifacts."""
 REPORTS_FOLDER: Final = "drills"
-"""Of the backups' volume; `ops.backup_root.REPORTS` makes it, and a test ties the two."""
+"""Of the backups' volume; `ops.backup.root.REPORTS` makes it, and a test ties the two."""
 REPORTS: Final = "/var/lib/drill-reports"
 """Where that folder, and nothing else of the volume, can be written to."""
 _RESOURCES: Final = Resources(cpu_request="250m", cpu_limit="2", memory_request="512Mi", memory_limit="2Gi")
@@ -78,7 +78,7 @@ def _container(args: DrillArgs) -> ContainerArgs:
     return pod.container(
         DRILL,
         image=args.context.images.reference("ops"),
-        command=["python", "-m", "ops.drill"],
+        command=["python", "-m", "ops.backup.drill"],
         args=["--from", FOLDER, "--scratch", SCRATCH, "--reports", REPORTS, *remote],
         resources=pod.resources(_RESOURCES, scratch=f"{SCRATCH_GIB + 1}Gi"),
         probes=pod.NO_PROBES,

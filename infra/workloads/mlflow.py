@@ -127,7 +127,7 @@ class Mlflow(pulumi.ComponentResource):
                 # Slow under load is not dead.
                 liveness=probes.http("/health", period_seconds=20, failures=6),
             ),
-            command=["python", "-m", "ops.tracking_pod"],
+            command=["python", "-m", "ops.jobs.tracking_pod"],
             args=["server", *server_options(args.context.domain), "--artifacts-destination", destination(bucket)],
             env=database_env(MLFLOW) | {"MLFLOW_LOGIN_DIR": login_dir(secret_files.MLFLOW_ADMIN)},
             mounts=[

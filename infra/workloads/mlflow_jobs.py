@@ -84,7 +84,7 @@ class MlflowMigration(pulumi.ComponentResource):
             image=args.context.images.reference("mlflow"),
             resources=pod.resources(SIZE),
             probes=pod.NO_PROBES,
-            command=["python", "-m", "ops.migrate"],
+            command=["python", "-m", "ops.jobs.migrate"],
             args=["--database", DATABASE_URI, *users, "--backups", BACKUPS],
             env=database_env(MLFLOW_MIGRATE),
             mounts=[*secret_mounts(*secrets), pod.mount("backups", BACKUPS), pod.tmp_mount()],
@@ -138,7 +138,7 @@ class MlflowGc(pulumi.ComponentResource):
                     image=args.context.images.reference("mlflow"),
                     resources=pod.resources(SIZE),
                     probes=pod.NO_PROBES,
-                    command=["python", "-m", "ops.tracking_pod"],
+                    command=["python", "-m", "ops.jobs.tracking_pod"],
                     args=[
                         "gc",
                         "--older-than",

@@ -165,7 +165,7 @@ def _container(args: TrainingArgs, extra: Sequence[str]) -> ContainerArgs:
     return pod.container(
         TRAINING,
         image=args.context.images.reference("training"),
-        command=["python", "-m", "ops.retrain"],
+        command=["python", "-m", "ops.jobs.retrain"],
         args=[*data, *extra],
         resources=pod.resources(settings.resources, scratch="3Gi"),
         probes=pod.NO_PROBES,

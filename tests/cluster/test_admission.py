@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from recorder import STACKS, pod_templates, recorded
 from support.deployed import in_order
 from support.kubectl import Json, Kubectl
 from support.pod_mutants import CONTAINER, POD, mutants
+from support.recorder import STACKS, pod_templates, recorded
 
-from ops.recording import Recording
+from ops.stack.recording import Recording
 
 pytestmark = pytest.mark.cluster
 

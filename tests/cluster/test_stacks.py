@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from recorder import STACKS, record_with, recorded
 from support.deployed import NO_PEM, Deployed, deployed, in_order
 from support.kubectl import Json, Kubectl
+from support.recorder import STACKS, record_with, recorded
 from support.rights import declared, granted
 from support.servers import wait_until
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import typer
+from support.paths import ROOT
 from typer.testing import CliRunner
 
-from ops.cli import app
+from ops.cli.main import app
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TARGET = re.compile(r"^([a-z][a-z-]*):[^=\n]*## (.+)$", re.MULTILINE)

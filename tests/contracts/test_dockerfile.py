@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 from support.servers import require_tool
 
 from infra.versions import OWN
 
-ROOT = Path(__file__).parents[2]
 DOCKERFILES = [ROOT / "Dockerfile", *sorted((ROOT / "tests/cluster/live/images").glob("*/Dockerfile"))]
 LOCKS = {
-    "api": "requirements-api.lock",
-    "mlflow": "requirements-mlflow.lock",
-    "ops": "requirements-ops.lock",
-    "training": "requirements.lock",
+    "api": "requirements/api.lock",
+    "mlflow": "requirements/mlflow.lock",
+    "ops": "requirements/ops.lock",
+    "training": "requirements/training.lock",
 }
 
 
@@ -33,16 +32,16 @@ def test_our_own_is_clean() -> None:
 @pytest.mark.parametrize("name", OWN)
 def test_a_target_installs_its_own_lock_with_hashes(name: str) -> None:
     stage = DOCKERFILES[0].read_text().split(f" AS {name}-environment\n", 1)[1].split("\nFROM ", 1)[0]
-    assert f"COPY {LOCKS[name]} ./" in stage
-    assert f"--require-hashes -r {LOCKS[name]}" in stage
+    assert f"COPY {LOCKS[name]} requirements.lock" in stage
+    assert "--require-hashes -r requirements.lock" in stage
 
 
 @pytest.mark.parametrize(
     ("lock", "absent"),
     [
-        ("requirements-api.lock", {"pandas", "mlflow", "scikit-learn", "boto3", "matplotlib"}),
-        ("requirements-ops.lock", {"pandas", "mlflow", "scikit-learn", "matplotlib"}),
-        ("requirements-mlflow.lock", {"onnxruntime", "uvloop", "redis"}),
+        ("requirements/api.lock", {"pandas", "mlflow", "scikit-learn", "boto3", "matplotlib"}),
+        ("requirements/ops.lock", {"pandas", "mlflow", "scikit-learn", "matplotlib"}),
+        ("requirements/mlflow.lock", {"onnxruntime", "uvloop", "redis"}),
     ],
 )
 def test_an_image_does_not_carry_what_it_does_not_need(lock: str, absent: set[str]) -> None:
@@ -56,4 +55,4 @@ def test_nothing_is_sent_to_a_build_but_what_is_copied() -> None:
     assert ignore[0] == "*"
     allowed = {line.removeprefix("!") for line in ignore if line.startswith("!")}
     copied = set(re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILES[0].read_text(), re.MULTILINE))
-    assert {"requirements*.lock" if name.endswith(".lock") else name for name in copied} == allowed
+    assert {"requirements/*.lock" if name.endswith(".lock") else name for name in copied} == allowed

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 from support.bundles import make_bundle
+from support.paths import ROOT
 
 from app.errors import CATALOGUE
 from app.main import create_app
 from app.schemas import FEATURES
 from app.settings import Settings
-
-ROOT = Path(__file__).parents[2]
 
 
 def first_cells(page: str, heading: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
-from recorder import STACKS, manifest
+from support.recorder import STACKS, manifest
 
 KNOWN: Final = Path(__file__).parents[1] / "recorded" / "grafana-settings.yaml"
 FILE: Final = "__FILE"

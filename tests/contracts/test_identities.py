@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the run as a program, which writes the locks
 
-from recorder import STACKS, config, recorded
+from support.recorder import STACKS, config, recorded
 
 FOLDER = Path(__file__).with_name("identities")
 ADVICE = (

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 COPIED = ("app", "dashboards", "infra", "ops", "training", "tests")
 BLOCK = re.compile(r"^```(diff|python) (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RULES = [

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import yaml
+from support.paths import ROOT
 from support.servers import require_tool
 from support.tools import go_tool
 
-from ops.render_diff import FAILED, MARKER
+from ops.stack.render_diff import FAILED, MARKER
 
 pytestmark = pytest.mark.timeout(1200)  # the first run of a machine builds actionlint
-ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 PERMISSIONS = {
     "ci": {"": {"contents": "read"}},

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from pulumi import automation as auto
-from recorder import settings
 from support.aws_rules import STATEFUL
 from support.engine.cloud import CloudProject
 from support.engine.operations import Outcome
+from support.recorder import settings
 
 from infra.versions import OWN, PUBLIC, Images
 

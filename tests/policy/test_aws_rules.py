@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from recorder import record_with, recorded, settings
 from support import aws_rules as rules
+from support.recorder import record_with, recorded, settings
 
-from ops.recording import Recording
+from ops.stack.recording import Recording
 
 Rule = Callable[[Recording], list[str]]
 Change = Callable[[dict[str, Any]], Any]

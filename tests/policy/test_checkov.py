@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorder import STACKS
 from support.findings import SOFT, Finding, exemptions, of_the_stacks, render, scan, stale, unexplained
+from support.recorder import STACKS
 from support.tools import venv_tool
 
 pytestmark = pytest.mark.timeout(1200)  # the first run of a machine installs the tool

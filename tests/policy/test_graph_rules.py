@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from recorder import STACKS, find, recorded, settings
 from support import graph_rules as rules
+from support.recorder import STACKS, find, recorded, settings
 
-from ops.recording import STAND_IN, Recording, Resource
+from ops.stack.recording import STAND_IN, Recording, Resource
 
 Rule = Callable[[Recording], list[str]]
 

@@ -7,12 +7,13 @@ import json
 from typing import Any
 
 import pytest
-from recorder import recorded
 from support.aws_rules import documents, kind
 from support.findings import Finding, exemptions, scan, stale, unexplained
-from support.tools import TOOLS, venv_tool
+from support.paths import TOOLS
+from support.recorder import recorded
+from support.tools import venv_tool
 
-from ops import bootstrap
+from ops.stack import bootstrap
 
 pytestmark = pytest.mark.timeout(600)  # the first run of a machine installs the tool
 TOOL = "parliament"

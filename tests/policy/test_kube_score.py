@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from recorder import STACKS
 from support.findings import SOFT, Exemption, Finding, exemptions, of_the_stacks, render, scan, stale, unexplained
+from support.recorder import STACKS
 from support.tools import go_tool
 
 pytestmark = pytest.mark.timeout(1200)  # the first run of a machine builds the tool

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any
 
 import pytest
-from recorder import STACKS, cloud, record_with, recorded, settings
 from support.network_policies import INTERNET, PRIVATE, Cluster, External, Network, Peer, Pod, block_covers
+from support.recorder import STACKS, cloud, record_with, recorded, settings
 
 from infra import edges as declared
 from infra.aws.addresses import plan

@@ -13,8 +13,8 @@ import jsonschema_rs
 import kubernetes_validate  # type: ignore[import-untyped]  # published without types
 import pytest
 from kubernetes_validate import utils
-from recorder import STACKS, record_with, recorded
 from support import crds
+from support.recorder import STACKS, record_with, recorded
 
 pytestmark = pytest.mark.timeout(1200)  # the first run of a machine downloads the definitions
 VERSIONS = ("1.33", "1.34", "1.35", "1.36", "1.37")

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from recorder import STACKS, settings
+from support.paths import ROOT
 from support.programs import program, run
+from support.recorder import STACKS, settings
 from support.tools import newest_prometheus
 
 import dashboards
@@ -17,7 +18,6 @@ from infra import edges, naming, prices
 from infra.kit import alerting
 from infra.workloads.prometheus import RULES, rules
 
-ROOT = Path(__file__).parents[2]
 CASES = {
     alert: cases
     for path in sorted(Path(__file__).with_name("cases").glob("*.yaml"))
@@ -35,7 +35,7 @@ NO_RULES = {
 }
 
 AGES = ("oldest", "newest")
-"""Debian's, which is the oldest at hand, and the one that is built from `tools/prometheus`."""
+"""Debian's, which is the oldest at hand, and the one that is built from `tests/tools/prometheus`."""
 
 
 def promtool_of(age: str) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
-from recorder import STACKS, find, record_with, recorded
 from support.programs import program, run
+from support.recorder import STACKS, find, record_with, recorded
 
 from infra.kit import scrape
-from ops.recording import Recording
+from ops.stack.recording import Recording
 
 EVERY_CHANNEL = {"slack": True, "slack_channel": "#a", "email": True, "pagerduty": True, "deadman": True} | {
     "email_to": "a@example.com", "email_from": "b@example.com", "smtp_host": "smtp.example.com", "smtp_user": "b",

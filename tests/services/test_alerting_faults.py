@@ -27,7 +27,7 @@ from support.watched import Watched, watched
 
 from app.bundle import MODEL
 from infra import naming as n
-from ops import monitoring
+from ops.local import monitoring
 
 pytestmark = [pytest.mark.service, pytest.mark.faults, pytest.mark.timeout(1800)]
 SPEED = 10

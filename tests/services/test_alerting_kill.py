@@ -12,7 +12,7 @@ from support.servers import HOST, Api, wait_until
 from support.watched import watched
 
 from infra import naming as n
-from ops import monitoring
+from ops.local import monitoring
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 PAGE_SECONDS = 180

@@ -18,11 +18,11 @@ from support.backups import artifacts_manifest, backup_id, dump_manifest
 from support.postgres import Postgres
 from support.s3 import FaultyProxy, client, encrypted_bucket, environment, moto
 
-from ops import backup_upload
-from ops.backup_manifest import TREE, Digest, object_key, render
-from ops.backup_root import Root
-from ops.backup_upload import upload
-from ops.backups import key_of
+from ops.backup import upload as backup_upload
+from ops.backup.catalog import key_of
+from ops.backup.manifest import TREE, Digest, object_key, render
+from ops.backup.root import Root
+from ops.backup.upload import upload
 
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -60,7 +60,7 @@ def uploads(s3: str) -> list[Any]:
 def restore(jobs: Jobs, target: Path, *more: str) -> Any:
     with Postgres() as empty:
         return jobs.run(
-            "ops.restore", "--from", STORE, "--to", superuser(empty), "--artifacts-to", str(target), *more
+            "ops.backup.restore", "--from", STORE, "--to", superuser(empty), "--artifacts-to", str(target), *more
         )  # fmt: skip
 
 
@@ -238,11 +238,11 @@ def test_artifacts_come_from_a_bucket_and_go_back_into_one(jobs: Jobs, s3: str) 
         client(s3).put_object(Bucket="churn-test-artifacts", Key=f"artifacts/{path}", Body=content)
     assert jobs.postgres().returncode == 0
     from_bucket = ("artifacts", "--from", "s3://churn-test-artifacts/artifacts", "--to", str(jobs.root))
-    done = jobs.run("ops.backup", *from_bucket)
+    done = jobs.run("ops.backup.program", *from_bucket)
     assert done.returncode == 0, done.stderr
-    assert "of which 0 are new" in jobs.run("ops.backup", *from_bucket).stdout
+    assert "of which 0 are new" in jobs.run("ops.backup.program", *from_bucket).stdout
     place = "s3://churn-test-artifacts/restored"
-    back = jobs.run("ops.restore", "--from", str(jobs.root), "--artifacts-to", place)
+    back = jobs.run("ops.backup.restore", "--from", str(jobs.root), "--artifacts-to", place)
     assert back.returncode == 0, back.stderr
     pages = client(s3).get_paginator("list_objects_v2").paginate(Bucket="churn-test-artifacts", Prefix="restored/")
     found = {
@@ -253,7 +253,7 @@ def test_artifacts_come_from_a_bucket_and_go_back_into_one(jobs: Jobs, s3: str) 
         for item in page["Contents"]
     }
     assert found == tree(jobs.artifacts)
-    refused = jobs.run("ops.restore", "--from", str(jobs.root), "--artifacts-to", place)
+    refused = jobs.run("ops.backup.restore", "--from", str(jobs.root), "--artifacts-to", place)
     assert refused.returncode == 2
     assert "is not empty" in refused.stderr
 

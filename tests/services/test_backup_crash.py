@@ -15,11 +15,11 @@ import pytest
 from support.backup_jobs import Jobs, superuser
 from support.postgres import Postgres
 
-from ops.backup_root import READING, WRITING, reading
-from ops.backup_store import FolderStore
-from ops.backup_verify import verify
-from ops.backups import Catalog
-from ops.restore import RestoreOptions, restore
+from ops.backup.catalog import Catalog
+from ops.backup.restore import RestoreOptions, restore
+from ops.backup.root import READING, WRITING, reading
+from ops.backup.store import FolderStore
+from ops.backup.verify import verify
 
 pytestmark = pytest.mark.service
 KILLS, MOST_RUNS = 50, 200
@@ -32,13 +32,13 @@ def test_killed_at_50_moments_every_listed_backup_restores(jobs: Jobs, server: P
     seconds = []
     for kind in kinds:
         started = time.monotonic()
-        assert jobs.run("ops.backup", *kind).returncode == 0
+        assert jobs.run("ops.backup.program", *kind).returncode == 0
         seconds.append(time.monotonic() - started)
     killed = [0, 0]
     for number in range(MOST_RUNS):
         (jobs.artifacts / f"new-{number}").write_bytes(drawn.randbytes(200_000))
         which = killed.index(min(killed))
-        process, started = jobs.start("ops.backup", *kinds[which]), time.monotonic()
+        process, started = jobs.start("ops.backup.program", *kinds[which]), time.monotonic()
         with suppress(subprocess.TimeoutExpired):
             process.wait(drawn.uniform(0.1, 1.1) * seconds[which])
             # Done before its moment came: how long one takes changes with what else the machine does.
@@ -69,7 +69,7 @@ def test_killed_at_50_moments_every_listed_backup_restores(jobs: Jobs, server: P
 
 def test_two_at_once_one_is_turned_away_and_both_kinds_are_whole(jobs: Jobs, tmp_path: Path) -> None:
     jobs.both()
-    started = [jobs.start("ops.backup", *jobs.postgres_arguments()) for _ in range(2)]
+    started = [jobs.start("ops.backup.program", *jobs.postgres_arguments()) for _ in range(2)]
     ended = [(process.communicate(), process.returncode) for process in started]
     codes = sorted(code for _, code in ended)
     assert codes in ([0, 0], [0, 1]), ended
@@ -113,7 +113,7 @@ def test_asked_to_stop_it_leaves_nothing_behind(jobs: Jobs) -> None:
     jobs.both()
     (jobs.artifacts / "large").write_bytes(os.urandom(64 * 1024 * 1024))
     before = sorted(path for path in jobs.root.rglob("*") if path.is_file())
-    process = jobs.start("ops.backup", *jobs.artifacts_arguments())
+    process = jobs.start("ops.backup.program", *jobs.artifacts_arguments())
     deadline = time.monotonic() + 60
     while not list(jobs.root.glob("tmp/*/content-*")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)

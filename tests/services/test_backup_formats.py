@@ -12,13 +12,13 @@ import pytest
 from support.backup_jobs import superuser
 from support.postgres import Postgres
 
-from ops.backup_manifest import FORMAT
-from ops.backup_store import FolderStore
-from ops.backup_verify import verify
-from ops.backups import Catalog
-from ops.drill_models import prove
+from ops.backup.catalog import Catalog
+from ops.backup.drill_models import prove
+from ops.backup.manifest import FORMAT
+from ops.backup.restore import RestoreOptions, restore
+from ops.backup.store import FolderStore
+from ops.backup.verify import verify
 from ops.errors import OpsError
-from ops.restore import RestoreOptions, restore
 
 pytestmark = pytest.mark.service
 

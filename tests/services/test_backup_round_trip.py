@@ -118,7 +118,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def restore(jobs: Jobs, target: Postgres, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return jobs.run(
-        "ops.restore", "--from", str(jobs.root), "--to", superuser(target), "--artifacts-to", str(folder), *more
+        "ops.backup.restore", "--from", str(jobs.root), "--to", superuser(target), "--artifacts-to", str(folder), *more
     )
 
 

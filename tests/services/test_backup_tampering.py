@@ -115,7 +115,7 @@ def test_damage_is_found_and_refused(jobs: Jobs, server: Postgres, damage: str, 
     assert found.returncode != 0, f"not found: {found.stdout}"
     target = tmp_path / "target"
     done = jobs.run(
-        "ops.restore", "--from", str(jobs.root), "--backup", newest, "--to", superuser(server),
+        "ops.backup.restore", "--from", str(jobs.root), "--backup", newest, "--to", superuser(server),
         "--artifacts-to", str(target), "--replace",
     )  # fmt: skip
     assert done.returncode == 2, done.stdout
@@ -135,7 +135,8 @@ def test_the_backup_beside_a_damaged_one_still_restores(jobs: Jobs, server: Post
     assert "not readable: artifacts/" in listed.stdout
     with Postgres() as empty:
         done = jobs.run(
-            "ops.restore", "--from", str(jobs.root), "--backup", backups.copies[0].name, "--to", superuser(empty),
+            "ops.backup.restore", "--from", str(jobs.root), "--backup", backups.copies[0].name,
+            "--to", superuser(empty),
             "--artifacts-to", str(tmp_path / "target"),
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

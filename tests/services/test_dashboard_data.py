@@ -15,9 +15,9 @@ from support.watched import watched
 
 import dashboards
 from infra import naming as n
-from ops import monitoring
-from ops.dashboard_preview import draw
-from ops.dashboard_queries import Prometheus
+from ops.local import monitoring
+from ops.stack.dashboard_preview import draw
+from ops.stack.dashboard_queries import Prometheus
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 TRAFFIC_SECONDS = 120

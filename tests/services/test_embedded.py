@@ -17,7 +17,7 @@ import psutil
 import pytest
 from support.servers import HOST, Server, free_port, require_tool, wait_until
 
-from ops import monitoring
+from ops.local import monitoring
 
 pytestmark = pytest.mark.service
 

@@ -19,7 +19,7 @@ from support.servers import HOST
 from infra.database import LOGIN_LIMITS
 from infra.workloads.mlflow_jobs import DATABASE_URI
 from infra.workloads.postgres import init_sql
-from ops import migrate
+from ops.jobs import migrate
 
 pytestmark = MARKS
 

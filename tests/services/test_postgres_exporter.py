@@ -30,7 +30,7 @@ from support.servers import HOST, free_port, wait_until
 from infra.database import LOGIN_LIMITS, LOGINS, MAX_CONNECTIONS, POOLS
 from infra.naming import POSTGRES_EXPORTER
 from infra.workloads.postgres_exporter import ASKED, KEPT
-from ops import database_setup
+from ops.jobs import database_setup
 
 pytestmark = pytest.mark.service
 
@@ -241,7 +241,7 @@ def test_no_password_is_told(exporter: PostgresExporter) -> None:
 
 @pytest.fixture(scope="module")
 def set_up() -> Iterator[Postgres]:
-    """A server whose logins `ops/database_setup.py` made, as an administrator with the rights of RDS' own."""
+    """A server whose logins `ops/jobs/database_setup.py` made, as an administrator with the rights of RDS' own."""
     with Postgres() as server:
         server.psql(
             sql=f"""

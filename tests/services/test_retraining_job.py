@@ -126,7 +126,7 @@ def retrain(mlflow: str, gateway: Pushgateway, login: Path, *arguments: str) -> 
         "PUSHGATEWAY_URL": gateway.url,
     }
     return subprocess.run(
-        [sys.executable, "-m", "ops.retrain", *arguments],
+        [sys.executable, "-m", "ops.jobs.retrain", *arguments],
         env=environment,
         capture_output=True,
         text=True,

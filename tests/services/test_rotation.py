@@ -1,4 +1,4 @@
-"""An API key rotates while the API process serves: ops/rotate.py's entry point, moto's Secrets Manager, a mounted file.
+"""An API key rotates while the API process serves, by `ops/jobs/rotate.py`, moto's Secrets Manager and a mounted file.
 
 What Lambda's runtime, Secrets Manager's schedule and the CSI driver do is played by stand-ins, and time runs faster.
 """
@@ -24,8 +24,8 @@ from support.traffic import Traffic
 
 from app.follower import KEY_CHECK_SECONDS
 from infra.credentials import key_file
-from ops import rotate
-from ops.rotate import STEPS, Options, Store
+from ops.jobs import rotate
+from ops.jobs.rotate import STEPS, Options, Store
 
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from recorder import find, recorded
 from support import s3, tools
 from support.pod_arguments import arguments, at_home, replicas
+from support.recorder import find, recorded
 from support.servers import HOST, Server, answers, free_port, wait_until
 from support.tools import newest_prometheus
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from infra.config_aws import KEPT_DAYS
-from ops.recording import Recording, Resource
+from ops.stack.recording import Recording, Resource
 
 Json = dict[str, Any]
 TAGS: Final = {"churn:stack", "churn:owner", "churn:cost-center", "churn:managed-by"}

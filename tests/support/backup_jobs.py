@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from support.mlflow_pods import PASSWORDS
+from support.paths import ROOT as CODE
 from support.postgres import Postgres
 from support.servers import TOOL_FOLDERS
 
@@ -20,7 +21,6 @@ from app.bundle import ARTIFACT_FOLDER, MANIFEST, MANIFEST_TAG, sha256
 from infra.database import LOGINS
 from infra.workloads.postgres import init_sql
 
-CODE = Path(__file__).parents[2]
 _PLACE = "1/models/m-{}/artifacts"
 DATABASES = ("--service", "churn", "--database", "mlflow", "--database", "grafana")
 
@@ -78,10 +78,10 @@ class Jobs:
         return ("artifacts", "--from", str(self.artifacts), "--to", str(self.root), *more)
 
     def postgres(self, *more: str) -> subprocess.CompletedProcess[str]:
-        return self.run("ops.backup", *self.postgres_arguments(*more))
+        return self.run("ops.backup.program", *self.postgres_arguments(*more))
 
     def copy(self, *more: str) -> subprocess.CompletedProcess[str]:
-        return self.run("ops.backup", *self.artifacts_arguments(*more))
+        return self.run("ops.backup.program", *self.artifacts_arguments(*more))
 
     def both(self, *more: str) -> None:
         for done in (self.postgres(*more), self.copy(*more)):
@@ -98,7 +98,7 @@ def drill(jobs: Jobs, server: Postgres, *more: str) -> subprocess.CompletedProce
         if os.geteuid() == 0:
             for path in (folder, *folder.rglob("*")):
                 shutil.chown(path, server.user)
-        command = [sys.executable, "-m", "ops.drill", "--from", str(backups), "--scratch", str(scratch), *more]
+        command = [sys.executable, "-m", "ops.backup.drill", "--from", str(backups), "--scratch", str(scratch), *more]
         environment: Mapping[str, str] = jobs.env() | {"HOME": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(
             server.as_user(command), cwd=CODE, env=environment, capture_output=True, text=True, check=False

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ops.backup_manifest import MANIFEST, ArtifactsManifest, Manifest, PostgresManifest, Tie, render
+from ops.backup.manifest import MANIFEST, ArtifactsManifest, Manifest, PostgresManifest, Tie, render
 
 START = datetime(2026, 1, 1, 2, 0, tzinfo=UTC)
 SHA256 = "0" * 64

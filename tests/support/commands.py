@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ops import cli
+from ops.cli import main as cli
 
 
 def churn(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions of the add-ons the stacks use, from the published modules that `tools/crds` locks."""
+"""CustomResourceDefinitions of the add-ons the stacks use, from the published modules that `tests/tools/crds` locks."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from recorder import cloud
 from support import crds
 from support.kubectl import Answer, Json, Kubectl
+from support.recorder import cloud
 
-from ops.recording import Recording
+from ops.stack.recording import Recording
 
 FIRST: Final = ("Namespace", "PriorityClass", "ServiceAccount", "PersistentVolumeClaim")
 NO_PEM: Final = "Warning: tls: failed to find any PEM data in certificate input\n"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
-from recorder import STACKS, recorded
+from support.recorder import STACKS, recorded
 
 EXEMPTIONS = Path(__file__).parents[1] / "policy" / "exemptions.yaml"
 SOFT = "soft-sample"

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from recorder import containers, pod_templates
+from support.recorder import containers, pod_templates
 
 from infra.workloads.namespaces import EXEMPT
-from ops.recording import STAND_IN, Recording, Resource
+from ops.stack.recording import STAND_IN, Recording, Resource
 
 LONG_RUNNING: Final = ("Deployment", "StatefulSet", "DaemonSet")
 TALKS_TO_THE_API_SERVER: Final = {"ingress", "prometheus", "kube-state-metrics"}

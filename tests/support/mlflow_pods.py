@@ -63,7 +63,7 @@ def run_migration(server: Postgres, *options: str, database: str = "mlflow") -> 
     address, which says nothing of the server behind it.
     """
     with pod_environment(server, database):
-        command = [sys.executable, "-m", "ops.migrate", *arguments(server), *options]
+        command = [sys.executable, "-m", "ops.jobs.migrate", *arguments(server), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     sys.stdout.write(done.stdout)
     sys.stderr.write(done.stderr)
@@ -71,7 +71,7 @@ def run_migration(server: Postgres, *options: str, database: str = "mlflow") -> 
 
 
 def pod_command(what: str, *options: str) -> list[str]:
-    return [sys.executable, "-m", "ops.tracking_pod", what, *options]
+    return [sys.executable, "-m", "ops.jobs.tracking_pod", what, *options]
 
 
 class Tracking(Server):

@@ -13,8 +13,8 @@ from typing import Any, Self
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.secretsmanager.models import secretsmanager_backends
 
-from ops import rotate
-from ops.rotate import Store
+from ops.jobs import rotate
+from ops.jobs.rotate import Store
 
 
 def begin(arn: str) -> str:

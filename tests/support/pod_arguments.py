@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from recorder import find, recorded
+from support.recorder import find, recorded
 
 
 def arguments(stack: str, kind: str, name: str, container: str = "") -> list[str]:

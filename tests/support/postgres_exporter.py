@@ -8,10 +8,10 @@ from typing import Final
 
 import httpx
 from prometheus_client.samples import Sample
-from recorder import manifest
 from support.exposed import on_page
 from support.postgres import Postgres
 from support.programs import program
+from support.recorder import manifest
 from support.servers import HOST, Server, free_port
 
 from infra.naming import POSTGRES, POSTGRES_EXPORTER

@@ -18,8 +18,8 @@ from support.mounted_secret import begin
 
 from app.security import parse_key_file
 from infra.credentials import key_file
-from ops import rotate
-from ops.rotate import STEPS, Options, Rotation, Store
+from ops.jobs import rotate
+from ops.jobs.rotate import STEPS, Options, Rotation, Store
 
 REGION: Final = "eu-central-1"
 CLIENTS: Final = ("web-shop", "call-center")

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import httpx
 import pytest
 
-from ops.ports import is_free
+from ops.local.ports import is_free
 
 START_SECONDS = 180.0
 STOP_SECONDS = 20.0

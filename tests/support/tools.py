@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-
-TOOLS = Path(__file__).parents[2] / "tools"
+from support.paths import TOOLS
 
 
 def cache_folder() -> Path:
@@ -65,7 +64,7 @@ def _made_once(name: str, lock: Path, make: Callable[[Path], None]) -> Path:
 
 
 def go_tool(name: str, module: str = "lint", *, tags: str = "") -> Path:
-    """A program that `tools/<module>/go.mod` lists, built with these tags."""
+    """A program that `tests/tools/<module>/go.mod` lists, built with these tags."""
     source = TOOLS / module
 
     def build(folder: Path) -> None:
@@ -76,7 +75,7 @@ def go_tool(name: str, module: str = "lint", *, tags: str = "") -> Path:
 
 
 def go_module(source: str, module: str) -> Path:
-    """Files of a published module at the version that `tools/<source>/go.mod` locks, checked against its sum."""
+    """Files of a published module at the version that `tests/tools/<source>/go.mod` locks, checked against its sum."""
     answer = _run(["go", "mod", "download", "-C", str(TOOLS / source), "-json", module], module)
     return Path(json.loads(answer)["Dir"])
 
@@ -100,7 +99,7 @@ _ON_THE_CLUSTER: Final = "remove_all_sd,enable_kubernetes_sd"
 
 
 def newest_prometheus(name: str) -> Path:
-    """`prometheus` or `promtool` of the version that `tools/prometheus/go.mod` locks."""
+    """`prometheus` or `promtool` of the version that `tests/tools/prometheus/go.mod` locks."""
     return go_tool(name, "prometheus", tags=_ON_THE_CLUSTER)
 
 
@@ -110,7 +109,7 @@ def thanos() -> Path:
 
 
 def newest_alertmanager(name: str) -> Path:
-    """`alertmanager` or `amtool` of the version that `tools/alertmanager/go.mod` locks.
+    """`alertmanager` or `amtool` of the version that `tests/tools/alertmanager/go.mod` locks.
 
     The published module lacks the pages of its user interface, which are compiled in: a copy is given an empty one.
     """

@@ -16,13 +16,13 @@ from typing import Any, Final
 
 import httpx
 import yaml
-from recorder import settings
+from support.recorder import settings
 from support.servers import HOST, Server, answers, free_port, wait_until
 from support.sinks import Hooks, Inbox, Mails
 from support.tools import newest_alertmanager, newest_prometheus
 
 from infra.kit import alerting
-from ops import monitoring
+from ops.local import monitoring
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION: Final = re.compile(r"\b(\d+)(ms|s|m|h|d|w)\b")

@@ -16,10 +16,11 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, resource_pb2, 
 from support.engine.aws import Aws, cluster_outputs
 from support.engine.cluster import MemoryCluster
 from support.engine.kubernetes import Kubernetes
-from support.engine.project import ROOT, Project
+from support.engine.project import Project
 from support.engine.provider import Asked, Provider, ProviderError
 from support.engine.service import Service
 from support.engine.wire import Properties, from_wire, revealed, to_wire
+from support.paths import ROOT
 from support.servers import HOST
 
 

@@ -24,11 +24,11 @@ from support.engine.operations import Operation, Outcome, Request, perform
 from support.engine.provider import Journal
 from support.engine.service import served
 from support.engine.values import Random, Tls
+from support.paths import ROOT
 from support.servers import TOOL_FOLDERS
 from typing_extensions import TypeVar
 
 C = TypeVar("C", bound=Cluster, default=MemoryCluster)
-ROOT = Path(__file__).parents[3]
 PASSPHRASE = "the tests' own"  # noqa: S105 -- of states that last as long as a test
 PROGRAM = ["infra", "dashboards"]
 # Imported once, in a process from which those of the operations are forked.

@@ -56,7 +56,7 @@ def pinned(text: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_a_peer_serves_with_the_releases_that_trained_the_model(peer: str) -> None:
-    ours = pinned((ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    ours = pinned((ROOT / "requirements/training.lock").read_text(encoding="utf-8"))
     lock = (REQUIREMENTS / f"{peer}.txt").read_text(encoding="utf-8")
     theirs = pinned(lock)
     assert {name: theirs[name] for name in LIBRARIES} == {name: ours[name] for name in LIBRARIES}
@@ -67,5 +67,5 @@ def test_a_peer_serves_with_the_releases_that_trained_the_model(peer: str) -> No
 
 
 def test_the_mlflow_peer_is_the_release_that_registered_the_model() -> None:
-    ours = pinned((ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    ours = pinned((ROOT / "requirements/training.lock").read_text(encoding="utf-8"))
     assert pinned((REQUIREMENTS / "mlflow.txt").read_text(encoding="utf-8"))["mlflow"] == ours["mlflow"]

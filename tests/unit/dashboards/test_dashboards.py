@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from support.paths import ROOT
 from support.programs import program, run
 
 import dashboards
 from dashboards.panels import COLUMNS, Dashboard, Query, Row, Stat, Timeseries
 
-ROOT = Path(__file__).parents[3]
 EVERY = dashboards.every()
 NAMES = sorted(EVERY)
 

@@ -12,9 +12,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from dashboards.panels import Dashboard, Query, Row, Stat, Table, Timeseries
-from ops import dashboard_preview
-from ops.dashboard_preview import color_of, draw, figure_text
-from ops.dashboard_queries import Answered, Series
+from ops.stack import dashboard_preview
+from ops.stack.dashboard_preview import color_of, draw, figure_text
+from ops.stack.dashboard_queries import Answered, Series
 
 NOW = 1_760_000_000.0
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import yaml
-from recorder import STACKS, MadeUpDigests, children, find, manifest, record_with, recorded, settings
-from recorder import config as stack_config
+from support.recorder import STACKS, MadeUpDigests, children, find, manifest, record_with, recorded, settings
+from support.recorder import config as stack_config
 
 from infra.config import AlertmanagerSettings, ConfigError
 from infra.kit import alerting
 from infra.settings import check_receivers
 from infra.workloads.alertmanager import mesh
-from ops.recording import record
-from ops.render import stack_program
+from ops.stack.recording import record
+from ops.stack.render import stack_program
 
 OBJECTS = {
     ("ConfigMap", "alertmanager-config"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from recorder import STACKS, children, manifest, record_with, recorded
+from support.recorder import STACKS, children, manifest, record_with, recorded
 
 from app.settings import Settings
 from infra.workloads import api

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from recorder import STACKS, children, find, manifest, record_with, recorded
+from support.recorder import STACKS, children, find, manifest, record_with, recorded
 
 
 @pytest.mark.parametrize("stack", STACKS)

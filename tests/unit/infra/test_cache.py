@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from recorder import children, manifest, record_with, recorded
+from support.recorder import children, manifest, record_with, recorded
 
 from infra.workloads.cache import arguments, memory_limit_mib
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from recorder import ROOT, STACKS, config, settings
+from support.paths import ROOT
+from support.recorder import STACKS, config, settings
 
 from infra.config import ConfigError, Settings
 from infra.settings import parse

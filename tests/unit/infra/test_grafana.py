@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from recorder import STACKS, children, find, manifest, recorded
+from support.recorder import STACKS, children, find, manifest, recorded
 
 import dashboards
 

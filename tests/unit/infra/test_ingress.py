@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from recorder import STACKS, children, find, manifest, record_with, recorded, settings
+from support.recorder import STACKS, children, find, manifest, record_with, recorded, settings
 
 from infra import naming as n
 from infra.kit import nginx

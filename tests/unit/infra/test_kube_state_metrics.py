@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from recorder import STACKS, children, manifest, recorded
+from support.recorder import STACKS, children, manifest, recorded
 
 from infra.naming import NAMESPACES
 

@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from recorder import recorded, settings
+from support.recorder import recorded, settings
 
 from app.security import parse_key_file
 from infra import secret_files
@@ -15,7 +15,7 @@ from infra.cloud import Database
 from infra.config import ConfigError
 from infra.credentials import cache_users, key_file, service_file
 from infra.local import FIRST_KEY, require_kubeconfig
-from ops.recording import STAND_IN
+from ops.stack.recording import STAND_IN
 
 
 def test_the_key_file_is_one_that_the_api_reads() -> None:

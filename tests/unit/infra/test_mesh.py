@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from recorder import STACKS, record_with, recorded
+from support.recorder import STACKS, record_with, recorded
 
 from infra import naming as n
 from infra.edges import CLIENTS, Edge

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from recorder import STACKS, children, find, manifest, record_with, recorded
+from support.recorder import STACKS, children, find, manifest, record_with, recorded
 
 from infra.workloads import mlflow_jobs
 from infra.workloads.mlflow import allowed_hosts
-from ops.tracking_users import READERS
+from ops.jobs.tracking_users import READERS
 
 OBJECTS = {
     ("CronJob", "mlflow-gc-schedule"),
@@ -99,7 +99,7 @@ def test_every_name_it_is_called_by_is_allowed_with_and_without_its_port() -> No
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_server_has_logins_and_one_worker(stack: str) -> None:
-    assert container(stack, "mlflow")["command"] == ["python", "-m", "ops.tracking_pod"]
+    assert container(stack, "mlflow")["command"] == ["python", "-m", "ops.jobs.tracking_pod"]
     assert container(stack, "mlflow")["args"][0] == "server"
     told = options(stack)
     assert told["--app-name"] == "basic-auth"
@@ -192,7 +192,7 @@ def test_the_migration_waits_for_a_database_in_the_cluster() -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_migration_sees_the_backups_and_every_login(stack: str) -> None:
     made = container(stack, "mlflow-migration")
-    assert made["command"] == ["python", "-m", "ops.migrate"]
+    assert made["command"] == ["python", "-m", "ops.jobs.migrate"]
     assert made["args"] == [
         "--database", "postgresql+psycopg2://?service=churn",
         "--admin", "/run/secrets/churn/mlflow-admin",

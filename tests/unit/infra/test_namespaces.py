@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from recorder import STACKS, children, manifest, record_with, recorded, settings
+from support.recorder import STACKS, children, manifest, record_with, recorded, settings
 
 from infra.naming import NAMESPACES, NODES
 

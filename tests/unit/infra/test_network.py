@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from recorder import STACKS, children, manifest, recorded, settings
+from support.recorder import STACKS, children, manifest, recorded, settings
 
 from infra import naming as n
 from infra.cloud import CloudOutputs, Database

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from recorder import STACKS, children, manifest, recorded
+from support.recorder import STACKS, children, manifest, recorded
 
 from infra.workloads.node_exporter import OTHER_MOUNTS
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 from recorded.record import wanted_metrics
-from recorder import STACKS, children, cloud, find, manifest, record_with, recorded, settings
 from support import uses
 from support.exposed import Exposed
 from support.labels import problems
 from support.promql import metrics
+from support.recorder import STACKS, children, cloud, find, manifest, record_with, recorded, settings
 
 from infra import edges, naming
 from infra.config import Settings

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from recorder import STACKS, children, cloud, find, manifest, record_with, recorded, settings
+from support.recorder import STACKS, children, cloud, find, manifest, record_with, recorded, settings
 
 from infra import edges, naming
 from infra.kit import scrape

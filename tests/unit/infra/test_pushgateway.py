@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from recorder import STACKS, children, manifest, recorded
+from support.recorder import STACKS, children, manifest, recorded
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from recorder import STACKS, find, manifest, recorded, settings
+from support.recorder import STACKS, find, manifest, recorded, settings
 
 from app.settings import Settings as ApiSettings
 from infra.naming import INGRESS_NAMESPACE

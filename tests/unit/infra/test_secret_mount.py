@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from recorder import containers, find, pod_templates, recorded, settings
+from support.recorder import containers, find, pod_templates, recorded, settings
 
 from infra import secret_files as s
 from infra.kit import alerting

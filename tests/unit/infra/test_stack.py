@@ -8,13 +8,14 @@ from importlib.metadata import packages_distributions
 from typing import Any
 
 import pytest
-from recorder import ROOT, STACKS, config, find, pod_templates, recorded, settings
+from support.paths import ROOT
+from support.recorder import STACKS, config, find, pod_templates, recorded, settings
 
 from infra.config import ConfigError
 from infra.naming import NAMESPACES
 from infra.stack import refuse
-from ops.recording import Resource, record
-from ops.render import stack_program
+from ops.stack.recording import Resource, record
+from ops.stack.render import stack_program
 
 
 def test_no_module_hides_one_of_the_standard_library_or_of_a_dependency() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from recorder import STACKS, children, find, manifest, pod_specs, record_with, recorded, settings
+from support.recorder import STACKS, children, find, manifest, pod_specs, record_with, recorded, settings
 
 from infra.workloads import training
-from ops import retrain
+from ops.jobs import retrain
 
 OBJECTS = {
     ("CronJob", "training-on-demand"),

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from recorder import MadeUpDigests, settings
+from support.recorder import MadeUpDigests, settings
 
 from infra.config import ConfigError, ImageSettings
 from infra.versions import LOCK_FILE, OWN, PUBLIC, Images, locked_digests

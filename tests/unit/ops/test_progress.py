@@ -11,15 +11,14 @@ import struct
 import subprocess
 import sys
 import termios
-from pathlib import Path
 
 import pytest
 from rich.console import Console
+from support.paths import ROOT
 
-from ops import cli, progress
+from ops import progress
 from ops.console import Output
 
-ROOT = Path(cli.__file__).parents[1]
 PROGRAM = """
 import time
 from ops.console import Output

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from training.files import PathError, check_output, check_source
 from training.outputs import replaced
 
-ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import sys, time
 from pathlib import Path

@@ -6,11 +6,11 @@ from functools import cache
 from typing import Any
 
 import pytest
-from recorder import find, record_with, settings
+from support.recorder import find, record_with, settings
 
 from infra.config import ConfigError
 from infra.settings import parse
-from ops.recording import Recording
+from ops.stack.recording import Recording
 
 
 @cache

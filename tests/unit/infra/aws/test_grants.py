@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from recorder import record_with, recorded
+from support.recorder import record_with, recorded
 
 from infra import secret_files
 from infra.kit.iam import Statement
-from ops.recording import Recording
+from ops.stack.recording import Recording
 
 STACKS = ("staging", "prod")
 

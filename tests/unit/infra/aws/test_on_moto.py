@@ -13,8 +13,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
-from recorder import record_with, recorded
 from support.aws_api import account, as_api
+from support.recorder import record_with, recorded
 
 STACKS = ("staging", "prod")
 ACCOUNT = "123456789012"

@@ -8,14 +8,14 @@ from typing import Any
 
 import boto3
 import pytest
-from recorder import recorded
 from support.aws_api import account, as_api
+from support.recorder import recorded
 
 from infra.aws.storage import BACKUP_DAYS, GIVEN_UP
-from ops import backup_upload
-from ops.backup_bucket import BucketStore
-from ops.backup_root import Root
-from ops.backup_upload import Bucket
+from ops.backup import upload as backup_upload
+from ops.backup.bucket import BucketStore
+from ops.backup.root import Root
+from ops.backup.upload import Bucket
 from ops.errors import OpsError
 
 BUCKETS = [("staging", "storage-backups"), ("prod", "storage-backups"), ("prod", "storage-copy-target")]

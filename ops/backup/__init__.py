@@ -1,0 +1,1 @@
+"""Backups: made, listed, verified, restored, and proven by drills."""

@@ -1,0 +1,118 @@
+"""Whether restored models can be served: every bundle is loaded as the API loads it, golden rows included.
+
+Versions that their gates refused are loaded too, since they are kept to be looked at; but what is in production must be
+allowed to serve, or the restored API would start without a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from app.bundle import ARTIFACT_FOLDER, GOLDEN, MAX_OVERRIDE_BYTES, OVERRIDE, BundleError, Golden, check_verdict
+from app.model import Model, load
+from app.schemas import Customer, encode
+from ops.backup.manifest import Version
+from ops.backup.models import folder_of
+from ops.errors import OpsError
+
+PRODUCTION: Final = "production"
+PREVIOUS: Final = "previous"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What one version showed. Without a servable bundle, only that its files are there."""
+
+    model: str
+    version: int
+    aliases: list[str]
+    loaded: bool
+    files: int
+    golden_rows: int = 0
+    largest_difference: float = 0.0
+    """Between a golden score and the score of this machine."""
+    refusal: str | None = None
+    """Why the API would not serve it although it loads; None if it would."""
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        aliases = f" ({', '.join(self.aliases)})" if self.aliases else ""
+        name = f"{self.model} version {self.version}{aliases}"
+        if not self.loaded:
+            return f"{name}: {self.files} files there; it has no servable bundle to load"
+        line = f"{name}: loaded, {self.golden_rows} golden rows within {self.largest_difference:.1e}"
+        if self.refusal is None:
+            return line
+        meaning = "a rollback to it would be refused" if PREVIOUS in self.aliases else "it would not be served"
+        return f"{line}; {meaning}: {self.refusal}"
+
+
+def prove(versions: Iterable[Version], artifacts: Path) -> list[Proof]:
+    """Load every version.
+
+    Raises:
+        OpsError: one cannot be, or is in production and must not be served; all such are named.
+    """
+    proofs, failures = [], []
+    for version in versions:
+        try:
+            proofs.append(_prove(version, artifacts))
+        except (BundleError, OpsError) as error:
+            failures.append(f"model {version.model} version {version.version}: {error}")
+    if failures:
+        raise OpsError("; ".join(failures))
+    return proofs
+
+
+def _prove(version: Version, artifacts: Path) -> Proof:
+    place = folder_of(version)
+    if place is None:
+        raise OpsError(f"its artifacts are at {version.location}, outside of the store")
+    folder = artifacts / place
+    files = sum(path.is_file() for path in folder.rglob("*"))
+    if not files:
+        raise OpsError(f"there is nothing at {place}")
+    if version.manifest_sha256 is None:
+        if PRODUCTION in version.aliases:
+            raise OpsError("it is in production and has no servable bundle")
+        return Proof(model=version.model, version=version.version, aliases=version.aliases, loaded=False, files=files)
+    served = folder / ARTIFACT_FOLDER
+    model = load(served, manifest_sha256=version.manifest_sha256, verdict_required=False)
+    refusal = _refusal(served, model)
+    if refusal is not None and PRODUCTION in version.aliases:
+        raise OpsError(f"it is in production and must not be served: {refusal}")
+    golden = Golden.model_validate_json((served / GOLDEN).read_bytes())
+    rows: list[dict[str, Any]] = [Customer.model_validate(row.customer).model_dump() for row in golden.rows]
+    difference = np.abs(model.score(encode(rows)) - [row.score for row in golden.rows])
+    return Proof(
+        model=version.model,
+        version=version.version,
+        aliases=version.aliases,
+        loaded=True,
+        files=files,
+        golden_rows=len(rows),
+        largest_difference=float(difference.max()),
+        refusal=refusal,
+    )
+
+
+def _refusal(served: Path, model: Model) -> str | None:
+    """Why the API would refuse it for its gates; None if it would not.
+
+    The override counts as it lies there: the tag with its digest is in the dump, which is not looked into here.
+    """
+    override = None
+    if (served / OVERRIDE).exists():
+        with (served / OVERRIDE).open("rb") as file:
+            override = file.read(MAX_OVERRIDE_BYTES + 1)
+    try:
+        check_verdict(model.manifest, model.fingerprint.hex(), override)
+    except BundleError as error:
+        return str(error)
+    return None

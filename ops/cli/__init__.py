@@ -1,0 +1,1 @@
+"""The ``churn`` command: one module for each noun. Each parses, calls, and prints."""

@@ -1,0 +1,150 @@
+"""Commands that move aliases, and the one that shows who moved them."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.cli.options import Json, TrackingUri, Version
+from ops.console import Output
+
+if TYPE_CHECKING:
+    from app.bundle import GateResult
+    from training.ledger import Move
+
+Actor = Annotated[
+    str | None, typer.Option(envvar="CHURN_ACTOR", help="Who does it, for the history. Default: the login name.")
+]
+Reason = Annotated[str, typer.Option(help="Why, for the history.")]
+
+
+def promote(
+    *,
+    version: Version = None,
+    override: Annotated[
+        str, typer.Option(metavar="REASON", help="Serve it although gates refused it; the reason stays in the history.")
+    ] = "",
+    acknowledge: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GATE", help="This gate's warning was looked at, 'leak' for example; may be repeated."),
+    ] = None,
+    replace_schema: Annotated[
+        bool, typer.Option("--replace-schema", help="Replace a version that this one cannot be compared with.")
+    ] = False,
+    reason: Reason = "",
+    actor: Actor = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Put a version into production.
+
+    The alias 'production' moves to it if it passes its gates, also against the present version, which becomes
+    'previous'. A running API takes the new version up at its next look.
+
+    Where a gate cannot decide alone, the command says which option answers it. Whatever is overridden or acknowledged
+    stays in the history with your name.
+
+    Example: churn promote --version 3 --reason "trained on October"
+    """
+    from ops import tracking_settings
+    from ops.cli import model_versions as versions
+    from ops.local import mlflow_server
+    from ops.local.home import Home
+
+    with mlflow_server.tracking_server(Home.from_environment(), "churn promote", tracking_uri) as url:
+        if version is not None:
+            versions.require(url, version)
+        from training import registry
+
+        responsibility = registry.Responsibility(
+            override=override.strip(), acknowledged=tuple(acknowledge or ()), replace_schema=replace_schema
+        )
+        move = registry.promote(
+            url,
+            tracking_settings.MODEL_NAME,
+            version,
+            actor=actor,
+            reason=reason,
+            responsibility=responsibility,
+        )
+    _show_move(move, Output(as_json=as_json))
+
+
+def rollback(
+    *, reason: Reason = "", actor: Actor = None, tracking_uri: TrackingUri = None, as_json: Json = False
+) -> None:
+    """Serve the previous version again.
+
+    A second rollback undoes the first. Where 'production' was moved in MLflow by hand, that move is undone instead.
+
+    Example: churn rollback --reason "too many offers"
+    """
+    from ops import tracking_settings
+    from ops.local import mlflow_server
+    from ops.local.home import Home
+
+    with mlflow_server.tracking_server(Home.from_environment(), "churn rollback", tracking_uri) as url:
+        from training import registry
+
+        move = registry.rollback(url, tracking_settings.MODEL_NAME, actor=actor, reason=reason)
+    _show_move(move, Output(as_json=as_json))
+
+
+def history(*, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
+    """Show who moved which alias, when and why.
+
+    Also from which run and on what evidence; the oldest move first. A move that was made in MLflow by hand comes last,
+    as "by hand", until a promotion or a rollback puts it right.
+
+    Example: churn history --json
+    """
+    from ops import tracking_settings
+    from ops.local import mlflow_server
+    from ops.local.home import Home
+
+    with mlflow_server.tracking_server(Home.from_environment(), "churn history", tracking_uri) as url:
+        from training import registry
+
+        moves = registry.history(url, tracking_settings.MODEL_NAME)
+    output = Output(as_json=as_json)
+    output.result(
+        [move.model_dump(mode="json") for move in moves],
+        lambda: output.table(
+            ("When (UTC)", "Who", "What", "Alias", "From", "To", "Run", "Evidence", "Reason"),
+            [
+                (
+                    f"{move.at:%Y-%m-%d %H:%M:%S}",
+                    move.actor,
+                    move.action,
+                    move.alias,
+                    move.from_version or "-",
+                    move.to_version,
+                    (move.run_id or "-")[:8],
+                    _evidence(move),
+                    move.why,
+                )
+                for move in moves
+            ],
+        ),
+    )
+
+
+def _evidence(move: Move) -> str:
+    passed = sum(gate.passed for gate in move.gates)
+    figures = "".join(f", {name} {move.metrics[name]:.4f}" for name in ("auc", "brier") if name in move.metrics)
+    return f"{passed} of {len(move.gates)} gates{figures}"
+
+
+def _verdict(gate: GateResult) -> str:
+    return gate.detail if gate.passed else f"OVERRIDDEN: {gate.detail}"
+
+
+def _show_move(move: Move, output: Output) -> None:
+    def words() -> None:
+        before = f" instead of version {move.from_version}" if move.from_version else ""
+        output.say(f"Version {move.to_version} is now '{move.alias}'{before}", "green")
+        output.pairs([(f"gate {gate.name}", _verdict(gate)) for gate in move.gates] or [("gates", "none recorded")])
+
+    output.result(move.model_dump(mode="json"), words)

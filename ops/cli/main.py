@@ -1,0 +1,190 @@
+"""The ``churn`` command. Each command imports what it needs when it runs, so that ``--help`` is instant."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from typing import Annotated, Final
+
+import typer
+from typer.exceptions import TyperException
+
+from app import __version__
+from ops.cli import aliases as alias_commands
+from ops.cli import backup as backup_commands
+from ops.cli import cluster as cluster_commands
+from ops.cli import dashboards as dashboards_commands
+from ops.cli import data as data_commands
+from ops.cli import failures
+from ops.cli import images as images_commands
+from ops.cli import rds as rds_commands
+from ops.cli import render as render_commands
+from ops.cli import score as score_command
+from ops.cli import serve as serve_command
+from ops.cli import train as train_command
+from ops.cli.options import HELP_STYLE, Json
+from ops.console import Output, print_error, print_json
+
+DEBUG: Final = "--debug"
+STARTED: Final = time.monotonic()
+"""So that the seconds that are told include the time the imports take."""
+
+app = typer.Typer(
+    name="churn",
+    no_args_is_help=True,
+    rich_markup_mode=HELP_STYLE,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Port = Annotated[
+    int, typer.Option(envvar="PORT", min=1, max=65535, help="Port of the API; the next free one if taken.")
+]
+MlflowPort = Annotated[
+    int, typer.Option(envvar="MLFLOW_PORT", min=1, max=65535, help="Port of MLflow; the next free one if taken.")
+]
+Rows = Annotated[
+    int,
+    typer.Option(envvar="CHURN_SAMPLE_ROWS", min=500, help="Customers of the sample data, if none has been made yet."),
+]
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        typer.echo(f"churn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the full traceback of an error.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Churn prediction on one machine: data, training, registry and serving.
+
+    Start with 'churn demo' (one prediction, then everything stops) or 'churn up' (stays until Ctrl-C).
+
+    Everything is kept in one folder: $CHURN_HOME, or .churn in the current folder.
+
+    Exit codes: 0 done, 1 failed or refused by a gate, 2 bad data or bad usage.
+    """
+
+
+def up(*, port: Port = 8000, mlflow_port: MlflowPort = 5000, rows: Rows = 10_000) -> None:
+    """Train, register and serve on this machine, until Ctrl-C.
+
+    The first start makes sample data, trains, registers the model in MLflow and promotes it; later ones serve the
+    model that is there. Logs are in .churn/logs.
+
+    Example: churn up --port 8080
+    """
+    from ops.local import up as local
+    from ops.local.embedded import UpOptions
+
+    local.up(UpOptions(port=port, mlflow_port=mlflow_port, rows=rows, started=STARTED), Output())
+
+
+def demo(*, port: Port = 8000, mlflow_port: MlflowPort = 5000, rows: Rows = 10_000, as_json: Json = False) -> None:
+    """Do the same once: predict, stop everything, exit 0.
+
+    Example: churn demo --json
+    """
+    from ops.local import up as local
+    from ops.local.embedded import UpOptions
+
+    local.demo(UpOptions(port=port, mlflow_port=mlflow_port, rows=rows, started=STARTED), Output(as_json=as_json))
+
+
+def key(
+    client: Annotated[str, typer.Argument(help="Name of the client: lower-case letters, digits and dashes.")],
+    *,
+    scope: Annotated[list[str] | None, typer.Option(help="'predict' or 'admin'; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an API key, and the entry with its hash for the keys file.
+
+    The key is shown once and stored nowhere. Put the entry into the "keys" list of the file that API_KEYS_FILE names;
+    a running API takes it up within a second or two. To rotate a key, put both hashes into the client's "sha256" list.
+
+    Example: churn key web-shop --scope predict
+    """
+    from pydantic import ValidationError
+
+    from app.security import KeyEntry, new_key
+
+    made, digest = new_key(client)
+    try:
+        entry = KeyEntry.model_validate({"id": client, "sha256": [digest], "scopes": scope or ["predict"]})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise typer.BadParameter(f"{first['input']!r}: {first['msg']}") from None
+    output = Output(as_json=as_json)
+    line = entry.model_dump(mode="json", exclude_none=True)
+    output.result(
+        {"key": made, "entry": line},
+        lambda: output.pairs([("Key", made), ("Entry", entry.model_dump_json(exclude_none=True))]),
+    )
+
+
+for command in (
+    up,
+    demo,
+    train_command.train,
+    alias_commands.promote,
+    alias_commands.rollback,
+    alias_commands.history,
+    score_command.score,
+    key,
+    render_commands.render,
+    backup_commands.restore,
+    backup_commands.drill,
+):
+    app.command()(command)
+app.command(cls=serve_command.ServeCommand)(serve_command.serve)
+app.add_typer(cluster_commands.app, name="cluster")
+app.add_typer(data_commands.app, name="data")
+app.add_typer(dashboards_commands.app, name="dashboards")
+app.add_typer(images_commands.app, name="images")
+app.add_typer(backup_commands.app, name="backup")
+app.add_typer(rds_commands.app, name="rds")
+
+
+def _keep_loopback_direct() -> None:
+    """Let no proxy of the environment come between our own processes, nor our children's."""
+    inherited = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, [inherited, "127.0.0.1", "localhost"]))
+
+
+def main() -> None:
+    """Run the command line; an error is one clear message without a traceback, unless --debug asks for it."""
+    _keep_loopback_direct()
+    arguments = sys.argv[1:]
+    try:
+        if failures.JSON in arguments:
+            _run_for_a_program()
+        else:
+            app()
+    except Exception as error:  # noqa: BLE001 - the last place that can turn an error into words
+        if DEBUG in arguments or os.environ.get("CHURN_DEBUG"):
+            traceback.print_exc()
+        raise SystemExit(failures.tell(error, arguments)) from None
+
+
+def _run_for_a_program() -> None:
+    """Run the command line; wrong usage is told in JSON too."""
+    try:
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        print_json(failures.as_json(error.format_message(), error.exit_code))
+        print_error(error.format_message())
+        raise SystemExit(error.exit_code) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

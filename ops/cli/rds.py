@@ -1,0 +1,64 @@
+"""``churn rds``: the point-in-time way back for the database of AWS, step by step."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from ops.cli.options import HELP_STYLE
+from ops.console import Output
+
+app = typer.Typer(
+    name="rds",
+    help="Take the database of AWS back to a point in time.\n\nExample: churn rds restore --instance churn-prod",
+    no_args_is_help=True,
+    rich_markup_mode=HELP_STYLE,
+)
+Instance = Annotated[str, typer.Option(help="Name of the database instance that the platform uses.")]
+
+
+@app.command()
+def restore(
+    *,
+    instance: Instance,
+    at: Annotated[str, typer.Option(help="Time with its zone, such as 2026-01-31T13:45:00Z, or 'latest'.")] = "latest",
+) -> None:
+    """Make a second instance as of a moment; the first is not touched.
+
+    It is called <instance>-restored and is like the first in size, network and parameters. Look at it, then switch.
+
+    Example: churn rds restore --instance churn-prod --at 2026-01-31T13:45:00Z
+    """
+    from ops.stack.rds import Rds, moment
+
+    output = Output()
+    name = Rds.connect(instance, output.say).restore(moment(at))
+    output.say(f"{name} is available: compare it, then 'churn rds switch --instance {instance}'", "green")
+
+
+@app.command()
+def switch(*, instance: Instance) -> None:
+    """Give the restored instance the name of the first.
+
+    The address follows the name, so clients find the restored database by themselves, after some minutes without one.
+    The first is kept as <instance>-replaced.
+
+    Example: churn rds switch --instance churn-prod
+    """
+    from ops.stack.rds import Rds
+
+    Rds.connect(instance, Output().say).switch()
+
+
+@app.command("clean-up")
+def clean_up(*, instance: Instance) -> None:
+    """Delete the replaced instance, after a last snapshot of it.
+
+    Example: churn rds clean-up --instance churn-prod
+    """
+    from ops.stack.rds import Rds
+
+    Rds.connect(instance, Output().say).clean_up(datetime.now(UTC))

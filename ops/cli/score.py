@@ -1,0 +1,112 @@
+"""``churn score``."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ops.cli.options import Force, Json, TrackingUri, is_version_number
+from ops.console import Output, warn
+from training.files import check_output, check_source
+
+if TYPE_CHECKING:
+    from training.score import ScoreSummary
+
+ALIASES: Final = ("production", "staging", "previous")
+
+
+def score(
+    source: Annotated[str, typer.Argument(help="Customers: CSV or Parquet, a path or s3://bucket/key.")],
+    out: Annotated[str, typer.Argument(help="File to write: .csv or .parquet, a path or s3://bucket/key.")],
+    *,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="'production', 'staging', 'previous' or a version's number in MLflow; or the folder of a model."
+        ),
+    ] = ALIASES[0],
+    force: Force = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Write nothing if the customers differ from those the model was trained on."),
+    ] = False,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Score a file of customers.
+
+    Each row gets a probability, a decision, a risk band, and the model's version, in the order of the file.
+    The file is streamed, so memory does not grow with it. Nothing is written unless every row is valid, and the file
+    of customers is never replaced. A population unlike the training's is pointed out.
+
+    Example: churn score customers.parquet scores.parquet --model production
+    """
+    _check_model(model)
+    check_source(source)
+    check_output(out, overwrite=force, source=source)
+    output = Output(as_json=as_json)
+    with _model_folder(model, tracking_uri) as (folder, registered):
+        # Inside, so that a model that cannot be had is said before the numerical libraries take their second.
+        from training.score import score as run
+
+        with output.counted("Scoring") as progress:
+            summary = run(
+                folder, source, out, **registered, overwrite=force, strict=strict, on_progress=progress
+            )  # fmt: skip
+    output.result(asdict(summary) | {"scored_at": summary.scored_at.isoformat()}, lambda: output.say(_words(summary)))
+    if summary.notes:
+        warn("\n".join(summary.notes))
+    if summary.differences:
+        lines = [f"  {difference.words}" for difference in summary.differences]
+        warn("\n".join(["these customers are unlike those the model was trained on: check units and columns", *lines]))
+
+
+def _words(summary: ScoreSummary) -> str:
+    return (
+        f"Wrote {summary.rows:,} scores of {summary.model_name} version {summary.model_version} to {summary.out}: "
+        f"{summary.decisions['churn']:,} at or above the threshold {summary.threshold:.4f}, "
+        f"mean probability {summary.mean_probability:.4f}"
+    )
+
+
+def _is_folder(model: str) -> bool:
+    """Whether it is one; a folder called like a version is named as ./3."""
+    return not is_version_number(model) and Path(model).is_dir()
+
+
+def _check_model(model: str) -> None:
+    if not (_is_folder(model) or is_version_number(model) or model in ALIASES):
+        raise typer.BadParameter(
+            f"{model!r} is neither a folder nor one of {', '.join(ALIASES)} nor a version's number, such as 3",
+            param_hint="--model",
+        )
+
+
+@contextmanager
+def _model_folder(model: str, tracking_uri: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A folder with the bundle, and what the registry knows of it, if it came from there."""
+    if _is_folder(model):
+        yield Path(model), {}
+        return
+    from ops.cli import model_versions as versions
+    from ops.local import mlflow_server
+    from ops.local.home import Home
+
+    with tempfile.TemporaryDirectory(prefix="churn-") as folder:
+        with mlflow_server.tracking_server(Home.from_environment(), "churn score", tracking_uri) as url:
+            found = versions.fetch(url, model, Path(folder))
+        yield (
+            Path(folder),
+            {
+                "version": found.version,
+                "manifest_sha256": found.manifest_sha256,
+                "override_sha256": found.override_sha256 or None,
+            },
+        )

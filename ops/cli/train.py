@@ -1,0 +1,126 @@
+"""``churn train``."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ops.cli.options import Json, TrackingUri
+from ops.console import Output
+from ops.errors import OpsError
+from training.files import PathError, check_source
+
+if TYPE_CHECKING:
+    from ops.local.home import Home
+    from training.result import TrainResult
+
+
+class ModelChoice(StrEnum):
+    """Candidates of a training run."""
+
+    AUTO = "auto"
+    LOGISTIC_REGRESSION = "logistic_regression"
+    GRADIENT_BOOSTING = "gradient_boosting"
+
+
+def train(
+    *,
+    data: Annotated[
+        str | None,
+        typer.Option(help="CSV or Parquet, a path or s3://bucket/key. Default: .churn/data/customers.csv"),
+    ] = None,
+    model: Annotated[
+        ModelChoice, typer.Option(help="'auto' takes the better one in cross-validation.")
+    ] = ModelChoice.LOGISTIC_REGRESSION,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, the folds and the bootstrap.")] = 7,
+    offer_cost: Annotated[float, typer.Option(help="Cost of an offer, in the currency of the bills.")] = 40.0,
+    customer_value: Annotated[float, typer.Option(help="Value of a customer who is kept.")] = 600.0,
+    retained_share: Annotated[float, typer.Option(help="Share of the leaving customers whom an offer keeps.")] = 0.3,
+    promote: Annotated[bool, typer.Option("--promote", help="Also put it into production.")] = False,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model, check it, register it as 'staging'.
+
+    The decision threshold is offer_cost / (retained_share * customer_value). Exit code 1 if a gate refuses the
+    version, 2 if the data has violations; all of them are listed.
+
+    Example: churn train --data customers.parquet --model auto --promote
+    """
+    from training.threads import limit_threads
+
+    limit_threads()
+    from ops import tracking_settings
+    from ops.local import mlflow_server
+    from ops.local.home import Home
+    from training.config import CostModel, TrainConfig
+
+    cost = CostModel(offer_cost=offer_cost, customer_value=customer_value, retained_share=retained_share)
+    home = Home.from_environment()
+    _check_data(data, home)
+    from training.train import train as run
+
+    output = Output(as_json=as_json)
+    with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
+        config = TrainConfig(
+            source=data or str(home.customers),
+            model=model.value,
+            seed=seed,
+            cost=cost,
+            tracking_uri=url,
+            model_name=tracking_settings.MODEL_NAME,
+        )
+        with output.stages() as begin:
+            begin("import", "the libraries")
+            result = run(config, on_stage=begin)
+        with output.result_even_if_it_fails(_as_json(result), lambda: _show_training(result, output)):
+            if not result.staged:
+                refused = "; ".join(f"gate {gate.name}: {gate.detail}" for gate in result.gates if not gate.passed)
+                raise OpsError(f"version {result.version} is registered but refused, no alias moved: {refused}")
+            if promote:
+                from training import registry
+
+                move = registry.promote(
+                    url, tracking_settings.MODEL_NAME, result.version, reason="promoted by churn train"
+                )
+                output.say(f"Version {move.to_version} is now '{move.alias}'", "green")
+
+
+def _check_data(data: str | None, home: Home) -> None:
+    """Say that there is no such file before libraries and servers take their seconds."""
+    if data is None and not home.customers.exists():
+        remedy = "name your own with --data, or make some with `churn data generate`"
+        raise PathError(str(home.customers), "no such file", remedy)
+    check_source(data or str(home.customers))
+
+
+def _as_json(result: TrainResult) -> dict[str, Any]:
+    return {
+        "version": result.version,
+        "run_id": result.run_id,
+        "model_type": result.model_type,
+        "staged": result.staged,
+        "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
+        "cross_validation": [asdict(validation) for validation in result.cross_validation],
+        "gates": [gate.model_dump(mode="json") for gate in result.gates],
+        "warnings": list(result.warnings),
+        "seconds": result.seconds,
+    }
+
+
+def _show_training(result: TrainResult, output: Output) -> None:
+    output.table(
+        ("Metric", "Value", "95 % interval"),
+        [(name, f"{m.value:.4f}", f"{m.low:.4f} to {m.high:.4f}") for name, m in result.metrics.items()],
+    )
+    for validation in result.cross_validation:
+        output.say(f"{validation.model_type}: cross-validated AUC {validation.mean:.4f}")
+    output.pairs(
+        [(f"gate {gate.name}", str(gate)) for gate in result.gates]
+        + [("warning", warning) for warning in result.warnings]
+    )
+    output.say(f"Registered version {result.version} ({result.model_type}), run {result.run_id}")

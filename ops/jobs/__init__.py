@@ -1,0 +1,1 @@
+"""Programs that the pods of the cluster run."""

@@ -1,0 +1,226 @@
+"""MLflow and the API on one machine, started, filled and watched together: what ``churn up`` and ``churn demo`` run.
+
+A later start serves the model that the API kept on disk before MLflow is even started, and trains only if nothing is
+in production.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+from app.schemas import EXAMPLE
+from ops import tracking_settings
+from ops.console import Output
+from ops.errors import OpsError
+from ops.local import mlflow_server, monitoring
+from ops.local.home import Home, HomeLock
+from ops.local.ports import LOOPBACK, free_port
+from ops.local.processes import ProcessGroup
+
+API_PORT: Final = 8000
+API_START_SECONDS: Final = 60
+HEAD_START_SECONDS: Final = 10
+POLL_SECONDS: Final = 2
+"""How often the API looks up the alias: a promotion on a laptop should show at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpOptions:
+    """What a newcomer may choose.
+
+    ``rows`` and ``seed`` are of the sample data, used only if there is none yet; ``started`` is the
+    ``time.monotonic()`` from which seconds are counted.
+    """
+
+    port: int = API_PORT
+    mlflow_port: int = mlflow_server.DEFAULT_PORT
+    rows: int = 10_000
+    seed: int = 7
+    started: float
+
+
+class Platform:
+    """MLflow and the API of one home, started and watched together."""
+
+    def __init__(self, home: Home, lock: HomeLock, processes: ProcessGroup, output: Output, options: UpOptions) -> None:
+        self._home = home
+        self._lock = lock
+        self._processes = processes
+        self._output = output
+        self._options = options
+        self._in_production: bool | None = None
+        self._is_new = not home.mlflow_database.exists()
+        self.key = home.demo_key()
+        self._port = self._free_port("the API", options.port)
+        self._mlflow_port = self._free_port("MLflow", options.mlflow_port, taken=frozenset({self._port}))
+        ports = {self._port, self._mlflow_port}
+        self._programs = monitoring.installed()
+        self._prometheus_port = free_port(monitoring.PROMETHEUS_PORT, taken=frozenset(ports))
+        self._alertmanager_port = free_port(
+            monitoring.ALERTMANAGER_PORT, taken=frozenset(ports | {self._prometheus_port})
+        )
+        self.api_url = f"http://{LOOPBACK}:{self._port}"
+        self.mlflow_url = f"http://{LOOPBACK}:{self._mlflow_port}"
+
+    def _free_port(self, server: str, wanted: int, *, taken: frozenset[int] = frozenset()) -> int:
+        port = free_port(wanted, taken=taken)
+        if port != wanted:
+            self._output.say(f"Port {wanted} is in use: {server} takes {port} instead", "yellow")
+        return port
+
+    def _start_api(self) -> None:
+        settings = {
+            "HOST": LOOPBACK,
+            "PORT": str(self._port),
+            "MODEL_SOURCE": "mlflow",
+            "MLFLOW_TRACKING_URI": self.mlflow_url,
+            "MODEL_NAME": tracking_settings.MODEL_NAME,
+            "MODEL_ALIAS": tracking_settings.PRODUCTION,
+            "MODEL_CACHE_DIR": str(self._home.model_cache),
+            "MODEL_POLL_SECONDS": str(POLL_SECONDS),
+            "API_KEYS_FILE": str(self._home.keys_file),
+            "AUTH": "required",
+            # Nothing routes around this one process, so there is nobody to wait for.
+            "DRAIN_SECONDS": "0",
+        }
+        self._processes.start("api", [sys.executable, "-m", "app"], os.environ | settings)
+
+    def start_monitoring(self) -> dict[str, str]:
+        """Start Prometheus and Alertmanager where they are installed; returns their addresses by name."""
+        if self._programs is None:
+            return {}
+        prometheus = f"{LOOPBACK}:{self._prometheus_port}"
+        alertmanager = f"{LOOPBACK}:{self._alertmanager_port}"
+        targets = {"api": f"{LOOPBACK}:{self._port}", "prometheus": prometheus, "alertmanager": alertmanager}
+        folder = self._home.monitoring
+        monitoring.write(folder, targets=targets, alertmanager=alertmanager)
+        for name, command in {
+            "alertmanager": monitoring.alertmanager_command(self._programs.alertmanager, folder, alertmanager),
+            "prometheus": monitoring.prometheus_command(self._programs.prometheus, folder, prometheus),
+        }.items():
+            self._processes.start(name, command, os.environ)
+        return {"Prometheus": f"http://{prometheus}", "Alertmanager": f"http://{alertmanager}"}
+
+    def bring_up(self) -> None:
+        """Wait until the API serves a model; make data, train and promote first if there is none."""
+        self._start_api()
+        if self._home.model_cache.exists():
+            # It serves what it kept on disk; the start of MLflow would only take the CPU from it.
+            with self._output.waiting("Starting the API with the model it kept"):
+                self._processes.wait(self._is_ready, timeout_seconds=HEAD_START_SECONDS)
+        mlflow_server.start(self._processes, self._home, self._mlflow_port)
+        if self._is_new:
+            self._make_data()  # while MLflow starts
+        with self._output.waiting("Waiting for MLflow and the API"):
+            up = self._processes.wait(self._serves_or_must_train, timeout_seconds=mlflow_server.START_SECONDS)
+        if not up:
+            raise OpsError(
+                f"neither the API at {self.api_url} nor MLflow at {self.mlflow_url} was ready within "
+                f"{mlflow_server.START_SECONDS} s; see {self._home.logs}"
+            )
+        if self._in_production is False:
+            self._train()
+            self._wait_ready()
+        self._say_where()
+
+    def _serves_or_must_train(self) -> bool:
+        # Once MLflow has said that there is a production version, the API is fetching it.
+        return self._is_ready() or (self._in_production is None and self._ask_mlflow() is False)
+
+    def _ask_mlflow(self) -> bool | None:
+        self._in_production = mlflow_server.has_production(self.mlflow_url)
+        if self.mlflow_answers:
+            self._say_where()
+        return self._in_production
+
+    def _say_where(self) -> None:
+        """Tell the other commands of this home."""
+        self._lock.announce(mlflow_url=self.mlflow_url if self.mlflow_answers else None, api_url=self.api_url)
+
+    @property
+    def mlflow_answers(self) -> bool:
+        return self._in_production is not None
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/ready", timeout=2, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    def _wait_ready(self) -> None:
+        with self._output.waiting("Waiting for the API to load the model"):
+            ready = self._processes.wait(self._is_ready, timeout_seconds=API_START_SECONDS)
+        if not ready:
+            raise OpsError(
+                f"the API at {self.api_url} loaded no model within {API_START_SECONDS} s; "
+                f"see {self._home.logs / 'api.log'}"
+            )
+
+    def _make_data(self) -> None:
+        if not self._home.customers.exists():
+            self._churn(
+                "data", "generate", "--rows", str(self._options.rows), "--seed", str(self._options.seed),
+                "--out", str(self._home.customers),
+            )  # fmt: skip
+
+    def _train(self) -> None:
+        self._make_data()
+        self._churn("train", "--data", str(self._home.customers), "--promote", "--tracking-uri", self.mlflow_url)
+
+    def _churn(self, *arguments: str) -> None:
+        # A process of its own: the memory that training takes is given back when it ends.
+        code = self._processes.run(
+            [sys.executable, "-m", "ops.cli", *arguments],
+            os.environ | tracking_settings.QUIET,
+            stdout=sys.stderr.fileno() if self._output.as_json else None,
+        )
+        if code:
+            raise OpsError(f"'churn {arguments[0]}' failed with exit code {code}; its message is above")
+
+    def predict_example(self) -> dict[str, Any]:
+        """Send the schema's example customer, as a client would."""
+        answer = httpx.post(
+            f"{self.api_url}/v1/predict",
+            json=dict(EXAMPLE),
+            headers={"X-API-Key": self.key},
+            timeout=10,
+            trust_env=False,
+        )
+        if not answer.is_success:
+            raise OpsError(f"the example prediction was answered with {answer.status_code}: {answer.text}")
+        prediction: dict[str, Any] = answer.json()
+        return prediction
+
+    def seconds(self) -> float:
+        """Since the command was started."""
+        return time.monotonic() - self._options.started
+
+    def curl(self) -> str:
+        """A command that any shell takes and that makes a prediction."""
+        body = json.dumps(dict(EXAMPLE), separators=(",", ":"))
+        return (
+            f"curl -s {self.api_url}/v1/predict -H {shlex.quote('X-API-Key: ' + self.key)} "
+            f"-H 'Content-Type: application/json' -d {shlex.quote(body)}"
+        )
+
+    def watch(self) -> None:
+        """Watch the servers until interrupted; once MLflow answers, train if its production version is gone.
+
+        Raises:
+            ServiceDiedError: a server ended by itself.
+        """
+        if not self.mlflow_answers:
+            self._processes.wait(lambda: self._ask_mlflow() is not None)
+            self._output.say(f"MLflow answers at {self.mlflow_url}")
+            if self._in_production is False:
+                self._output.say("MLflow has no version in production any more: training one", "yellow")
+                self._train()
+        self._processes.wait(lambda: False)

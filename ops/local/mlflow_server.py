@@ -1,0 +1,137 @@
+"""The MLflow server of the embedded platform: SQLite and a local artifact folder, on this machine only."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import httpx
+
+from ops.errors import OpsError
+from ops.local.home import Home
+from ops.local.ports import LOOPBACK, free_port
+from ops.local.processes import POLL_SECONDS, ProcessGroup
+from ops.progress import waiting
+from ops.tracking_settings import MODEL_NAME, PRODUCTION, QUIET, SERVER_SETTINGS
+from training.addresses import runs_address
+
+DEFAULT_PORT: Final = 5000
+START_SECONDS: Final = 120
+"""A cold start on a busy machine imports for up to half a minute and then makes the tables."""
+OTHERS_SECONDS: Final = 60
+"""How long a command waits for another one of the same home that starts MLflow."""
+
+
+def command(home: Home, port: int) -> list[str]:
+    """Command line of the server; artifacts go through it, so clients need nothing but its address."""
+    return [
+        sys.executable, "-m", "mlflow", "server",
+        "--backend-store-uri", f"sqlite:///{home.mlflow_database}",
+        "--artifacts-destination", home.artifacts.as_uri(),
+        "--serve-artifacts",
+        "--host", LOOPBACK,
+        "--port", str(port),
+        "--workers", "1",
+    ]  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    """Environment of the server: ours without what is meant for MLflow's clients, and quiet."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    return inherited | SERVER_SETTINGS
+
+
+def start(processes: ProcessGroup, home: Home, port: int) -> None:
+    """Start the server without waiting for it."""
+    home.artifacts.mkdir(parents=True, exist_ok=True)
+    processes.start("mlflow", command(home, port), environment())
+
+
+def has_production(url: str) -> bool | None:
+    """Whether a version of the model has the alias ``production``; None as long as no server answers there.
+
+    Raises:
+        OpsError: the server gave an answer that says neither.
+    """
+    try:
+        answer = httpx.get(
+            f"{url}/api/2.0/mlflow/registered-models/alias",
+            params={"name": MODEL_NAME, "alias": PRODUCTION},
+            timeout=5,
+            trust_env=False,
+        )
+    except httpx.TransportError:
+        return None
+    if answer.is_success:
+        return True
+    # Without the model the error is RESOURCE_DOES_NOT_EXIST, without the alias INVALID_PARAMETER_VALUE.
+    if any(code in answer.text for code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")):
+        return False
+    raise OpsError(f"{url} answered {answer.status_code} to the question which version is in production")
+
+
+def training_page(url: str) -> str:
+    """Address of the runs in MLflow's view of model training: its front page opens the view for language models.
+
+    The server's own address where it does not say which experiment it is.
+    """
+    try:
+        answer = httpx.get(
+            f"{url}/api/2.0/mlflow/experiments/get-by-name",
+            params={"experiment_name": MODEL_NAME},
+            timeout=5,
+            trust_env=False,
+        )
+        return f"{url}/{runs_address(answer.json()['experiment']['experiment_id'])}"
+    except (httpx.HTTPError, ValueError, KeyError):
+        return url
+
+
+@contextmanager
+def tracking_server(home: Home, command_name: str, uri: str | None) -> Iterator[str]:
+    """Address of the MLflow server to use: ``uri``, else the running embedded one, else one started for this command.
+
+    A ``churn up`` that has only just begun is waited for. MLflow imported in this process from here on sends nothing
+    to anybody.
+
+    Raises:
+        OpsError: the home stays in use by a command that shares no server.
+    """
+    os.environ.update(QUIET)
+    if uri:
+        yield uri
+        return
+    if url := _running_url(home):
+        yield url
+        return
+    with home.use(command_name), ProcessGroup(home.logs) as processes:
+        port = free_port(DEFAULT_PORT)
+        url = f"http://{LOOPBACK}:{port}"
+        with waiting("Starting MLflow for this command"):
+            start(processes, home, port)
+            if not processes.wait(lambda: has_production(url) is not None, timeout_seconds=START_SECONDS):
+                raise OpsError(f"MLflow did not answer at {url} within {START_SECONDS} s; see {home.logs}")
+        yield url
+
+
+def _running_url(home: Home) -> str | None:
+    """Address of the server of whoever holds the home, once it answers; None as soon as nobody holds it.
+
+    After :data:`OTHERS_SECONDS` of neither, None too: the home is then found to be in use.
+    """
+    if not home.in_use():
+        return None
+    if (running := home.running()) is not None and running.mlflow_url is not None:
+        return running.mlflow_url
+    who = f"'{running.command}' (process {running.pid})" if running else "another churn command"
+    deadline = time.monotonic() + OTHERS_SECONDS
+    with waiting(f"{home.root} is in use by {who}: waiting up to {OTHERS_SECONDS} s for its MLflow, or its end"):
+        while home.in_use() and time.monotonic() < deadline:
+            if (running := home.running()) is not None and running.mlflow_url is not None:
+                return running.mlflow_url
+            time.sleep(POLL_SECONDS)
+    return None

@@ -1,0 +1,1 @@
+"""Work on the Pulumi program: recording, rendering, images, cost."""

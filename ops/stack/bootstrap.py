@@ -1,0 +1,199 @@
+"""Prepare an AWS account for the first `pulumi up`: ``python -m ops.stack.bootstrap``, run by an administrator.
+
+A bucket for Pulumi's state, a key for the secrets in it, GitHub's OIDC provider, and three roles that workflows take:
+to preview (reads), to deploy, and to push images. Running it again changes nothing but what has drifted. It prints the
+repository's variables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ops.errors import BAD_INPUT, OpsError
+
+ISSUER: Final = "token.actions.githubusercontent.com"
+AUDIENCE: Final = "sts.amazonaws.com"
+REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
+ROLES: Final = {"preview": "ReadOnlyAccess", "deploy": "AdministratorAccess", "images": None}
+"""Managed policies. The deployment makes roles and policies itself, so nothing less than an administrator's rights
+would bound it; that only its environments, which have reviewers, can take the role does."""
+ENVIRONMENTS: Final = ("staging", "prod")
+
+
+def trust(provider_arn: str, repository: str, role: str) -> dict[str, Any]:
+    """Who may take a role: preview any pull request, images the main branch, deploy the repository's environments."""
+    subjects = {
+        "preview": [f"repo:{repository}:pull_request", f"repo:{repository}:ref:refs/heads/main"],
+        "images": [f"repo:{repository}:ref:refs/heads/main"],
+        "deploy": [f"repo:{repository}:environment:{environment}" for environment in ENVIRONMENTS],
+    }[role]
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Principal": {"Federated": provider_arn},
+                "Condition": {"StringEquals": {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subjects}},
+            }
+        ],
+    }
+
+
+def rights(role: str, bucket: str, key_arn: str, account: str, region: str) -> list[dict[str, Any]]:
+    """What a role may do besides its managed policy."""
+    if role == "images":
+        return [
+            {"Effect": "Allow", "Action": ["ecr:GetAuthorizationToken"], "Resource": "*"},
+            {
+                "Effect": "Allow",
+                "Action": [
+                    "ecr:BatchCheckLayerAvailability",
+                    "ecr:BatchGetImage",
+                    "ecr:CompleteLayerUpload",
+                    "ecr:DescribeImages",
+                    "ecr:GetDownloadUrlForLayer",
+                    "ecr:InitiateLayerUpload",
+                    "ecr:PutImage",
+                    "ecr:UploadLayerPart",
+                ],
+                "Resource": f"arn:aws:ecr:{region}:{account}:repository/churn/*",
+            },
+        ]
+    state = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    actions = ["s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"]
+    return [
+        # A preview locks the state too.
+        {"Effect": "Allow", "Action": actions, "Resource": state},
+        {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"], "Resource": key_arn},
+    ]
+
+
+class Bootstrap:
+    """One account and region; ``session`` is boto3's."""
+
+    def __init__(self, session: Any, region: str, repository: str) -> None:
+        if not REPOSITORY.fullmatch(repository):
+            raise OpsError(f"{repository!r} is no repository: give OWNER/NAME")
+        self._s3 = session.client("s3", region_name=region)
+        self._kms = session.client("kms", region_name=region)
+        self._iam = session.client("iam")
+        self.account: str = session.client("sts", region_name=region).get_caller_identity()["Account"]
+        self.region, self.repository = region, repository
+        self.bucket = f"churn-pulumi-state-{self.account}"
+        self.done: list[str] = []
+
+    def run(self) -> dict[str, str]:
+        """Make what is missing; returns the repository's variables."""
+        key_arn = self._key()
+        self._state(key_arn)
+        provider = self._provider()
+        roles = {role: self._role(role, provider, key_arn) for role in ROLES}
+        return {
+            "AWS_REGION": self.region,
+            "AWS_PREVIEW_ROLE": roles["preview"],
+            "AWS_DEPLOY_ROLE": roles["deploy"],
+            "AWS_IMAGES_ROLE": roles["images"],
+            "PULUMI_BACKEND_URL": f"s3://{self.bucket}?region={self.region}",
+            "PULUMI_SECRETS_KEY": f"awskms:///alias/churn-pulumi?region={self.region}",
+        }
+
+    def _key(self) -> str:
+        alias = "alias/churn-pulumi"
+        pages = self._kms.get_paginator("list_aliases").paginate()
+        known = {found["AliasName"]: found.get("TargetKeyId") for page in pages for found in page["Aliases"]}
+        key_id = known.get(alias)
+        if key_id is None:
+            key_id = self._kms.create_key(Description="Pulumi's secrets and state")["KeyMetadata"]["KeyId"]
+            self._kms.create_alias(AliasName=alias, TargetKeyId=key_id)
+            self.done.append(f"key {alias}")
+        self._kms.enable_key_rotation(KeyId=key_id)
+        arn: str = self._kms.describe_key(KeyId=key_id)["KeyMetadata"]["Arn"]
+        return arn
+
+    def _state(self, key_arn: str) -> None:
+        names = {found["Name"] for found in self._s3.list_buckets()["Buckets"]}
+        if self.bucket not in names:
+            # S3's first region is the default, and refused where it is named.
+            named = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+            self._s3.create_bucket(Bucket=self.bucket, **({} if self.region == "us-east-1" else named))
+            self.done.append(f"bucket {self.bucket}")
+        closed = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        self._s3.put_public_access_block(Bucket=self.bucket, PublicAccessBlockConfiguration=dict.fromkeys(closed, True))
+        self._s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
+        default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_arn}
+        self._s3.put_bucket_encryption(
+            Bucket=self.bucket,
+            ServerSideEncryptionConfiguration={
+                "Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
+            },
+        )
+        self._s3.put_bucket_policy(Bucket=self.bucket, Policy=json.dumps(tls_only(self.bucket)))
+
+    def _provider(self) -> str:
+        arn = f"arn:aws:iam::{self.account}:oidc-provider/{ISSUER}"
+        known = [found["Arn"] for found in self._iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]]
+        if arn not in known:
+            self._iam.create_open_id_connect_provider(Url=f"https://{ISSUER}", ClientIDList=[AUDIENCE])
+            self.done.append(f"provider {ISSUER}")
+        return arn
+
+    def _role(self, role: str, provider: str, key_arn: str) -> str:
+        name, policy = f"churn-{role}", json.dumps(trust(provider, self.repository, role))
+        try:
+            found = self._iam.get_role(RoleName=name)["Role"]
+            self._iam.update_assume_role_policy(RoleName=name, PolicyDocument=policy)
+        except self._iam.exceptions.NoSuchEntityException:
+            found = self._iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy)["Role"]
+            self.done.append(f"role {name}")
+        managed = ROLES[role]
+        if managed is not None:
+            self._iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{managed}")
+        own: Mapping[str, Any] = {
+            "Version": "2012-10-17",
+            "Statement": rights(role, self.bucket, key_arn, self.account, self.region),
+        }
+        self._iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(own))
+        arn: str = found["Arn"]
+        return arn
+
+
+def tls_only(bucket: str) -> dict[str, Any]:
+    """Refuses whatever comes unencrypted."""
+    refusal = {
+        "Sid": "OnlyTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return {"Version": "2012-10-17", "Statement": [refusal]}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run it; returns the exit code."""
+    import boto3  # noqa: PLC0415 - slow to import, and --help does not need it
+
+    parser = argparse.ArgumentParser(prog="python -m ops.stack.bootstrap", description=__doc__.partition("\n")[0])
+    parser.add_argument("--region", required=True, help="where the stacks will be, such as eu-central-1")
+    parser.add_argument("--repository", required=True, metavar="OWNER/NAME", help="on GitHub, whose workflows deploy")
+    options = parser.parse_args(argv)
+    try:
+        bootstrap = Bootstrap(boto3.Session(), options.region, options.repository)
+        variables = bootstrap.run()
+    except OpsError as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - a program that an administrator runs
+        return BAD_INPUT
+    for line in [*(f"made {what}" for what in bootstrap.done), *(f"{k}={v}" for k, v in variables.items())]:
+        print(line)  # noqa: T201 - as above
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,176 @@
+"""What a stack on AWS costs a month, from its recorded resources and a table of prices: ``python -m ops.stack.cost``.
+
+An estimate to compare stacks and choices with, no bill: what depends on use (traffic, requests, logs, how many nodes the
+pods need) is computed from assumptions that are printed with it. Nodes are as many cores as the pods of the recorded
+stack ask for, at list prices.
+"""
+
+# ruff: noqa: E501 - a row of a table on one line
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from infra.prices import FILE, GENERAL, TABLE
+from ops.errors import BAD_INPUT, OpsError
+from ops.stack.recording import Recording, stack_config, stack_names
+from ops.stack.render import ROOT, recorded
+
+DOCUMENT: Final = ROOT / "docs" / "cost.md"
+NODE_SHARE: Final = 0.75
+"""Of a node's cores that pods can have asked for; the rest is the system's, or left over."""
+GIB_OUT_NAT: Final = 100
+GIB_LOGS: Final = 20
+GIB_OBJECTS: Final = 100
+PREDICTIONS: Final = 10_000_000
+"""A month: about four a second."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A part of the bill."""
+
+    name: str
+    usd: float
+    why: str
+
+
+def cores(text: str) -> float:
+    """Of a Kubernetes quantity of CPU."""
+    milli = re.fullmatch(r"(\d+)m", text)
+    return int(milli[1]) / 1000 if milli else float(text)
+
+
+def _pods(recording: Recording) -> tuple[float, int]:
+    """Cores that long-running pods ask for, and GiB of the volumes they claim."""
+    asked, gib = 0.0, 0
+    minimum = {
+        item.inputs["spec"]["scaleTargetRef"]["name"]: item.inputs["spec"]["minReplicas"]
+        for item in recording.resources
+        if item.inputs.get("kind") == "HorizontalPodAutoscaler"
+    }
+    for item in recording.resources:
+        if not item.is_kubernetes:
+            continue
+        kind, spec = item.inputs["kind"], item.inputs.get("spec", {})
+        if kind == "PersistentVolumeClaim":
+            gib += int(spec["resources"]["requests"]["storage"].removesuffix("Gi"))
+        if kind not in {"Deployment", "StatefulSet"}:
+            continue
+        count = spec.get("replicas") or minimum.get(item.outputs["metadata"]["name"], 1)
+        containers = spec["template"]["spec"]["containers"]
+        asked += count * sum(cores(container["resources"]["requests"]["cpu"]) for container in containers)
+        for claim in spec.get("volumeClaimTemplates", []):
+            gib += count * int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi"))
+    return asked, gib
+
+
+def bill(recording: Recording, settings: Mapping[str, Any]) -> list[Item]:
+    """The parts of a stack's month, the dearest first.
+
+    Raises:
+        OpsError: the table has no price of the database's class.
+    """
+    hours = TABLE["hours_per_month"]
+    kinds: dict[str, int] = {}
+    for item in (item for item in recording.resources if item.type.startswith("aws:")):
+        kind = item.type.rpartition(":")[2]
+        kinds[kind] = kinds.get(kind, 0) + 1
+    endpoints = [
+        item for item in recording.resources
+        if item.type.endswith(":VpcEndpoint") and item.inputs["vpcEndpointType"] == "Interface"
+    ]  # fmt: skip
+    zones = sum(len(item.inputs["subnetIds"]) for item in endpoints)
+    asked, gib = _pods(recording)
+    nodes = asked / NODE_SHARE
+    rds, edge = settings["churn:rds"], settings["churn:edge"]
+    if rds["instance_class"] not in TABLE["rds_hour"]:
+        raise OpsError(f"{FILE.name} has no price of {rds['instance_class']}: add it to rds_hour")
+    auto = 1 + (TABLE["auto_mode_share"] if settings["churn:eks"]["nodes"] == "auto" else 0)
+    core = GENERAL.hour / GENERAL.vcpus
+    copies = 2 if rds["multi_az"] else 1
+    balancer = TABLE["load_balancer_hour"][edge["balancer"]] + TABLE["load_balancer_unit_hour"]
+    found = [
+        Item(name="Nodes", usd=nodes * core * hours * auto, why=f"{nodes:.1f} cores for pods that ask for {asked:.1f}"),
+        Item(name="Database", usd=copies * (TABLE["rds_hour"][rds["instance_class"]] * hours + rds["storage_gib"] * TABLE["rds_gib_month"]), why=f"{copies} x {rds['instance_class']}"),
+        Item(name="NAT gateways", usd=kinds.get("NatGateway", 0) * TABLE["nat_gateway_hour"] * hours + GIB_OUT_NAT * TABLE["nat_gib"], why=f"{kinds.get('NatGateway', 0)}, and {GIB_OUT_NAT} GiB"),
+        Item(name="Interface endpoints", usd=zones * TABLE["interface_endpoint_zone_hour"] * hours, why=f"{len(endpoints)} services in {zones // max(1, len(endpoints))} zones"),
+        Item(name="Control plane", usd=TABLE["eks_cluster_hour"] * hours, why="one cluster on standard support"),
+        Item(name="Volumes", usd=gib * TABLE["ebs_gib_month"], why=f"{gib} GiB"),
+        Item(name="Load balancer", usd=balancer * hours + (TABLE["waf_month"] if edge["waf"] else 0), why=edge["balancer"]),
+        Item(name="Logs", usd=GIB_LOGS * TABLE["log_gib"], why=f"{GIB_LOGS} GiB"),
+        Item(name="Secrets and keys", usd=kinds.get("Secret", 0) * TABLE["secret_month"] + kinds.get("Key", 0) * TABLE["kms_key_month"], why=f"{kinds.get('Key', 0)} keys"),
+        Item(name="Buckets", usd=GIB_OBJECTS * TABLE["s3_gib_month"], why=f"{GIB_OBJECTS} GiB"),
+        Item(name="Domain", usd=kinds.get("Zone", 0) * TABLE["route53_zone_month"], why="a hosted zone"),
+    ]  # fmt: skip
+    return sorted(found, key=lambda item: -item.usd)
+
+
+def on_aws(root: Path) -> list[str]:
+    """The stacks that cost something."""
+    return [name for name in stack_names(root) if stack_config(name, root)["churn:cluster"]["kind"] == "eks"]
+
+
+def estimate(stack: str, root: Path) -> list[Item]:
+    """The month of a stack of a checkout."""
+    config = stack_config(stack, root)
+    return bill(recorded(stack, config, {}), config)
+
+
+def document(bills: Mapping[str, Sequence[Item]]) -> str:
+    """docs/cost.md."""
+    lines = [
+        "# What a month costs",
+        "",
+        "Written by `python -m ops.stack.cost --write` from the recorded stacks and the prices in `infra/prices.json`. An estimate",
+        "to compare with, no bill.",
+        "",
+        TABLE["source"],
+        "",
+    ]
+    for stack, items in bills.items():
+        total = sum(item.usd for item in items)
+        lines += [f"## {stack}: about {total:,.0f} USD", "", "| Part | USD | Of |", "|---|---:|---|"]
+        lines += [f"| {item.name} | {item.usd:,.0f} | {item.why} |" for item in items]
+        per = total / PREDICTIONS * 1000
+        lines += ["", f"At {PREDICTIONS:,} predictions a month: {per:.3f} USD per 1,000.", ""]
+    lines += [
+        "## What drives it",
+        "",
+        f"The pods' requests (`{NODE_SHARE:.0%}` of a node's cores are counted as theirs), a second copy of the database, a",
+        "NAT gateway and the interface endpoints in each zone: all hours, whether anybody asks for a prediction or not. So the",
+        "price of a prediction falls with their number until the autoscaler adds pods.",
+        "",
+        f"Assumed of use: {GIB_OUT_NAT} GiB through NAT, {GIB_LOGS} GiB of logs, {GIB_OBJECTS} GiB in buckets. Not counted: traffic to clients, training on",
+        "spot nodes, backups, the second region, taxes.",
+        "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run it; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ops.stack.cost", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--write", action="store_true", help=f"write {DOCUMENT.relative_to(ROOT)}, instead of printing it"
+    )
+    options = parser.parse_args(argv)
+    try:
+        text = document({stack: estimate(stack, ROOT) for stack in on_aws(ROOT)})
+    except OpsError as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - a program that a person runs
+        return BAD_INPUT
+    if options.write:
+        DOCUMENT.write_text(text, encoding="utf-8")
+    else:
+        print(text)  # noqa: T201 - as above
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

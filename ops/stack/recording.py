@@ -1,0 +1,282 @@
+"""The whole Pulumi program run without an engine, a cluster or a credential: what it would make, as plain data.
+
+`churn render` writes it to files; the tests read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+import yaml
+from google.protobuf import json_format, struct_pb2
+from pulumi.runtime import mocks, rpc, set_all_config, set_mocks
+from pulumi.runtime.settings import reset_options, set_root_resource
+from pulumi.runtime.stack import run_in_stack
+
+from infra.config import PROJECT
+from ops.errors import OpsError
+from ops.stack import recorded_aws
+
+MASK: Final = "(secret)"
+STAND_IN: Final = "made-value"
+"""How every secret value begins that a recording makes; nothing rendered may contain it."""
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - how Pulumi's wire format marks a secret
+_REFERENCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
+_UNNAMED: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One registration, as the engine gets it: plain ``inputs``, and in ``secret_inputs`` the paths of secrets."""
+
+    urn: str
+    type: str
+    name: str
+    parent: str
+    custom: bool
+    inputs: dict[str, Any]
+    secret_inputs: frozenset[str]
+    outputs: dict[str, Any]
+    provider: str
+    protect: bool
+    retain_on_delete: bool
+    depends_on: tuple[str, ...]
+    ignore_changes: tuple[str, ...]
+
+    @property
+    def is_kubernetes(self) -> bool:
+        """Whether it is an object of the cluster."""
+        return self.custom and self.type.startswith("kubernetes:")
+
+    def manifest(self, *, masked: bool = False) -> dict[str, Any]:
+        """The Kubernetes object, with the name that it would get; the values of secrets hidden if ``masked``."""
+        keys = {key: value for key, value in self.inputs.items() if key not in {"apiVersion", "kind", "metadata"}}
+        found = {
+            "apiVersion": self.inputs["apiVersion"],
+            "kind": self.inputs["kind"],
+            "metadata": {**self.inputs.get("metadata", {}), "name": self.outputs["metadata"]["name"]},
+            **keys,
+        }
+        return hidden(found, self.secret_inputs) if masked else found
+
+
+def hidden(value: Any, secret: frozenset[str], path: str = "") -> Any:
+    """A copy with `MASK` for every secret part; of a Kubernetes Secret's data the keys stay to be seen."""
+    if path in secret and not isinstance(value, dict):
+        return MASK
+    if isinstance(value, dict):
+        inner = frozenset({*secret, *(_join(path, key) for key in value)}) if path in secret else secret
+        return {key: hidden(item, inner, _join(path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [hidden(item, secret, _join(path, str(index))) for index, item in enumerate(value)]
+    return value
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _secrets(value: Any, path: str = "") -> set[str]:
+    """Paths of the secret parts of an input as the SDK sends it, before the marks are removed."""
+    if isinstance(value, dict):
+        if value.get(_SIGNATURE) == _SECRET:
+            return {path} | _secrets(value.get("value"), path)
+        return {found for key, item in value.items() for found in _secrets(item, _join(path, key))}
+    if isinstance(value, list):
+        return {found for index, item in enumerate(value) for found in _secrets(item, _join(path, str(index)))}
+    return set()
+
+
+def _whole(value: Any) -> Any:
+    """The wire knows only floating point; whole numbers become integers again, and secrets their values."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, pulumi.AssetArchive):
+        return {name: _whole(asset) for name, asset in value.assets.items()}
+    if isinstance(value, pulumi.StringAsset):
+        return f"sha256:{hashlib.sha256(value.text.encode()).hexdigest()}"
+    if isinstance(value, dict):
+        if value.get(_SIGNATURE) == _SECRET:
+            return _whole(value["value"])
+        return {key: _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
+
+
+@dataclass
+class Recording:
+    """Everything a stack registered, ordered by URN, and what it exported."""
+
+    stack: str
+    resources: list[Resource] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    secret_outputs: frozenset[str] = frozenset()
+
+    def manifests(self, *, masked: bool = False) -> list[dict[str, Any]]:
+        """All Kubernetes objects."""
+        return [resource.manifest(masked=masked) for resource in self.resources if resource.is_kubernetes]
+
+
+class _Answers(mocks.Mocks):
+    """Outputs of resources that nobody makes: their inputs, and stand-ins for what a provider would have made."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        outputs = dict(args.inputs)
+        if args.typ.startswith("kubernetes:"):
+            outputs["metadata"] = {"name": _auto_name(args), **outputs.get("metadata", {})}
+        made = _made_values(args)
+        return made.pop("id", f"{args.name}-id"), outputs | made
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        raise NotImplementedError(f"the program asked a provider: {args.token}; what it needs must be configuration")
+
+
+def _auto_name(args: mocks.MockResourceArgs) -> str:
+    """Changes with the content, as the real name does when a ConfigMap is replaced."""
+    content = json.dumps(args.inputs, sort_keys=True, default=str)
+    return f"{args.name}-{hashlib.sha256(content.encode()).hexdigest()[:_UNNAMED]}"
+
+
+def _made_values(args: mocks.MockResourceArgs) -> dict[str, Any]:
+    """What a provider makes. The secret ones come back secret, as from the real providers."""
+    secret = pulumi.Output.secret(f"{STAND_IN}-{args.name}")
+    match args.typ:
+        case "random:index/randomPassword:RandomPassword":
+            return {"result": secret}
+        case "tls:index/privateKey:PrivateKey":
+            return {"privateKeyPem": secret, "publicKeyPem": f"public key of {args.name}"}
+        case "tls:index/selfSignedCert:SelfSignedCert" | "tls:index/locallySignedCert:LocallySignedCert":
+            return {"certPem": f"certificate of {args.name}"}
+        case "tls:index/certRequest:CertRequest":
+            return {"certRequestPem": f"request of {args.name}"}
+        case "kubernetes:core/v1:Service" | "kubernetes:networking.k8s.io/v1:Ingress":
+            return {"status": {"loadBalancer": {"ingress": [{"hostname": f"{args.name}.elb.example.com"}]}}}
+    return recorded_aws.made_values(args)
+
+
+def _name_references(value: Any) -> None:
+    """In place of a reference to a resource its identity, which a component of another provider may be given.
+
+    The SDK would make the resource anew from it, in whatever event loop is at hand.
+    """
+    for key in list(value):
+        field = value[key]
+        if not isinstance(field, struct_pb2.Struct):
+            continue
+        if _SIGNATURE in field and field[_SIGNATURE] == _REFERENCE:
+            value[key] = field["id"] or field["urn"]
+        else:
+            _name_references(field)
+
+
+class _Monitor(mocks.MockMonitor):
+    """Keeps what a registration says besides its inputs, which the plain mocks drop."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(_Answers())
+        self.recording = recording
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the name of the protocol
+        _name_references(request.object)
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]  # the SDK's mocks are not typed
+        if request.type == "pulumi:pulumi:Stack":
+            return response
+        raw = json_format.MessageToDict(request.object)
+        self.recording.resources.append(
+            Resource(
+                urn=response.urn,
+                type=request.type,
+                name=request.name,
+                parent=request.parent,
+                custom=request.custom,
+                inputs=_whole(rpc.deserialize_properties(request.object)),
+                secret_inputs=frozenset(_secrets(raw)),
+                outputs=_whole(rpc.deserialize_properties(response.object)),
+                provider=request.provider,
+                protect=request.protect,
+                retain_on_delete=request.retainOnDelete,
+                depends_on=tuple(request.dependencies),
+                ignore_changes=tuple(request.ignoreChanges),
+            )
+        )
+        return response
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the name of the protocol
+        if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
+            values = json_format.MessageToDict(request.outputs)
+            self.recording.secret_outputs = frozenset(_secrets(values))
+            self.recording.outputs = _whole(rpc.deserialize_properties(request.outputs))
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]  # as above
+
+
+def stack_names(root: Path) -> list[str]:
+    """The stacks that have a configuration at ``root``."""
+    return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in root.glob("Pulumi.*.yaml"))
+
+
+def stack_config(stack: str, root: Path) -> dict[str, Any]:
+    """Configuration as the command line would pass it: the stack's file over the defaults of Pulumi.yaml.
+
+    Raises:
+        OpsError: there is no such stack.
+    """
+    names = stack_names(root)
+    if stack not in names:
+        raise OpsError(f"there is no stack {stack!r}: choose one of {', '.join(names)}")
+    text = (root / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+    config: dict[str, Any] = yaml.safe_load(text)["config"]
+    return config
+
+
+def record(stack: str, program: Callable[[], None], config: Mapping[str, Any]) -> Recording:
+    """Run ``program`` as ``stack`` with ``config`` (values by full key), in a thread and event loop of its own.
+
+    Raises:
+        Whatever the program raises, a `ConfigError` for instance.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(contextvars.Context().run, _record, stack, program, config).result()
+
+
+def _record(stack: str, program: Callable[[], None], config: Mapping[str, Any]) -> Recording:
+    recording = Recording(stack=stack)
+    flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    with _event_loop() as loop:
+        reset_options(project=PROJECT, stack=stack)
+        set_mocks(_Answers(), project=PROJECT, stack=stack, preview=False, monitor=_Monitor(recording))
+        set_root_resource(None)  # type: ignore[arg-type]  # none yet: the stack makes its own
+        set_all_config(flat)
+        loop.run_until_complete(run_in_stack(program))
+    recording.resources.sort(key=lambda resource: resource.urn)
+    return recording
+
+
+@contextmanager
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop for this thread, and one for each thread that the SDK registers resources in; all closed at the end."""
+    opened: list[asyncio.AbstractEventLoop] = []
+
+    def open_loop() -> asyncio.AbstractEventLoop:
+        made = asyncio.new_event_loop()
+        asyncio.set_event_loop(made)
+        opened.append(made)
+        return made
+
+    try:
+        loop = open_loop()
+        with ThreadPoolExecutor(initializer=open_loop) as registering:
+            loop.set_default_executor(registering)
+            yield loop
+    finally:
+        for made in opened:
+            made.close()

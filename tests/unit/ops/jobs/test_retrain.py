@@ -1,0 +1,183 @@
+"""``python -m ops.jobs.retrain``: options, login and verdicts; tests/services has it train against a real MLflow."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from ops.jobs import retrain
+from ops.jobs.retrain import EXIT_CODES, Outcome, Verdict
+from ops.tracking_settings import QUIET
+
+URL = "http://127.0.0.1:9"
+VARIABLES = (
+    "MLFLOW_CREDENTIALS_DIR",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_USERNAME",
+    "PUSHGATEWAY_URL",
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the program sets for its process is taken back."""
+    for name in (*QUIET, *VARIABLES):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(retrain, "limit_threads", lambda: 1)
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
+    """What the pushgateway was told."""
+    outcomes: list[Outcome] = []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", URL)
+    monkeypatch.setenv("PUSHGATEWAY_URL", URL)
+    monkeypatch.setattr(retrain, "push", lambda _gateway, outcome, *_: outcomes.append(outcome))
+    return outcomes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "one of the arguments --data --rows is required"),
+        (["--rows", "5000", "--data", "c.csv"], "not allowed with argument"),
+        (["--rows", "10"], "10 customers are too few: generate at least 1000"),
+        (["--rows", "many"], "invalid _rows value: 'many'"),
+    ],
+)
+def test_bad_usage_is_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        retrain.main(arguments)
+    assert ended.value.code == EXIT_CODES["bad_input"]
+    assert said in capsys.readouterr().err
+
+
+def test_only_what_may_pass_is_tried_again() -> None:
+    assert EXIT_CODES == {"staged": 0, "failed": 1, "refused": 2, "bad_input": 2}
+    assert set(EXIT_CODES) == set(get_args(Verdict))
+
+
+def test_without_an_address_of_mlflow_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert retrain.main(["--rows", "1000"]) == 2
+    assert "MLFLOW_TRACKING_URI is not set" in capsys.readouterr().err
+
+
+def test_the_login_is_read_from_files_into_this_process(tmp_path: Path) -> None:
+    (tmp_path / "username").write_text("training\n")
+    (tmp_path / "password").write_text("p w\n")
+    environment = {"MLFLOW_CREDENTIALS_DIR": str(tmp_path)}
+    retrain.log_in(environment)
+    assert environment["MLFLOW_TRACKING_USERNAME"] == "training"
+    assert environment["MLFLOW_TRACKING_PASSWORD"] == "p w"  # noqa: S105 - of this test
+
+
+def test_without_a_folder_there_is_no_login() -> None:
+    environment: dict[str, str] = {}
+    retrain.log_in(environment)
+    assert environment == {}
+
+
+def test_a_login_that_is_not_there_is_a_failure_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_CREDENTIALS_DIR", str(tmp_path))
+    assert retrain.main(["--rows", "1000"]) == 1
+    assert capsys.readouterr().err.startswith(f"{tmp_path / 'username'}: No such file or directory")
+    assert [outcome.verdict for outcome in told] == ["failed"]
+
+
+@pytest.mark.parametrize("verdict", get_args(Verdict))
+def test_a_verdict_is_the_exit_code_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, told: list[Outcome], verdict: Verdict
+) -> None:
+    monkeypatch.setattr(retrain, "_judged", lambda *_: Outcome(verdict=verdict))
+    assert retrain.main(["--rows", "1000"]) == EXIT_CODES[verdict]
+    assert [outcome.verdict for outcome in told] == [verdict]
+
+
+def test_nothing_to_do_is_0_and_no_run(monkeypatch: pytest.MonkeyPatch, told: list[Outcome]) -> None:
+    monkeypatch.setattr(retrain, "_judged", lambda *_: None)
+    assert retrain.main(["--rows", "1000", "--first"]) == 0
+    assert told == []
+
+
+def test_a_stop_ends_in_order_and_is_told_as_a_failure(monkeypatch: pytest.MonkeyPatch, told: list[Outcome]) -> None:
+    monkeypatch.setattr(retrain, "_judged", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as ended:
+        retrain.main(["--rows", "1000"])
+    assert ended.value.code == 143
+    assert [outcome.verdict for outcome in told] == ["failed"]
+
+
+def test_a_pushgateway_that_is_down_is_said_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    retrain.push("http://127.0.0.1:1", Outcome(verdict="failed"), 1.0, 2.0)
+    assert "the pushgateway at http://127.0.0.1:1 was not told of this run" in capsys.readouterr().err
+
+
+def test_a_registry_that_is_down_is_a_failure_in_words(told: list[Outcome], capsys: pytest.CaptureFixture[str]) -> None:
+    assert retrain.main(["--rows", "1000"]) == 1
+    assert capsys.readouterr().err.startswith(f"no MLflow server answers at {URL}")
+    assert [outcome.verdict for outcome in told] == ["failed"]
+
+
+def test_a_refused_version_is_never_promoted(
+    monkeypatch: pytest.MonkeyPatch, told: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from app.bundle import GateResult  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
+    from training.result import TrainResult  # noqa: PLC0415 - likewise
+
+    gate = GateResult(name="leak", passed=False, detail="above it by 0.1")
+    refused = TrainResult(
+        version="1", run_id="r", model_type="logistic_regression", rows=1000, metrics={}, cross_validation=(),
+        gates=(gate,), staged=False, warnings=(),
+        seconds={},
+    )  # fmt: skip
+
+    def promote(*_: Any, **__: Any) -> None:
+        raise AssertionError("a refused version was promoted")
+
+    monkeypatch.setattr("training.train.train", lambda _config, **_: refused)
+    monkeypatch.setattr("training.mlflow_store.connect", lambda _uri: None)
+    monkeypatch.setattr("training.mlflow_store.by_alias", lambda *_: None)
+    monkeypatch.setattr("training.registry.promote", promote)
+    assert retrain.main(["--rows", "1000", "--data-seed", "1", "--first"]) == 2
+    shown = capsys.readouterr()
+    assert "gate leak         REFUSED: above it by 0.1" in shown.out
+    assert "version 1 is registered but refused: no alias moved" in shown.err
+    assert [(outcome.verdict, outcome.result) for outcome in told] == [("refused", refused)]
+
+
+def test_a_first_version_that_asks_a_person_is_left_staged_and_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, told: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from training.evaluate import Metric  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
+    from training.registry import DecisionNeededError  # noqa: PLC0415 - likewise
+    from training.result import TrainResult  # noqa: PLC0415 - likewise
+
+    auc = {"auc": Metric(value=0.9, low=0.8, high=0.95)}
+    staged = TrainResult(
+        version="1", run_id="r", model_type="logistic_regression", rows=1000, metrics=auc, cross_validation=(),
+        gates=(), staged=True, warnings=("gender is Male in every row",), seconds={},
+    )  # fmt: skip
+
+    def promote(*_: Any, **__: Any) -> None:
+        raise DecisionNeededError("version 1 needs a person's decision, --acknowledge leak")
+
+    monkeypatch.setattr("training.train.train", lambda _config, **_: staged)
+    monkeypatch.setattr("training.mlflow_store.connect", lambda _uri: None)
+    monkeypatch.setattr("training.mlflow_store.by_alias", lambda *_: None)
+    monkeypatch.setattr("training.registry.promote", promote)
+    assert retrain.main(["--rows", "1000", "--data-seed", "1", "--first"]) == 2
+    shown = capsys.readouterr()
+    assert "warning           gender is Male in every row" in shown.out
+    assert "needs a person's decision, --acknowledge leak" in shown.err
+    assert [outcome.verdict for outcome in told] == ["refused"]

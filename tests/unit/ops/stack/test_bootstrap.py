@@ -1,0 +1,85 @@
+"""The ground of a deployment on moto: made once, the same when run again, and closed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from ops.errors import OpsError
+from ops.stack import bootstrap
+from ops.stack.bootstrap import ISSUER, Bootstrap
+
+REGION = "eu-central-1"
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+    with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
+        yield boto3.Session(region_name=REGION)
+
+
+def test_a_second_run_makes_nothing_and_says_the_same(session: Any) -> None:
+    first = Bootstrap(session, REGION, "acme/churn")
+    variables = first.run()
+    assert [what.split()[0] for what in first.done] == ["key", "bucket", "provider", "role", "role", "role"]
+    again = Bootstrap(session, REGION, "acme/churn")
+    assert again.run() == variables
+    assert again.done == []
+    assert variables["PULUMI_BACKEND_URL"] == f"s3://{first.bucket}?region={REGION}"
+
+
+def test_the_first_region_of_s3_will_do_too(session: Any) -> None:
+    made = Bootstrap(session, "us-east-1", "acme/churn")
+    assert made.run()["PULUMI_BACKEND_URL"] == f"s3://{made.bucket}?region=us-east-1"
+
+
+def test_the_state_is_versioned_encrypted_and_closed(session: Any) -> None:
+    made = Bootstrap(session, REGION, "acme/churn")
+    made.run()
+    s3 = session.client("s3")
+    assert s3.get_bucket_versioning(Bucket=made.bucket)["Status"] == "Enabled"
+    (rule,) = s3.get_bucket_encryption(Bucket=made.bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    block = s3.get_public_access_block(Bucket=made.bucket)["PublicAccessBlockConfiguration"]
+    assert set(block.values()) == {True}
+    (refusal,) = json.loads(s3.get_bucket_policy(Bucket=made.bucket)["Policy"])["Statement"]
+    assert (refusal["Effect"], refusal["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_only_this_repositorys_workflows_can_take_the_roles(session: Any) -> None:
+    Bootstrap(session, REGION, "acme/churn").run()
+    iam = session.client("iam")
+    subjects = {}
+    for role in bootstrap.ROLES:
+        (statement,) = iam.get_role(RoleName=f"churn-{role}")["Role"]["AssumeRolePolicyDocument"]["Statement"]
+        equal = statement["Condition"]["StringEquals"]
+        assert equal[f"{ISSUER}:aud"] == "sts.amazonaws.com"
+        subjects[role] = equal[f"{ISSUER}:sub"]
+    assert all(
+        subject.startswith("repo:acme/churn:") and "*" not in subject for s in subjects.values() for subject in s
+    )
+    assert subjects["deploy"] == ["repo:acme/churn:environment:staging", "repo:acme/churn:environment:prod"]
+    attached = iam.list_attached_role_policies(RoleName="churn-preview")["AttachedPolicies"]
+    assert [policy["PolicyName"] for policy in attached] == ["ReadOnlyAccess"]
+    assert iam.list_attached_role_policies(RoleName="churn-images")["AttachedPolicies"] == []
+
+
+def test_what_drifted_is_put_right(session: Any) -> None:
+    made = Bootstrap(session, REGION, "acme/churn")
+    made.run()
+    session.client("s3").put_bucket_versioning(Bucket=made.bucket, VersioningConfiguration={"Status": "Suspended"})
+    Bootstrap(session, REGION, "acme/churn").run()
+    assert session.client("s3").get_bucket_versioning(Bucket=made.bucket)["Status"] == "Enabled"
+
+
+def test_what_is_no_repository_is_refused(session: Any) -> None:
+    with pytest.raises(OpsError, match="'churn' is no repository: give OWNER/NAME"):
+        Bootstrap(session, REGION, "churn")

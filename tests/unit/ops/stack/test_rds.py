@@ -1,0 +1,120 @@
+"""Back to a point in time, against moto's RDS: it has the instances and their names, not the data in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from support.s3 import client, moto
+
+from ops.errors import OpsError
+from ops.stack.rds import Rds, moment
+
+NAME = "churn-prod"
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with moto() as address:
+        yield address
+
+
+@pytest.fixture
+def rds(url: str) -> Iterator[Rds]:
+    made = Rds(name=NAME, client=client(url, "rds"), say=lambda _: None, poll_seconds=0)
+    made.client.create_db_instance(
+        DBInstanceIdentifier=NAME, DBInstanceClass="db.t4g.medium", Engine="postgres", AllocatedStorage=20,
+        MasterUsername="postgres", MasterUserPassword="not-a-secret", MultiAZ=True, DeletionProtection=True,
+    )  # fmt: skip
+    yield made
+    for name in names(made):
+        made.client.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False)
+        made.client.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+
+def names(rds: Rds) -> set[str]:
+    return {found["DBInstanceIdentifier"] for found in rds.client.describe_db_instances()["DBInstances"]}
+
+
+def instance(rds: Rds, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = rds.client.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+    return found
+
+
+def test_restore_switch_and_clean_up(rds: Rds) -> None:
+    address = instance(rds, NAME)["Endpoint"]["Address"]
+    first = instance(rds, NAME)["DbiResourceId"]
+    assert rds.restore(None) == f"{NAME}-restored"
+    restored = instance(rds, f"{NAME}-restored")
+    for same in ("DBInstanceClass", "MultiAZ", "DeletionProtection", "VpcSecurityGroups"):
+        assert restored[same] == instance(rds, NAME)[same], same
+    rds.switch()
+    assert names(rds) == {NAME, f"{NAME}-replaced"}
+    assert instance(rds, NAME)["Endpoint"]["Address"] == address, "clients find it where the first was"
+    assert instance(rds, f"{NAME}-replaced")["DbiResourceId"] == first
+    snapshot = rds.clean_up(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert snapshot == f"{NAME}-replaced-20260102-030405"
+    assert names(rds) == {NAME}
+    kept = rds.client.describe_db_snapshots(DBSnapshotIdentifier=snapshot)["DBSnapshots"]
+    assert [found["DBInstanceIdentifier"] for found in kept] == [f"{NAME}-replaced"]
+
+
+def test_the_moment_is_handed_on_and_one_in_the_future_is_refused(rds: Rds) -> None:
+    with pytest.raises(OpsError, match="can be restored up to"):
+        rds.restore(datetime.now(UTC) + timedelta(days=1))
+    assert names(rds) == {NAME}
+    rds.restore(datetime.now(UTC) - timedelta(hours=1))
+    assert names(rds) == {NAME, f"{NAME}-restored"}
+    with pytest.raises(OpsError, match="exists already"):
+        rds.restore(None)
+
+
+def test_nothing_to_switch_to_and_nothing_to_clean_up(rds: Rds) -> None:
+    with pytest.raises(OpsError, match="no database instance 'churn-prod-restored'"):
+        rds.switch()
+    with pytest.raises(OpsError, match="no database instance 'churn-prod-replaced'"):
+        rds.clean_up(datetime.now(UTC))
+    assert names(rds) == {NAME}
+
+
+def test_a_second_switch_waits_for_the_clean_up(rds: Rds) -> None:
+    rds.restore(None)
+    rds.client.create_db_instance(
+        DBInstanceIdentifier=f"{NAME}-replaced", DBInstanceClass="db.t4g.medium", Engine="postgres",
+        AllocatedStorage=20,
+        MasterUsername="postgres", MasterUserPassword="not-a-secret",
+    )  # fmt: skip
+    with pytest.raises(OpsError, match="clean it up first"):
+        rds.switch()
+    assert names(rds) == {NAME, f"{NAME}-restored", f"{NAME}-replaced"}
+
+
+def test_a_switch_that_fails_midway_gives_the_name_back(rds: Rds, monkeypatch: pytest.MonkeyPatch) -> None:
+    rds.restore(None)
+    first, rename = instance(rds, NAME)["DbiResourceId"], Rds._rename
+
+    def fails(self: Rds, old: str, new: str) -> None:
+        if old.endswith("-restored"):
+            raise OpsError("no")
+        rename(self, old, new)
+
+    monkeypatch.setattr(Rds, "_rename", fails)
+    with pytest.raises(OpsError, match="no"):
+        rds.switch()
+    assert instance(rds, NAME)["DbiResourceId"] == first
+
+
+def test_an_unknown_instance_is_said(url: str) -> None:
+    other = Rds(name="other", client=client(url, "rds"), say=lambda _: None)
+    with pytest.raises(OpsError, match="no database instance 'other'"):
+        other.restore(None)
+
+
+def test_a_moment_has_a_zone() -> None:
+    assert moment("latest") is None
+    assert moment("2026-01-31T14:45:00+01:00") == datetime(2026, 1, 31, 13, 45, tzinfo=UTC)
+    for text in ("yesterday", "2026-01-31T14:45:00"):
+        with pytest.raises(OpsError, match=text):
+            moment(text)
