@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from app import bundle
+from app.names import MODEL_NAME, PRODUCTION
 from benchmarks.errors import BenchError
 from benchmarks.processes import Server
 from benchmarks.traffic import CustomerJson
-from ops import tracking_settings
 from ops.local import mlflow_server
 from ops.local.home import Home
 from ops.local.ports import free_port
@@ -93,7 +93,7 @@ def _fetch(url: str, home: Home) -> Served:
     from training.native import DIGEST_TAG, FILE, TRUSTED_TYPES  # noqa: PLC0415 - see above
 
     client = connect(url)
-    version = by_alias(client, tracking_settings.MODEL_NAME, tracking_settings.PRODUCTION)
+    version = by_alias(client, MODEL_NAME, PRODUCTION)
     if version is None:
         raise BenchError("the trained version is not in production")
     location = client.get_model_version_download_uri(version.name, version.version)

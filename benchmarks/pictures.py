@@ -22,6 +22,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.text import Text
 
+from app.names import MODEL_NAME
 from app.schemas import LABEL_COLUMN
 from benchmarks.browser import Browser, browser
 from benchmarks.contender import ROOT
@@ -29,7 +30,6 @@ from benchmarks.errors import BenchError
 from ops.errors import OpsError
 from ops.local.home import Home
 from ops.local.ports import free_port
-from ops.tracking_settings import MODEL_NAME
 from training.addresses import runs_address
 
 FOLDER: Final = ROOT / "docs" / "pictures"

@@ -15,11 +15,11 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
+from app.names import MLFLOW_CLIENT
 from benchmarks import machine, report, sections
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 from benchmarks.machine import MIB
-from ops import tracking_settings
 from ops.local import mlflow_server
 from ops.local.home import Home
 
@@ -117,7 +117,7 @@ def run(work: Path) -> str:
     """Measure everything in ``work`` and return the document."""
     cores = os.sched_getaffinity(0)
     home = Home(work)
-    env = {**os.environ, **tracking_settings.QUIET, "CHURN_HOME": str(work)}
+    env = {**os.environ, **MLFLOW_CLIENT, "CHURN_HOME": str(work)}
     telco, large, huge = (work / f"{name}.parquet" for name in ("telco", "large", "huge"))
     measure(["data", "telco", "--out", str(telco)], env, cores=cores)
     for data, rows in ((large, LARGE_ROWS), (huge, HUGE_ROWS)):

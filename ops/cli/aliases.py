@@ -48,7 +48,7 @@ def promote(
 
     Example: churn promote --version 3 --reason "trained on October"
     """
-    from ops import tracking_settings
+    from app.names import MODEL_NAME
     from ops.cli import model_versions as versions
     from ops.local import mlflow_server
     from ops.local.home import Home
@@ -63,7 +63,7 @@ def promote(
         )
         move = registry.promote(
             url,
-            tracking_settings.MODEL_NAME,
+            MODEL_NAME,
             version,
             actor=actor,
             reason=reason,
@@ -81,14 +81,14 @@ def rollback(
 
     Example: churn rollback --reason "too many offers"
     """
-    from ops import tracking_settings
+    from app.names import MODEL_NAME
     from ops.local import mlflow_server
     from ops.local.home import Home
 
     with mlflow_server.tracking_server(Home.from_environment(), "churn rollback", tracking_uri) as url:
         from training import registry
 
-        move = registry.rollback(url, tracking_settings.MODEL_NAME, actor=actor, reason=reason)
+        move = registry.rollback(url, MODEL_NAME, actor=actor, reason=reason)
     _show_move(move, Output(as_json=as_json))
 
 
@@ -100,14 +100,14 @@ def history(*, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
 
     Example: churn history --json
     """
-    from ops import tracking_settings
+    from app.names import MODEL_NAME
     from ops.local import mlflow_server
     from ops.local.home import Home
 
     with mlflow_server.tracking_server(Home.from_environment(), "churn history", tracking_uri) as url:
         from training import registry
 
-        moves = registry.history(url, tracking_settings.MODEL_NAME)
+        moves = registry.history(url, MODEL_NAME)
     output = Output(as_json=as_json)
     output.result(
         [move.model_dump(mode="json") for move in moves],

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from app.bundle import Registered, RegistryError
+from app.names import MODEL_NAME, PRODUCTION
 from app.registry import Registry
 from app.settings import Settings
 from ops.cli.options import is_version_number
 from ops.errors import OpsError
-from ops.tracking_settings import MODEL_NAME, PRODUCTION
 
 _API: Final = "/api/2.0/mlflow"
 _BY_ALIAS: Final = f"{_API}/registered-models/alias"

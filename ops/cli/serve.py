@@ -52,8 +52,8 @@ def serve(
 
     Example: API_KEYS_FILE=keys.json churn serve --port 8080
     """
+    from app.names import MLFLOW_CLIENT
     from app.settings import Settings
-    from ops import tracking_settings
     from ops.local.home import Home
     from ops.local.ports import is_free
 
@@ -74,4 +74,4 @@ def serve(
         raise OpsError(f"port {number} of {address} is in use: name another one with --port")
     sys.stdout.flush()
     # The API takes this process's place: signals and the exit code are its own.
-    os.execve(sys.executable, [sys.executable, "-m", "app"], tracking_settings.QUIET | environment)  # noqa: S606 - our own module
+    os.execve(sys.executable, [sys.executable, "-m", "app"], MLFLOW_CLIENT | environment)  # noqa: S606 - our own module

@@ -54,7 +54,7 @@ def train(
     from training.threads import limit_threads
 
     limit_threads()
-    from ops import tracking_settings
+    from app.names import MODEL_NAME
     from ops.local import mlflow_server
     from ops.local.home import Home
     from training.config import CostModel, TrainConfig
@@ -72,7 +72,7 @@ def train(
             seed=seed,
             cost=cost,
             tracking_uri=url,
-            model_name=tracking_settings.MODEL_NAME,
+            model_name=MODEL_NAME,
         )
         with output.stages() as begin:
             begin("import", "the libraries")
@@ -84,9 +84,7 @@ def train(
             if promote:
                 from training import registry
 
-                move = registry.promote(
-                    url, tracking_settings.MODEL_NAME, result.version, reason="promoted by churn train"
-                )
+                move = registry.promote(url, MODEL_NAME, result.version, reason="promoted by churn train")
                 output.say(f"Version {move.to_version} is now '{move.alias}'", "green")
 
 

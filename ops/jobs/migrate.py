@@ -19,12 +19,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from app.names import MLFLOW_CLIENT, MODEL_NAME
 from ops.backup import catalog as backups
 from ops.backup.manifest import POSTGRES
 from ops.errors import BAD_INPUT, OpsError, TemporaryError
 from ops.jobs.logins import Login
 from ops.jobs.tracking_users import READERS
-from ops.tracking_settings import MODEL_NAME, QUIET
 
 MAY_PASS: Final = 1
 FRESH: Final = timedelta(hours=26)
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the migration; returns the exit code."""
     options = _parser().parse_args(argv)
-    os.environ.update(QUIET)
+    os.environ.update(MLFLOW_CLIENT)
     try:
         _migrate(options, read_logins(options))
     except OpsError as error:

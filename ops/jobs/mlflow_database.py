@@ -1,6 +1,6 @@
 """MLflow's tables, which come in two sets with revisions of their own, and its users.
 
-Import it only after `ops.tracking_settings.QUIET` is in the environment: it imports MLflow.
+Import it only after `app.names.MLFLOW_CLIENT` is in the environment: it imports MLflow.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Never, get_args
 
+from app.names import MLFLOW_CLIENT, MODEL_NAME
 from ops.errors import BAD_INPUT, OpsError
 from ops.jobs import drift
 from ops.jobs.logins import Login
-from ops.tracking_settings import MODEL_NAME, QUIET
 from training.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
-    os.environ.update(QUIET)
+    os.environ.update(MLFLOW_CLIENT)
     limit_threads()
     tracking_uri, gateway = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("PUSHGATEWAY_URL")
     if not tracking_uri:

@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from app.names import MLFLOW_SERVER
 from ops.errors import BAD_INPUT, OpsError
 from ops.jobs.logins import Login, read_secret
-from ops.tracking_settings import SERVER_SETTINGS
 
 AUTH_CACHE_SECONDS: Final = 60
 """A password is hashed anew only so often, which costs 32 MiB and a tenth of a second of CPU; for as long an old one
@@ -66,7 +66,7 @@ def server_environment(options: Sequence[str], logins: Path, given: Mapping[str,
     config.write_text(auth_config(_database(options), admin), encoding="utf-8")
     return {
         **given,
-        **SERVER_SETTINGS,
+        **MLFLOW_SERVER,
         "MLFLOW_AUTH_CONFIG_PATH": str(config),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": session_key,
     }
@@ -81,7 +81,7 @@ def gc_environment(logins: Path, given: Mapping[str, str]) -> dict[str, str]:
     admin = Login.read(logins)
     return {
         **given,
-        **SERVER_SETTINGS,
+        **MLFLOW_SERVER,
         "MLFLOW_TRACKING_USERNAME": admin.username,
         "MLFLOW_TRACKING_PASSWORD": admin.password,
     }

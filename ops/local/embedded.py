@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import httpx
 
+from app.names import MLFLOW_CLIENT, MODEL_NAME, PRODUCTION
 from app.schemas import EXAMPLE
-from ops import tracking_settings
 from ops.console import Output
 from ops.errors import OpsError
 from ops.local import mlflow_server, monitoring
@@ -82,8 +82,8 @@ class Platform:
             "PORT": str(self._port),
             "MODEL_SOURCE": "mlflow",
             "MLFLOW_TRACKING_URI": self.mlflow_url,
-            "MODEL_NAME": tracking_settings.MODEL_NAME,
-            "MODEL_ALIAS": tracking_settings.PRODUCTION,
+            "MODEL_NAME": MODEL_NAME,
+            "MODEL_ALIAS": PRODUCTION,
             "MODEL_CACHE_DIR": str(self._home.model_cache),
             "MODEL_POLL_SECONDS": str(POLL_SECONDS),
             "API_KEYS_FILE": str(self._home.keys_file),
@@ -179,7 +179,7 @@ class Platform:
         # A process of its own: the memory that training takes is given back when it ends.
         code = self._processes.run(
             [sys.executable, "-m", "ops.cli", *arguments],
-            os.environ | tracking_settings.QUIET,
+            os.environ | MLFLOW_CLIENT,
             stdout=sys.stderr.fileno() if self._output.as_json else None,
         )
         if code:

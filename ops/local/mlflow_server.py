@@ -11,12 +11,12 @@ from typing import Final
 
 import httpx
 
+from app.names import MLFLOW_CLIENT, MLFLOW_SERVER, MODEL_NAME, PRODUCTION
 from ops.errors import OpsError
 from ops.local.home import Home
 from ops.local.ports import LOOPBACK, free_port
 from ops.local.processes import POLL_SECONDS, ProcessGroup
 from ops.progress import waiting
-from ops.tracking_settings import MODEL_NAME, PRODUCTION, QUIET, SERVER_SETTINGS
 from training.addresses import runs_address
 
 DEFAULT_PORT: Final = 5000
@@ -42,7 +42,7 @@ def command(home: Home, port: int) -> list[str]:
 def environment() -> dict[str, str]:
     """Environment of the server: ours without what is meant for MLflow's clients, and quiet."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    return inherited | SERVER_SETTINGS
+    return inherited | MLFLOW_SERVER
 
 
 def start(processes: ProcessGroup, home: Home, port: int) -> None:
@@ -101,7 +101,7 @@ def tracking_server(home: Home, command_name: str, uri: str | None) -> Iterator[
     Raises:
         OpsError: the home stays in use by a command that shares no server.
     """
-    os.environ.update(QUIET)
+    os.environ.update(MLFLOW_CLIENT)
     if uri:
         yield uri
         return

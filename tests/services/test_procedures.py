@@ -22,7 +22,7 @@ from support.rotation import World, secrets_of_a_stack
 from support.s3 import client, encrypted_bucket, environment, moto
 from support.servers import TOOL_FOLDERS, Api, Mlflow, wait_until
 
-from ops.tracking_settings import MODEL_NAME
+from app.names import MODEL_NAME
 
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 

@@ -13,9 +13,9 @@ from support.registered import Registered
 from support.servers import Mlflow
 
 from app.bundle import GOLDEN, MANIFEST, BundleError
+from app.names import MODEL_NAME
 from ops.cli import model_versions as versions
 from ops.errors import OpsError
-from ops.tracking_settings import MODEL_NAME
 from training.generate import write
 from training.truth import GeneratorConfig
 

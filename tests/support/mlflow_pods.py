@@ -14,11 +14,11 @@ import pytest
 from support.postgres import Postgres
 from support.servers import HOST, TOOL_FOLDERS, Server, free_port
 
+from app.names import MLFLOW_CLIENT
 from infra.database import POOLS
 from infra.naming import MLFLOW
 from infra.workloads.mlflow import server_options
 from infra.workloads.mlflow_jobs import DATABASE_URI
-from ops.tracking_settings import QUIET
 
 DOMAIN: Final = "churn.localhost"
 PASSWORDS: Final = {
@@ -39,7 +39,7 @@ def pod_environment(server: Postgres, database: str) -> Iterator[None]:
         patch.setenv("PGSERVICEFILE", str(server.service_file("mlflow", PASSWORDS["mlflow"], database)))
         patch.setenv("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "1")
         patch.setenv("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", "1")
-        for name, value in QUIET.items():  # the program sets them itself; so they are gone again afterwards
+        for name, value in MLFLOW_CLIENT.items():  # the program sets them itself; so they are gone again afterwards
             patch.setenv(name, value)
         yield
 

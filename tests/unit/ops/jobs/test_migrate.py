@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from support.backups import dump_manifest, write_manifest
 
+from app.names import MLFLOW_CLIENT
 from infra.kit import jobs
 from ops.errors import BAD_INPUT, OpsError
 from ops.jobs import migrate
-from ops.tracking_settings import QUIET
 
 NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
 
@@ -60,7 +60,7 @@ def test_missing_files_and_strange_readers_are_refused_before_anything_is_touche
 
 def _settings_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """It sets them itself; so they are gone again afterwards."""
-    for name, value in QUIET.items():
+    for name, value in MLFLOW_CLIENT.items():
         monkeypatch.setenv(name, value)
 
 

@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 import pytest
 
+from app.names import MLFLOW_CLIENT
 from ops.jobs import retrain
 from ops.jobs.retrain import EXIT_CODES, Outcome, Verdict
-from ops.tracking_settings import QUIET
 
 URL = "http://127.0.0.1:9"
 VARIABLES = (
@@ -27,7 +27,7 @@ VARIABLES = (
 @pytest.fixture(autouse=True)
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What the program sets for its process is taken back."""
-    for name in (*QUIET, *VARIABLES):
+    for name in (*MLFLOW_CLIENT, *VARIABLES):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(retrain, "limit_threads", lambda: 1)
     handler = signal.getsignal(signal.SIGTERM)

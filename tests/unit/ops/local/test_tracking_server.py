@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import tracking_settings
+from app.names import MLFLOW_CLIENT
 from ops.errors import OpsError
 from ops.local import mlflow_server
 from ops.local.home import Home
@@ -17,7 +17,7 @@ URL = "http://127.0.0.1:5"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    for name, value in tracking_settings.QUIET.items():
+    for name, value in MLFLOW_CLIENT.items():
         monkeypatch.setenv(name, value)
     return Home(tmp_path)
 
