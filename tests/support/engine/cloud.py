@@ -114,8 +114,7 @@ class CloudProject(Project[MemoryCluster]):
         self.aws = Aws(self.journal)
         self.eks = Eks("eks", self.journal)
         self.kubernetes = Balanced(self.journal, self.cluster)
-        (self.folder / "ops").mkdir()
-        shutil.copy(ROOT / "ops" / "rotate.py", self.folder / "ops")
+        shutil.copytree(ROOT / "ops" / "jobs", self.folder / "ops" / "jobs")
 
     @contextmanager
     def open(self, kubeconfig: Path | None = None) -> Iterator[Self]:
