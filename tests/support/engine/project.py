@@ -34,11 +34,19 @@ PROGRAM = ["infra", "dashboards"]
 # Imported once, in a process from which those of the operations are forked.
 PRELOADED = [
     "pulumi.automation",
-    "pulumi_kubernetes.apps.v1",
-    "pulumi_kubernetes.core.v1",
+    "pulumi_eks",
     "pulumi_random",
     "pulumi_tls",
+    *(
+        f"pulumi_kubernetes.{group}.v1"
+        for group in ("apps", "batch", "core", "networking", "policy", "rbac", "storage")
+    ),
+    "pulumi_kubernetes.admissionregistration.v1",
+    "pulumi_kubernetes.autoscaling.v2",
+    *(f"pulumi_aws.{service}" for service in ("acm", "budgets", "cloudwatch", "ec2", "ecr", "eks", "iam", "kms")),
+    *(f"pulumi_aws.{service}" for service in ("lambda_", "rds", "route53", "s3", "secretsmanager", "vpc", "wafv2")),
 ]
+"""What the program imports, loaded once for all operations of a test process: several seconds of each otherwise."""
 
 
 class Project(Generic[C]):
