@@ -19,8 +19,9 @@ from infra.kit.iam import Statement, document, service_trust
 from infra.kit.options import child
 from infra.secret_files import AwsSource
 
-CODE: Final = Path(__file__).parents[2] / "ops" / "jobs" / "rotate.py"
-"""One file without dependencies but boto3, which the runtime has."""
+CODE: Final = Path(__file__).parents[2] / "ops" / "jobs" / "rotation"
+"""A package that needs nothing but boto3, which the runtime has."""
+HANDLER: Final = f"{CODE.name}.handler.handle"
 RUNTIME: Final = "python3.13"
 MOST_SECONDS: Final = 900
 """A function's longest life; it waits for the pods to have read the new files."""
@@ -114,11 +115,11 @@ class Rotation(pulumi.ComponentResource):
         return lambda_.Function(
             f"{name}-function",
             name=f"{args.scope.prefix}-rotation",
-            description="Rotates API keys and logins: ops/jobs/rotate.py",
+            description="Rotates API keys and logins: ops/jobs/rotation",
             runtime=RUNTIME,
             architectures=["arm64"],
-            handler="rotate.handler",
-            code=pulumi.AssetArchive({"rotate.py": pulumi.StringAsset(CODE.read_text(encoding="utf-8"))}),
+            handler=HANDLER,
+            code=pulumi.AssetArchive({path: pulumi.StringAsset(text) for path, text in function_files().items()}),
             role=role.arn,
             timeout=MOST_SECONDS,
             memory_size=256,
@@ -148,3 +149,8 @@ class Rotation(pulumi.ComponentResource):
             source_arn=rule.arn,
             opts=child(self),
         )
+
+
+def function_files() -> dict[str, str]:
+    """Return the function's source by its path in the archive."""
+    return {f"{CODE.name}/{path.name}": path.read_text(encoding="utf-8") for path in sorted(CODE.glob("*.py"))}

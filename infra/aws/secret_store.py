@@ -16,7 +16,7 @@ from infra.credentials import Maker, key_file
 
 KIND: Final = "churn:rotation"
 CLIENT: Final = "churn:client"
-"""Tags that `ops/jobs/rotate.py` knows a secret by."""
+"""Tags that `ops/jobs/rotation` knows a secret by."""
 ROTATED: Final = {
     s.MLFLOW_ADMIN.name: "mlflow-admin",
     s.MLFLOW_API.name: "mlflow-user",

@@ -23,6 +23,9 @@ from support.engine.wire import Properties, from_wire, revealed, to_wire
 from support.paths import ROOT
 from support.servers import HOST
 
+ROTATION = Path("ops", "jobs", "rotation")
+"""The function that rotates secrets, whose files the program reads."""
+
 
 class Balanced(Kubernetes):
     """Gives what asks for a load balancer the name of one, as AWS's controllers do."""
@@ -114,8 +117,7 @@ class CloudProject(Project[MemoryCluster]):
         self.aws = Aws(self.journal)
         self.eks = Eks("eks", self.journal)
         self.kubernetes = Balanced(self.journal, self.cluster)
-        (self.folder / "ops").mkdir()
-        shutil.copy(ROOT / "ops" / "rotate.py", self.folder / "ops")
+        shutil.copytree(ROOT / ROTATION, self.folder / ROTATION)
 
     @contextmanager
     def open(self, kubeconfig: Path | None = None) -> Iterator[Self]:
