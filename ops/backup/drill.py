@@ -24,11 +24,11 @@ from typing import Any, Final
 from ops.backup.catalog import LATEST, Catalog
 from ops.backup.drill_models import Proof, prove
 from ops.backup.drill_server import ThrowawayServer
-from ops.backup.metrics import push
 from ops.backup.program import stop, told
 from ops.backup.restore import RestoreOptions, restore
 from ops.backup.store import open_store
 from ops.errors import OpsError
+from ops.pushgateway import push
 
 JOB: Final = "drill"
 """Group of the figures at the pushgateway."""

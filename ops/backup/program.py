@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final, Never
 
 from ops.backup import run as backup_run
-from ops.backup.metrics import push
 from ops.errors import BAD_INPUT, OpsError, TemporaryError
+from ops.pushgateway import push
 
 MAY_PASS: Final = 1
 KEEP_DAYS: Final = 7

@@ -50,7 +50,7 @@ UNRECORDED: Final[Mapping[str, Unrecorded]] = {
     "churn_backup_broken_versions": Unrecorded(
         "backup",
         frozenset({"instance", "job", "kind"}),
-        "a backup gives it through the Pushgateway, as ops/backup/metrics.py says, and none had run",
+        "a backup gives it through the Pushgateway, as ops/metric_names.py says, and none had run",
     )
 }
 """Labels as in kube-state-metrics' docs/metrics/workload/cronjob-metrics.md, and those of the scrape or the push."""
