@@ -78,10 +78,10 @@ def preview(
     for path in targets:
         check_free(path, overwrite=force)
     from ops.stack.dashboard_preview import draw
-    from ops.stack.dashboard_queries import Prometheus
+    from ops.stack.dashboard_queries import PanelQueries
 
-    output, asked = Output(), Prometheus(prometheus, minutes)
+    output, queries = Output(), PanelQueries(prometheus, minutes)
     for page, path in zip(pages, targets, strict=True):
         with output.waiting(f"Drawing {page['title']}"), replaced(path, overwrite=force) as temporary:
-            draw(page, asked, temporary)
+            draw(page, queries, temporary)
     output.pairs([(page["title"], str(path)) for page, path in zip(pages, targets, strict=True)])

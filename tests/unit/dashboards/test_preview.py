@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from dashboards.panels import Dashboard, Query, Row, Stat, Table, Timeseries
 from ops.stack import dashboard_preview
 from ops.stack.dashboard_preview import color_of, draw, figure_text
-from ops.stack.dashboard_queries import Answered, Series
+from ops.stack.dashboard_queries import PanelData, Series
 
 NOW = 1_760_000_000.0
 
@@ -25,9 +25,9 @@ class Answers:
     def __init__(self, series: Sequence[Series]) -> None:
         self._series = series
 
-    def answer(self, panel: Mapping[str, Any], names: Sequence[str] = ()) -> Answered:
+    def fetch(self, panel: Mapping[str, Any], names: Sequence[str] = ()) -> PanelData:
         del names
-        return Answered(panel=panel, series=self._series)
+        return PanelData(panel=panel, series=self._series)
 
 
 def line(name: str, *values: float, step: float = 60) -> Series:

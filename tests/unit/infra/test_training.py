@@ -129,7 +129,7 @@ def test_the_program_takes_what_it_is_given(stack: str, arguments: list[str]) ->
         (container,) = spec["containers"]
         assert container["command"] == ["python", "-m", retrain.__name__]
         assert container["args"][:2] == arguments
-        retrain._parser().parse_args(container["args"])
+        retrain.Options.parse(container["args"])
         assert container["image"].startswith("churn/training:0.1.0@sha256:")
 
 

@@ -50,7 +50,7 @@ def test_an_edited_file_is_replaced_only_when_told_and_before_that_nothing_is(tm
 
 
 def test_pictures_are_not_replaced_unless_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dashboard_preview, "draw", lambda _page, _asked, path: path.write_text("new"))
+    monkeypatch.setattr(dashboard_preview, "draw", lambda _page, _queries, path: path.write_text("new"))
     (name, *_) = dashboards.every()
     old = tmp_path / f"{name.removeprefix('churn-')}.png"
     old.write_text("old")
