@@ -5,9 +5,7 @@ A changed rule or target is a new ConfigMap and rolls the pods; each replica scr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pulumi
@@ -17,7 +15,6 @@ from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, EnvVarArgs, EnvV
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 
 from infra import naming as n
-from infra import prices
 from infra.config import PrometheusSettings
 from infra.kit import pod, probes, scrape
 from infra.kit.meta import named, selector, unnamed
@@ -30,11 +27,10 @@ from infra.parts.claim import claim_template, claims_of_pods, kept
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
+from infra.rules_files import rule_files
 from infra.workloads.postgres_exporter import KEPT
 from infra.workloads.thanos import bucket_volume, sidecar
 
-RULES: Final = Path(__file__).parents[1] / "rules"
-"""Files by workload, `<workload>.yaml` and `<workload>.<topic>.yaml`; a stack loads those of what it has."""
 TARGETS: Final = (
     Target(workload=n.API),
     Target(workload=n.INGRESS, port="metrics"),
@@ -113,7 +109,7 @@ class Prometheus(pulumi.ComponentResource):
         )
         content = {
             "config": {"prometheus.yml": yaml.safe_dump(config, sort_keys=False)},
-            "rules": rules(args.workloads),
+            "rules": rule_files(args.workloads),
         }
         return {
             role: ConfigMap(f"{name}-{role}", metadata=unnamed(PROMETHEUS), data=data, opts=child(self))
@@ -184,10 +180,3 @@ def _container(args: PrometheusArgs) -> ContainerArgs:
 def retained_mib(storage_gib: int) -> int:
     """What blocks may take of a volume; Prometheus' "MB" are MiB."""
     return storage_gib * 1024 * VOLUME_SHARE_PERCENT // 100
-
-
-def rules(workloads: Iterable[Workload]) -> dict[str, str]:
-    """Rule files of these workloads by file name, and the prices that rules about cost multiply by; some need none."""
-    names = {workload.name for workload in workloads}
-    found = [path for path in sorted(RULES.glob("*.yaml")) if path.name.split(".")[0] in names]
-    return {path.name: path.read_text(encoding="utf-8") for path in found} | {"prices.yaml": prices.rules()}

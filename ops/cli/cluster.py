@@ -45,7 +45,7 @@ def up(
     require_program()
     from ops.local.home import Home
     from ops.stack import cluster
-    from ops.stack.render import ROOT
+    from ops.stack.checkout import ROOT
 
     output, home = Output(), Home.from_environment()
     found = cluster.up(ROOT, home, cluster.Options(tool=tool, load=load, build=build), output.say)
@@ -67,6 +67,6 @@ def down(
     require_program()
     from ops.local.home import Home
     from ops.stack import cluster
-    from ops.stack.render import ROOT
+    from ops.stack.checkout import ROOT
 
     cluster.down(ROOT, Home.from_environment(), Output().say, keep_cluster=keep_cluster)

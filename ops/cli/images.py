@@ -32,7 +32,7 @@ def show(*, as_json: Json = False) -> None:
     require_program()
     from infra.versions import LOCK_FILE
     from ops.stack import images
-    from ops.stack.render import ROOT
+    from ops.stack.checkout import ROOT
 
     digests = images.locked(LOCK_FILE)
     users = dict.fromkeys(images.public_images(), "all stacks") | {
@@ -67,7 +67,7 @@ def lock(
     require_program()
     from infra.versions import LOCK_FILE
     from ops.stack import images
-    from ops.stack.render import ROOT
+    from ops.stack.checkout import ROOT
 
     ours = images.own_images(ROOT)
     old = images.locked(LOCK_FILE)
@@ -109,7 +109,7 @@ def build(
     """
     require_program()
     from ops.stack import image_build
-    from ops.stack.render import ROOT
+    from ops.stack.checkout import ROOT
 
     output = Output()
     words = image_build.find_tool(tool)

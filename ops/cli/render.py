@@ -38,7 +38,8 @@ def render(
     Example: churn render --stack dev --out rendered
     """
     require_program()
-    from ops.stack.render import ROOT, check_target, write
+    from ops.stack.checkout import ROOT
+    from ops.stack.render import check_target, write
     from ops.stack.render import render as run
 
     output = Output(as_json=as_json)

@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import infra
 from infra import naming as n
-from infra import prices
 from infra.kit import scrape
-from infra.naming import Workload
+from infra.rules_files import rule_files
 
-RULES: Final = Path(infra.__file__).parent / "rules"
 PROMETHEUS_PORT: Final = 9090
 ALERTMANAGER_PORT: Final = 9093
 WATCHED: Final = (n.API, n.PROMETHEUS, n.ALERTMANAGER)
 """What a laptop has of the cluster; rules about anything else would call it missing."""
-PRICES_FILE: Final = "prices.yaml"
 STACK: Final = "embedded"
 
 
@@ -40,13 +36,6 @@ def installed() -> Programs | None:
     prometheus = shutil.which("prometheus")
     alertmanager = shutil.which("alertmanager") or shutil.which("prometheus-alertmanager")
     return Programs(prometheus=prometheus, alertmanager=alertmanager) if prometheus and alertmanager else None
-
-
-def rule_files(workloads: Iterable[Workload]) -> dict[str, str]:
-    """Rule files by name: those of these workloads, ``<workload>.yaml`` and ``<workload>.<topic>.yaml``, and prices."""
-    names = {workload.name for workload in workloads}
-    found = [path for path in sorted(RULES.glob("*.yaml")) if path.name.split(".")[0] in names]
-    return {path.name: path.read_text(encoding="utf-8") for path in found} | {PRICES_FILE: prices.rules()}
 
 
 def prometheus_config(targets: Mapping[str, str], *, rules: Path, alertmanager: str) -> dict[str, Any]:

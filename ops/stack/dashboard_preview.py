@@ -1,4 +1,4 @@
-"""Dashboards as pictures, so that people can look at them without a Grafana."""
+"""Draws dashboards as pictures, so that people can look at them without a Grafana."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ COLORS: Final = {"green": "#2e9d57", "yellow": "#c69500", "orange": "#e0752d", "
 SUFFIXES: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 TABLE_ROWS: Final = 7
 SHORT_SECONDS: Final = 600
-"""A range below which times are shown with their seconds."""
+"""Ranges shorter than this show times with their seconds."""
 LEGEND_LINES: Final = 2
 LEGEND_LETTERS: Final = 18
-"""Of the longest name that still leaves room for four in a line."""
+"""Length of the longest name that leaves room for four in a line."""
 STYLE: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
     "axes.spines.top": False,
@@ -38,7 +38,7 @@ STYLE: Final[dict[Any, Any]] = {
 
 
 def figure_text(value: float, unit: str) -> str:
-    """A value as Grafana shows it: short, with its unit."""
+    """Format a value as Grafana does: short, with its unit."""
     if math.isnan(value):
         return "-"
     if unit == "percentunit":
@@ -61,7 +61,7 @@ def _seconds(value: float) -> str:
 
 
 def color_of(value: float, panel: Any) -> str:
-    """The color that the panel's thresholds give a value."""
+    """Return the color that the panel's thresholds give a value."""
     steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
     reached = [step["color"] for step in steps if step["value"] is None or value >= step["value"]]
     return COLORS[reached[-1]]
@@ -135,7 +135,7 @@ def _table(frame: Axes, data: PanelData) -> None:
 
 
 def _drawable(data: PanelData) -> list[Series]:
-    """Lines with something to see: a quantile of nothing is NaN at every time, and only fills the legend."""
+    """Return the lines that show something: a quantile of nothing is always NaN, and would only fill the legend."""
     return [series for series in data.series if any(math.isfinite(value) for _, value in series.points)]
 
 
@@ -153,7 +153,7 @@ def _lines(axes: Axes, data: PanelData) -> None:
     axes.yaxis.set_major_locator(ticker.MaxNLocator(4))
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: figure_text(value, defaults["unit"])))
     instants = [at for series in shown for at, _ in series.points]
-    # Minutes alone would stand there twice.
+    # With minutes alone, labels would repeat.
     clock = "%H:%M:%S" if max(instants) - min(instants) < SHORT_SECONDS else "%H:%M"
     axes.xaxis.set_major_formatter(dates.DateFormatter(clock))  # type: ignore[no-untyped-call]  # published without types
     axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
@@ -163,7 +163,7 @@ def _lines(axes: Axes, data: PanelData) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    """As many names as there is room for below the panel, and how many there are besides."""
+    """Write as many names below the panel as fit, and the number of the others."""
     handles, names = axes.get_legend_handles_labels()
     columns = 4 if max(map(len, names)) <= LEGEND_LETTERS else 2
     room = columns * LEGEND_LINES

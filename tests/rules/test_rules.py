@@ -14,9 +14,9 @@ from support.recorder import STACKS, settings
 from support.tools import newest_prometheus
 
 import dashboards
-from infra import edges, naming, prices
+from infra import edges, naming, prices, rules_files
 from infra.kit import alerting
-from infra.workloads.prometheus import RULES, rules
+from infra.rules_files import RULES
 
 CASES = {
     alert: cases
@@ -141,7 +141,7 @@ def test_runbooks_have_no_alert_that_is_gone(alerts: Alerts) -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_stack_has_the_rules_of_what_it_has(stack: str) -> None:
     workloads = set(edges.workloads(settings(stack))) - NO_RULES.keys()
-    found = {name.split(".")[0] for name in rules(workloads)}
+    found = {name.split(".")[0] for name in rules_files.rule_files(workloads)}
     assert found == {workload.name for workload in workloads} | {"prices"}
 
 

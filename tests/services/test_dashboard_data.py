@@ -15,7 +15,7 @@ from support.watched import watched
 
 import dashboards
 from infra import naming as n
-from ops.local import monitoring
+from infra.rules_files import rule_files
 from ops.stack.dashboard_preview import draw
 from ops.stack.dashboard_queries import PanelQueries
 
@@ -60,7 +60,7 @@ def test_every_panel_returns_data_and_every_dashboard_can_be_drawn(
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     make_bundle(bundle)
-    rules = monitoring.rule_files([n.API, n.PROMETHEUS, n.ALERTMANAGER, n.KUBE_STATE_METRICS])
+    rules = rule_files([n.API, n.PROMETHEUS, n.ALERTMANAGER, n.KUBE_STATE_METRICS])
     stop = threading.Event()
     with Api(tmp_path / "api", model_source=bundle) as api:
         traffic = threading.Thread(target=_ask, args=(api, stop), daemon=True)

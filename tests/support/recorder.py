@@ -13,7 +13,8 @@ from infra.cloud import CloudOutputs
 from infra.config import Settings
 from infra.settings import load, parse
 from ops.stack import render
-from ops.stack.recording import Recording, Resource, record, stack_config
+from ops.stack.checkout import stack_config
+from ops.stack.recording import Recording, Resource, record
 from ops.stack.render import stack_program
 
 STACKS: Final = ("dev", "staging", "prod")

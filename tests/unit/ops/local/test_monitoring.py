@@ -10,6 +10,7 @@ import yaml
 from support.programs import program, run
 
 from infra import naming as n
+from infra.rules_files import rule_files
 from ops.local import monitoring
 
 
@@ -20,10 +21,10 @@ def test_both_accept_what_is_written(tmp_path: Path) -> None:
 
 
 def test_a_laptop_has_the_rules_of_what_it_has() -> None:
-    files = monitoring.rule_files(monitoring.WATCHED)
+    files = rule_files(monitoring.WATCHED)
     assert {name.split(".")[0] for name in files} == {"api", "prometheus", "alertmanager", "prices"}
     assert "api.drift.yaml" in files
-    assert monitoring.rule_files([n.DRILL]).keys() == {"drill.yaml", "prices.yaml"}
+    assert rule_files([n.DRILL]).keys() == {"drill.yaml", "prices.yaml"}
 
 
 def test_old_rules_do_not_stay(tmp_path: Path) -> None:

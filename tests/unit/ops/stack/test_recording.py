@@ -9,7 +9,8 @@ import pytest
 from pulumi_kubernetes.core.v1 import ConfigMap, Secret
 
 from ops.errors import OpsError
-from ops.stack.recording import MASK, STAND_IN, Recording, hidden, record, stack_config
+from ops.stack.checkout import stack_config
+from ops.stack.recording import MASK, STAND_IN, Recording, hidden, record
 
 
 class Thing(pulumi.ComponentResource):

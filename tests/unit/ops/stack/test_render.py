@@ -22,7 +22,8 @@ from ops.cli import main as cli
 from ops.cli import render as render_commands
 from ops.errors import OpsError
 from ops.stack import render
-from ops.stack.recording import MASK, STAND_IN, Recording, record, stack_names
+from ops.stack.checkout import stack_names
+from ops.stack.recording import MASK, STAND_IN, Recording, record
 from ops.stack.render import MARKER, Rendered
 
 RECEIVERS = "churn:receivers"
