@@ -20,8 +20,8 @@ ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
 REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
 ROLES: Final = {"preview": "ReadOnlyAccess", "deploy": "AdministratorAccess", "images": None}
-"""Managed policy of each role. A deployment creates roles and policies itself, so lesser rights would not bound it. What
-bounds it: only the repository's environments, which have reviewers, can assume the role."""
+"""Managed policy of each role. A deployment creates roles and policies itself, so lesser rights would not bound it. Its
+bound is that only the repository's environments, which have reviewers, can assume the role."""
 ENVIRONMENTS: Final = ("staging", "prod")
 
 

@@ -1,6 +1,6 @@
 """Looks up the digest of every image in its registry, for ``churn images``.
 
-A tag can be moved to other content, a digest cannot. The lock file holds the digest that each tag had at the time, so that
+A tag can be moved to other content, a digest cannot. The lock file holds the digest that each tag had then, so that
 every stack runs the content that was reviewed.
 """
 

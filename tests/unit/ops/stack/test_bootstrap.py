@@ -75,9 +75,8 @@ def test_only_this_repositorys_workflows_can_take_the_roles(session: Any) -> Non
 def test_drift_is_corrected(session: Any) -> None:
     bootstrapped = Bootstrap(session, REGION, "acme/churn")
     bootstrapped.run()
-    session.client("s3").put_bucket_versioning(
-        Bucket=bootstrapped.bucket, VersioningConfiguration={"Status": "Suspended"}
-    )
+    s3 = session.client("s3")
+    s3.put_bucket_versioning(Bucket=bootstrapped.bucket, VersioningConfiguration={"Status": "Suspended"})
     Bootstrap(session, REGION, "acme/churn").run()
     assert s3.get_bucket_versioning(Bucket=bootstrapped.bucket)["Status"] == "Enabled"
 
