@@ -23,11 +23,11 @@ from typing import Final
 from benchmarks import machine, report, sections
 from benchmarks.contender import ROOT
 from benchmarks.machine import MIB
-from ops.backup import program as backup
-from ops.backup import restore
 from ops.backup import run as backup_run
 from ops.backup.drill_server import ThrowawayServer
+from ops.backup.options import ArtifactsOptions, BackupOptions, PostgresOptions, RestoreOptions
 from ops.backup.postgres_client import Session, conninfo, tool
+from ops.backup.restore import restore
 
 DOCUMENT: Final = ROOT / "docs" / "dr.md"
 BEGIN: Final = "<!-- measured: begin, written by `make bench-backup` -->\n"
@@ -117,12 +117,17 @@ class Round:
 
     def run(self) -> dict[str, float]:
         """Seconds of each step."""
+        dump = PostgresOptions(service=self.server, databases=("mlflow",), to=self._root)
+        copy = ArtifactsOptions(source=str(self.store), to=self._root)
         steps: list[tuple[str, Callable[[], object]]] = [
             ("plain database", self._plain_database),
-            ("our dump", lambda: self._backup("postgres", "--service", self.server, "--database", "mlflow")),
+            (
+                "our dump",
+                lambda: self._backup(dump),
+            ),
             ("our database restore", lambda: self._restore(server=self._renamed(), artifacts=None)),
             ("plain artifacts", self._plain_artifacts),
-            ("our copy", lambda: self._backup("artifacts", "--from", str(self.store))),
+            ("our copy", lambda: self._backup(copy)),
             ("our artifacts restore", lambda: self._restore(server=None, artifacts=str(self.work / "restored"))),
         ]
         for name, step in steps:
@@ -151,15 +156,16 @@ class Round:
         self._sql('ALTER DATABASE mlflow RENAME TO "source";')
         return self.server
 
-    def _backup(self, *arguments: str) -> None:
-        options = backup.parser().parse_args([*arguments, "--to", str(self.work / "backups")])
+    @property
+    def _root(self) -> Path:
+        return self.work / "backups"
+
+    def _backup(self, options: BackupOptions) -> None:
         backup_run.run(options, lambda _: None)
 
     def _restore(self, *, server: str | None, artifacts: str | None) -> None:
-        options = restore.RestoreOptions(
-            source=str(self.work / "backups"), backup="latest", server=server, artifacts=artifacts
-        )
-        restore.restore(options, lambda _: None)
+        options = RestoreOptions(source=str(self._root), server=server, artifacts=artifacts)
+        restore(options, lambda _: None)
 
     def _plain_artifacts(self) -> None:
         subprocess.run(["/bin/cp", "-r", str(self.store), str(self.work / "plain")], check=True)  # noqa: S603 - our paths

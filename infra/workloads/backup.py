@@ -155,7 +155,7 @@ def _container(
     return pod.container(
         BACKUP,
         image=args.context.images.reference("ops"),
-        command=["python", "-m", "ops.backup.program", what],
+        command=["python", "-m", "ops.cli", "backup", what],
         args=[*arguments, *keep, *upload],
         resources=pod.resources(_RESOURCES),
         probes=pod.NO_PROBES,

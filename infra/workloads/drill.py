@@ -78,7 +78,7 @@ def _container(args: DrillArgs) -> ContainerArgs:
     return pod.container(
         DRILL,
         image=args.context.images.reference("ops"),
-        command=["python", "-m", "ops.backup.drill"],
+        command=["python", "-m", "ops.cli", "drill"],
         args=["--from", FOLDER, "--scratch", SCRATCH, "--reports", REPORTS, *remote],
         resources=pod.resources(_RESOURCES, scratch=f"{SCRATCH_GIB + 1}Gi"),
         probes=pod.NO_PROBES,

@@ -10,8 +10,6 @@ import typer
 
 from ops.cli.options import HELP_STYLE, Force
 from ops.console import Output
-from training.files import check_folder, check_free
-from training.outputs import replaced
 
 app = typer.Typer(
     name="dashboards",
@@ -47,6 +45,9 @@ def write(
 
     pages = dashboards.every(docs)
     texts = {out / f"{name}.json": json.dumps(page, indent=1) + "\n" for name, page in pages.items()}
+    from training.files import check_folder, check_free
+    from training.outputs import replaced
+
     check_folder(out)
     # What is there as it would be written is nobody's work: the same command twice is no mistake.
     changed = {path: text for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text}
@@ -71,6 +72,8 @@ def preview(
     Example: churn dashboards preview --prometheus http://127.0.0.1:9090
     """
     import dashboards
+    from training.files import check_folder, check_free
+    from training.outputs import replaced
 
     check_folder(out)
     pages = list(dashboards.every().values())

@@ -9,7 +9,6 @@ import typer
 
 from ops.cli.options import HELP_STYLE, Force, Json
 from ops.console import Output
-from training.files import check_output
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 
@@ -47,6 +46,7 @@ def generate(
     Example: churn data generate --rows 100000 --seed 1 --out customers.parquet
     """
     from ops.local.home import Home
+    from training.files import check_output
 
     path = out or str(Home.from_environment().customers)
     check_output(path, overwrite=force)
@@ -91,6 +91,7 @@ def telco(
     Example: churn data telco --out telco.parquet
     """
     from ops.local.home import Home
+    from training.files import check_output
 
     path = out or str(Home.from_environment().customers.with_name("telco.csv"))
     check_output(path, overwrite=force)

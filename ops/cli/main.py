@@ -71,7 +71,8 @@ def root(
 
     Everything is kept in one folder: $CHURN_HOME, or .churn in the current folder.
 
-    Exit codes: 0 done, 1 failed or refused by a gate, 2 bad data or bad usage.
+    Exit codes: 0 done; 1 failed, refused by a gate, or worth another try; 2 a person must act: bad data, bad usage, or
+    a wrong configuration.
     """
 
 

@@ -14,7 +14,6 @@ import typer
 
 from ops.cli.options import Force, Json, TrackingUri, is_version_number
 from ops.console import Output, warn
-from training.files import check_output, check_source
 
 if TYPE_CHECKING:
     from training.score import ScoreSummary
@@ -49,6 +48,8 @@ def score(
     Example: churn score customers.parquet scores.parquet --model production
     """
     _check_model(model)
+    from training.files import check_output, check_source
+
     check_source(source)
     check_output(out, overwrite=force, source=source)
     output = Output(as_json=as_json)

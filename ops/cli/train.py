@@ -11,8 +11,7 @@ import typer
 
 from ops.cli.options import Json, TrackingUri
 from ops.console import Output
-from ops.errors import OpsError
-from training.files import PathError, check_source
+from ops.errors import RefusedError
 
 if TYPE_CHECKING:
     from ops.local.home import Home
@@ -80,7 +79,7 @@ def train(
         with output.result_even_if_it_fails(_as_json(result), lambda: _show_training(result, output)):
             if not result.staged:
                 refused = "; ".join(f"gate {gate.name}: {gate.detail}" for gate in result.gates if not gate.passed)
-                raise OpsError(f"version {result.version} is registered but refused, no alias moved: {refused}")
+                raise RefusedError(f"version {result.version} is registered but refused, no alias moved: {refused}")
             if promote:
                 from training import registry
 
@@ -90,6 +89,8 @@ def train(
 
 def _check_data(data: str | None, home: Home) -> None:
     """Say that there is no such file before libraries and servers take their seconds."""
+    from training.files import PathError, check_source
+
     if data is None and not home.customers.exists():
         remedy = "name your own with --data, or make some with `churn data generate`"
         raise PathError(str(home.customers), "no such file", remedy)

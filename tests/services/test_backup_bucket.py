@@ -60,7 +60,7 @@ def uploads(s3: str) -> list[Any]:
 def restore(jobs: Jobs, target: Path, *more: str) -> Any:
     with Postgres() as empty:
         return jobs.run(
-            "ops.backup.restore", "--from", STORE, "--to", superuser(empty), "--artifacts-to", str(target), *more
+            "restore", "--from", STORE, "--to", superuser(empty), "--artifacts-to", str(target), *more
         )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_what_was_uploaded_restores_with_the_volume_gone(jobs: Jobs, s3: str, tm
     assert {client(s3).head_object(Bucket=BUCKET, Key=key)["ServerSideEncryption"] for key in keys(s3)} == {"aws:kms"}
     assert not uploads(s3)
     shutil.rmtree(jobs.root)
-    verified = jobs.run("ops.cli", "backup", "verify", "--from", STORE)
+    verified = jobs.run("backup", "verify", "--from", STORE)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     done = restore(jobs, tmp_path / "target")
     assert done.returncode == 0, done.stderr
@@ -188,7 +188,7 @@ def test_a_lifecycle_by_age_alone_is_refused(jobs: Jobs, s3: str) -> None:
 def test_a_night_without_the_bucket_is_caught_up_with(jobs: Jobs) -> None:
     jobs.both()
     jobs.both("--upload", STORE)
-    listed = jobs.run("ops.cli", "backup", "list", "--from", STORE)
+    listed = jobs.run("backup", "list", "--from", STORE)
     assert len([line for line in listed.stdout.splitlines() if re.match(r"\d{8}T", line)]) == 4
 
 
@@ -210,7 +210,7 @@ def test_damage_in_the_bucket_is_found_and_refused(jobs: Jobs, s3: str, kind: st
         client(s3).put_object(**where, Body=bytes(body), ServerSideEncryption="aws:kms", SSEKMSKeyId=other)
     else:
         client(s3).put_object(**where, Body=bytes(body), ServerSideEncryption="AES256")
-    verified = jobs.run("ops.cli", "backup", "verify", "--from", STORE)
+    verified = jobs.run("backup", "verify", "--from", STORE)
     assert verified.returncode == 1
     assert "DAMAGED" in verified.stdout
     done = restore(jobs, tmp_path / "target")
@@ -238,11 +238,11 @@ def test_artifacts_come_from_a_bucket_and_go_back_into_one(jobs: Jobs, s3: str) 
         client(s3).put_object(Bucket="churn-test-artifacts", Key=f"artifacts/{path}", Body=content)
     assert jobs.postgres().returncode == 0
     from_bucket = ("artifacts", "--from", "s3://churn-test-artifacts/artifacts", "--to", str(jobs.root))
-    done = jobs.run("ops.backup.program", *from_bucket)
+    done = jobs.run("backup", *from_bucket)
     assert done.returncode == 0, done.stderr
-    assert "of which 0 are new" in jobs.run("ops.backup.program", *from_bucket).stdout
+    assert "of which 0 are new" in jobs.run("backup", *from_bucket).stdout
     place = "s3://churn-test-artifacts/restored"
-    back = jobs.run("ops.backup.restore", "--from", str(jobs.root), "--artifacts-to", place)
+    back = jobs.run("restore", "--from", str(jobs.root), "--artifacts-to", place)
     assert back.returncode == 0, back.stderr
     pages = client(s3).get_paginator("list_objects_v2").paginate(Bucket="churn-test-artifacts", Prefix="restored/")
     found = {
@@ -253,7 +253,7 @@ def test_artifacts_come_from_a_bucket_and_go_back_into_one(jobs: Jobs, s3: str) 
         for item in page["Contents"]
     }
     assert found == tree(jobs.artifacts)
-    refused = jobs.run("ops.backup.restore", "--from", str(jobs.root), "--artifacts-to", place)
+    refused = jobs.run("restore", "--from", str(jobs.root), "--artifacts-to", place)
     assert refused.returncode == 2
     assert "is not empty" in refused.stderr
 
@@ -296,6 +296,6 @@ def test_a_bucket_that_fails_for_good_fails_the_job_and_deletes_nothing(jobs: Jo
 def test_an_unfinished_multipart_upload_is_no_backup(jobs: Jobs, s3: str) -> None:
     client(s3).create_multipart_upload(Bucket=BUCKET, Key="night/postgres/20260101T020000Z-000001/mlflow.dump")
     jobs.both("--upload", STORE)
-    listed = jobs.run("ops.cli", "backup", "list", "--from", STORE)
+    listed = jobs.run("backup", "list", "--from", STORE)
     assert listed.returncode == 0
     assert "000001" not in listed.stdout

@@ -98,11 +98,7 @@ def test_no_server(jobs: Jobs, gateway: Gateway) -> None:
 
 def test_an_unknown_service_and_an_unknown_database(jobs: Jobs, gateway: Gateway) -> None:
     with fails(jobs, gateway) as ran:
-        ran.append(
-            jobs.run(
-                "ops.backup.program", "postgres", "--service", "other", "--database", "mlflow", "--to", str(jobs.root)
-            )
-        )
+        ran.append(jobs.run("backup", "postgres", "--service", "other", "--database", "mlflow", "--to", str(jobs.root)))
     assert ran[0].returncode == 2
     assert 'service "other" not found' in ran[0].stderr
     gateway.pushed.clear()
@@ -124,7 +120,7 @@ def test_the_server_is_restarted_in_the_middle_of_a_dump(
         )
         jobs.service_file = own.service_file("backup", PASSWORDS["backup"], "mlflow")
         with fails(jobs, gateway) as ran:
-            process = jobs.start("ops.backup.program", *jobs.postgres_arguments())
+            process = jobs.start(*jobs.postgres_arguments())
             deadline = time.monotonic() + 120
             while time.monotonic() < deadline and process.poll() is None:
                 if any(path.stat().st_size for path in jobs.root.glob("tmp/*/mlflow.dump")):
@@ -189,7 +185,7 @@ def test_a_full_disk(jobs: Jobs, gateway: Gateway, server: Postgres, tmp_path: P
             server.psql(sql="DROP TABLE IF EXISTS big", database="mlflow")
             (jobs.artifacts / "large").unlink(missing_ok=True)
         with Postgres() as empty:
-            done = jobs.run("ops.backup.restore", "--from", str(jobs.root), "--to", superuser(empty),
+            done = jobs.run("restore", "--from", str(jobs.root), "--to", superuser(empty),
                             "--artifacts-to", str(tmp_path / "target"))  # fmt: skip
             assert done.returncode == 0, done.stderr
 
@@ -204,10 +200,10 @@ def test_a_model_without_its_artifacts_fails_the_job_and_is_named(jobs: Jobs, ga
     assert "churn_backup_success 0.0" in pushed
     assert "last_success" not in pushed
     where = ("--from", str(jobs.root), "--artifacts-to", str(tmp_path / "target"))
-    refused = jobs.run("ops.backup.restore", *where)
+    refused = jobs.run("restore", *where)
     assert refused.returncode == 2
     assert "as when it was copied" in refused.stderr
-    assert jobs.run("ops.backup.restore", *where, "--accept-broken").returncode == 0
+    assert jobs.run("restore", *where, "--accept-broken").returncode == 0
 
 
 def test_a_gateway_that_is_not_there_changes_nothing(jobs: Jobs) -> None:

@@ -15,8 +15,9 @@ from support.postgres import Postgres
 from ops.backup.catalog import Catalog
 from ops.backup.drill_models import prove
 from ops.backup.manifest import FORMAT
-from ops.backup.restore import RestoreOptions, restore
-from ops.backup.store import FolderStore
+from ops.backup.options import RestoreOptions
+from ops.backup.restore import restore
+from ops.backup.storage.folder import FolderStorage
 from ops.backup.verify import verify
 from ops.errors import OpsError
 
@@ -38,7 +39,7 @@ def test_there_is_a_fixture_of_each_format() -> None:
 
 @pytest.mark.parametrize("root", FORMATS, ids=lambda path: path.name)
 def test_it_is_whole_and_restores(root: Path, server: Postgres, tmp_path: Path) -> None:
-    store = FolderStore(root)
+    store = FolderStorage(root)
     pair = Catalog(store).pair("latest")
     checked = verify(store, pair, tmp_path)
     assert (checked.problems, checked.broken) == ([], [])

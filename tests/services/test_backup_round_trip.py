@@ -118,7 +118,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def restore(jobs: Jobs, target: Postgres, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return jobs.run(
-        "ops.backup.restore", "--from", str(jobs.root), "--to", superuser(target), "--artifacts-to", str(folder), *more
+        "restore", "--from", str(jobs.root), "--to", superuser(target), "--artifacts-to", str(folder), *more
     )
 
 
@@ -138,7 +138,7 @@ def test_into_an_empty_server_everything_comes_back(
     assert target.psql(sql=rights) == source.psql(sql=rights)
     again = restore(filled, target, tmp_path / "elsewhere")
     assert again.returncode == 2
-    assert "nothing is touched; say --replace" in again.stderr
+    assert "nothing was changed; say --replace" in again.stderr
 
 
 def test_mlflow_on_the_restored_data_serves_the_production_model_with_identical_scores(

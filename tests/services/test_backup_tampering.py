@@ -111,11 +111,11 @@ def test_damage_is_found_and_refused(jobs: Jobs, server: Postgres, damage: str, 
     backups = Backups(jobs.root)
     newest = backups.copies[-1].name
     DAMAGE[damage](backups)
-    found = jobs.run("ops.cli", "backup", "verify", "--from", str(jobs.root), "--backup", newest)
+    found = jobs.run("backup", "verify", "--from", str(jobs.root), "--backup", newest)
     assert found.returncode != 0, f"not found: {found.stdout}"
     target = tmp_path / "target"
     done = jobs.run(
-        "ops.backup.restore", "--from", str(jobs.root), "--backup", newest, "--to", superuser(server),
+        "restore", "--from", str(jobs.root), "--backup", newest, "--to", superuser(server),
         "--artifacts-to", str(target), "--replace",
     )  # fmt: skip
     assert done.returncode == 2, done.stdout
@@ -130,12 +130,12 @@ def test_the_backup_beside_a_damaged_one_still_restores(jobs: Jobs, server: Post
     backups = Backups(jobs.root)
     flip_byte(backups.dumps[-1] / "mlflow.dump")
     (backups.copies[-1] / "manifest.json").write_text("{")
-    listed = jobs.run("ops.cli", "backup", "list", "--from", str(jobs.root))
+    listed = jobs.run("backup", "list", "--from", str(jobs.root))
     assert listed.returncode == 1
     assert "not readable: artifacts/" in listed.stdout
     with Postgres() as empty:
         done = jobs.run(
-            "ops.backup.restore", "--from", str(jobs.root), "--backup", backups.copies[0].name,
+            "restore", "--from", str(jobs.root), "--backup", backups.copies[0].name,
             "--to", superuser(empty),
             "--artifacts-to", str(tmp_path / "target"),
         )  # fmt: skip
@@ -145,7 +145,7 @@ def test_the_backup_beside_a_damaged_one_still_restores(jobs: Jobs, server: Post
 
 
 def test_the_whole_backup_is_found_whole(jobs: Jobs) -> None:
-    found = jobs.run("ops.cli", "backup", "verify", "--from", str(jobs.root), "--json")
+    found = jobs.run("backup", "verify", "--from", str(jobs.root), "--json")
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout)["problems"] == []
 
@@ -153,4 +153,4 @@ def test_the_whole_backup_is_found_whole(jobs: Jobs) -> None:
 def test_a_damaged_object_is_mended_by_the_next_backup(jobs: Jobs) -> None:
     cut(Backups(jobs.root).object_of(MODEL))
     assert jobs.copy().returncode == 0
-    assert jobs.run("ops.cli", "backup", "verify", "--from", str(jobs.root)).returncode == 0
+    assert jobs.run("backup", "verify", "--from", str(jobs.root)).returncode == 0

@@ -92,7 +92,7 @@ def test_the_volume(stack: str) -> None:
 def test_what_the_programs_are_told_on_a_local_cluster() -> None:
     database, artifacts = (container("dev", name) for name in JOBS)
     keep = ["--to", "/var/lib/backups", "--keep-days", "7"]
-    assert database["command"] == ["python", "-m", "ops.backup.program", "postgres"]
+    assert database["command"] == ["python", "-m", "ops.cli", "backup", "postgres"]
     assert database["args"] == [
         "--service",
         "churn",
@@ -104,7 +104,7 @@ def test_what_the_programs_are_told_on_a_local_cluster() -> None:
         "grafana",
         *keep,
     ]
-    assert artifacts["command"] == ["python", "-m", "ops.backup.program", "artifacts"]
+    assert artifacts["command"] == ["python", "-m", "ops.cli", "backup", "artifacts"]
     assert artifacts["args"] == ["--from", "/var/lib/artifacts", *keep]
 
 

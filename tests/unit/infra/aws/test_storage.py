@@ -13,7 +13,6 @@ from support.recorder import recorded
 
 from infra.aws.storage import BACKUP_DAYS, GIVEN_UP
 from ops.backup import upload as backup_upload
-from ops.backup.bucket import BucketStore
 from ops.backup.root import Root
 from ops.backup.upload import Bucket
 from ops.errors import OpsError
@@ -40,7 +39,7 @@ def made(s3: Any, stack: str, name: str) -> Bucket:
     encryption = {"Rules": rules(stack, f"{name}-encryption")}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encryption)
     lifecycle(s3, name, rules(stack, f"{name}-lifecycle"))
-    return Bucket(store=BucketStore(f"s3://{name}"))
+    return Bucket.open(f"s3://{name}")
 
 
 def lifecycle(s3: Any, name: str, given: list[dict[str, Any]]) -> None:

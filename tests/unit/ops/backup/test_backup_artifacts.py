@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 from collections.abc import Callable
@@ -14,8 +13,9 @@ from support.backups import dump_manifest, write_manifest
 from ops.backup import run as backup_run
 from ops.backup.catalog import tree_of
 from ops.backup.manifest import ArtifactsManifest, digest, object_key
+from ops.backup.options import ArtifactsOptions
 from ops.backup.restore_artifacts import restore_folder
-from ops.backup.store import FolderStore
+from ops.backup.storage.folder import FolderStorage
 
 FILES = {"1/model.onnx": b"model" * 1000, "1/MLmodel": b"flavors", "2/deep/er/notes.txt": b"", "top.txt": b"top"}
 
@@ -37,10 +37,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def back_up(store: Path, root: Path) -> backup_run.Outcome:
-    options = argparse.Namespace(
-        kind="artifacts", source=str(store), to=root, upload=None, keep_days=7, keep_uploaded=90
-    )
-    return backup_run.run(options, lambda _: None)
+    return backup_run.run(ArtifactsOptions(source=str(store), to=root), lambda _: None)
 
 
 def on_disk(monkeypatch: pytest.MonkeyPatch, is_visible: Callable[[], bool]) -> set[str]:
@@ -95,7 +92,7 @@ def test_restored_files_are_visible_once_the_disk_has_them(
 ) -> None:
     manifest = back_up(store, root).manifest
     assert isinstance(manifest, ArtifactsManifest)
-    backups, target = FolderStore(root), tmp_path / "target"
+    backups, target = FolderStorage(root), tmp_path / "target"
     before = on_disk(monkeypatch, lambda: any((target / name).exists() for name in FILES))
     restore_folder(backups, tree_of(backups, manifest), target, manifest.id)
     assert {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()} == FILES.keys()

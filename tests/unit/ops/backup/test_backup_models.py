@@ -10,7 +10,6 @@ import pytest
 from support.backups import SHA256
 
 from app import bundle
-from ops.backup import models as backup_models
 from ops.backup import postgres as backup_postgres
 from ops.backup.manifest import Artifact, Version
 from ops.backup.models import broken_versions
@@ -78,7 +77,7 @@ def test_nothing_at_the_place_is_said() -> None:
     "location", ["s3://elsewhere/x", "file:///x", "mlflow-artifacts:/", "mlflow-artifacts:/a/../b"]
 )
 def test_artifacts_of_no_place_in_the_store_are_said(location: str) -> None:
-    assert "which is no place of this store" in broken(CONTENTS, version(location=location))[0]
+    assert "which is not in this artifact store" in broken(CONTENTS, version(location=location))[0]
 
 
 def test_a_version_without_a_bundle_needs_its_folder() -> None:
@@ -93,5 +92,5 @@ def test_a_registered_manifest_that_is_none_is_said(content: bytes) -> None:
 
 
 def test_the_names_are_those_of_the_bundle() -> None:
-    assert (backup_models.BUNDLE, backup_models.BUNDLE_MANIFEST) == (bundle.ARTIFACT_FOLDER, bundle.MANIFEST)
-    assert backup_postgres.MANIFEST_TAG == bundle.MANIFEST_TAG
+    assert f"{FOLDER}/{bundle.ARTIFACT_FOLDER}/{bundle.MANIFEST}" in CONTENTS
+    assert f"t.key) = (v.name, v.version, '{bundle.MANIFEST_TAG}')" in backup_postgres._VERSIONS

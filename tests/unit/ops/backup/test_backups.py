@@ -12,7 +12,7 @@ from support.backups import START, artifacts_manifest, backup_id, dump_manifest,
 
 from ops.backup.catalog import Catalog, latest
 from ops.backup.manifest import MANIFEST, Manifest, parse, render
-from ops.backup.store import FolderStore
+from ops.backup.storage.folder import FolderStorage
 from ops.errors import OpsError
 
 
@@ -46,7 +46,7 @@ def test_what_has_no_good_manifest_is_no_backup_but_is_named(tmp_path: Path, cha
     path = write_manifest(tmp_path, dump_manifest(1)) / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     assert latest(tmp_path, "postgres") is None
-    (unreadable,) = Catalog(FolderStore(tmp_path)).unreadable
+    (unreadable,) = Catalog(FolderStorage(tmp_path)).unreadable
     assert backup_id(1) in unreadable.key
 
 
@@ -59,7 +59,7 @@ def test_what_is_no_manifest_at_all_is_no_backup(tmp_path: Path, content: str) -
 def test_a_manifest_of_another_backup_is_no_backup(tmp_path: Path) -> None:
     first, second = (write_manifest(tmp_path, dump_manifest(number)) for number in (1, 2))
     (first / MANIFEST).write_bytes((second / MANIFEST).read_bytes())
-    catalog = Catalog(FolderStore(tmp_path))
+    catalog = Catalog(FolderStorage(tmp_path))
     assert [manifest.id for manifest in catalog.postgres] == [backup_id(2)]
     with pytest.raises(OpsError, match="it is the manifest of postgres/"):
         catalog.find(backup_id(1))
@@ -74,11 +74,11 @@ def test_without_a_folder_there_is_none(tmp_path: Path) -> None:
 def test_the_order_is_that_of_the_sequence_whatever_the_clock_said(tmp_path: Path) -> None:
     for number, days in ((1, 0), (2, 400), (3, 1)):
         write_manifest(tmp_path, dump_manifest(number, finished_at=START + timedelta(days=days)))
-    catalog = Catalog(FolderStore(tmp_path))
+    catalog = Catalog(FolderStorage(tmp_path))
     assert [manifest.sequence for manifest in catalog.postgres] == [1, 2, 3]
     assert catalog.next_sequence(START) == START.timestamp()
     assert catalog.next_sequence(datetime(1970, 1, 1, tzinfo=UTC)) == 4, "a clock set back changes nothing"
-    assert Catalog(FolderStore(tmp_path / "new")).next_sequence(START) == START.timestamp()
+    assert Catalog(FolderStorage(tmp_path / "new")).next_sequence(START) == START.timestamp()
 
 
 def test_artifacts_come_with_the_dump_they_are_tied_to_and_a_dump_with_its_last_artifacts(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_artifacts_come_with_the_dump_they_are_tied_to_and_a_dump_with_its_last_
     ]
     for manifest in made:
         write_manifest(tmp_path, manifest)
-    catalog = Catalog(FolderStore(tmp_path))
+    catalog = Catalog(FolderStorage(tmp_path))
     dump_of_latest, artifacts_of_latest = (catalog.pair("latest").postgres, catalog.pair("latest").artifacts)
     assert (dump_of_latest.sequence, artifacts_of_latest and artifacts_of_latest.sequence) == (1, 4)
     assert catalog.pair(backup_id(1)).artifacts == catalog.find(backup_id(4))
@@ -101,14 +101,14 @@ def test_artifacts_come_with_the_dump_they_are_tied_to_and_a_dump_with_its_last_
 def test_artifacts_without_their_dump_are_refused(tmp_path: Path) -> None:
     write_manifest(tmp_path, artifacts_manifest(2, 1))
     with pytest.raises(OpsError, match=f"the dump {backup_id(1)} that the artifacts {backup_id(2)} are tied to is not"):
-        Catalog(FolderStore(tmp_path)).pair("latest")
+        Catalog(FolderStorage(tmp_path)).pair("latest")
 
 
 def test_an_unknown_id_and_an_empty_root_are_said(tmp_path: Path) -> None:
     with pytest.raises(OpsError, match=r"has no finished backup$"):
-        Catalog(FolderStore(tmp_path)).find("latest")
+        Catalog(FolderStorage(tmp_path)).find("latest")
     with pytest.raises(OpsError, match="'churn backup list' shows"):
-        Catalog(FolderStore(tmp_path)).find("yesterday")
+        Catalog(FolderStorage(tmp_path)).find("yesterday")
 
 
 def test_a_manifest_reads_back_as_it_was() -> None:

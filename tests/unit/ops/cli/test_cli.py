@@ -160,5 +160,5 @@ def test_serve_keeps_what_is_set(monkeypatch: pytest.MonkeyPatch, environment: d
 def test_serve_names_a_port_in_use(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert churn(monkeypatch, "serve", "--port", str(port)) == 1
+        assert churn(monkeypatch, "serve", "--port", str(port)) == 2
     assert f"port {port} of 127.0.0.1 is in use" in capsys.readouterr().err

@@ -143,9 +143,9 @@ def test_a_result_stands_beside_the_error_that_came_after_it(capsys: pytest.Capt
 
     with pytest.raises(UnfinishedError) as caught:
         work()
-    assert failures.tell(caught.value, ["train", "--json"]) == 1
+    assert failures.tell(caught.value, ["train", "--json"]) == 2
     shown = capsys.readouterr()
-    expected = {"message": "not promoted", "exit_code": 1, "problems": []}
+    expected = {"message": "not promoted", "exit_code": 2, "problems": []}
     assert json.loads(shown.out) == {"version": "3", "error": expected}
     assert shown.err == "Error: not promoted\n"
 
