@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Never, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from app.names import MLFLOW_CLIENT, MODEL_NAME, PRODUCTION
 from ops import metric_names
@@ -27,6 +26,7 @@ from ops.errors import ExitCode, OpsError
 from ops.jobs import drift
 from ops.jobs.logins import Login
 from ops.pushgateway import push
+from ops.termination import exit_on_sigterm
 from training.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -221,15 +221,10 @@ def _attempt(options: Options, tracking_uri: str) -> Outcome | None:
         return Outcome(verdict="failed")
 
 
-def _stop(signal_number: int, _frame: object) -> Never:
-    """Exit in order, so that MLflow's run is closed as failed; PID 1 of a container would ignore the signal."""
-    raise SystemExit(128 + signal_number)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = Options.parse(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    exit_on_sigterm()  # so that MLflow's run is closed as failed
     os.environ.update(MLFLOW_CLIENT)
     limit_threads()
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI")

@@ -172,7 +172,7 @@ def test_tables_of_a_newer_mlflow_are_refused(
 ) -> None:
     postgres.psql(sql="UPDATE alembic_version SET version_num = 'ffffffffffff'", database=older)
     assert run_migration(postgres, "--without-backup", database=older) == 2
-    assert "a newer MLflow has been here" in capsys.readouterr().err
+    assert "a newer MLflow has upgraded them" in capsys.readouterr().err
 
 
 def test_two_migrations_at_once_follow_one_another(postgres: Postgres) -> None:
