@@ -131,7 +131,7 @@ def test_a_pushgateway_that_is_down_is_mentioned_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(pushgateway, "PAUSES", ())
-    retrain.push("http://127.0.0.1:1", retrain.JOB, retrain.figures(Outcome(verdict="failed"), 1.0, 2.0))
+    pushgateway.push("http://127.0.0.1:1", retrain.JOB, retrain.figures(Outcome(verdict="failed"), 1.0, 2.0))
     assert "the pushgateway at http://127.0.0.1:1 was not told of this run" in capsys.readouterr().err
 
 

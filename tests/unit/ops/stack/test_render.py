@@ -176,7 +176,7 @@ def test_a_made_up_account_and_missing_digests_are_said_on_stderr(
     assert json.loads(result.stdout).keys() == set(STACKS)
     notes = [line for line in result.stderr.splitlines() if line.startswith("Note: ")]
     assert [note.split(":")[1].strip() for note in notes] == ["prod", "prod", "staging"]
-    assert "shown for an account that does not exist" in notes[0]
+    assert "rendered for an account that does not exist" in notes[0]
     assert "have no locked digest" in notes[1]
     assert "churn/api:0.1.0" in notes[1]
     assert "churn/ops:0.1.0" not in notes[1]
