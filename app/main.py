@@ -15,7 +15,8 @@ from starlette.types import ASGIApp
 
 from app import __version__, openapi
 from app.edge import Edge
-from app.follower import Follower, watch_keys
+from app.follower import Follower
+from app.key_watch import watch_keys
 from app.model import load
 from app.parsing import Parser
 from app.routes import docs, health, model

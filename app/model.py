@@ -21,14 +21,18 @@ import onnxruntime
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app import bundle
-from app.bundle import Bins, BundleError, Explain, Golden, Linear, Manifest, Occlusion, Reference
-from app.schemas import FEATURE_NAMES, FEATURES, SCHEMA_VERSION, Customer, Features, encode
-
-Scores = npt.NDArray[np.float64]
-"""Probabilities of churn, shape (rows,)."""
-
-DECISIONS: Final = ("stay", "churn")
-RISK_BANDS: Final = ("low", "medium", "high")
+from app.bundle import BundleError, Golden, Manifest, Reference
+from app.decisions import Thresholds
+from app.explain import Explain, Explained, Linear, Occlusion, explain
+from app.schemas import FEATURES, SCHEMA_VERSION, Customer, Features, Scores, encode
+from app.verification import (
+    check_explainer,
+    check_file,
+    check_override,
+    check_reference,
+    check_verdict,
+    parse_manifest,
+)
 
 _CUSTOMER: Final = TypeAdapter(Customer)
 _M = TypeVar("_M", bound=BaseModel)
@@ -41,15 +45,6 @@ class Origin:
     version: str
     source: str
     alias: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explanation:
-    """Contributions to the logit, by feature; see :class:`app.bundle.Linear` and :class:`app.bundle.Occlusion`."""
-
-    method: str
-    base: float
-    contributions: dict[str, float]
 
 
 def new_session(graph: bytes) -> onnxruntime.InferenceSession:
@@ -70,6 +65,7 @@ class Model:
     """One loaded model. Made by :func:`load`; immutable, so a swap is one assignment."""
 
     manifest: Manifest
+    thresholds: Thresholds
     origin: Origin
     reference: Reference
     explainer: Linear | Occlusion
@@ -87,50 +83,13 @@ class Model:
         path, which may differ in the last bit, so a single row is scored as two.
         """
         rows = len(features)
-        given = np.repeat(features, 2, axis=0) if rows == 1 else features
-        output: npt.NDArray[np.float32] = self.session.run([bundle.OUTPUT_NAME], {bundle.INPUT_NAME: given})[0]
+        batch = np.repeat(features, 2, axis=0) if rows == 1 else features
+        output: npt.NDArray[np.float32] = self.session.run([bundle.OUTPUT_NAME], {bundle.INPUT_NAME: batch})[0]
         return output[:rows, 1].astype(np.float64)
 
-    def decision(self, score: float) -> str:
-        """``churn`` at or above the threshold that the cost model chose, else ``stay``."""
-        return "churn" if score >= self.manifest.threshold else "stay"
-
-    def band(self, score: float) -> str:
-        bands = self.manifest.risk_bands
-        return "high" if score >= bands.high else "medium" if score >= bands.medium else "low"
-
-    def explain(self, features: Features) -> Explanation:
+    def explain(self, features: Features) -> Explained:
         """Contribution of each feature to the logit of one customer; ``features`` has shape (1, 19)."""
-        if isinstance(self.explainer, Linear):
-            return _explain_linear(self.explainer, features[0])
-        return self._explain_by_occlusion(self.explainer, features)
-
-    def _explain_by_occlusion(self, explainer: Occlusion, features: Features) -> Explanation:
-        rows = np.repeat(features, len(FEATURES) + 2, axis=0)
-        reference = np.asarray(explainer.reference, dtype=np.float32)
-        np.fill_diagonal(rows[: len(FEATURES)], reference)
-        rows[-1] = reference
-        logits = [_logit(float(p)) for p in self.score(rows)]
-        whole = logits[-2]
-        contributions = {name: whole - logits[i] for i, name in enumerate(FEATURE_NAMES)}
-        return Explanation(method=explainer.method, base=logits[-1], contributions=contributions)
-
-
-def _explain_linear(explainer: Linear, row: npt.NDArray[np.float32]) -> Explanation:
-    contributions = {}
-    for feature, value in zip(FEATURES, row.tolist(), strict=True):
-        weights = explainer.contributions[feature.name]
-        if feature.is_category:
-            contributions[feature.name] = weights[int(value)]
-        else:
-            slope, centre = weights
-            contributions[feature.name] = slope * (value - centre)
-    return Explanation(method=explainer.method, base=explainer.base, contributions=contributions)
-
-
-def _logit(p: float) -> float:
-    p = min(max(p, 1e-7), 1 - 1e-7)
-    return math.log(p / (1 - p))
+        return explain(self.explainer, features, self.score)
 
 
 def load(
@@ -155,22 +114,23 @@ def load(
         BundleError: the bundle must not be served; the message says which check failed.
     """
     manifest_bytes = _read(folder, bundle.MANIFEST, bundle.MAX_MANIFEST_BYTES)
-    manifest = bundle.parse_manifest(manifest_bytes, manifest_sha256)
+    manifest = parse_manifest(manifest_bytes, manifest_sha256)
     if manifest.schema_version != SCHEMA_VERSION:
         raise BundleError(f"made for customer schema {manifest.schema_version}; this process has {SCHEMA_VERSION}")
     fingerprint = bundle.sha256(manifest_bytes)
     if verdict_required:
         by_hand = manifest_sha256 is None
-        bundle.check_verdict(manifest, fingerprint, _override(folder, override_sha256, by_hand=by_hand))
+        check_verdict(manifest, fingerprint, _override(folder, override_sha256, by_hand=by_hand))
     files: dict[str, bytes] = {}
     for name, expected in manifest.files.items():
         files[name] = _read(folder, name, expected.bytes)
-        bundle.check_file(name, files[name], expected)
+        check_file(name, files[name], expected)
     model = Model(
         manifest=manifest,
+        thresholds=Thresholds.of(manifest),
         origin=origin or Origin(version=f"local-{fingerprint[:8]}", source="folder"),
-        reference=_checked_reference(_parse(bundle.REFERENCE, files, Reference)),
-        explainer=_checked_explainer(_parse(bundle.EXPLAIN, files, Explain).explainer),
+        reference=check_reference(_parse(bundle.REFERENCE, files, Reference)),
+        explainer=check_explainer(_parse(bundle.EXPLAIN, files, Explain).explainer),
         session=_open(files[bundle.MODEL]),
         fingerprint=bytes.fromhex(fingerprint),
         override_sha256=override_sha256 or "",
@@ -193,7 +153,7 @@ def _override(folder: Path, expected_sha256: str | None, *, by_hand: bool) -> by
         return None
     data = _read(folder, bundle.OVERRIDE, bundle.MAX_OVERRIDE_BYTES)
     if expected_sha256 is not None:
-        bundle.check_override(data, expected_sha256)
+        check_override(data, expected_sha256)
     return data
 
 
@@ -215,34 +175,6 @@ def _open(graph: bytes) -> onnxruntime.InferenceSession:
     if bundle.OUTPUT_NAME not in [o.name for o in session.get_outputs()]:
         raise BundleError(f"{bundle.MODEL}: has no output named {bundle.OUTPUT_NAME}")
     return session
-
-
-def _checked_reference(reference: Reference) -> Reference:
-    for feature in FEATURES:
-        bins = reference.features.get(feature.name)
-        if bins is None or not _usable(bins, len(feature.categories)):
-            raise BundleError(f"{bundle.REFERENCE}: no usable bins for {feature.name}")
-    if not _usable(reference.score, 0):
-        raise BundleError(f"{bundle.REFERENCE}: no usable bins for the score")
-    return reference
-
-
-def _usable(bins: Bins, categories: int) -> bool:
-    """Whether every value of a feature with so many categories, 0 for a number, has its bin."""
-    if categories:
-        return bins.edges is None and len(bins.proportions) == categories
-    edges = bins.edges
-    return edges is not None and edges == sorted(edges) and len(bins.proportions) == len(edges) + 1
-
-
-def _checked_explainer(explainer: Linear | Occlusion) -> Linear | Occlusion:
-    if isinstance(explainer, Linear):
-        sizes = {f.name: len(f.categories) or 2 for f in FEATURES}
-        if {name: len(weights) for name, weights in explainer.contributions.items()} != sizes:
-            raise BundleError(f"{bundle.EXPLAIN}: its contributions do not fit the features")
-    elif len(explainer.reference) != len(FEATURES):
-        raise BundleError(f"{bundle.EXPLAIN}: {len(explainer.reference)} reference values, not {len(FEATURES)}")
-    return explainer
 
 
 def _replay(model: Model, golden: Golden) -> None:

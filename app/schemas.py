@@ -192,6 +192,8 @@ CODES: Final[Mapping[str, Mapping[str, float]]] = {
 
 Features: TypeAlias = npt.NDArray[np.float32]
 """Coded customers, shape (rows, 19), columns in the order of FEATURES: the only input of an exported model."""
+Scores: TypeAlias = npt.NDArray[np.float64]
+"""Probabilities of churn, shape (rows,)."""
 
 
 def blank_total(tenure_months: float, monthly_charges: float) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from app.names import NO_TELEMETRY
 from benchmarks.model import Served
 from benchmarks.traffic import CustomerJson
 
@@ -58,7 +59,7 @@ class Contender:
     def environment(self, port: int) -> dict[str, str]:
         """The whole environment of its process."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTHON"))}
-        return {**inherited, **ONE_THREAD, "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", **self.env(port)}
+        return {**inherited, **ONE_THREAD, **NO_TELEMETRY, **self.env(port)}
 
 
 def native_env(served: Served) -> dict[str, str]:

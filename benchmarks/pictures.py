@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.text import Text
 
-from app.names import MODEL_NAME
+from app.names import MODEL_NAME, PRODUCTION
 from app.schemas import LABEL_COLUMN
 from benchmarks.browser import Browser, browser
 from benchmarks.contender import ROOT
@@ -161,7 +161,7 @@ def draw_terminal(window: Browser, shown: str, folder: Path, *, picture: str, wa
 def draw_mlflow(window: Browser, on: Platform) -> None:
     """Draw MLflow's pages of the experiment, a run, the registered model and a version."""
     client = MlflowClient(on.mlflow_url)
-    production = client.get_model_version_by_alias(MODEL_NAME, "production")
+    production = client.get_model_version_by_alias(MODEL_NAME, PRODUCTION)
     run = client.get_run(str(production.run_id))
     experiment = run.info.experiment_id
     training = "?workflowType=machine_learning"

@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from app.names import MLFLOW_CLIENT
+from app.names import MLFLOW_CLIENT, STAGING
 from benchmarks import machine, report, sections
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
@@ -107,7 +107,7 @@ def _train(data: Path, rows: int, url: str, env: dict[str, str], cores: set[int]
 
 def _score(data: Path, rows: int, url: str, env: dict[str, str], core: int) -> tuple[str, ...]:
     out = data.with_name(f"{data.stem}-scores.parquet")
-    done = measure(["score", str(data), str(out), "--model", "staging", "--tracking-uri", url], env, cores={core})
+    done = measure(["score", str(data), str(out), "--model", STAGING, "--tracking-uri", url], env, cores={core})
     if done.answer["rows"] != rows:
         raise BenchError(f"{done.answer['rows']} of {rows} rows were scored")
     return f"{rows:,}", f"{done.seconds:.1f}", f"{rows / done.seconds:,.0f}", f"{done.peak_mib:,.0f}"

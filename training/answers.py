@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from app.model import DECISIONS, RISK_BANDS, Model, Scores
-from app.schemas import ID_COLUMN, SCHEMA_VERSION
+from app.decisions import DECISIONS, RISK_BANDS
+from app.model import Model
+from app.schemas import ID_COLUMN, SCHEMA_VERSION, Scores
 
 PROBABILITY: Final = "churn_probability"
 CSV_ROWS: Final = 16_384

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from training.pipeline import Labels, Scores
+from app.schemas import Scores
+from training.pipeline import Labels
 
 
 @dataclass(frozen=True, kw_only=True)

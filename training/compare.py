@@ -10,12 +10,12 @@ from mlflow.entities.model_registry import ModelVersion
 
 from app import model as serving
 from app.bundle import MANIFEST_TAG, OVERRIDE_TAG, GateResult
-from app.schemas import SCHEMA_VERSION, Features
+from app.names import PRODUCTION
+from app.schemas import SCHEMA_VERSION, Features, Scores
 from training import ledger, regression
 from training.auc import Estimate
 from training.config import GateLimits
 from training.mlflow_store import (
-    PRODUCTION,
     SCHEMA_TAG,
     RegistryError,
     by_alias,
@@ -24,7 +24,7 @@ from training.mlflow_store import (
     get_version,
     plain_errors,
 )
-from training.pipeline import Labels, Scores
+from training.pipeline import Labels
 from training.population_check import SCORE, PopulationCheck
 
 

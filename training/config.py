@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.names import MODEL_NAME
+
 ModelType = Literal["logistic_regression", "gradient_boosting"]
 MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")
 
@@ -117,5 +119,5 @@ class TrainConfig(_Frozen):
     cost: CostModel = CostModel()
     gates: GateLimits = GateLimits()
     tracking_uri: Annotated[str, Field(min_length=1)]
-    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "churn"
-    experiment: Annotated[str, Field(min_length=1)] = "churn"
+    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = MODEL_NAME
+    experiment: Annotated[str, Field(min_length=1)] = MODEL_NAME

@@ -11,9 +11,10 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
+from app.schemas import Scores
 from training.auc import Clusters
 from training.config import CostModel
-from training.pipeline import Labels, Scores
+from training.pipeline import Labels
 
 BINS: Final = 10
 LIFT_SHARE: Final = 0.10

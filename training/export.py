@@ -25,24 +25,22 @@ from app.bundle import (
     OUTPUT_NAME,
     REFERENCE,
     Bins,
-    Explain,
     GateResult,
     Golden,
     GoldenRow,
-    Linear,
     Manifest,
-    Occlusion,
     Reference,
     RiskBands,
     digest,
     sha256,
     write_json,
 )
+from app.explain import Explain, Linear, Occlusion
 from app.model import new_session
-from app.schemas import FEATURES, SCHEMA_VERSION, Features, blank_total
+from app.schemas import FEATURES, SCHEMA_VERSION, Features, Scores, blank_total
 from training.config import ModelType
 from training.onnx_graph import to_onnx
-from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, NUMBERS, SCALE, Scores, classifier_parts, predict
+from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, NUMBERS, SCALE, classifier_parts, predict
 
 GOLDEN_ROWS: Final = 64
 _BLANK_EVERY: Final = 8

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from app.schemas import Features
+from app.schemas import Features, Scores
 from training import duplicates, pipeline
 from training.auc import Clusters
 from training.config import MODEL_TYPES, ModelType, TrainConfig
 from training.data import DataError, Dataset, Violation, encode_frame
 from training.duplicates import Content
-from training.pipeline import CrossValidation, Labels, Scores, Split
+from training.pipeline import CrossValidation, Labels, Split
 
 CUSTOMERS_MIN = 50
 """Of each class: with fewer, a fold or the holdout may have none, and every figure is noise."""

@@ -11,10 +11,11 @@ from typing import Final
 import numpy as np
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training.auc import Clusters, Estimate, auc, standard_error
 from training.config import GateLimits
 from training.evaluate import Ranked
-from training.pipeline import CrossValidation, Labels, Scores
+from training.pipeline import CrossValidation, Labels
 
 TAG: Final = "gate."
 """Before a gate's name in the key of a tag; the tag says its verdict and figures in words."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training import duplicates, evaluate, gates, leaks
 from training.auc import auc
 from training.config import TrainConfig
 from training.data import Dataset
 from training.fitting import Fitted
-from training.pipeline import Scores
 
 
 def judge(config: TrainConfig, data: Dataset, fitted: Fitted, exported: Scores) -> list[GateResult]:

@@ -34,9 +34,6 @@ from app.schemas import FEATURE_NAMES, LABEL_COLUMN, Features
 from training import descriptions
 from training.pipeline import Labels
 
-STAGING: Final = "staging"
-PRODUCTION: Final = "production"
-PREVIOUS: Final = "previous"
 SCHEMA_TAG: Final = "schema_version"
 
 EVALUATION_FOLDER: Final = "evaluation"

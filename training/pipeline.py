@@ -23,12 +23,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from app.schemas import FEATURES
+from app.schemas import FEATURES, Scores
 from training.config import ModelType
 
 Labels = npt.NDArray[np.int8]
 Indices = npt.NDArray[np.int64]
-Scores = npt.NDArray[np.float64]
 
 CATEGORIES: Final = [f.name for f in FEATURES if f.is_category]
 NUMBERS: Final = [f.name for f in FEATURES if not f.is_category]

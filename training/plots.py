@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
+from app.schemas import Scores
 from training.config import CostModel
 from training.evaluate import BINS, Metric, offer_value
-from training.pipeline import Labels, Scores
+from training.pipeline import Labels
 
 mpl.use("Agg")  # no display where training runs
 

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.bundle import Bins, Reference
-from app.model import Scores
-from app.schemas import FEATURES, Feature, Features
+from app.schemas import FEATURES, Feature, Features, Scores
 
 SERIOUS: Final = 0.25
 """A shift that a model is usually built again for; the alerts on the served stream begin at 0.1 already."""

@@ -8,10 +8,11 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from app.bundle import MANIFEST_TAG, STAGE_TAG, STAGES, GateResult
+from app.names import PRODUCTION, STAGING
 from app.schemas import SCHEMA_VERSION
 from training import descriptions, gates, ledger
 from training.config import ModelType
-from training.mlflow_store import PRODUCTION, SCHEMA_TAG, STAGING, by_alias, create_version, get_version, plain_errors
+from training.mlflow_store import SCHEMA_TAG, by_alias, create_version, get_version, plain_errors
 from training.native import DIGEST_TAG
 from training.responsibility import GateRefusedError
 

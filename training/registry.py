@@ -16,14 +16,12 @@ from mlflow.entities.model_registry import ModelVersion
 
 from app import model as serving
 from app.bundle import GateResult, Override
+from app.names import PREVIOUS, PRODUCTION, STAGING
 from training import compare, descriptions, gates, ledger
 from training.auc import auc
 from training.config import GateLimits
 from training.ledger import Move
 from training.mlflow_store import (
-    PREVIOUS,
-    PRODUCTION,
-    STAGING,
     RegistryError,
     by_alias,
     connect,
@@ -39,8 +37,6 @@ from training.responsibility import DecisionNeededError, GateRefusedError, Respo
 _EVIDENCE: Final = ("auc", "average_precision", "brier", "log_loss", "calibration_error", "lift_at_10")
 
 __all__ = [
-    "PREVIOUS",
-    "PRODUCTION",
     "DecisionNeededError",
     "GateRefusedError",
     "Move",

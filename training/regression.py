@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training.auc import Estimate, auc_difference, mean_difference
 from training.config import GateLimits
 from training.evaluate import Ranked
-from training.pipeline import Labels, Scores
+from training.pipeline import Labels
 
 NAME: Final = "regression"
 _INTERVAL_ERRORS: Final = 3.92

@@ -12,6 +12,7 @@ from typing import Final
 import pandas as pd
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training import plots
 from training.config import CostModel, TrainConfig
 from training.data import Dataset
@@ -20,7 +21,7 @@ from training.export import Facts
 from training.gates import verdict
 from training.markdown import table
 from training.mlflow_dataset import file_name
-from training.pipeline import CrossValidation, Labels, Scores
+from training.pipeline import CrossValidation, Labels
 
 PLOTS: Final = "plots"
 """Folder of the plots, beside the model card and among the run's artifacts."""

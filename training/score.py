@@ -11,7 +11,9 @@ from typing import Final
 import numpy as np
 import pyarrow.parquet as pq
 
-from app.model import DECISIONS, RISK_BANDS, Model, Origin, Scores, load
+from app.decisions import DECISIONS, RISK_BANDS
+from app.model import Model, Origin, load
+from app.schemas import Scores
 from training import readers
 from training.answers import Answers, writer
 from training.files import check_output
@@ -117,7 +119,6 @@ class _Tally:
     def __init__(self, model: Model, scored_at: datetime) -> None:
         self._model = model
         self._scored_at = scored_at
-        self._bands = (model.manifest.risk_bands.medium, model.manifest.risk_bands.high)
         self._decisions = np.zeros(len(DECISIONS), dtype=np.int64)
         self._risk_bands = np.zeros(len(RISK_BANDS), dtype=np.int64)
         self._total = 0.0
@@ -128,10 +129,7 @@ class _Tally:
         """Score one batch; returns its answers."""
         features = batch.features()
         probability: Scores = self._model.score(features)
-        # As app.model decides for one customer.
-        decision = (probability >= self._model.manifest.threshold).astype(np.int8)
-        medium, high = self._bands
-        risk = (probability >= medium).astype(np.int8) + (probability >= high)
+        decision, risk = (codes.astype(np.int8) for codes in self._model.thresholds.codes(probability))
         self._decisions += np.bincount(decision, minlength=len(DECISIONS))
         self._risk_bands += np.bincount(risk, minlength=len(RISK_BANDS))
         self._total += float(probability.sum())

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from app import model as serving
 from app.bundle import ARTIFACT_FOLDER, GateResult
-from app.schemas import Features
+from app.schemas import Features, Scores
 from training import compare, duplicates, evaluate, export, gates, ledger, mlflow_run, registration, report, sanity
 from training.auc import auc
 from training.config import TrainConfig
@@ -18,7 +18,6 @@ from training.data import Dataset, load
 from training.fitting import Fitted, fit, validate
 from training.judge import judge
 from training.mlflow_store import connect, write_holdout
-from training.pipeline import Scores
 from training.result import OnStage, Progress, TrainResult
 
 

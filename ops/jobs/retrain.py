@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Never, get_args
 
-from app.names import MLFLOW_CLIENT, MODEL_NAME
+from app.names import MLFLOW_CLIENT, MODEL_NAME, PRODUCTION
 from ops.errors import BAD_INPUT, OpsError
 from ops.jobs import drift
 from ops.jobs.logins import Login
@@ -135,7 +135,7 @@ def retrain(options: argparse.Namespace, tracking_uri: str) -> Outcome | None:
     from training.mlflow_store import by_alias, connect  # noqa: PLC0415  # likewise
     from training.train import train  # noqa: PLC0415  # likewise
 
-    serving = by_alias(connect(tracking_uri), MODEL_NAME, registry.PRODUCTION)
+    serving = by_alias(connect(tracking_uri), MODEL_NAME, PRODUCTION)
     if options.first and serving is not None:
         print(f"version {serving.version} is in production already: nothing to do")
         return None

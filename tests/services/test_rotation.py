@@ -22,7 +22,7 @@ from support.mounted_secret import MountedSecret, begin
 from support.servers import Api, wait_until
 from support.traffic import Traffic
 
-from app.follower import KEY_CHECK_SECONDS
+from app.key_watch import KEY_CHECK_SECONDS
 from infra.credentials import key_file
 from ops.jobs import rotate
 from ops.jobs.rotate import STEPS, Options, Store

@@ -122,8 +122,7 @@ async def test_a_prediction_is_that_of_the_model(api: Api) -> None:
     assert prediction["customer_id"] == EXAMPLE["customer_id"]
     model = api.service.counters.model
     score = prediction["churn_probability"]
-    assert prediction["decision"] == model.decision(score)
-    assert prediction["risk_band"] == model.band(score)
+    assert (prediction["decision"], prediction["risk_band"]) == model.thresholds.decide(score)
     assert prediction["threshold"] == model.manifest.threshold
     assert prediction["model_version"] == model.origin.version
     assert "explanation" not in prediction
@@ -159,7 +158,7 @@ async def test_the_model_is_described(api: Api) -> None:
 
 
 async def test_without_a_model_predictions_wait_and_probes_tell(api: Api) -> None:
-    api.service.metrics.model = None
+    api.service.live = None
     async with api.client() as client:
         for path, content in (("/v1/predict", body()), ("/v1/predict/batch", batch_body([dict(EXAMPLE)]))):
             answer = await client.post(path, content=content, headers=_JSON)

@@ -158,8 +158,7 @@ def test_singles_and_a_batch_fill_the_same_bins(model: Model, seed: int, *, on_e
     one, many = ModelCounters(model), ModelCounters(model)
     features = encode(rows)
     scores = model.score(features)
-    decisions = [model.decision(s) for s in scores.tolist()]
-    bands = [model.band(s) for s in scores.tolist()]
+    decisions, bands = model.thresholds.decide_all(scores)
     many.add_many(features, scores, decisions, bands)
     for row, score, decision, band in zip(rows, scores.tolist(), decisions, bands, strict=True):
         one.add(encode_one(row), score, decision, band)
@@ -213,7 +212,7 @@ async def test_names_begin_with_churn_and_end_with_what_they_count(api: Api) -> 
 
 
 def test_a_process_without_a_model_can_be_scraped() -> None:
-    text = generate_latest(Metrics().registry).decode()
+    text = generate_latest(Metrics(lambda: None, lambda: None).registry).decode()
     names = {f.name for f in text_string_to_metric_families(text)}
     assert "churn_registry_up" in names
     assert "churn_model_info" not in names

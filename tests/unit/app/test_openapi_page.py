@@ -112,10 +112,10 @@ async def test_every_status_a_route_answers_is_described(api: Api, document: dic
                         for query in ("", "?explain=perhaps"):
                             answer = await sender.request(method, path + query, content=content, headers=headers)
                             seen.add(str(answer.status_code))
-            model, api.service.metrics.model = api.service.metrics.model, None
+            model, api.service.live = api.service.live, None
             content = {"/v1/predict": bodies[0], "/v1/predict/batch": bodies[1]}.get(path)
             seen.add(str((await client.request(method, path, content=content, headers=_JSON)).status_code))
-            api.service.metrics.model = model
+            api.service.live = model
             assert seen <= set(operation["responses"]), path
             if path.startswith("/v1/predict"):
                 assert seen == {"200", "400", "401", "403", "413", "415", "422", "503"}

@@ -13,7 +13,7 @@ import pytest
 from support.api import Api
 from support.bundles import write_keys
 
-from app import follower
+from app import key_watch
 from app.security import MAX_KEY_BYTES, KeyFileError, KeyStore, hash_key, new_key, parse_key_file
 
 _HASH = "a" * 64
@@ -204,10 +204,10 @@ async def test_the_file_is_watched_and_its_state_told(
     assert store is not None
     monkeypatch.setattr(asyncio, "sleep", step)
     with caplog.at_level(logging.INFO), pytest.raises(asyncio.CancelledError):
-        await follower.watch_keys(api.service)
+        await key_watch.watch_keys(api.service)
     assert valid == [1, 0, 0, 1]
     assert store.find(new["client"].encode()) is not None
-    messages = [r.message for r in caplog.records if r.name == "app.follower"]
+    messages = [r.message for r in caplog.records if r.name == "app.key_watch"]
     assert len(messages) == 2
     assert messages[0].startswith("the old API keys stay in force:")
     assert messages[1] == "new API keys are in force"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.bundles import random_customers
 
-from app.bundle import Linear, Occlusion
+from app.explain import Linear, Occlusion
 from app.model import Model, load
 from app.schemas import FEATURE_NAMES, FEATURES, Features, encode
 
@@ -69,7 +69,8 @@ def test_scores_differ_between_customers(model: Model) -> None:
     ],
 )
 def test_decisions_and_bands_begin_at_their_thresholds(linear: Model, score: float, decision: str, band: str) -> None:
-    assert (linear.decision(score), linear.band(score)) == (decision, band)
+    assert linear.thresholds.decide(score) == (decision, band)
+    assert linear.thresholds.decide_all(np.array([score])) == ([decision], [band])
 
 
 @pytest.mark.parametrize("row", range(20))

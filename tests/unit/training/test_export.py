@@ -12,7 +12,8 @@ from sklearn.pipeline import Pipeline
 from support.bundles import PASSED
 
 from app import model as serving
-from app.bundle import GOLDEN, MANIFEST, Golden, Linear, Occlusion
+from app.bundle import GOLDEN, MANIFEST, Golden
+from app.explain import Linear, Occlusion
 from app.schemas import FEATURE_NAMES, FEATURES, Features, encode
 from training import export, pipeline
 from training.config import MODEL_TYPES, ModelType

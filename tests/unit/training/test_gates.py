@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training import gates, leaks
 from training.auc import Estimate, standard_error
 from training.config import GateLimits
 from training.evaluate import calibration_by_chance, calibration_error
 from training.leaks import Alone
-from training.pipeline import CrossValidation, Labels, Scores
+from training.pipeline import CrossValidation, Labels
 
 LIMITS = GateLimits()
 

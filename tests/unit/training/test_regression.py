@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training import regression
 from training.auc import auc
 from training.config import GateLimits
-from training.pipeline import Labels, Scores
+from training.pipeline import Labels
 from training.regression import Rows
 
 LIMITS = GateLimits()

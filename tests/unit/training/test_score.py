@@ -16,6 +16,7 @@ from app import bundle
 from app.bundle import BundleError, RiskBands
 from app.model import load as load_model
 from app.schemas import ID_COLUMN, SCHEMA_VERSION
+from app.verification import parse_manifest
 from training import export, pipeline, readers
 from training.data import DataError, encode_frame, load
 from training.files import PathError
@@ -86,8 +87,8 @@ def test_file_gets_the_served_answers(
     assert list(answers.columns) == ["customer_id", *ANSWERS]
     assert answers["customer_id"].tolist() == data.ids.tolist()
     np.testing.assert_allclose(answers["churn_probability"], expected, rtol=0, atol=1e-7)
-    assert answers["decision"].tolist() == [model.decision(p) for p in answers["churn_probability"]]
-    assert answers["risk_band"].tolist() == [model.band(p) for p in answers["churn_probability"]]
+    one_by_one = [model.thresholds.decide(probability) for probability in answers["churn_probability"]]
+    assert list(zip(answers["decision"], answers["risk_band"], strict=True)) == one_by_one
     assert summary.rows == ROWS
     assert summary.decisions == answers["decision"].value_counts().to_dict()
     assert summary.risk_bands == answers["risk_band"].value_counts().to_dict()
@@ -100,7 +101,7 @@ def test_probability_on_a_bound_belongs_to_the_upper_side(tmp_path: Path, model_
     first = float(load_model(model_dir).score(encode_frame(load(str(customers)).customers.head(1)))[0])
     path = model_dir / bundle.MANIFEST
     original = path.read_bytes()
-    manifest = bundle.parse_manifest(original, None)
+    manifest = parse_manifest(original, None)
     exact = manifest.model_copy(update={"threshold": first, "risk_bands": RiskBands(medium=first / 2, high=first)})
     try:
         bundle.write_json(path, exact)
@@ -193,7 +194,7 @@ def test_a_model_name_with_a_comma_is_quoted(tmp_path: Path, model_dir: Path, cu
     folder = tmp_path / "model"
     shutil.copytree(model_dir, folder)
     path = folder / bundle.MANIFEST
-    manifest = bundle.parse_manifest(path.read_bytes(), None)
+    manifest = parse_manifest(path.read_bytes(), None)
     bundle.write_json(path, manifest.model_copy(update={"model_name": 'churn, "north"'}))
     score(folder, str(customers), tmp_path / "out.csv")
     assert set(read(tmp_path / "out.csv")["model_name"]) == {'churn, "north"'}
