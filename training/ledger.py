@@ -9,7 +9,8 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -95,18 +96,22 @@ def default_actor() -> str:
         return f"uid {os.getuid()}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Grounds:
+    """Why an alias moves: a reason in words, and the evidence behind it.
+
+    ``override`` and ``acknowledged`` are as in :class:`Move`.
+    """
+
+    reason: str
+    results: Sequence[GateResult] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    override: str = ""
+    acknowledged: Sequence[str] = ()
+
+
 def new_move(
-    action: Action,
-    alias: str,
-    *,
-    old: ModelVersion | None,
-    new: ModelVersion,
-    actor: str,
-    results: list[GateResult],
-    metrics: dict[str, float] | None = None,
-    reason: str,
-    override: str = "",
-    acknowledged: Sequence[str] = (),
+    action: Action, alias: str, *, old: ModelVersion | None, new: ModelVersion, actor: str, grounds: Grounds
 ) -> Move:
     """The move of ``alias`` from one version to another, now."""
     return Move(
@@ -117,9 +122,9 @@ def new_move(
         from_version=str(old.version) if old else None,
         to_version=str(new.version),
         run_id=new.run_id,
-        gates=results,
-        metrics=metrics or {},
-        reason=reason[:500],
-        override=override[:500],
-        acknowledged=list(acknowledged),
+        gates=list(grounds.results),
+        metrics=dict(grounds.metrics),
+        reason=grounds.reason[:500],
+        override=grounds.override[:500],
+        acknowledged=list(grounds.acknowledged),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -11,10 +11,12 @@ from app.bundle import MANIFEST_TAG, STAGE_TAG, STAGES, GateResult
 from app.names import PRODUCTION, STAGING
 from app.schemas import SCHEMA_VERSION
 from training import descriptions, gates, ledger
-from training.config import ModelType
 from training.mlflow_store import SCHEMA_TAG, by_alias, create_version, get_version, plain_errors
 from training.native import DIGEST_TAG
 from training.responsibility import GateRefusedError
+
+if TYPE_CHECKING:
+    from training.candidate import CandidateVersion, LoggedModel  # at run time it would load the plots' libraries
 
 STAGE_NONE, STAGE_ARCHIVED = "None", "Archived"
 STAGE_STAGING, STAGE_PRODUCTION = STAGES[STAGING], STAGES[PRODUCTION]
@@ -23,33 +25,23 @@ GATE_TAG: Final = "gate"
 """Version tag with the verdict of all gates together."""
 
 
-def register(
-    client: MlflowClient,
-    model_name: str,
-    *,
-    model_id: str,
-    run_id: str,
-    model_type: ModelType,
-    manifest_sha256: str,
-    native_sha256: str,
-    dataset_sha256: str,
-    results: list[GateResult],
-) -> str:
+def register(client: MlflowClient, candidate: CandidateVersion, logged: LoggedModel) -> str:
     """Register a logged model as the next version, with its verdicts; a refused one too, so that it can be looked at.
 
     Returns:
         the version's number.
     """
+    facts = candidate.facts
     tags = {
-        MANIFEST_TAG: manifest_sha256,
-        DIGEST_TAG: native_sha256,
+        MANIFEST_TAG: candidate.manifest_sha256,
+        DIGEST_TAG: logged.native_sha256,
         SCHEMA_TAG: str(SCHEMA_VERSION),
-        "model_type": model_type,
-        "dataset_sha256": dataset_sha256,
+        "model_type": facts.model_type,
+        "dataset_sha256": facts.dataset_sha256,
         STAGE_TAG: STAGE_NONE,
-        GATE_TAG: gates.verdict(results),
+        GATE_TAG: gates.verdict(candidate.results),
     }
-    return create_version(client, model_name, model_id=model_id, run_id=run_id, tags=tags)
+    return create_version(client, facts.model_name, model_id=logged.model_id, run_id=facts.run_id, tags=tags)
 
 
 def stage(
@@ -76,9 +68,7 @@ def stage(
         old=old,
         new=candidate,
         actor=actor,
-        results=results,
-        metrics=metrics,
-        reason="passed its gates",
+        grounds=ledger.Grounds(reason="passed its gates", results=results, metrics=metrics),
     )
     with plain_errors(f"cannot stage version {version}"):
         ledger.record(client, model_name, move)

@@ -100,11 +100,9 @@ def promote(
         old=current,
         new=candidate,
         actor=actor,
-        results=results,
-        metrics=metrics,
-        reason=reason,
-        override=taken.override,
-        acknowledged=acknowledged,
+        grounds=ledger.Grounds(
+            reason=reason, results=results, metrics=metrics, override=taken.override, acknowledged=acknowledged
+        ),
     )
     _set_production(client, move, candidate, current=current, before=before)
     return move
@@ -177,8 +175,7 @@ def rollback(tracking_uri: str, model_name: str, *, actor: str | None = None, re
         old=current,
         new=target,
         actor=actor or ledger.default_actor(),
-        results=model.manifest.gates or [],
-        reason=reason,
+        grounds=ledger.Grounds(reason=reason, results=model.manifest.gates or []),
     )
     _set_production(client, move, target, current=current, before=before)
     return move
@@ -208,8 +205,7 @@ def _moved_by_hand(current: ModelVersion | None, before: ModelVersion | None) ->
         old=before,
         new=current,
         actor="unknown",
-        results=[],
-        reason="not by churn: the alias was moved in MLflow; `churn rollback` undoes it",
+        grounds=ledger.Grounds(reason="not by churn: the alias was moved in MLflow; `churn rollback` undoes it"),
     )
 
 

@@ -25,6 +25,8 @@ from training.pipeline import CrossValidation, Labels
 
 PLOTS: Final = "plots"
 """Folder of the plots, beside the model card and among the run's artifacts."""
+CARD: Final = "model_card.md"
+"""File of the model card."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,14 +51,36 @@ class ScoreSummary:
     """What was read otherwise than written, in sentences."""
 
 
+@dataclass(frozen=True)
+class ModelFolder:
+    """A bundle (:mod:`app.bundle`) on disk, and what the registry knows of it.
+
+    Attributes:
+        manifest_sha256: the registered digest of the manifest; None if nobody knows it.
+        override_sha256: the registered digest of the override, for a version whose gates somebody overrode.
+        version: the registered number of the version; by default a name made from the manifest's digest.
+    """
+
+    path: Path
+    manifest_sha256: str | None = None
+    override_sha256: str | None = None
+    version: str | None = None
+
+    def load(self) -> Model:
+        """The model, verified as for serving.
+
+        Raises:
+            BundleError: the model must not be used, see :func:`app.model.load`.
+        """
+        origin = None if self.version is None else Origin(version=self.version, source="mlflow")
+        return load(self.path, origin, manifest_sha256=self.manifest_sha256, override_sha256=self.override_sha256)
+
+
 def score(
-    model_dir: Path,
+    model_folder: ModelFolder,
     source: str,
     out: Path | str,
     *,
-    manifest_sha256: str | None = None,
-    override_sha256: str | None = None,
-    version: str | None = None,
     overwrite: bool = False,
     strict: bool = False,
     batch_rows: int = BATCH_ROWS,
@@ -71,12 +93,9 @@ def score(
     model_version and scored_at (UTC, one value for the whole file).
 
     Args:
-        model_dir: a bundle (:mod:`app.bundle`), verified as for serving.
+        model_folder: the model, verified as for serving.
         source: CSV or Parquet file, local or ``s3://``; a ``churned`` column is ignored.
         out: ``.csv`` or ``.parquet``, local or ``s3://``; written only when every row of the source is valid.
-        manifest_sha256: the registered digest of the manifest, when it is known.
-        override_sha256: the registered digest of the override, for a version whose gates somebody overrode.
-        version: the registered number of the version; by default a name from the manifest's digest.
         overwrite: whether an existing ``out`` may be replaced; never if it is the source itself.
         strict: whether to write nothing if the customers are another population than the model was trained on.
         batch_rows: rows scored at once from a Parquet file.
@@ -90,8 +109,7 @@ def score(
     """
     out = str(out)
     check_output(out, overwrite=overwrite, source=source)
-    origin = None if version is None else Origin(version=version, source="mlflow")
-    model = load(model_dir, origin, manifest_sha256=manifest_sha256, override_sha256=override_sha256)
+    model = model_folder.load()
     answers = Answers(model=model, scored_at=datetime.now(UTC).replace(microsecond=0), csv=is_csv(out))
     tally = _Tally(model, answers.scored_at)
     findings = Findings()

@@ -119,7 +119,7 @@ async def test_an_override_of_other_gates_is_refused(process: Process, mlflow: F
     _tag(mlflow, override(refused, ["another"]))
     await process.follower.refresh()
     assert process.live is None
-    assert f"does not speak of gate {REFUSED.name}" in _told(process)
+    assert f"does not cover gate {REFUSED.name}" in _told(process)
 
 
 async def test_an_override_is_bounded(process: Process, mlflow: FakeMlflow, refused: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.bundles import make_bundle
 
 from training.data import Dataset, load
-from training.score import score
+from training.score import ModelFolder, score
 from training.validate import checked_batches
 from training.violations import Findings
 
@@ -65,7 +65,7 @@ def test_missing_ids_stay_as_written_in_scored_output(tmp_path: Path, table: pd.
     table.loc[[3, 200], "customer_id"] = ["NULL", None]
     table.to_parquet(tmp_path / "a.parquet")
     out = tmp_path / f"out.{extension}"
-    score(tmp_path / "bundle", str(tmp_path / "a.parquet"), out)
+    score(ModelFolder(tmp_path / "bundle"), str(tmp_path / "a.parquet"), out)
     answers = pd.read_csv(out, keep_default_na=False) if extension == "csv" else pd.read_parquet(out)
     assert answers["customer_id"].tolist() == table["customer_id"].fillna("").tolist()
 
