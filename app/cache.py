@@ -40,11 +40,11 @@ class PredictionCache:
 
     async def get(self, key: str) -> float | None:
         """The stored score, or None."""
-        found = await self._gate.call(lambda: self._gate.client.mget([key]))
-        if found is None:
+        stored = await self._gate.call(lambda: self._gate.client.mget([key]))
+        if stored is None:
             self._off.inc()
             return None
-        score = _stored(found[0])
+        score = _stored(stored[0])
         (self._misses if score is None else self._hits).inc()
         return score
 

@@ -204,8 +204,8 @@ class Edge:
         exchange.client = principal.id
         if principal.scopes.isdisjoint(exchange.rule.scopes):
             self._auth["forbidden"].inc()
-            wanted = " or ".join(sorted(exchange.rule.scopes))
-            raise ApiError(FORBIDDEN, f"key '{principal.id}' has no scope {wanted}")
+            needed = " or ".join(sorted(exchange.rule.scopes))
+            raise ApiError(FORBIDDEN, f"key '{principal.id}' has no scope {needed}")
         self._auth["accepted"].inc()
         return principal
 

@@ -50,9 +50,9 @@ class Registry:
             NoAnswerError: no answer, no such model or alias, or artifacts that the server does not hand out.
         """
         name, alias = self._settings.model_name, self._settings.model_alias
-        found = await self._json(f"{_API}/registered-models/alias", {"name": name, "alias": alias})
+        answer = await self._json(f"{_API}/registered-models/alias", {"name": name, "alias": alias})
         try:
-            entry = found["model_version"]
+            entry = answer["model_version"]
             version = str(entry["version"])
             tags = {tag["key"]: tag["value"] for tag in entry.get("tags", [])}
         except (KeyError, TypeError) as error:

@@ -48,18 +48,18 @@ Exit code: 0 measured, 1 measured and a promise is not kept (full runs only), 2 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--quick", action="store_true", help="one short round of everything; the figures mean little")
-    made.add_argument("--only", choices=GROUPS, action="append", metavar="GROUP", help=f"one of {', '.join(GROUPS)}")
-    made.add_argument(
+    parser.add_argument("--quick", action="store_true", help="one short round of everything; the figures mean little")
+    parser.add_argument("--only", choices=GROUPS, action="append", metavar="GROUP", help=f"one of {', '.join(GROUPS)}")
+    parser.add_argument(
         "--out", type=Path, help="where to write the document (default for full runs: docs/performance.md)"
     )
-    return made
+    return parser
 
 
 def run(*, quick: bool, only: Sequence[str], say: Console) -> Results:
@@ -109,8 +109,8 @@ def run(*, quick: bool, only: Sequence[str], say: Console) -> Results:
 
 def _throughput(bench: Bench, only: Sequence[str]) -> tuple[Single | None, Batch | None]:
     """The two groups that compare all servers, which are started once for both."""
-    wanted = [c for c in bench.usable() if "single" in only or ("batch" in only and c.batch)]
-    with shared.running(bench, wanted) as servers:
+    chosen = [c for c in bench.usable() if "single" in only or ("batch" in only and c.batch)]
+    with shared.running(bench, chosen) as servers:
         return (
             single.measure(bench, servers) if "single" in only else None,
             batch.measure(bench, servers) if "batch" in only else None,

@@ -71,13 +71,13 @@ class Browser:
         Raises:
             BenchError: the page has none.
         """
-        found = self.run(
+        visible = self.run(
             "const all = [...document.querySelectorAll('a, button, [role=tab]')];"
             "const one = all.find(e => e.innerText && e.innerText.trim() === arguments[0]);"
             "if (one) { one.click(); } return Boolean(one);",
             text,
         )
-        if not found:
+        if not visible:
             raise BenchError(f"the page has no link, button or tab {text!r}")
 
     def remember(self, values: Mapping[str, str]) -> None:
@@ -139,8 +139,8 @@ def _session(driver_url: str) -> str:
     """URL of a new session, once the driver answers."""
     # Chromium refuses its sandbox to root, as which containers run it.
     options = [*_OPTIONS, f"--window-size={WIDTH},1000", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    wanted = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": {"args": options}}}}
-    answer = _once_up(lambda: httpx.post(f"{driver_url}/session", json=wanted, timeout=_PAGE_SECONDS, trust_env=False))
+    request = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": {"args": options}}}}
+    answer = _once_up(lambda: httpx.post(f"{driver_url}/session", json=request, timeout=_PAGE_SECONDS, trust_env=False))
     value = answer.json()["value"]
     if not answer.is_success:
         raise BenchError(f"Chromium does not start: {str(value.get('message'))[:300]}")

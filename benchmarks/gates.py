@@ -140,8 +140,8 @@ def cases() -> Iterator[Case]:
 
 def dataset(case: Case, seed: int) -> Dataset:
     """The file of one seed, as :func:`training.data.load` would give it; nobody knows its ceiling."""
-    made = generate(GeneratorConfig(rows=case.rows, seed=seed)).customers
-    frame = case.change(np.random.default_rng(seed), made) if case.change else made
+    generated = generate(GeneratorConfig(rows=case.rows, seed=seed)).customers
+    frame = case.change(np.random.default_rng(seed), generated) if case.change else generated
     return loaded(frame)
 
 

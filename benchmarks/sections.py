@@ -20,7 +20,7 @@ def put(document: str, name: str, section: str) -> str:
     return between(marked, begin, end, f"\n{section.strip()}\n")
 
 
-def kept(old: str, new: str, name: str) -> str:
+def with_section_of(old: str, new: str, name: str) -> str:
     """A document written anew, with the section of this name as it was."""
     begin, end = _marks(name)
     if begin not in old:

@@ -42,16 +42,16 @@ class Check:
 
 def checks(results: Results) -> list[Check]:
     """Every promise of the groups that were measured."""
-    found: list[Check] = []
+    outcomes: list[Check] = []
     if results.single:
-        found += _single(results.single)
+        outcomes += _single(results.single)
     if results.batch:
-        found += _batch(results.batch)
+        outcomes += _batch(results.batch)
     if results.start:
-        found += _start(results.start)
+        outcomes += _start(results.start)
     if results.overload:
-        found += _overload(results.overload)
-    return found
+        outcomes += _overload(results.overload)
+    return outcomes
 
 
 def best(rates: dict[str, float], names: Sequence[str]) -> str | None:

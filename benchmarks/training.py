@@ -154,7 +154,7 @@ def main() -> int:
             sys.stderr.write(f"{error}\n")
             return 2
     old = options.out.read_text("utf-8") if options.out.exists() else ""
-    options.out.write_text(sections.kept(old, text, "gates"), encoding="utf-8")
+    options.out.write_text(sections.with_section_of(old, text, "gates"), encoding="utf-8")
     sys.stdout.write(text)
     return 0
 

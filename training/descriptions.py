@@ -97,8 +97,8 @@ def summary(card: str) -> str:
     """The model card's first paragraph, which MLflow shows in its table of versions, and its sections on evidence."""
     head, *sections = re.split(r"^## ", card, flags=re.MULTILINE)
     paragraphs = [part for part in head.split("\n\n") if part.strip() and not part.startswith("# ")]
-    kept = [f"## {section.strip()}" for section in sections if section.partition("\n")[0].strip() in _SECTIONS]
-    return shortened("\n\n".join([*(part.strip() for part in paragraphs[:1]), *kept]))
+    chosen = [f"## {section.strip()}" for section in sections if section.partition("\n")[0].strip() in _SECTIONS]
+    return shortened("\n\n".join([*(part.strip() for part in paragraphs[:1]), *chosen]))
 
 
 def shortened(text: str) -> str:

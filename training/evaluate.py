@@ -198,8 +198,8 @@ def evaluate_slices(customers: pd.DataFrame, churned: Labels, scores: Scores, th
 def offer_value(churned: Labels, scores: Scores, threshold: float, cost: CostModel) -> float:
     """Net value of offers at ``threshold``, in currency per 1,000 customers; see :class:`CostModel`."""
     offered = scores >= threshold
-    kept = cost.retained_share * float(churned[offered].sum())
-    return 1000 * (kept * cost.customer_value - float(offered.sum()) * cost.offer_cost) / len(churned)
+    customers_kept = cost.retained_share * float(churned[offered].sum())
+    return 1000 * (customers_kept * cost.customer_value - float(offered.sum()) * cost.offer_cost) / len(churned)
 
 
 def importances(model: Pipeline, customers: pd.DataFrame, churned: Labels, seed: int) -> pd.DataFrame:

@@ -115,9 +115,9 @@ def _no_skill(
 
 def _not_enough(estimate: Estimate, *, train: Labels, holdout: Labels, limits: GateLimits) -> str:
     """How many more churners a model of this AUC needs to pass: its error falls with the root of their number."""
-    wanted = (estimate.value - 0.5 - limits.skill_margin) / limits.skill_standard_errors
+    error_allowed = (estimate.value - 0.5 - limits.skill_margin) / limits.skill_standard_errors
     churners = int(train.sum()) + int(holdout.sum())
-    more = math.ceil(churners * ((estimate.error / wanted) ** 2 - 1))
+    more = math.ceil(churners * ((estimate.error / error_allowed) ** 2 - 1))
     return f"not enough data: about {max(more, 1):,} more churners are needed to tell such a model from chance"
 
 

@@ -72,26 +72,26 @@ Codes = npt.NDArray[np.object_]
 
 def number_causes(feature: Feature, values: pa.Array) -> Codes:
     """The cause of each wrong value of a number, from its text."""
-    found = np.full(len(values), "not-a-number", dtype=object)
+    codes = np.full(len(values), "not-a-number", dtype=object)
     open_ = ~_matches(values, _HEX)
     for cause, pattern in _WRITTEN:
         here = open_ & _matches(values, pattern)
-        found[here] = cause
+        codes[here] = cause
         open_ &= ~here
-    found[_matches(values, _AMBIGUOUS) & _decimal(feature, values, found)] = "decimal-comma"
+    codes[_matches(values, _AMBIGUOUS) & _decimal(feature, values, codes)] = "decimal-comma"
     trimmed = pc.utf8_trim_whitespace(values)
     spelled = _matches(trimmed, NUMBER)
     numbers = np.asarray(pc.fill_null(pc.cast(pc.if_else(pa.array(spelled), trimmed, None), pa.float64()), 0.0))
     inside = (numbers >= feature.minimum) & (numbers <= feature.maximum)
-    found[spelled] = np.where(inside, "not-whole", "out-of-range")[spelled]
+    codes[spelled] = np.where(inside, "not-whole", "out-of-range")[spelled]
     if feature.integer and (feature.minimum, feature.maximum) == (0, 1):
-        found[_among(values, _FLAG)] = "flag"
-    return found
+        codes[_among(values, _FLAG)] = "flag"
+    return codes
 
 
-def _decimal(feature: Feature, values: pa.Array, found: Codes) -> npt.NDArray[np.bool_]:
+def _decimal(feature: Feature, values: pa.Array, codes: Codes) -> npt.NDArray[np.bool_]:
     """Where an ambiguous comma is a decimal comma: beside others that are, or where thousands would be too many."""
-    if (found == "decimal-comma").any():
+    if (codes == "decimal-comma").any():
         return np.ones(len(values), dtype=np.bool_)
     digits = pc.replace_substring_regex(values, r"\D", "")
     whole = pc.if_else(pa.array(_matches(values, _AMBIGUOUS)), digits, None)
@@ -128,12 +128,12 @@ _CATEGORIES: Final = {feature.name: feature for feature in FEATURES if feature.c
 
 def _judged(values: pa.Array, judge: Callable[[str], str | None], otherwise: str) -> Codes:
     """What ``judge`` says of each of the first values, and ``otherwise`` where it says nothing."""
-    found = np.full(len(values), otherwise, dtype=object)
+    codes = np.full(len(values), otherwise, dtype=object)
     for cause, pattern in _ANYWHERE:
-        found[_matches(values, pattern)] = cause
-    for position in np.flatnonzero(found == otherwise)[:JUDGED].tolist():
-        found[position] = judge(values[position].as_py()) or otherwise
-    return found
+        codes[_matches(values, pattern)] = cause
+    for position in np.flatnonzero(codes == otherwise)[:JUDGED].tolist():
+        codes[position] = judge(values[position].as_py()) or otherwise
+    return codes
 
 
 def _label_cause(value: str) -> str | None:

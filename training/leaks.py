@@ -36,12 +36,12 @@ def alone(features: Features, churned: Labels, split: Split, clusters: Clusters)
         split: the rates are those of ``train``, the AUC that of ``test``: none is told by chance.
         clusters: of the rows of ``test``.
     """
-    found = []
+    singles = []
     for column, feature in enumerate(FEATURES):
         bins = _binned(features[:, column], split, number=not feature.is_category)
         rates = _rates(bins[split.train], churned[split.train])
-        found.append(Alone(feature=feature.name, auc=auc(churned[split.test], rates[bins[split.test]], clusters)))
-    return sorted(found, key=lambda one: one.auc.value, reverse=True)
+        singles.append(Alone(feature=feature.name, auc=auc(churned[split.test], rates[bins[split.test]], clusters)))
+    return sorted(singles, key=lambda one: one.auc.value, reverse=True)
 
 
 def _binned(values: npt.NDArray[np.float32], split: Split, *, number: bool) -> npt.NDArray[np.int64]:

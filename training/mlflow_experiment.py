@@ -35,12 +35,12 @@ def prepare(client: MlflowClient, experiment: Experiment) -> None:
     not the work on a language model, for pages that go by it; those of MLflow 3.17 go by the address, or else by what
     the reader used last.
     """
-    made = experiment.creation_time or 0
+    created = experiment.creation_time or 0
     columns = {"selectedColumns": _COLUMNS, "columnOrder": _ALWAYS_SHOWN + _COLUMNS, "columnWidths": _WIDTHS}
-    view = {"name": "Figures", "createdAt": made, "updatedAt": made, "state": json.dumps(columns)}
+    view = {"name": "Figures", "createdAt": created, "updatedAt": created, "state": json.dumps(columns)}
     note = f"Training runs of the churn model. [Compare their figures]({runs_address(experiment.experiment_id)})."
-    wanted = {KIND_TAG: _KIND, VIEW_TAG: json.dumps(view), MLFLOW_RUN_NOTE: note}
+    tags = {KIND_TAG: _KIND, VIEW_TAG: json.dumps(view), MLFLOW_RUN_NOTE: note}
     with only_logged(f"describe experiment {experiment.name!r} in MLflow"):
-        for key, value in wanted.items():
+        for key, value in tags.items():
             if key not in experiment.tags:
                 client.set_experiment_tag(experiment.experiment_id, key, value)

@@ -85,13 +85,13 @@ def gain(churned: Labels, scores: Scores) -> Figure:
     figure, axes = _figure(
         "Gain and lift, holdout", "customers contacted, highest scores first (share)", "churners reached (share)"
     )
-    found = np.append(0, np.cumsum(churned[np.argsort(-scores, kind="stable")])) / churned.sum()
-    share, found = _thinned(np.linspace(0, 1, len(found)), found)
-    axes.plot(share, found, color=_CHURN, label="gain: churners reached")
+    gain = np.append(0, np.cumsum(churned[np.argsort(-scores, kind="stable")])) / churned.sum()
+    share, gain = _thinned(np.linspace(0, 1, len(gain)), gain)
+    axes.plot(share, gain, color=_CHURN, label="gain: churners reached")
     axes.plot([0, 1], [0, 1], "--", color=_GREY, label="by chance")
     lift = axes.twinx()
-    kept = share >= _LIFT_FROM  # below, the ratio of two small numbers only shows noise
-    lift.plot(share[kept], found[kept] / share[kept], ":", color="#1f5fa8", label="lift (right axis)")
+    shown = share >= _LIFT_FROM  # below, the ratio of two small numbers only shows noise
+    lift.plot(share[shown], gain[shown] / share[shown], ":", color="#1f5fa8", label="lift (right axis)")
     lift.set_ylabel("lift (multiple of the churn of all)")
     lift.set_ylim(bottom=0)
     lines = [*axes.get_lines(), *lift.get_lines()]

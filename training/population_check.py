@@ -92,7 +92,7 @@ class PopulationCheck:
             return ()
         # Kish's effective size of a sample whose rows have different weights.
         size = self._rows**2 / self._squares
-        found = []
+        differing = []
         for feature in FEATURES:
             counts, bins = self._counts[feature.name], self._reference.features[feature.name]
             psi, limit = _psi(counts, bins, self._reference.rows), _limit(len(counts), size, self._reference.rows)
@@ -100,10 +100,10 @@ class PopulationCheck:
                 shares = counts / counts.sum()
                 words = _category_words(feature, shares, bins) if bins.edges is None else _number_words(shares, bins)
                 unit = f" (a number of {feature.unit})" if feature.unit else ""
-                found.append(
+                differing.append(
                     Difference(name=feature.name, psi=psi, limit=limit, words=f"{feature.name}{unit}: {words}")
                 )
-        return (*found, *self._score_differences(size))
+        return (*differing, *self._score_differences(size))
 
     def _score_differences(self, size: float) -> list[Difference]:
         bins, holdout = self._reference.score, max(1, round(self._reference.rows * HOLDOUT_SHARE))

@@ -53,16 +53,16 @@ class Responsibility:
             raise GateRefusedError(version, results)
         if self.override and not refused:
             raise RegistryError(f"version {version} passed every gate: promote it without --override")
-        given = {f"{ACKNOWLEDGE} {name}" for name in self.acknowledged}
+        options = {f"{ACKNOWLEDGE} {name}" for name in self.acknowledged}
         if self.replace_schema:
-            given.add(REPLACE_SCHEMA)
+            options.add(REPLACE_SCHEMA)
         needed = {gate.needs: gate for gate in results if gate.needs}
-        if idle := sorted(given - needed.keys()):
+        if idle := sorted(options - needed.keys()):
             raise RegistryError(f"{', '.join(idle)}: no gate of version {version} asks for that; leave it out")
-        missing = [option for option in needed if option not in given]
+        missing = [option for option in needed if option not in options]
         if missing and not self.override:  # who overrides refusals answers for the rest as well
             questions = "; ".join(f"{needed[option].name}: {needed[option].detail}" for option in missing)
             raise DecisionNeededError(
                 f"version {version} needs a person's decision, {' and '.join(missing)}, because of gate {questions}"
             )
-        return sorted(given)
+        return sorted(options)

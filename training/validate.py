@@ -72,10 +72,10 @@ def checked_batches(
         DataError: the file is not a readable table at all.
     """
     with open_table(path, findings) as table:
-        wanted = _columns(table.fields, findings, labelled=labelled)
+        columns = _columns(table.fields, findings, labelled=labelled)
         rows_seen = 0
         id_check = IdCheck(findings)
-        for rows, batch in table.batches(wanted, batch_rows) if wanted else ():
+        for rows, batch in table.batches(columns, batch_rows) if columns else ():
             rows_seen += len(rows)
             checked = _check(batch, rows, findings, id_check, labelled=labelled)
             if checked is not None and not findings:
@@ -93,12 +93,12 @@ def _columns(fields: Sequence[pa.Field], findings: Findings, *, labelled: bool) 
         required[LABEL_COLUMN] = values.LABEL_EXPECTED
     expected = required | {ID_COLUMN: ID_EXPECTED}
     kinds = {field.name: field.type for field in fields}
-    wanted: dict[str, str] = {}
+    readable: dict[str, str] = {}
     for name, theirs in columns_of([field.name for field in fields], required, findings).items():
         if name not in expected:
             continue
         if _can_hold(name, kinds[theirs]):
-            wanted[name] = theirs
+            readable[name] = theirs
         else:
             findings.add_column(
                 name,
@@ -107,7 +107,7 @@ def _columns(fields: Sequence[pa.Field], findings: Findings, *, labelled: bool) 
                 cause=causes.COLUMN_TYPE,
                 hint=_type_hint(name, kinds[theirs]),
             )
-    return wanted
+    return readable
 
 
 def _can_hold(name: str, kind: pa.DataType) -> bool:

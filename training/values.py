@@ -39,8 +39,8 @@ def _dictionary(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
 
 def _positions(texts: pa.Array, accepted: Sequence[str]) -> npt.NDArray[np.int8]:
     """Index of each text in ``accepted``; -1 for any other."""
-    found = pc.index_in(texts, value_set=pa.array(accepted, pa.string()))
-    return np.asarray(pc.fill_null(found, -1)).astype(np.int8)
+    positions = pc.index_in(texts, value_set=pa.array(accepted, pa.string()))
+    return np.asarray(pc.fill_null(positions, -1)).astype(np.int8)
 
 
 def category(feature: Feature, column: pa.Array, findings: Findings) -> npt.NDArray[np.int8]:

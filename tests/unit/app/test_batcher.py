@@ -105,5 +105,5 @@ async def test_a_caller_that_left_does_not_disturb_the_others(
 
 async def test_rows_are_scored_in_the_precision_of_the_model(model: Model) -> None:
     exact = [0.1 + v for v in _row(0)]
-    wanted = model.score(np.array([exact], dtype=np.float32))[0]
-    assert await Batcher().score(model, exact) == wanted
+    expected = model.score(np.array([exact], dtype=np.float32))[0]
+    assert await Batcher().score(model, exact) == expected

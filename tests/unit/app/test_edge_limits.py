@@ -35,10 +35,10 @@ class _Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
-    made = _Clock()
+    clock = _Clock()
     for module in (limits.storage.memory, limits.strategies, ratelimit):
-        monkeypatch.setattr(module, "time", SimpleNamespace(time=made.time))
-    return made
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=clock.time))
+    return clock
 
 
 async def _predict(client: httpx.AsyncClient) -> httpx.Response:

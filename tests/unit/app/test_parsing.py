@@ -214,9 +214,9 @@ _NEAR: st.SearchStrategy[Any] = st.builds(
 def test_a_value_is_taken_exactly_when_the_customer_model_takes_it(value: Any) -> None:
     content = json.dumps(value).encode()
     try:
-        wanted = Customer.model_validate_json(content).model_dump(exclude_unset=True)
+        expected = Customer.model_validate_json(content).model_dump(exclude_unset=True)
     except ValidationError:
-        wanted = None
+        expected = None
     row: Row | None = None
     problem: Problem | None = None
     try:
@@ -224,7 +224,7 @@ def test_a_value_is_taken_exactly_when_the_customer_model_takes_it(value: Any) -
     except ApiError as refusal:
         problem = refusal.problem
         json.loads(refusal.body("id"))
-    assert row == wanted
+    assert row == expected
     assert problem in {None, INVALID_INPUT, INVALID_JSON}
 
 
@@ -252,8 +252,8 @@ def test_a_valid_number_keeps_its_value() -> None:
     ("query", "wanted"),
     [(b"", False), (b"explain=true", True), (b"explain=false", False), (b"a=b", False), (b"a=1&explain=tr%75e", True)],
 )
-def test_explain_is_read_from_the_query(query: bytes, *, wanted: bool) -> None:
-    assert wants_explanation(query) is wanted
+def test_explain_is_read_from_the_query(query: bytes, *, explained: bool) -> None:
+    assert wants_explanation(query) is explained
 
 
 @pytest.mark.parametrize(

@@ -133,18 +133,18 @@ def test_a_file_that_went_away_and_came_back_unchanged_is_in_force_again(path: P
 def test_the_hashes_of_every_entry_are_compared_to_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
 
-    def spy(given: str, expected: str) -> bool:
+    def spy(digest: str, expected: str) -> bool:
         compared.append(expected)
-        return real(given, expected)
+        return real(digest, expected)
 
     real = hmac.compare_digest
     key, digest = new_key("shop")
     _write(path, _entry("shop", digest, _HASH))
     store = KeyStore(path)
     monkeypatch.setattr(hmac, "compare_digest", spy)
-    for given, expected in ((key, [digest, _HASH]), ("shop.wrong", [digest, _HASH]), ("nobody.wrong", ["0" * 64])):
+    for sent, expected in ((key, [digest, _HASH]), ("shop.wrong", [digest, _HASH]), ("nobody.wrong", ["0" * 64])):
         compared.clear()
-        store.find(given.encode())
+        store.find(sent.encode())
         assert compared == expected
 
 

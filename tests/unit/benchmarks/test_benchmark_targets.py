@@ -70,11 +70,11 @@ def test_a_peer_that_was_not_measured_gives_no_verdict() -> None:
 
 
 def test_peers_that_batch_requests_are_shown_without_a_verdict() -> None:
-    found = checks(results(single=single({**RATES, "LitServe, batching requests": 500.0})))
-    assert [(c.measured, c.passed) for c in found if "no target" in c.promise] == [
+    outcome = checks(results(single=single({**RATES, "LitServe, batching requests": 500.0})))
+    assert [(c.measured, c.passed) for c in outcome if "no target" in c.promise] == [
         ("10.00 x LitServe, batching requests", None)
     ]
-    assert found[1].measured == "33.33 x LitServe"
+    assert outcome[1].measured == "33.33 x LitServe"
 
 
 @pytest.mark.parametrize("change", [{"p95_ms": 10.0}, {"failures": 1}])

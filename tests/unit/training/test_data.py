@@ -61,11 +61,11 @@ def test_blank_total_is_tenure_times_monthly_charges(customers_csv: Path, table:
 
 
 def test_frame_and_rows_are_coded_alike_bit_for_bit() -> None:
-    made = generate(GeneratorConfig(rows=5000, seed=11, missing_total_share=0.2)).customers
-    coded = encode_frame(made)
+    customers = generate(GeneratorConfig(rows=5000, seed=11, missing_total_share=0.2)).customers
+    coded = encode_frame(customers)
     assert coded.dtype == np.float32
     assert coded.flags["C_CONTIGUOUS"]
-    assert coded.tobytes() == encode(as_customers(made)).tobytes()
+    assert coded.tobytes() == encode(as_customers(customers)).tobytes()
 
 
 def test_file_and_frame_are_coded_alike(tmp_path: Path) -> None:
@@ -131,10 +131,10 @@ def test_parquet_types_that_can_hold_a_value_are_read(tmp_path: Path, table: pd.
 
 
 def test_frame_written_by_pandas_is_read(tmp_path: Path) -> None:
-    made = generate(GeneratorConfig(rows=200)).customers
-    made.to_parquet(tmp_path / "a.parquet")
+    customers = generate(GeneratorConfig(rows=200)).customers
+    customers.to_parquet(tmp_path / "a.parquet")
     data = load(str(tmp_path / "a.parquet"))
-    assert encode_frame(data.customers).tobytes() == encode_frame(made).tobytes()
+    assert encode_frame(data.customers).tobytes() == encode_frame(customers).tobytes()
 
 
 def test_without_labels_and_ids(tmp_path: Path, table: pd.DataFrame) -> None:

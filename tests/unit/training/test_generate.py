@@ -65,18 +65,18 @@ def test_file_has_fixed_columns_and_two_decimals(tmp_path: Path) -> None:
 def test_file_holds_what_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str) -> None:
     monkeypatch.setattr(population, "CHUNK_ROWS", 128)
     config = GeneratorConfig(rows=500, missing_total_share=0.3)
-    made = generate(config)
+    generated = generate(config)
     truth = write(config, tmp_path / f"a.{extension}")
     data = load(str(tmp_path / f"a.{extension}"))
     assert data.truth == truth
-    assert truth.model_copy(update={"data_sha256": None}) == made.truth
+    assert truth.model_copy(update={"data_sha256": None}) == generated.truth
     assert data.churned is not None
-    assert data.churned.tolist() == made.customers["churned"].tolist()
+    assert data.churned.tolist() == generated.customers["churned"].tolist()
     assert data.ids is not None
-    assert data.ids.tolist() == made.customers["customer_id"].tolist()
+    assert data.ids.tolist() == generated.customers["customer_id"].tolist()
     assert data.ids.is_unique
-    known = made.customers["total_charges"].notna()
-    pd.testing.assert_frame_equal(data.customers[known], made.customers.loc[known, list(FEATURE_NAMES)])
+    known = generated.customers["total_charges"].notna()
+    pd.testing.assert_frame_equal(data.customers[known], generated.customers.loc[known, list(FEATURE_NAMES)])
 
 
 def test_first_customers_do_not_depend_on_how_many_follow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,10 +104,10 @@ def test_ceiling_is_the_expected_auc_over_all_pairs() -> None:
             weight = p[i] * (1 - p[j])
             right += weight * (1.0 if p[i] > p[j] else 0.5 if p[i] == p[j] else 0.0)
             pairs += weight
-    found = ceiling(p)
-    assert found.auc == pytest.approx(right / pairs, abs=1e-9)
-    assert found.brier == pytest.approx(float(np.mean(p * (1 - p))), abs=1e-9)
-    assert found.log_loss == pytest.approx(float(-np.mean(p * np.log(p) + (1 - p) * np.log(1 - p))), abs=1e-9)
+    best = ceiling(p)
+    assert best.auc == pytest.approx(right / pairs, abs=1e-9)
+    assert best.brier == pytest.approx(float(np.mean(p * (1 - p))), abs=1e-9)
+    assert best.log_loss == pytest.approx(float(-np.mean(p * np.log(p) + (1 - p) * np.log(1 - p))), abs=1e-9)
 
 
 def test_true_probabilities_score_as_the_ceiling_says(plain: Generated) -> None:

@@ -73,19 +73,22 @@ def test_other_format_is_named(
     name, change, remedy = case
     path = tmp_path / f"a{extension}"
     path.write_bytes(change(customers_csv.read_bytes()))
-    found = refused(path)
-    assert found.value == f"the content is {name}, not {'CSV' if extension == '.csv' else 'Parquet'}"
-    assert found.cause == "other-format"
-    assert found.hint.startswith(remedy)
+    violation = refused(path)
+    assert violation.value == f"the content is {name}, not {'CSV' if extension == '.csv' else 'Parquet'}"
+    assert violation.cause == "other-format"
+    assert violation.hint.startswith(remedy)
 
 
 def test_csv_and_parquet_under_the_name_of_the_other(tmp_path: Path, customers_csv: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(customers_csv.read_bytes())
-    found = refused(tmp_path / "a.parquet")
-    assert (found.value, found.hint) == ("the content is CSV, not Parquet", "give the file the extension .csv")
+    violation = refused(tmp_path / "a.parquet")
+    assert (violation.value, violation.hint) == ("the content is CSV, not Parquet", "give the file the extension .csv")
     (tmp_path / "a.csv").write_bytes(as_parquet(customers_csv.read_bytes()))
-    found = refused(tmp_path / "a.csv")
-    assert (found.value, found.hint) == ("the content is Parquet, not CSV", "give the file the extension .parquet")
+    violation = refused(tmp_path / "a.csv")
+    assert (violation.value, violation.hint) == (
+        "the content is Parquet, not CSV",
+        "give the file the extension .parquet",
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,10 +105,10 @@ def test_other_extension_has_the_remedy_of_its_content(
     tmp_path: Path, customers_csv: Path, name: str, change: Callable[[bytes], bytes], hint: str
 ) -> None:
     (tmp_path / name).write_bytes(change(customers_csv.read_bytes()))
-    found = refused(tmp_path / name)
-    assert found.value == f"the extension is {Path(name).suffix}"
-    assert found.hint.startswith(hint)
-    assert bool(found.hint) == bool(hint)
+    violation = refused(tmp_path / name)
+    assert violation.value == f"the extension is {Path(name).suffix}"
+    assert violation.hint.startswith(hint)
+    assert bool(violation.hint) == bool(hint)
 
 
 @pytest.mark.parametrize(
@@ -147,10 +150,10 @@ def test_first_line_that_is_no_header(
     cause, value, hint = expected
     path = tmp_path / "a.csv"
     path.write_text(change(customers_csv.read_text()))
-    found = refused(path)
-    assert found.cause == cause
-    assert found.value.startswith(value)
-    assert found.hint.startswith(hint)
+    violation = refused(path)
+    assert violation.cause == cause
+    assert violation.value.startswith(value)
+    assert violation.hint.startswith(hint)
 
 
 def test_decimal_commas_are_mentioned_only_where_they_are(tmp_path: Path, customers_csv: Path) -> None:
@@ -178,5 +181,5 @@ def test_column_that_is_named_as_a_category_is_no_missing_header(tmp_path: Path,
 def test_row_that_is_too_wide_and_long_is_only_counted(tmp_path: Path, customers_csv: Path) -> None:
     """Python's reader of CSV takes no field of more than 131,072 characters."""
     (tmp_path / "a.csv").write_text(customers_csv.read_text() + "x" * 200_000 + "," * 21 + "1\n")
-    found = refused(tmp_path / "a.csv")
-    assert (found.value, found.rows, found.lines) == ("'22 fields'", (301,), (302,))
+    violation = refused(tmp_path / "a.csv")
+    assert (violation.value, violation.rows, violation.lines) == ("'22 fields'", (301,), (302,))

@@ -58,5 +58,5 @@ def test_a_long_move_keeps_its_verdicts() -> None:
     ledger.record(client, "churn", move(1, detail="x" * 3000))
     (value,) = client.tags.values()
     assert len(value) <= 4000
-    (kept,) = ledger.read(client.tags)
-    assert [(gate.name, gate.passed) for gate in kept.gates] == [("parity", True), ("leak", True)]
+    (stored,) = ledger.read(client.tags)
+    assert [(gate.name, gate.passed) for gate in stored.gates] == [("parity", True), ("leak", True)]

@@ -30,8 +30,8 @@ def test_lines_agree_with_the_reader_on_quotes_line_ends_and_blank_lines(tmp_pat
             expected.append(line)
             text, line = text + record, line + record.count("\n")
         path.write_text(text)
-        found = lines_of(path, list(range(1, len(expected) + 1)))
-        assert list(found.values()) == expected, text
+        lines = lines_of(path, list(range(1, len(expected) + 1)))
+        assert list(lines.values()) == expected, text
         if expected:
             parse = pa_csv.ParseOptions(newlines_in_values=True)
             assert pa_csv.read_csv(path, parse_options=parse, convert_options=options).num_rows == len(expected)
@@ -59,8 +59,8 @@ def test_message_names_the_line_behind_quoted_newlines_and_blank_lines(tmp_path:
     (tmp_path / "a.csv").write_text("\n".join([*text[:20], "", "", *text[20:]]))
     with pytest.raises(DataError) as caught:
         load(str(tmp_path / "a.csv"))
-    found = {v.value: (v.rows, v.lines) for v in caught.value.violations}
-    assert found == {"'one\\ntwo'": ((3,), (4,)), "'X'": ((41,), (45,))}
+    places = {v.value: (v.rows, v.lines) for v in caught.value.violations}
+    assert places == {"'one\\ntwo'": ((3,), (4,)), "'X'": ((41,), (45,))}
     assert "gender: row 41 (line 45): 'X'" in str(caught.value)
 
 

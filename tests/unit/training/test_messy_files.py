@@ -141,7 +141,7 @@ def test_blanks_around_values_are_removed_aloud(csv: Path, table: pd.DataFrame, 
     assert clean.ids is not None
     assert read.ids.tolist() == clean.ids.tolist()
     (note,) = read.notes
-    assert note.startswith("Blanks around values of gender, partner")
+    assert note.startswith("Spaces around values of gender, partner")
     assert note.endswith("customer_id, churned were removed.")
 
 

@@ -25,8 +25,8 @@ def data(customers_csv: Path) -> Dataset:
         ("s3://bucket/customers.csv?X-Amz-Signature=secret&X-Amz-Expires=60#secret", "s3://bucket/customers.csv"),
     ],
 )
-def test_a_source_is_logged_without_credentials(source: str, kept: str) -> None:
-    assert without_credentials(source) == kept
+def test_a_source_is_logged_without_credentials(source: str, logged: str) -> None:
+    assert without_credentials(source) == logged
 
 
 def test_the_name_of_a_file_is_its_last_part() -> None:

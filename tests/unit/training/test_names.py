@@ -16,8 +16,8 @@ OURS = [*FEATURE_NAMES, "customer_id", "churned"]
 def judged(names: list[str]) -> tuple[dict[str, str], set[tuple[str, str, str]]]:
     """The columns found, and column, cause and meaning of every violation."""
     findings = Findings()
-    found = columns_of(names, REQUIRED, findings)
-    return found, {(v.column, v.cause, v.meant) for v in findings.violations()}
+    columns = columns_of(names, REQUIRED, findings)
+    return columns, {(v.column, v.cause, v.meant) for v in findings.violations()}
 
 
 def with_names(**others: str) -> list[str]:
@@ -26,8 +26,8 @@ def with_names(**others: str) -> list[str]:
 
 @pytest.mark.parametrize("names", [OURS, list(IBM_COLUMNS), [n for n in OURS if n != "customer_id"]])
 def test_documented_names_are_right(names: list[str]) -> None:
-    found, violations = judged(names)
-    assert set(found.values()) == set(names)
+    columns, violations = judged(names)
+    assert set(columns.values()) == set(names)
     assert not violations
 
 
@@ -48,10 +48,10 @@ def test_documented_names_are_right(names: list[str]) -> None:
     ],
 )
 def test_other_spelling_is_reported_once_with_its_meaning(ours: str, theirs: str, cause: str) -> None:
-    found, violations = judged(with_names(**{ours: theirs}))
+    columns, violations = judged(with_names(**{ours: theirs}))
     assert violations == {(repr(theirs), cause, ours)}
     # Values of a column that only needs its name are checked too.
-    assert (found.get(ours) == theirs) == (cause == causes.RENAME)
+    assert (columns.get(ours) == theirs) == (cause == causes.RENAME)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_other_spelling_is_reported_once_with_its_meaning(ours: str, theirs: str
     ],
 )
 def test_column_too_many_is_told_by_its_cause(extra: str, cause: str, meant: str) -> None:
-    found, violations = judged([*OURS, extra])
+    columns, violations = judged([*OURS, extra])
     assert violations == {(repr(extra), cause, meant)}
-    assert set(found) == set(OURS)
+    assert set(columns) == set(OURS)
 
 
 def test_name_that_is_close_to_nothing_leaves_the_column_missing() -> None:
@@ -88,9 +88,9 @@ def test_second_name_for_the_label_tells_who_churned() -> None:
 
 
 def test_two_columns_that_mean_one() -> None:
-    found, violations = judged([*OURS, "Partner"])
+    columns, violations = judged([*OURS, "Partner"])
     assert violations == {("partner", "doubled-column", "")}
-    assert "partner" not in found
+    assert "partner" not in columns
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_another_schema_has_few_of_ours_and_more_of_its_own(
     known_names: int, others: int, *, other_schema: bool
 ) -> None:
     names = [*FEATURE_NAMES[:known_names], *(f"zq{number}" for number in range(others))]
-    found, violations = judged(names)
+    columns, violations = judged(names)
     if other_schema:
         assert violations == {(FILE, "other-schema", "")}
-        assert not found
+        assert not columns
     else:
         assert (FILE, "other-schema", "") not in violations
-        assert set(found) == set(FEATURE_NAMES[:known_names])
+        assert set(columns) == set(FEATURE_NAMES[:known_names])
 
 
 @pytest.mark.parametrize(

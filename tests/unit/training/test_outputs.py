@@ -64,7 +64,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("spelling", list(SPELLINGS))
 def test_what_is_read_is_never_written(source: Path, spelling: str, *, overwrite: bool) -> None:
     out = SPELLINGS[spelling](source)
-    with pytest.raises(PathError, match="it is the very file that is read"):
+    with pytest.raises(PathError, match="it is the same file as the input"):
         check_output(out, overwrite=overwrite, source="in.csv")
 
 
@@ -73,7 +73,7 @@ def test_letters_of_another_case_are_the_same_file_where_the_file_system_says_so
 ) -> None:
     (source.parent / "IN.CSV").write_text("stands for the same directory entry")
     monkeypatch.setattr(Path, "samefile", lambda one, other: one.name.lower() == Path(other).name.lower())
-    with pytest.raises(PathError, match="it is the very file that is read"):
+    with pytest.raises(PathError, match="it is the same file as the input"):
         check_output("IN.CSV", overwrite=True, source="in.csv")
 
 
@@ -87,7 +87,7 @@ def test_letters_of_another_case_are_the_same_file_where_the_file_system_says_so
         ("s3://bucket/a.txt", r"the extension is \.txt"),
         ("a.txt", r"a\.txt: the extension is \.txt; expected \.csv or \.parquet"),
         ("folder", r"it is a folder; name a file in it, such as folder/out\.csv"),
-        ("in.csv/a.csv", r"in\.csv is a file, no folder"),
+        ("in.csv/a.csv", r"in\.csv is a file, not a folder"),
         ("in.csv", "it exists already; name another file, or replace it with --force"),
     ],
 )
@@ -99,7 +99,7 @@ def test_what_cannot_be_written_is_said(source: Path, out: str, message: str) ->
 
 
 def test_an_object_is_not_written_over_itself() -> None:
-    with pytest.raises(PathError, match="it is the very file that is read"):
+    with pytest.raises(PathError, match="it is the same file as the input"):
         check_output("s3://bucket//a.csv", overwrite=True, source="s3://bucket/a.csv")
     check_output("s3://bucket/b.csv", overwrite=False, source="s3://bucket/a.csv")
 
@@ -112,7 +112,7 @@ def test_a_new_file_in_a_new_folder_may_be_written(source: Path) -> None:
 def test_a_device_is_no_output(source: Path) -> None:
     device = source.parent / "null.csv"
     device.symlink_to("/dev/null")
-    with pytest.raises(PathError, match="it is no regular file"):
+    with pytest.raises(PathError, match="it is not a regular file"):
         check_output("null.csv", overwrite=True)
 
 

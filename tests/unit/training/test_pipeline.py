@@ -21,14 +21,14 @@ ROWS = 20_000
 
 @lru_cache
 def _generated() -> tuple[pd.DataFrame, np.ndarray, np.ndarray, float]:
-    made = generate(GeneratorConfig(rows=ROWS, seed=3))
-    customers = made.customers
+    generated = generate(GeneratorConfig(rows=ROWS, seed=3))
+    customers = generated.customers
     total = customers["total_charges"].fillna(customers["tenure_months"] * customers["monthly_charges"])
     return (
         customers.assign(total_charges=total),
         customers["churned"].to_numpy(),
-        made.probability,
-        made.truth.ceiling.auc,
+        generated.probability,
+        generated.truth.ceiling.auc,
     )
 
 

@@ -44,7 +44,7 @@ def scaled(factor: float, *names: str) -> Change:
     return change
 
 
-def found(
+def differences_of(
     reference: Reference, rows: int, seed: int, change: Change | None = None, **knobs: float
 ) -> tuple[Difference, ...]:
     features, probability = customers(rows, seed, **knobs)
@@ -58,7 +58,7 @@ def found(
 
 @pytest.mark.parametrize(("rows", "seeds"), [(1, 20), (100, 200), (1000, 100), (100_000, 4)])
 def test_fresh_customers_of_the_same_kind_raise_no_alarm(reference: Reference, rows: int, seeds: int) -> None:
-    assert [seed for seed in range(1000, 1000 + seeds) if found(reference, rows, seed)] == []
+    assert [seed for seed in range(1000, 1000 + seeds) if differences_of(reference, rows, seed)] == []
 
 
 @pytest.mark.parametrize("rows", [100, 1000, 100_000])
@@ -74,7 +74,7 @@ def test_wrong_units_are_named_with_their_direction(
     reference: Reference, rows: int, factor: float, names: tuple[str, ...], direction: str
 ) -> None:
     for seed in range(2000, 2001 if rows > 1000 else 2010):
-        differences = {d.name: d for d in found(reference, rows, seed, scaled(factor, *names))}
+        differences = {d.name: d for d in differences_of(reference, rows, seed, scaled(factor, *names))}
         assert set(differences) == set(names)
         for difference in differences.values():
             assert f": {direction}: " in difference.words
@@ -82,7 +82,7 @@ def test_wrong_units_are_named_with_their_direction(
 
 
 def test_a_category_is_named_with_both_shares(reference: Reference) -> None:
-    differences = {d.name: d for d in found(reference, 5000, 3, fibre_share=0.85)}
+    differences = {d.name: d for d in differences_of(reference, 5000, 3, fibre_share=0.85)}
     # Every second row of 5,000 is looked at, so the share is that of a sample.
     words = differences["internet_service"].words
     assert re.search(r"8[4-6]% of the rows are 'Fiber optic', in training 4", words), words

@@ -43,13 +43,13 @@ def test_totals_with_a_thousands_mark_read_as_a_decimal_mark(customers: pd.DataF
     total = customers["total_charges"]
     (warning,) = sanity.warnings(customers.assign(total_charges=np.where(total >= 1000, total / 1000, total)))
     assert warning.startswith("total_charges is far from tenure_months * monthly_charges in")
-    assert "a thousands mark taken for a decimal mark" in warning
+    assert "a thousands separator read as a decimal point" in warning
 
 
 def test_totals_of_another_unit_are_far_without_a_thousands_mark(customers: pd.DataFrame) -> None:
     (warning,) = sanity.warnings(customers.assign(total_charges=customers["total_charges"] * 12))
     assert "typically 12 times it" in warning or "typically 11.9 times it" in warning
-    assert "thousands mark" not in warning
+    assert "thousands separator" not in warning
 
 
 def test_totals_that_were_all_blank_say_nothing_new(customers: pd.DataFrame) -> None:

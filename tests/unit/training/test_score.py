@@ -205,7 +205,7 @@ def test_a_model_name_with_a_comma_is_quoted(tmp_path: Path, model_dir: Path, cu
 def test_the_customers_are_never_replaced_by_their_scores(tmp_path: Path, model_dir: Path, customers: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(customers.read_bytes())
-    with pytest.raises(PathError, match="it is the very file that is read"):
+    with pytest.raises(PathError, match="it is the same file as the input"):
         score(ModelFolder(model_dir), str(path), path, overwrite=True)
     assert path.read_bytes() == customers.read_bytes()
 

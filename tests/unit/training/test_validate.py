@@ -47,8 +47,8 @@ def test_all_violations_are_reported_together(spoilt: Callable[..., Path]) -> No
         ("total_charges", 10, "nan"), ("total_charges", 11, "inf"), ("total_charges", 12, "1e999"),
         ("customer_id", 13, "a b"), ("customer_id", 14, "a/b"), ("churned", 15, "maybe"), ("churned", 16, ""),
     )  # fmt: skip
-    found = {(v.column, v.rows, v.value) for v in violations(path)}
-    assert found == {
+    reported = {(v.column, v.rows, v.value) for v in violations(path)}
+    assert reported == {
         ("gender", (2, 7), "'female'"), ("gender", (9,), "(blank)"), ("contract", (300,), "'Weekly'"),
         ("tenure_months", (5,), "'5.5'"), ("tenure_months", (6,), "'-1'"), ("senior_citizen", (1,), "'2'"),
         ("monthly_charges", (3,), "'10000.01'"), ("monthly_charges", (4,), "'abc'"),
@@ -78,14 +78,14 @@ def test_report_is_bounded_however_much_is_wrong(tmp_path: Path, table: pd.DataF
     for column in table.columns:
         table[column] = [f"{row} {'x' * 1000}" for row in range(300)]
     table.to_csv(tmp_path / "a.csv", index=False)
-    found = violations(tmp_path / "a.csv")
-    genders = [v for v in found if v.column == "gender"]
+    reported = violations(tmp_path / "a.csv")
+    genders = [v for v in reported if v.column == "gender"]
     assert len(genders) == VALUES_KEPT + 1
     assert genders[-1].value == "(other values)"
     assert sum(v.count for v in genders) == 300
-    assert all(len(v.value) < 80 and len(v.rows) <= 10 for v in found)
-    lines = str(DataError("a.csv", found)).splitlines()
-    causes = len({(v.column, v.cause) for v in found})
+    assert all(len(v.value) < 80 and len(v.rows) <= 10 for v in reported)
+    lines = str(DataError("a.csv", reported)).splitlines()
+    causes = len({(v.column, v.cause) for v in reported})
     assert len(lines) == 1 + causes + LINES_SHOWN + 1
     assert lines[-1] == f"    and {causes * (VALUES_SHOWN + 1) - LINES_SHOWN} more"
 
@@ -97,8 +97,8 @@ def test_columns_missing_unknown_and_doubled(tmp_path: Path, table: pd.DataFrame
     path = tmp_path / "a.csv"
     text.to_csv(path, index=False)
     path.write_text(path.read_text().replace("Partner2", "Dependents", 1))
-    found = {(v.column, v.value) for v in violations(path)}
-    assert found == {
+    reported = {(v.column, v.value) for v in violations(path)}
+    assert reported == {
         ("contract", "column is missing"), ("gender", "column is missing"), ("'sex'", "unknown column"),
         ("dependents", "2 columns stand for it"), ("partner", "'Perhaps'"),
     }  # fmt: skip
@@ -159,8 +159,8 @@ def test_row_numbers_hold_across_blocks_and_ragged_rows(
         lines[row] = "1,2"
     lines[250] += ",one too many"
     path.write_text("\n".join(lines))
-    found = {(v.column, v.value): v.rows for v in violations(path)}
-    assert found == {
+    reported = {(v.column, v.value): v.rows for v in violations(path)}
+    assert reported == {
         (FILE, "'2 fields'"): (3, 4, 9, 200),
         (FILE, "'22 fields'"): (250,),
         ("gender", "'X'"): (1, 2, 10, 11, 150, 300),

@@ -30,11 +30,11 @@ def test_everything_is_there_for_machines(tmp_path: Path, table: pd.DataFrame) -
     table.rename(columns={"contract": "Kind", "partner": "PARTNER"}).to_csv(path, index=False)
     with pytest.raises(DataError) as caught:
         load(str(path))
-    found = json.loads(json.dumps(caught.value.as_dict()))
-    assert found["source"] == str(path)
-    assert found["problems"] == sum(max(group["count"], 1) for group in found["groups"])
-    assert found["causes"] == [line.strip() for line in str(caught.value).splitlines()[1 : 1 + len(found["causes"])]]
-    groups = {(group["cause"], group["column"]): group for group in found["groups"]}
+    report = json.loads(json.dumps(caught.value.as_dict()))
+    assert report["source"] == str(path)
+    assert report["problems"] == sum(max(group["count"], 1) for group in report["groups"])
+    assert report["causes"] == [line.strip() for line in str(caught.value).splitlines()[1 : 1 + len(report["causes"])]]
+    groups = {(group["cause"], group["column"]): group for group in report["groups"]}
     assert set(groups) == {
         ("rename", "'PARTNER'"), ("unknown-column", "'Kind'"), ("missing-column", "contract"),
         ("decimal-comma", "monthly_charges"), ("spelling", "gender"),
