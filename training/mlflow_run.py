@@ -35,11 +35,11 @@ _EXAMPLE_ROWS: Final = 3
 
 @contextmanager
 def started(config: TrainConfig, data: Dataset, model_type: ModelType) -> Iterator[str]:
-    """A running MLflow run of a model of ``model_type`` on ``data``; it ends as failed when the block raises.
+    """Start an MLflow run of a model of ``model_type`` on ``data``; it ends as failed if the block raises.
 
     Yields the run's id.
     """
-    # The caller prints what it wants printed.
+    # Printing is up to the caller.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     with plain_errors(f"cannot log to experiment {config.experiment!r} at {config.tracking_uri}"):
@@ -91,18 +91,18 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
         )
     for name in (ARTIFACT_FOLDER, EVALUATION_FOLDER):
         run.client.log_model_artifacts(info.model_id, str(folder / name), name)
-    # skops' file is not the same twice, so the digest is that of the file MLflow keeps.
+    # skops never writes the same file twice, so the digest is taken from the file that MLflow stores.
     native = download_artifacts(f"{info.artifact_path}/{FILE}", dst_path=str(folder / "native"))
     return LoggedModel(model_id=str(info.model_id), native_sha256=digest(Path(native)).sha256)
 
 
 def log_seconds(seconds: dict[str, float]) -> None:
-    """How long each stage took, in seconds."""
+    """Log how long each stage took, in seconds."""
     mlflow.log_metrics({f"training_seconds/{stage}": value for stage, value in seconds.items()})
 
 
 def _as_note_of(run_id: str, card: str) -> str:
-    """The model card for the run's page, its plots at the address that MLflow has for the run's artifacts."""
+    """Adapt the model card to the run's page: MLflow serves the plots as artifacts of the run."""
     return for_mlflow(card.replace(f"]({PLOTS}/", f"](get-artifact?run_uuid={run_id}&path={PLOTS}/"))
 
 

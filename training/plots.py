@@ -15,9 +15,9 @@ from training.config import CostModel
 from training.evaluate import BINS, Metric, offer_value
 from training.pipeline import Labels
 
-mpl.use("Agg")  # no display where training runs
+mpl.use("Agg")  # training has no display
 
-from matplotlib.axes import Axes  # after the backend is chosen
+from matplotlib.axes import Axes  # the backend must be chosen first
 from matplotlib.figure import Figure
 
 _DPI: Final = 110
@@ -35,7 +35,7 @@ def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _thinned(*arrays: np.ndarray) -> list[np.ndarray]:
-    """At most 2,000 points of a curve: more cannot be seen and take seconds to draw."""
+    """Reduce a curve to at most 2,000 points: more cannot be seen and take seconds to draw."""
     rows = np.unique(np.linspace(0, len(arrays[0]) - 1, _POINTS_MAX).astype(int))
     return [array[rows] for array in arrays]
 
@@ -92,7 +92,7 @@ def gain(churned: Labels, scores: Scores) -> Figure:
     lift = axes.twinx()
     shown = share >= _LIFT_FROM  # below, the ratio of two small numbers only shows noise
     lift.plot(share[shown], gain[shown] / share[shown], ":", color="#1f5fa8", label="lift (right axis)")
-    lift.set_ylabel("lift (multiple of the churn of all)")
+    lift.set_ylabel("lift (multiple of the overall churn rate)")
     lift.set_ylim(bottom=0)
     lines = [*axes.get_lines(), *lift.get_lines()]
     axes.legend(lines, [str(line.get_label()) for line in lines], loc="lower right")

@@ -1,4 +1,4 @@
-"""From the text of a column to its values: categories, numbers and labels, and which of them are wrong."""
+"""Reads the values of a column (categories, numbers or labels) and marks those that are wrong."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from training.violations import Findings, RowNumbers
 
 LABEL_EXPECTED: Final = "0 or 1, false or true, No or Yes"
 YES_NO: Final = ("No", "Yes")
-"""The categories of a feature that may be given as booleans."""
+"""Categories of a feature that may be written as booleans."""
 BOOLEANS: Final = ("false", "true")
-"""Spellings of them in lower case, in the same order."""
+"""The booleans in lower case, in the same order."""
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
@@ -31,7 +31,7 @@ def is_yes_no(name: str) -> bool:
 
 
 def _dictionary(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    """The distinct texts of a column, and for each row the position of its own; the length of them for a blank."""
+    """The distinct texts of a column, and the position of each row's text; a blank has the position after the last."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     texts = pc.cast(encoded.dictionary, pa.string())
     return texts, np.asarray(pc.fill_null(pc.cast(encoded.indices, pa.int64()), len(texts)))
@@ -56,14 +56,14 @@ def category(feature: Feature, column: pa.Array, findings: Findings) -> npt.NDAr
         if is_yes_no(feature.name):
             spelt = _positions(pc.utf8_lower(trimmed), BOOLEANS)
             codes = _also(codes, spelt, notes.BOOLEANS, feature.name, findings)
-    # A null points past the dictionary, at the -1 just added.
+    # A null points past the dictionary, to the -1 appended here.
     return np.take(np.append(codes, np.int8(-1)), at)
 
 
 def _also(
     codes: npt.NDArray[np.int8], more: npt.NDArray[np.int8], kind: str, column: str, findings: Findings
 ) -> npt.NDArray[np.int8]:
-    """``codes``, those of ``more`` where there was none, and a note when there was one."""
+    """``codes``, completed by ``more``; adds a note if ``more`` was needed."""
     added = (codes < 0) & (more >= 0)
     if added.any():
         findings.changes.add(kind, column)
@@ -71,7 +71,7 @@ def _also(
 
 
 def _parsed(text: pa.Array) -> tuple[pa.Array, Mask]:
-    """The numbers that texts without blanks around them spell, null where they do not; and where they do not."""
+    """Parse trimmed texts as numbers: the numbers, null for other texts, and a mask of those other texts."""
     try:
         return pc.cast(text, pa.float64()), np.zeros(len(text), dtype=np.bool_)
     except pa.ArrowInvalid:
@@ -81,11 +81,11 @@ def _parsed(text: pa.Array) -> tuple[pa.Array, Mask]:
 
 
 def number(feature: Feature, column: pa.Array, findings: Findings) -> tuple[Numbers, Mask, Mask]:
-    """Values, where they are blank, and where they are wrong."""
+    """The values, a mask of the blank ones, and a mask of the wrong ones."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     wrong = np.zeros(len(column), dtype=np.bool_)
-    # A decimal too is read from its digits: Arrow's own conversion is off by the last bit.
+    # Decimals are also read from their digits: Arrow's own conversion is off by the last bit.
     if is_text(column.type) or pa.types.is_decimal(column.type):
         text = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
         column = pc.if_else(pc.equal(text, ""), None, text)
