@@ -1,4 +1,4 @@
-"""All gates over one fitted model: what each is given, and in which order their verdicts are told."""
+"""Applies the gates to one fitted model, in the order in which their verdicts are reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.fitting import Fitted
 
 
 def judge(config: TrainConfig, data: Dataset, fitted: Fitted, exported: Scores) -> list[GateResult]:
-    """The verdicts that need no other version; :mod:`training.regression` has the one that does.
+    """Give the verdicts that need no other version; :mod:`training.regression` has the one that does.
 
     Args:
         exported: scores of every row by the graph that would be served.

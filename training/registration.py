@@ -1,4 +1,4 @@
-"""A new version enters the registry: registered whatever its gates say, staged when they passed."""
+"""Adds a new version to the registry: registered whatever its gates say, staged only if they passed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.native import DIGEST_TAG
 from training.responsibility import GateRefusedError
 
 if TYPE_CHECKING:
-    from training.candidate import CandidateVersion, LoggedModel  # at run time it would load the plots' libraries
+    from training.candidate import CandidateVersion, LoggedModel  # importing it loads the plots' libraries
 
 STAGE_NONE, STAGE_ARCHIVED = "None", "Archived"
 STAGE_STAGING, STAGE_PRODUCTION = STAGES[STAGING], STAGES[PRODUCTION]
@@ -53,10 +53,10 @@ def stage(
     metrics: dict[str, float],
     actor: str,
 ) -> None:
-    """Move ``staging`` to a version that passed.
+    """Move ``staging`` to a version that passed its gates.
 
     Raises:
-        GateRefusedError: it did not; no alias moves.
+        GateRefusedError: it did not pass; no alias moves.
     """
     if gates.refusals(results):
         raise GateRefusedError(version, results)
@@ -72,7 +72,7 @@ def stage(
     )
     with plain_errors(f"cannot stage version {version}"):
         ledger.record(client, model_name, move)
-        # The word first: serving takes a version behind the alias without it for one that was moved by hand.
+        # The tag first: serving reports an alias as moved by hand if its version lacks the tag.
         tag_stage(client, candidate, STAGE_STAGING)
         client.set_registered_model_alias(model_name, STAGING, version)
         if old is not None and old.version != candidate.version and old.tags.get(STAGE_TAG) == STAGE_STAGING:

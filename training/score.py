@@ -1,4 +1,4 @@
-"""Scoring of a whole file with a servable bundle, as a stream: memory does not depend on the number of rows."""
+"""Scores a whole file with a servable bundle, as a stream: memory does not depend on the number of rows."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from training.violations import DataError, Findings
 BATCH_ROWS: Final = 65_536
 
 OnProgress = Callable[[int, float], None]
-"""Told after each batch: rows scored so far, and the share of the file that is done, from 0 to 1."""
+"""Called after each batch with the rows scored so far and the share of the file that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSummary:
-    """What was scored: rows, rows by decision and by risk band, the mean probability, and the model's own words.
+    """The outcome: rows, also by decision and by risk band, the mean probability, and what identifies the model.
 
     ``differences`` is empty unless the customers are another population than the model was trained on.
     """
@@ -48,7 +48,7 @@ class ScoreSummary:
     scored_at: datetime
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
-    """What was read otherwise than written, in sentences."""
+    """Sentences about what was read differently from how it is written."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def score(
 ) -> ScoreSummary:
     """Score every customer of a file.
 
-    ``out`` gets, in the order of the source, customer_id (when the source has it), churn_probability, decision
+    ``out`` receives, in the order of the source, customer_id (when the source has it), churn_probability, decision
     ("churn" from the manifest's threshold on, else "stay"), risk_band ("low", "medium", "high"), model_name,
     model_version and scored_at (UTC, one value for the whole file).
 
@@ -99,7 +99,7 @@ def score(
         overwrite: whether an existing ``out`` may be replaced; never if it is the source itself.
         strict: whether to write nothing if the customers are another population than the model was trained on.
         batch_rows: rows scored at once from a Parquet file.
-        on_progress: told how far the scoring is.
+        on_progress: reports how far the scoring is.
 
     Raises:
         PathError: ``out`` exists, is the source, or cannot be written.
@@ -126,13 +126,13 @@ def score(
             if strict and differences:
                 raise PopulationError(source, differences)
     except DataError as error:
-        # The reader knows the local copy only.
+        # The reader only knows the local copy.
         raise DataError(source, error.violations) from error
     return tally.summary(out, differences, findings.notes)
 
 
 class _Tally:
-    """Scores batches and counts what came out."""
+    """Scores batches and counts the results."""
 
     def __init__(self, model: Model, scored_at: datetime) -> None:
         self._model = model
@@ -175,7 +175,7 @@ class _Tally:
 
 
 def _share_done(path: Path) -> Callable[[int, int], float]:
-    """The share of a file that so many batches, and rows in them, are; by bytes for CSV, which has no row count."""
+    """A function from batches and rows to the share of a file that is done: by bytes for CSV, by rows for Parquet."""
     if is_csv(str(path)):
         size = path.stat().st_size
         return lambda batches, _: min(1.0, batches * readers.CSV_BLOCK_BYTES / max(size, 1))
@@ -183,7 +183,7 @@ def _share_done(path: Path) -> Callable[[int, int], float]:
 
     def of_parquet(_: int, rows: int) -> float:
         nonlocal total
-        # Asked for once there are rows: the reader has opened the file then, so it is a Parquet file.
+        # Read only once there are rows: by then the reader has opened the file, so it is a Parquet file.
         total = total or pq.read_metadata(path).num_rows
         return rows / total
 

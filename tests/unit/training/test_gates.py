@@ -148,7 +148,7 @@ def test_calibration_allows_for_chance_but_never_past_the_stated_maximum() -> No
     assert gates.calibration(0.04, 0.01, 4000, LIMITS).passed
     refused = gates.calibration(0.08, 0.01, 4000, LIMITS)
     assert not refused.passed
-    assert "passed by 0.0290" in refused.detail
+    assert "exceeded by 0.0290" in refused.detail
     assert gates.calibration(0.08, 0.09, 200, LIMITS).passed
     large = gates.calibration(0.178, 0.178, 90, LIMITS)
     assert large.limit == LIMITS.calibration_chance_max
