@@ -1,8 +1,8 @@
 """The format of a servable model: what training writes beside the native model and serving verifies.
 
 A bundle is one folder. Its ``manifest.json`` names every other file with size and sha256, and the
-registry keeps the sha256 of the manifest itself (version tag ``manifest_sha256``), so a changed,
-cut or exchanged file is found before anything is loaded. Nothing in a bundle is code: ONNX and JSON only.
+registry keeps the sha256 of the manifest itself (version tag ``manifest_sha256``), so a changed, truncated or exchanged
+file is detected before anything is loaded. Nothing in a bundle is code: ONNX and JSON only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EXPLAIN: Final = "explain.json"
 BUNDLE_FILES: Final = (MODEL, GOLDEN, REFERENCE, EXPLAIN)
 
 ARTIFACT_FOLDER: Final = "serving"
-"""Where a bundle lies inside a registered version's artifacts."""
+"""Folder of the bundle among a registered version's artifacts."""
 MANIFEST_TAG: Final = "manifest_sha256"
 """Version tag that carries the sha256 of the manifest: the root of a bundle's integrity."""
 OVERRIDE: Final = "override.json"
@@ -37,7 +37,7 @@ MAX_OVERRIDE_BYTES: Final = 64 * 1024
 STAGE_TAG: Final = "stage"
 """Version tag with a word for people, which ``churn`` sets before it moves an alias."""
 STAGES: Final = {PRODUCTION: "Production", STAGING: "Staging"}
-"""What that tag says of a version that ``churn`` put behind an alias; it says nothing of other aliases."""
+"""Value of that tag for a version that ``churn`` put behind an alias, by alias; other aliases have none."""
 
 INPUT_NAME: Final = "features"
 """The graph's one input: float32 (rows, 19), as :func:`app.schemas.encode` makes it."""
@@ -68,11 +68,12 @@ class Registered:
 
     version: str
     manifest_sha256: str
-    """As its tag says; "" without one, and then it is refused."""
+    """Value of its tag; "" without the tag, and then the version is refused."""
     override_sha256: str = ""
-    """As its tag says; "" for a version that nobody overrode the gates for."""
+    """Value of its tag; "" if nobody overrode the gates for it."""
     by_hand: bool = False
-    """The alias was moved to it outside of `churn`: its tag `stage` does not say what :data:`STAGES` has for it."""
+    """The alias was moved to it outside of `churn`: its tag `stage` is not the one that :data:`STAGES` has for the
+    alias."""
     artifact_path: str
     """Path of the version's artifacts behind the tracking server's artifact proxy."""
 
@@ -100,9 +101,9 @@ class RiskBands(Frozen):
 
     @classmethod
     def around(cls, threshold: float) -> RiskBands:
-        """The bands of a decision threshold: "low" is who gets no offer, "high" the upper half of the rest.
+        """Derive the bands from a decision threshold: "low" gets no offer, "high" is the upper half of the rest.
 
-        So a decision and a band never seem to contradict each other.
+        So a decision and a band never contradict each other.
         """
         return cls(medium=threshold, high=(1 + threshold) / 2)
 
@@ -110,8 +111,8 @@ class RiskBands(Frozen):
 class GateResult(Frozen):
     """The verdict of one gate at training.
 
-    ``value`` and ``limit`` are None where the gate does not apply; it then passes and says why. ``needs`` is the option
-    by which a person takes responsibility at promotion where a gate passes, but cannot decide alone.
+    ``value`` and ``limit`` are None if the gate does not apply; it then passes and says why. ``needs`` names the option
+    by which a person takes responsibility at promotion, if a gate passes but cannot decide alone.
     """
 
     name: str
@@ -127,7 +128,7 @@ class GateResult(Frozen):
 
 
 class Override(Frozen):
-    """Who serves a version in spite of the gates that refused it, and why; bound to one manifest by its digest."""
+    """The decision to serve a version that gates refused: whose it is, and why. Its digest binds it to one manifest."""
 
     manifest_sha256: Sha256
     gates: list[str]
@@ -138,9 +139,9 @@ class Override(Frozen):
 
 
 class Manifest(Frozen):
-    """What a bundle is, where it came from, the digest of each of its files, and the verdict of its gates.
+    """What a bundle is, where it comes from, the digests of its files, and the verdicts of its gates.
 
-    ``gates`` is None in a bundle of a release that kept verdicts in editable tags only.
+    ``gates`` is None in a bundle of an old release, which stored verdicts only in editable tags.
     """
 
     format: Literal[1] = 1

@@ -1,4 +1,4 @@
-"""From a score to a decision and a risk band: the one rule for single requests, batches and files."""
+"""Turns scores into decisions and risk bands: one rule for single requests, batches and files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Codes: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """The scores from which a decision or a band begins; each bound belongs to what begins there."""
+    """The scores at which a decision or a band begins; a score on a bound belongs to what begins there."""
 
     churn: float
     """Chosen by the cost model."""
@@ -39,13 +39,13 @@ class Thresholds:
     def codes(self, score: Scores) -> tuple[Codes, Codes]: ...
 
     def codes(self, score: float | Scores) -> tuple[int, int] | tuple[Codes, Codes]:
-        """The index in DECISIONS and the index in RISK_BANDS, of one score or of an array of them.
+        """Return the index in DECISIONS and the one in RISK_BANDS, for one score or for an array of scores.
 
-        Arithmetic that a float and an array understand alike: an array of one would cost a single request microseconds.
+        The arithmetic works on a float as on an array: an array of one would cost a single request microseconds.
         """
         decision = (score >= self.churn) * 1
         band = (score >= self.medium) * 1 + (score >= self.high)
-        return decision, band  # type: ignore[return-value]  # both of the kind that the score is
+        return decision, band  # type: ignore[return-value]  # both results are of the same kind as the score
 
     def decide(self, score: float) -> tuple[str, str]:
         """The decision and the risk band of one score."""

@@ -1,4 +1,4 @@
-"""Explanations of a score: the two kinds of explainer that a bundle can hold, and what they say of one customer."""
+"""Explanations of a score: the two kinds of explainer that a bundle can hold, and how they explain a customer."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def explain(explainer: Linear | Occlusion, features: Features, score: Callable[[
 
     Args:
         features: the coded customer, shape (1, 19).
-        score: the model's own scoring; only occlusion asks it.
+        score: the model's own scoring; only occlusion uses it.
     """
     if isinstance(explainer, Linear):
         return _linear(explainer, features[0])

@@ -1,6 +1,6 @@
-"""Keeps the live model in step with the registry's alias, beside the requests and never in their way.
+"""Keeps the live model in step with the registry's alias, without ever holding up a request.
 
-A new version is downloaded into a folder of its own, verified and loaded in a thread, and only then put into service by
+A new version is downloaded into its own folder, verified and loaded in a thread, and only then put into service by
 one assignment. The last good version stays on disk (:mod:`app.model_cache`), where the next start finds it.
 """
 
@@ -27,7 +27,7 @@ log = logging.getLogger("app.follower")
 
 
 def _is(model: Model, registered: Registered) -> bool:
-    """Whether a model is that version, with that manifest and that override."""
+    """Whether a model is this registered version, with the same manifest and override."""
     loaded = (model.origin.version, model.fingerprint.hex(), model.override_sha256)
     return loaded == (registered.version, registered.manifest_sha256, registered.override_sha256)
 
@@ -63,7 +63,7 @@ class Follower:
         while True:
             await self.refresh()
             pause = self._settings.model_poll_seconds if self._service.live else 1.0
-            # Spread, so that replicas started together do not ask together.
+            # Jitter, so that replicas started together do not ask at the same time.
             await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
 
     async def refresh(self) -> None:

@@ -1,4 +1,4 @@
-"""Keeps the API keys in force in step with the key file."""
+"""Reloads the API keys when the key file changes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The one home of metric names, labels and buckets, to which rules and dashboards refer.
 
 Labels are bounded: routes are templates, versions are those loaded now, keys are ids from the key file.
-Per-request counters use children looked up once, and the feature bins plain integers read at scrape time, because a
-prediction takes less time than twenty locked increments.
+Per-request counters use children looked up once, and feature bins are plain integers read at scrape time: a prediction
+takes less time than twenty locked increments.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from app.schemas import FEATURES, Features, Scores
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 SCORE_BUCKETS: Final = tuple(i / 20 for i in range(1, 21))
 SCORE_LABEL: Final = "score"
-"""The name under which the score's bins stand beside those of the features."""
+"""Name of the score's bins, beside the names of the features."""
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads; the library has only this global switch
 
 
 class BinCounter:
-    """Counts of one distribution over the bins of the reference."""
+    """Counts the values of one distribution in the bins of the reference."""
 
     __slots__ = ("counts", "edges", "reference")
 
@@ -61,7 +61,7 @@ class BinCounter:
 
 
 class ModelCounters:
-    """What one loaded model has predicted; dropped with the model, so old versions leave no series behind."""
+    """What one loaded model has predicted; discarded with the model, so that old versions leave no series behind."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -230,7 +230,7 @@ class Metrics:
         r.register(_ModelCollector(live))
 
     def revenue(self, monthly_charges: float, high_risk_charges: float, high_risk: int) -> None:
-        """Account for scored customers: sums of monthly charges, and how many are in the high band."""
+        """Count scored customers: sums of their monthly charges, and how many are in the high band."""
         self.revenue_scored.inc(monthly_charges)
         if high_risk:
             self.high_risk.inc(high_risk)

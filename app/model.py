@@ -48,21 +48,21 @@ class Origin:
 
 
 def new_session(graph: bytes) -> onnxruntime.InferenceSession:
-    """A session on one thread: the process has one core, and a spinning pool would take it from the event loop."""
+    """Open a session on one thread: the process has one core, and a spinning pool would take it from the event loop."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 4
     # A graph may name other files for its weights, and ONNX Runtime would look for them in the working directory. No
-    # digest covers those: below a device there is nothing to find.
+    # digest covers those, so it is pointed to a device, below which there are no files.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One loaded model. Made by :func:`load`; immutable, so a swap is one assignment."""
+    """One loaded model, created by :func:`load`; immutable, so that a swap is one assignment."""
 
     manifest: Manifest
     thresholds: Thresholds
@@ -71,16 +71,16 @@ class Model:
     explainer: Linear | Occlusion
     session: onnxruntime.InferenceSession
     fingerprint: bytes
-    """The sha256 of the manifest: tells two models apart that carry the same version."""
+    """The sha256 of the manifest; it distinguishes two models with the same version."""
     override_sha256: str = ""
-    """Of the override that it was verified with, as registered; "" without one."""
+    """Registered digest of the override that it was verified with; "" without an override."""
     loaded_at: float = field(default_factory=time.time)
 
     def score(self, features: Features) -> Scores:
         """Probability of churn of each coded customer; ``features`` has shape (rows, 19).
 
-        A customer's score is the same to the last bit in every batch. For one row alone the kernels take another
-        path, which may differ in the last bit, so a single row is scored as two.
+        A customer's score is the same to the last bit in every batch. For a single row the kernels take another path,
+        which may differ in the last bit, so one row is scored as two.
         """
         rows = len(features)
         batch = np.repeat(features, 2, axis=0) if rows == 1 else features
@@ -104,11 +104,12 @@ def load(
 
     Args:
         folder: the bundle; files that its manifest does not name are never opened.
-        origin: what the model is called in answers and metrics; a name from its digest for a folder chosen by hand.
-        manifest_sha256: digest of the manifest as registered; None where there is no registry to know it.
-        override_sha256: digest of the override as registered. Without it an override counts only where there is no
-            registry to know it: in a folder chosen by hand.
-        verdict_required: False loads a version that its gates refused too: to look at it, never to serve it.
+        origin: what the model is called in answers and metrics; by default a name from its digest, for a folder chosen
+        by hand.
+        manifest_sha256: registered digest of the manifest; None for a folder chosen by hand.
+        override_sha256: registered digest of the override. Without it an override counts only in a folder chosen by
+        hand.
+        verdict_required: False also loads a version that its gates refused, to look at it, never to serve it.
 
     Raises:
         BundleError: the bundle must not be served; the message says which check failed.
@@ -148,7 +149,7 @@ def _read(folder: Path, name: str, limit: int) -> bytes:
 
 
 def _override(folder: Path, expected_sha256: str | None, *, by_hand: bool) -> bytes | None:
-    """The override that counts, if there is one."""
+    """Read the override that counts, if there is one."""
     if expected_sha256 is None and (not by_hand or not (folder / bundle.OVERRIDE).exists()):
         return None
     data = _read(folder, bundle.OVERRIDE, bundle.MAX_OVERRIDE_BYTES)
@@ -167,7 +168,7 @@ def _parse(name: str, files: Mapping[str, bytes], kind: type[_M]) -> _M:
 def _open(graph: bytes) -> onnxruntime.InferenceSession:
     try:
         session = new_session(graph)
-    except Exception as error:  # ONNX Runtime raises a dozen kinds, none with a common base
+    except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
         raise BundleError(f"{bundle.MODEL}: ONNX Runtime refuses it: {str(error)[:200]}") from error
     inputs = [(i.name, i.type, i.shape[-1]) for i in session.get_inputs()]
     if inputs != [(bundle.INPUT_NAME, "tensor(float)", len(FEATURES))]:

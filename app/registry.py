@@ -1,4 +1,4 @@
-"""The MLflow registry as the API sees it: which version an alias names, and that version's servable bundle.
+"""The API's client of the MLflow registry: finds the version that an alias names, and downloads its bundle.
 
 Three documented REST calls and no MLflow import: the client library would triple the memory and the start time of this
 process. Artifacts come through the tracking server (``mlflow server --serve-artifacts``), so the API needs no
@@ -26,7 +26,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _VERSION: Final = re.compile(r"[0-9]{1,18}")
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 _BYTES_PER_TIMEOUT: Final = 1024 * 1024
-"""A large file gets REGISTRY_TIMEOUT_SECONDS more for each so many bytes."""
+"""A large file may take REGISTRY_TIMEOUT_SECONDS longer for each of these."""
 
 
 class Registry:
@@ -44,7 +44,7 @@ class Registry:
         await self._http.aclose()
 
     async def resolve(self) -> Registered:
-        """The version that the followed alias names now.
+        """Ask which version the followed alias names now.
 
         Raises:
             NoAnswerError: no answer, no such model or alias, or artifacts that the server does not hand out.
@@ -80,7 +80,7 @@ class Registry:
         )
 
     async def download(self, registered: Registered, folder: Path) -> None:
-        """Fetch a version's bundle, and its override if it has one, into an empty folder, checking each digest.
+        """Download a version's bundle, and its override if it has one, into an empty folder, checking each digest.
 
         Raises:
             NoAnswerError: the server stopped answering.
@@ -114,7 +114,7 @@ class Registry:
         status, data = await self._get(path, params, _MAX_ANSWER_BYTES)
         self._check(status, f"{params}")
         try:
-            # Not json.loads: it takes deep nesting for a fault of its own.
+            # Not json.loads: deep nesting makes it raise RecursionError.
             answer = from_json(data) if len(data) <= _MAX_ANSWER_BYTES else None
         except ValueError as error:
             raise NoAnswerError(f"{self._address}: the answer is no JSON; is this an MLflow server?") from error
@@ -123,8 +123,8 @@ class Registry:
         return answer
 
     async def _get(self, path: str, params: dict[str, str] | None, max_bytes: int) -> tuple[int, bytes]:
-        """Status and body; of a body beyond ``max_bytes`` only so much that its size shows."""
-        # The client's own time-outs are of one read each: a server that trickles would never reach them.
+        """Return status and body; a body longer than ``max_bytes`` is cut soon after that."""
+        # The client's own time-outs apply to single reads: a server that sends byte by byte would never reach them.
         seconds = self._settings.registry_timeout_seconds * (1 + max_bytes / _BYTES_PER_TIMEOUT)
         data = bytearray()
         try:
@@ -153,7 +153,7 @@ class Registry:
 
     @property
     def _address(self) -> str:
-        """The server's address without a password that may stand in it."""
+        """The server's address, without any password in it."""
         return str(self._http.base_url.copy_with(userinfo=b""))
 
     def _auth(self) -> httpx.BasicAuth | None:

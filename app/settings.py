@@ -90,9 +90,9 @@ def from_environment() -> Settings:
     """The settings of this process: its environment, then the files of SETTINGS_DIR, which are for secrets.
 
     Raises:
-        ValidationError: for values that cannot work, also when SETTINGS_DIR is no folder.
+        ValidationError: for invalid values, and if SETTINGS_DIR is not a folder.
         SettingsError: for a file in it that cannot be read.
     """
     folder = os.environ.get("SETTINGS_DIR")
-    # Of a folder that is missing, pydantic-settings would only warn; the setting itself is checked.
+    # For a missing folder pydantic-settings would only warn; the setting itself is validated.
     return Settings(_secrets_dir=folder if folder and Path(folder).is_dir() else None)

@@ -94,7 +94,7 @@ def check_verdict(manifest: Manifest, manifest_sha256: str, override: bytes | No
 
 
 def check_reference(reference: Reference) -> Reference:
-    """The reference distributions, unless a feature or the score has no usable bins."""
+    """Return the reference distributions, or raise if a feature or the score has no usable bins."""
     for feature in FEATURES:
         bins = reference.features.get(feature.name)
         if bins is None or not _usable(bins, len(feature.categories)):
@@ -113,7 +113,7 @@ def _usable(bins: Bins, categories: int) -> bool:
 
 
 def check_explainer(explainer: Linear | Occlusion) -> Linear | Occlusion:
-    """The explainer, unless it does not fit the features."""
+    """Return the explainer, or raise if it does not fit the features."""
     if isinstance(explainer, Linear):
         sizes = {f.name: len(f.categories) or 2 for f in FEATURES}
         if {name: len(weights) for name, weights in explainer.contributions.items()} != sizes:

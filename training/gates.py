@@ -146,13 +146,14 @@ def calibration(error: float, by_chance: float, rows: int, limits: GateLimits) -
         needed = math.ceil(rows * (by_chance / limits.calibration_chance_max) ** 2)
         detail = (
             f"not enough data: on {rows:,} held-out rows a perfect model may show an error of {by_chance:.4f}, so an "
-            f"error below {limits.calibration_chance_max:g} cannot be confirmed; about {needed:,} held-out rows are needed"
+            f"error below {limits.calibration_chance_max:g} cannot be confirmed; about {needed:,} held-out rows are "
+            "needed"
         )
         return GateResult(name="calibration", passed=False, detail=detail, value=error, limit=limit)
     detail = (
         f"expected calibration error {error:.4f} on the holdout; limit {limit:.4f}, from "
-        f"{limits.calibration_error_max:g} for the model itself and {by_chance:.4f} that chance alone reaches in 1 of 1,000 cases; never above "
-        f"{limits.calibration_chance_max:g}"
+        f"{limits.calibration_error_max:g} for the model itself and {by_chance:.4f} that chance alone reaches "
+        f"in 1 of 1,000 cases; never above {limits.calibration_chance_max:g}"
     )
     if error > limit:
         detail += f", exceeded by {error - limit:.4f}"

@@ -53,7 +53,7 @@ def _binned(values: npt.NDArray[np.float32], split: Split, *, number: bool) -> n
 
 
 def _rates(bins: npt.NDArray[np.int64], churned: Labels) -> npt.NDArray[np.float64]:
-    """Churn rate of each bin, shrunk towards the overall rate as if by one more customer; so an empty bin has a rate."""
+    """Churn rate of each bin, shrunk towards the overall rate as if by one more customer; an empty bin has that."""
     size = max(int(bins.max()) + 1, BINS + 1)
     overall = float(churned.mean())
     rows = np.bincount(bins, minlength=size)

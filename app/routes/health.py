@@ -38,7 +38,7 @@ def report(service: Service) -> Ready:
 
 
 def router(service: Service) -> APIRouter:
-    """The routes of the probes and of the scrape."""
+    """The routes of the probes and of the Prometheus scrape."""
     routes = APIRouter(tags=["operation"])
 
     @routes.get("/live", summary="Is the process alive?")

@@ -1,6 +1,6 @@
 """``POST /v1/predict`` and ``POST /v1/predict/batch``: raw bytes in, ready bytes out.
 
-These are ASGI endpoints and not FastAPI functions: dependency machinery and response models would take longer than
+These are ASGI endpoints and not FastAPI functions: dependency injection and response models would take longer than
 validation and scoring together. :mod:`app.openapi` documents them from the models at the end of this file.
 """
 
