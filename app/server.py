@@ -14,8 +14,7 @@ from app.service import Service
 
 
 class DrainingServer(uvicorn.Server):
-    """A server that, on the first SIGTERM or SIGINT, is not ready but still answers for the drain time, then exits with
-    0.
+    """Drains on the first SIGTERM or SIGINT: not ready, but still answering for the drain time, then exit status 0.
 
     uvicorn alone closes its sockets at once, which loses the requests that a load balancer sends until it sees that the
     process is not ready; and it ends by the signal, not with 0. A second signal stops at once.

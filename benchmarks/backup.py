@@ -1,4 +1,4 @@
-"""``python -m benchmarks.backup``: backup and restore beside plain tools; writes the figures of docs/dr.md.
+"""``python -m benchmarks.backup``: compares backup and restore with plain tools; writes the figures in docs/dr.md.
 
 Needs PostgreSQL 15 and an account that is not root, since PostgreSQL refuses to run for that.
 """
@@ -33,7 +33,7 @@ DOCUMENT: Final = ROOT / "docs" / "dr.md"
 BEGIN: Final = "<!-- measured: begin, written by `make bench-backup` -->\n"
 END: Final = "<!-- measured: end -->\n"
 TARGET: Final = 0.8
-"""Lowest ratio of our throughput to that of plain tools."""
+"""Target: the lowest ratio of our throughput to that of plain tools."""
 GIB: Final = 1024.0
 RTO_DATABASE_GIB, RTO_ARTIFACTS_GIB, RTO_HOURS = 5, 20, 4
 
@@ -65,7 +65,7 @@ CHECKPOINT;"""
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is moved."""
+    """The amount of data to move."""
 
     runs: int
     metrics: int
@@ -78,7 +78,7 @@ SMOKE: Final = Size(runs=50, metrics=20, files=20, file_bytes=20_000)
 
 
 def fill(server: str, folder: Path, size: Size) -> float:
-    """Make a database and a store; returns the size of the database in MiB."""
+    """Create a database and a store; returns the size of the database in MiB."""
     with Session(server, "postgres") as session:
         session.run("CREATE DATABASE mlflow;")
     with Session(server, "mlflow") as session:
@@ -93,10 +93,10 @@ def fill(server: str, folder: Path, size: Size) -> float:
 
 
 def forget(folder: Path) -> None:
-    """Let memory keep nothing of the files.
+    """Drop the files from the page cache.
 
-    A nightly backup, and a restore after a loss, find none of them there. It also gives every step the same free
-    memory: on a virtual machine the step that is the first to use some waits until the host has found it.
+    A nightly backup, or a restore after a loss, starts without them. It also gives every step the same free memory: on
+    a virtual machine the first step to use more has to wait for the host.
     """
     os.sync()
     for path in folder.rglob("*"):
@@ -107,7 +107,7 @@ def forget(folder: Path) -> None:
 
 
 class Round:
-    """One round: each way once, on empty targets."""
+    """One round: each step once, on empty targets."""
 
     def __init__(self, server: str, store: Path, work: Path) -> None:
         self.server = server
@@ -147,7 +147,7 @@ class Round:
             )
 
     def _renamed(self) -> str:
-        """The source out of the way, so that the restored one finds its place empty; takes no time to speak of."""
+        """Move the source out of the way, so that its place is empty for the restore; takes hardly any time."""
         self._sql('ALTER DATABASE mlflow RENAME TO "source";')
         return self.server
 
@@ -174,7 +174,7 @@ class Round:
 
 
 def measure(size: Size, rounds: int) -> tuple[list[dict[str, float]], float]:
-    """Seconds of each step in each round, and the size of the database in MiB."""
+    """Measure every round; returns the seconds of each step, and the size of the database in MiB."""
     with tempfile.TemporaryDirectory(prefix="churn-bench-backup-") as name:
         folder = Path(name)
         with ThrowawayServer(folder) as server:
@@ -183,7 +183,7 @@ def measure(size: Size, rounds: int) -> tuple[list[dict[str, float]], float]:
 
 
 def measure_on(server: str, folder: Path, size: Size, rounds: int) -> tuple[list[dict[str, float]], float]:
-    """The same on a server that runs, in an empty folder."""
+    """Do the same on a running server, in an empty folder."""
     store, work = folder / "store", folder / "work"
     mebibytes = fill(server, store, size)
     work.mkdir()
@@ -191,7 +191,7 @@ def measure_on(server: str, folder: Path, size: Size, rounds: int) -> tuple[list
 
 
 def text(measured: list[dict[str, float]], size: Size, database: float) -> str:
-    """The section of the document."""
+    """Write the section of the document."""
     artifacts = size.files * size.file_bytes / MIB
     seconds = {name: statistics.median(one[name] for one in measured) for name in measured[0]}
     ours = {
@@ -229,12 +229,12 @@ def text(measured: list[dict[str, float]], size: Size, database: float) -> str:
 
 
 def put(document: str, section: str) -> str:
-    """A document with its measured section replaced."""
+    """Replace the measured section of a document."""
     return sections.between(document, BEGIN, END, f"\n{section}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and write what came out."""
+    """Measure, and write the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.backup", description=__doc__.partition("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="little data, one round, nothing written")
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.training``: time and memory of training and of file scoring; writes docs/training.md."""
+"""``python -m benchmarks.training``: measures time and memory of training and file scoring; writes docs/training.md."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ $scoring
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One command: wall-clock seconds, peak resident memory, and what it printed as JSON."""
+    """The measurements of one command: wall-clock seconds, peak resident memory, and its JSON output."""
 
     seconds: float
     peak_mib: float
@@ -73,7 +73,7 @@ def measure(arguments: Sequence[str], env: dict[str, str], *, cores: set[int]) -
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.DEVNULL)  # noqa: S603 - our own
-        # wait4 gives the resources of this one child.
+        # wait4 returns the resources of this one child.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - began
@@ -125,7 +125,7 @@ def run(work: Path) -> str:
     with mlflow_server.tracking_server(home, "the benchmark", None) as url:
         training = _train(telco, TELCO_ROWS, url, env, cores) + _train(large, LARGE_ROWS, url, env, cores)
         logistic = ["train", "--data", str(large), "--tracking-uri", url]
-        measure(logistic, env, cores=cores)  # the one that is staged last is what scores
+        measure(logistic, env, cores=cores)  # the version that is staged last does the scoring
         scoring = [_score(data, rows, url, env, min(cores)) for data, rows in ((large, LARGE_ROWS), (huge, HUGE_ROWS))]
     facts = machine.describe()
     return _TEXT.substitute(
