@@ -66,7 +66,7 @@ Kind = Literal["no skill", "honest", "leak", "copies", "worse", "mixed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One kind of file: ``change`` derives it from honest customers; ``production`` trains a version on honest ones first."""
+    """One kind of file: ``change`` derives it from honest customers; ``production`` first trains on honest ones."""
 
     name: str
     kind: Kind

@@ -1,4 +1,4 @@
-"""Request ids, and what becomes of a failure that nobody foresaw."""
+"""Request ids, and the handling of unexpected failures."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_hostile_request_id_is_replaced(api: Api, hostile: bytes) -> Non
     assert json.loads(answer.content)["request_id"].encode() == request_ids[0]
 
 
-async def test_own_request_ids_are_unique(api: Api) -> None:
+async def test_generated_request_ids_are_unique(api: Api) -> None:
     ids = [dict((await api.call("GET", "/live")).headers)[b"x-request-id"] for _ in range(50)]
     assert len(set(ids)) == 50
 

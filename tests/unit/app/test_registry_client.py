@@ -1,4 +1,4 @@
-"""What the registry client makes of every answer that a server may give."""
+"""How the registry client handles every answer that a server may give."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ async def test_a_server_that_does_not_answer_is_named(registry: Registry, mlflow
     ],
     ids=lambda content: repr(content[:60]),
 )
-async def test_an_answer_that_is_none_is_refused(registry: Registry, mlflow: FakeMlflow, content: bytes) -> None:
+async def test_an_answer_of_the_wrong_form_is_refused(registry: Registry, mlflow: FakeMlflow, content: bytes) -> None:
     mlflow.answer(_ALIAS, content=content)
     with pytest.raises(NoAnswerError):
         await registry.resolve()
@@ -156,7 +156,7 @@ async def test_artifacts_in_a_bucket_get_the_remedy(registry: Registry, mlflow: 
         await registry.resolve()
 
 
-async def test_an_override_comes_with_its_version_and_only_as_registered(
+async def test_an_override_is_downloaded_with_its_version_and_only_as_registered(
     registry: Registry, mlflow: FakeMlflow, bundle: Path, tmp_path: Path
 ) -> None:
     mlflow.versions["3"] = shutil.copytree(bundle, tmp_path / "overridden")
@@ -227,9 +227,7 @@ async def test_a_compressed_answer_is_not_unpacked_without_end(
 
 
 @pytest.mark.parametrize("end", [_ALIAS, MANIFEST])
-async def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
-    mlflow: FakeMlflow, tmp_path: Path, end: str
-) -> None:
+async def test_a_server_that_sends_byte_by_byte_times_out(mlflow: FakeMlflow, tmp_path: Path, end: str) -> None:
     class Drip(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             for _ in range(200):
@@ -244,7 +242,7 @@ async def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
 
 
 @pytest.mark.parametrize("status", [401, 403, 500, 502])
-async def test_a_server_that_fails_during_the_download_is_no_broken_model(
+async def test_a_server_that_fails_during_the_download_does_not_refuse_the_model(
     registry: Registry, mlflow: FakeMlflow, tmp_path: Path, status: int
 ) -> None:
     registered = await registry.resolve()
@@ -258,7 +256,7 @@ def _basic(request: httpx.Request) -> str | None:
     return None if header is None else base64.b64decode(header.removeprefix("Basic ")).decode()
 
 
-async def test_credentials_of_the_environment_are_sent_with_every_call(mlflow: FakeMlflow, tmp_path: Path) -> None:
+async def test_credentials_from_the_environment_are_sent_with_every_call(mlflow: FakeMlflow, tmp_path: Path) -> None:
     registry = mlflow.registry(_settings(mlflow_tracking_username="u", mlflow_tracking_password="p"))  # noqa: S106  # made up
     await registry.download(await registry.resolve(), tmp_path)
     assert len(mlflow.requests) == 7

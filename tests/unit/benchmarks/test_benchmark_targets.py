@@ -46,7 +46,7 @@ def verdicts(measured: Results) -> list[bool | None]:
     return [check.passed for check in checks(measured)]
 
 
-def test_medians_that_keep_every_promise_pass() -> None:
+def test_medians_that_meet_every_target_pass() -> None:
     assert verdicts(results(single=single(), overload=overload())) == [True] * 9
 
 
@@ -59,7 +59,7 @@ def test_medians_that_keep_every_promise_pass() -> None:
         (2, {CONSTANT: 7200.0}),
     ],
 )
-def test_a_faster_peer_breaks_exactly_its_own_promise(place: int, change: dict[str, float]) -> None:
+def test_a_faster_peer_fails_exactly_its_own_target(place: int, change: dict[str, float]) -> None:
     passed = verdicts(results(single=single({**RATES, **change})))
     assert [i for i, verdict in enumerate(passed) if not verdict] == [place]
 

@@ -60,7 +60,7 @@ def test_blank_total_is_tenure_times_monthly_charges(customers_csv: Path, table:
     assert not (customers["total_charges"][~blank] == expected[~blank]).all()
 
 
-def test_frame_and_rows_are_coded_alike_bit_for_bit() -> None:
+def test_frame_and_rows_are_coded_identically() -> None:
     customers = generate(GeneratorConfig(rows=5000, seed=11, missing_total_share=0.2)).customers
     coded = encode_frame(customers)
     assert coded.dtype == np.float32
@@ -68,7 +68,7 @@ def test_frame_and_rows_are_coded_alike_bit_for_bit() -> None:
     assert coded.tobytes() == encode(as_customers(customers)).tobytes()
 
 
-def test_file_and_frame_are_coded_alike(tmp_path: Path) -> None:
+def test_file_and_frame_are_coded_identically(tmp_path: Path) -> None:
     config = GeneratorConfig(rows=2000, missing_total_share=0.2)
     write(config, tmp_path / "a.parquet")
     assert encode_frame(load(str(tmp_path / "a.parquet")).customers).tobytes() == (
@@ -88,11 +88,11 @@ def test_frame_with_other_categories_is_refused(customers_csv: Path) -> None:
         encode_frame(blank)
 
 
-def test_ibm_file_loads_as_it_is(tmp_path: Path, customers_csv: Path, table: pd.DataFrame) -> None:
+def test_ibms_file_loads_unchanged(tmp_path: Path, customers_csv: Path, table: pd.DataFrame) -> None:
     ibm = table.rename(columns=OURS_TO_IBM)
     ibm["Churn"] = ibm["Churn"].map({"0": "No", "1": "Yes"})
     ibm["TotalCharges"] = ibm["TotalCharges"].replace("", " ")
-    # The order of IBM's columns differs, and so does the line end.
+    # IBM's file has another order of columns, and other line ends.
     ibm[sorted(ibm.columns)].to_csv(tmp_path / "ibm.csv", index=False, lineterminator="\r\n")
     theirs, ours = load(str(tmp_path / "ibm.csv")), load(str(customers_csv))
     pd.testing.assert_frame_equal(theirs.customers, ours.customers)
@@ -105,7 +105,7 @@ def test_ibm_file_loads_as_it_is(tmp_path: Path, customers_csv: Path, table: pd.
 
 
 @pytest.mark.parametrize("spelling", [("0", "1"), ("No", "Yes"), ("false", "true"), ("False", "True"), ("0.0", "1.0")])
-def test_labels_may_be_spelt(tmp_path: Path, table: pd.DataFrame, spelling: tuple[str, str]) -> None:
+def test_labels_may_be_words(tmp_path: Path, table: pd.DataFrame, spelling: tuple[str, str]) -> None:
     expected = [int(c) for c in table["churned"]]
     table["churned"] = [spelling[int(c)] for c in table["churned"]]
     table.to_csv(tmp_path / "a.csv", index=False)
@@ -146,7 +146,7 @@ def test_without_labels_and_ids(tmp_path: Path, table: pd.DataFrame) -> None:
         load(str(tmp_path / "a.csv"))
 
 
-def test_labels_are_ignored_when_not_asked_for(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_labels_are_ignored_unless_required(tmp_path: Path, table: pd.DataFrame) -> None:
     table["churned"] = "not yet known"
     table.to_csv(tmp_path / "a.csv", index=False)
     assert load(str(tmp_path / "a.csv"), labelled=False).churned is None

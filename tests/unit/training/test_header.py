@@ -101,7 +101,7 @@ def test_csv_and_parquet_under_the_name_of_the_other(tmp_path: Path, customers_c
         ("a.txt", lambda _: b"x", ""),
     ],
 )
-def test_other_extension_has_the_remedy_of_its_content(
+def test_another_extension_gets_the_remedy_for_its_content(
     tmp_path: Path, customers_csv: Path, name: str, change: Callable[[bytes], bytes], hint: str
 ) -> None:
     (tmp_path / name).write_bytes(change(customers_csv.read_bytes()))
@@ -144,7 +144,7 @@ def test_what_may_be_csv_has_no_other_format(tmp_path: Path, content: bytes) -> 
         (lambda t: "\n" + t, ("blank-header", "the first line is blank", "remove the first line")),
     ],
 )
-def test_first_line_that_is_no_header(
+def test_a_first_line_that_is_not_a_header(
     tmp_path: Path, customers_csv: Path, change: Callable[[str], str], expected: tuple[str, str, str]
 ) -> None:
     cause, value, hint = expected
@@ -164,7 +164,7 @@ def test_decimal_commas_are_mentioned_only_where_they_are(tmp_path: Path, custom
     assert "looks like a decimal comma" in refused(path).hint
 
 
-def test_customer_named_in_the_first_lines_is_no_title(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_a_customer_in_the_first_lines_is_not_a_title(tmp_path: Path, table: pd.DataFrame) -> None:
     """Values that are names of columns do not make a header of a line."""
     table.loc[0, ["customer_id", "gender", "partner"]] = ["gender", "contract", "tenure"]
     table.to_csv(tmp_path / "a.csv", index=False)
@@ -173,12 +173,12 @@ def test_customer_named_in_the_first_lines_is_no_title(tmp_path: Path, table: pd
     assert {v.column for v in caught.value.violations} == {"gender", "partner"}
 
 
-def test_column_that_is_named_as_a_category_is_no_missing_header(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_a_column_named_like_a_category_is_not_a_missing_header(tmp_path: Path, table: pd.DataFrame) -> None:
     table.assign(Male="1").to_csv(tmp_path / "a.csv", index=False)
     assert refused(tmp_path / "a.csv").cause == "unknown-column"
 
 
-def test_row_that_is_too_wide_and_long_is_only_counted(tmp_path: Path, customers_csv: Path) -> None:
+def test_a_row_that_is_too_wide_and_long_is_only_counted(tmp_path: Path, customers_csv: Path) -> None:
     """Python's reader of CSV takes no field of more than 131,072 characters."""
     (tmp_path / "a.csv").write_text(customers_csv.read_text() + "x" * 200_000 + "," * 21 + "1\n")
     violation = refused(tmp_path / "a.csv")

@@ -33,7 +33,7 @@ def move(day: int, detail: str = "") -> Move:
     )
 
 
-def test_a_move_is_kept_under_a_key_that_mlflows_pages_hide() -> None:
+def test_a_move_is_stored_under_a_key_that_mlflows_pages_hide() -> None:
     client = Remembering()
     ledger.record(client, "churn", move(2))
     (key,) = client.tags

@@ -51,7 +51,7 @@ def test_search_ends_at_a_line_too_long(tmp_path: Path, monkeypatch: pytest.Monk
     assert lines_of(path, [1, 2, 3]) == {1: 2}
 
 
-def test_message_names_the_line_behind_quoted_newlines_and_blank_lines(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_the_message_names_the_line_after_quoted_newlines_and_blank_lines(tmp_path: Path, table: pd.DataFrame) -> None:
     table.loc[2, "gender"] = "one\ntwo"
     table.loc[40, "gender"] = "X"
     table.to_csv(tmp_path / "a.csv", index=False)
@@ -102,7 +102,7 @@ def test_message_names_the_line_of_a_byte_that_is_not_utf8(tmp_path: Path, custo
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_such_a_byte_is_named_in_a_row_of_a_wrong_width_too(tmp_path: Path, customers_csv: Path) -> None:
+def test_such_a_byte_is_also_named_in_a_row_of_the_wrong_width(tmp_path: Path, customers_csv: Path) -> None:
     """The reader fails to hand over such a row, and says so beside the error."""
     data = customers_csv.read_bytes().splitlines()
     data[7] = b"\xff,2,3"

@@ -71,23 +71,23 @@ def test_other_spelling_is_reported_once_with_its_meaning(ours: str, theirs: str
         ("", causes.UNNAMED_COLUMN, ""),
     ],
 )
-def test_column_too_many_is_told_by_its_cause(extra: str, cause: str, meant: str) -> None:
+def test_an_extra_column_is_reported_with_its_cause(extra: str, cause: str, meant: str) -> None:
     columns, violations = judged([*OURS, extra])
     assert violations == {(repr(extra), cause, meant)}
     assert set(columns) == set(OURS)
 
 
-def test_name_that_is_close_to_nothing_leaves_the_column_missing() -> None:
+def test_a_name_similar_to_nothing_leaves_the_column_missing() -> None:
     _, violations = judged(with_names(gender="sex"))
     assert violations == {("'sex'", causes.UNKNOWN_COLUMN, ""), ("gender", causes.MISSING_COLUMN, "")}
 
 
-def test_second_name_for_the_label_tells_who_churned() -> None:
+def test_a_second_name_for_the_label_gives_it_away() -> None:
     _, violations = judged([*with_names(churned="Exited"), "Attrition"])
     assert violations == {("'Exited'", causes.NEAR_NAME, "churned"), ("'Attrition'", causes.LEAK, "")}
 
 
-def test_two_columns_that_mean_one() -> None:
+def test_two_columns_with_one_meaning() -> None:
     columns, violations = judged([*OURS, "Partner"])
     assert violations == {("partner", "doubled-column", "")}
     assert "partner" not in columns
@@ -97,9 +97,7 @@ def test_two_columns_that_mean_one() -> None:
     ("known_names", "others", "other_schema"),
     [(9, 10, True), (9, 9, False), (10, 30, False), (1, 13, True), (0, 2, True), (1, 0, False)],
 )
-def test_another_schema_has_few_of_ours_and_more_of_its_own(
-    known_names: int, others: int, *, other_schema: bool
-) -> None:
+def test_another_schema_shares_few_of_our_columns(known_names: int, others: int, *, other_schema: bool) -> None:
     names = [*FEATURE_NAMES[:known_names], *(f"zq{number}" for number in range(others))]
     columns, violations = judged(names)
     if other_schema:
@@ -123,7 +121,7 @@ def test_row_index_is_ignored_with_a_note(names: list[str], ignored: int) -> Non
     assert note.count("'") == 2 * ignored
 
 
-def test_names_are_known_however_they_are_spelt() -> None:
+def test_names_are_recognised_in_any_spelling() -> None:
     assert known("TENURE") == known("Tenure Months") == known("tenure_months") == "tenure_months"
     assert known("weight") is None
     assert recognised(["Gender", "gender", "SeniorCitizen", "weight", ""]) == 2

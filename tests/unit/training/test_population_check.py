@@ -83,12 +83,12 @@ def test_wrong_units_are_named_with_their_direction(
 
 def test_a_category_is_named_with_both_shares(reference: Reference) -> None:
     differences = {d.name: d for d in differences_of(reference, 5000, 3, fibre_share=0.85)}
-    # Every second row of 5,000 is looked at, so the share is that of a sample.
+    # Every second of 5,000 rows is sampled, so the share is that of a sample.
     words = differences["internet_service"].words
     assert re.search(r"8[4-6]% of the rows are 'Fiber optic', in training 4", words), words
 
 
-def test_probabilities_of_one_are_said(reference: Reference) -> None:
+def test_probabilities_of_one_are_reported(reference: Reference) -> None:
     features, probability = customers(1000, 4)
     check = PopulationCheck(reference)
     check.add(features, np.ones_like(probability))
@@ -97,7 +97,7 @@ def test_probabilities_of_one_are_said(reference: Reference) -> None:
     assert "100% of the rows have a probability above 0.999" in difference.words
 
 
-def test_a_few_certainties_among_many_are_said_though_the_index_is_small(reference: Reference) -> None:
+def test_a_few_certainties_among_many_are_reported_although_the_index_is_small(reference: Reference) -> None:
     features, probability = customers(20_000, 4)
     certain = probability >= np.quantile(probability, 0.72)
     check = PopulationCheck(reference)
@@ -106,7 +106,7 @@ def test_a_few_certainties_among_many_are_said_though_the_index_is_small(referen
     assert "have a probability above 0.999" in difference.words
 
 
-def test_a_sorted_file_is_no_other_population(reference: Reference) -> None:
+def test_a_sorted_file_is_not_another_population(reference: Reference) -> None:
     """Of a large batch only some rows are looked at; the order of the rows must not matter."""
     features, probability = customers(150_000, 5)
     order = np.argsort(features[:, COLUMN["tenure_months"]], kind="stable")
@@ -116,7 +116,7 @@ def test_a_sorted_file_is_no_other_population(reference: Reference) -> None:
     assert check.differences() == ()
 
 
-def test_rows_left_out_of_a_batch_count_as_their_neighbours(reference: Reference) -> None:
+def test_rows_not_sampled_count_like_their_neighbours(reference: Reference) -> None:
     features, probability = customers(50_000, 6)
     scaled(80, "monthly_charges")(features)
     assert -(-50_000 // population_check.BATCH_SAMPLE) > 1
@@ -127,5 +127,5 @@ def test_rows_left_out_of_a_batch_count_as_their_neighbours(reference: Reference
     assert "100% of the rows are above" in check.differences()[0].words
 
 
-def test_no_rows_are_no_difference(reference: Reference) -> None:
+def test_no_rows_make_no_difference(reference: Reference) -> None:
     assert PopulationCheck(reference).differences() == ()

@@ -38,7 +38,7 @@ def _gate(here: Rows, own: Rows | None = None, *, recorded: float = 0.76, limits
     )
 
 
-def test_it_compares_auc_on_the_same_rows() -> None:
+def test_auc_is_compared_on_the_same_rows() -> None:
     churned, good = _labels(0)
     bad = _noisy(good)
     assert _gate(Rows(churned=churned, candidate=good, production=bad)).passed
@@ -56,7 +56,7 @@ def test_equal_models_pass_without_any_tolerance() -> None:
     assert _gate(Rows(churned=churned, candidate=scores, production=scores), limits=limits).passed
 
 
-def test_it_compares_brier_where_the_order_is_the_same() -> None:
+def test_brier_is_compared_if_the_order_is_the_same() -> None:
     churned, scores = _labels(0)
     result = _gate(Rows(churned=churned, candidate=scores**0.3, production=scores))
     assert not result.passed
@@ -64,7 +64,7 @@ def test_it_compares_brier_where_the_order_is_the_same() -> None:
     assert "AUC worse" not in result.detail
 
 
-def test_a_loss_that_chance_may_explain_is_not_held_against_it() -> None:
+def test_a_loss_that_chance_may_explain_does_not_count() -> None:
     churned, scores = _labels(0, rows=150)
     rows = Rows(churned=churned, candidate=_noisy(scores, 0.05), production=scores)
     assert regression.compared(rows, "3").auc_loss.value > 0
@@ -86,7 +86,7 @@ def test_a_worthless_file_does_not_excuse_a_worthless_model() -> None:
     assert "on the 4,000 rows version 3 was promoted with" in result.detail
 
 
-def test_the_record_alone_refuses_where_productions_rows_are_not_stored() -> None:
+def test_the_recorded_figures_refuse_if_productions_rows_are_not_stored() -> None:
     churned, _ = _labels(0)
     shuffled = np.random.default_rng(5).permutation(churned)
     same = np.random.default_rng(6).beta(1, 3, len(churned))
@@ -107,7 +107,7 @@ def test_a_changed_world_is_a_question_for_a_person() -> None:
     assert "has the world changed?" in result.detail
 
 
-def test_what_cannot_be_compared_says_why_or_asks_a_person() -> None:
+def test_without_a_comparison_the_verdict_says_why_or_asks_for_a_person() -> None:
     nothing = regression.not_applicable("there is no production version yet")
     assert nothing.passed
     assert nothing.value is None
@@ -119,7 +119,7 @@ def test_what_cannot_be_compared_says_why_or_asks_a_person() -> None:
 
 
 @pytest.mark.parametrize("repeats", [1, 4])
-def test_an_aucs_error_covers_the_truth_also_where_customers_repeat(repeats: int) -> None:
+def test_the_error_of_an_auc_covers_the_truth_even_if_customers_repeat(repeats: int) -> None:
     """95 % intervals of 1,000 samples of 400 customers, each with so many rows."""
     rng = np.random.default_rng(3)
     covered = 0

@@ -70,7 +70,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("extensions", [("csv", "csv"), ("csv", "parquet"), ("parquet", "csv"), ("parquet", "parquet")])
-def test_file_gets_the_served_answers(
+def test_the_file_has_the_answers_that_would_be_served(
     tmp_path: Path,
     model_dir: Path,
     customers: Path,
@@ -114,7 +114,7 @@ def test_probability_on_a_bound_belongs_to_the_upper_side(tmp_path: Path, model_
     assert (answer["decision"], answer["risk_band"]) == ("churn", "high")
 
 
-def test_labels_are_not_needed_and_ids_neither(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+def test_neither_labels_nor_ids_are_needed(tmp_path: Path, model_dir: Path, customers: Path) -> None:
     frame = pd.read_parquet(customers).drop(columns=["churned", ID_COLUMN])
     frame.to_parquet(tmp_path / "in.parquet")
     score(ModelFolder(model_dir), str(tmp_path / "in.parquet"), tmp_path / "out.parquet")
@@ -210,7 +210,7 @@ def test_the_customers_are_never_replaced_by_their_scores(tmp_path: Path, model_
     assert path.read_bytes() == customers.read_bytes()
 
 
-def test_an_existing_file_is_replaced_only_when_told(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+def test_an_existing_file_is_replaced_only_on_request(tmp_path: Path, model_dir: Path, customers: Path) -> None:
     out = tmp_path / "out.csv"
     out.write_text("of yesterday")
     with pytest.raises(PathError, match=r"out\.csv: it exists already; .* --force"):
@@ -220,7 +220,7 @@ def test_an_existing_file_is_replaced_only_when_told(tmp_path: Path, model_dir: 
 
 
 @pytest.mark.parametrize("extension", ["csv", "parquet"])
-def test_progress_goes_from_the_first_rows_to_all(
+def test_progress_rises_to_all_rows(
     tmp_path: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch, extension: str
 ) -> None:
     monkeypatch.setattr(readers, "CSV_BLOCK_BYTES", 100_000)

@@ -27,7 +27,7 @@ def violations(path: Path, *, labelled: bool = True) -> tuple[Violation, ...]:
 
 
 @pytest.fixture
-def spoilt(tmp_path: Path, table: pd.DataFrame) -> Callable[..., Path]:
+def damaged(tmp_path: Path, table: pd.DataFrame) -> Callable[..., Path]:
     """Writes the customers with some cells replaced: (column, 1-based row, value)."""
 
     def write(*cells: tuple[str, int, str]) -> Path:
@@ -39,8 +39,8 @@ def spoilt(tmp_path: Path, table: pd.DataFrame) -> Callable[..., Path]:
     return write
 
 
-def test_all_violations_are_reported_together(spoilt: Callable[..., Path]) -> None:
-    path = spoilt(
+def test_all_violations_are_reported_together(damaged: Callable[..., Path]) -> None:
+    path = damaged(
         ("gender", 2, "female"), ("gender", 7, "female"), ("gender", 9, ""), ("contract", 300, "Weekly"),
         ("tenure_months", 5, "5.5"), ("tenure_months", 6, "-1"), ("senior_citizen", 1, "2"),
         ("monthly_charges", 3, "10000.01"), ("monthly_charges", 4, "abc"), ("monthly_charges", 8, " "),
@@ -60,8 +60,8 @@ def test_all_violations_are_reported_together(spoilt: Callable[..., Path]) -> No
     assert all(v.expected == expected[v.column] for v in violations(path) if v.column in expected)
 
 
-def test_message_names_column_rows_value_and_expectation(spoilt: Callable[..., Path]) -> None:
-    path = spoilt(*[("gender", row, "X") for row in range(1, 15)], ("tenure_months", 3, "2.5"))
+def test_message_names_column_rows_value_and_expectation(damaged: Callable[..., Path]) -> None:
+    path = damaged(*[("gender", row, "X") for row in range(1, 15)], ("tenure_months", 3, "2.5"))
     with pytest.raises(DataError) as caught:
         load(str(path))
     assert str(caught.value).splitlines() == [
@@ -74,7 +74,7 @@ def test_message_names_column_rows_value_and_expectation(spoilt: Callable[..., P
     ]
 
 
-def test_report_is_bounded_however_much_is_wrong(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_the_report_is_bounded_whatever_is_wrong(tmp_path: Path, table: pd.DataFrame) -> None:
     for column in table.columns:
         table[column] = [f"{row} {'x' * 1000}" for row in range(300)]
     table.to_csv(tmp_path / "a.csv", index=False)
@@ -146,7 +146,7 @@ def api_accepts(row: dict[str, Any]) -> bool:
     return True
 
 
-def test_row_numbers_hold_across_blocks_and_ragged_rows(
+def test_row_numbers_are_right_across_blocks_and_ragged_rows(
     tmp_path: Path, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readers, "CSV_BLOCK_BYTES", 2000)
@@ -167,7 +167,7 @@ def test_row_numbers_hold_across_blocks_and_ragged_rows(
     }
 
 
-def test_file_of_another_shape_is_not_read_to_its_end(tmp_path: Path, customers_csv: Path) -> None:
+def test_a_file_of_another_shape_is_not_read_to_its_end(tmp_path: Path, customers_csv: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(customers_csv.read_text() + "1,2\n" * 5000)
     (violation,) = violations(path)
@@ -175,7 +175,7 @@ def test_file_of_another_shape_is_not_read_to_its_end(tmp_path: Path, customers_
     assert violation.rows[0] == 301
 
 
-def test_row_numbers_hold_across_parquet_batches(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_row_numbers_are_right_across_parquet_batches(tmp_path: Path, table: pd.DataFrame) -> None:
     many = pd.concat([table] * 300, ignore_index=True)
     many.loc[[0, 70_000, 89_999], "gender"] = "X"
     many.to_parquet(tmp_path / "a.parquet", row_group_size=1000)
