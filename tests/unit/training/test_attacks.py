@@ -82,7 +82,7 @@ def test_a_worse_model_does_not_pass_against_an_honest_one() -> None:
 
 
 def test_the_operating_characteristics_of_a_small_sample() -> None:
-    """Six seeds of the four kinds that have a right answer; `make bench-gates` measures 200 of all."""
+    """Six seeds of the four kinds with a right answer; `make bench-gates` measures 200 seeds of all kinds."""
     for seed in range(100, 106):
         assert not verdict(CASES["random labels", 500], seed).accepted
         assert not verdict(CASES["a feature that leaks with strength 1", 600], seed).accepted
@@ -91,7 +91,7 @@ def test_the_operating_characteristics_of_a_small_sample() -> None:
 
 
 def test_similar_customers_are_not_copies() -> None:
-    """Equal features with labels that differ as others do: nothing was copied."""
+    """Equal features, with labels that differ as other customers' do: nothing was copied."""
     data = dataset(Case(name="few kinds", kind="honest", rows=1000), seed=3)
     typical = {name: data.customers[name].iloc[0] for name in FEATURE_NAMES if name != "contract"}
     frame = data.customers.assign(**typical)

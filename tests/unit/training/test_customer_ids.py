@@ -88,7 +88,7 @@ def test_repeated_ids_of_the_same_customer_are_only_counted(tmp_path: Path, tabl
 
 @pytest.mark.parametrize("column", ["gender", "contract"])
 def test_repeated_ids_of_different_customers_are_reported(tmp_path: Path, table: pd.DataFrame, column: str) -> None:
-    """Two genders are two customers in any month; another contract is another customer in the same month."""
+    """Two genders are two customers in any month; two contracts are two customers in the same month."""
     table["tenure_months"] = "5" if column == "contract" else [str(number) for number in range(len(table))]
     others = [name for name in table.columns if name != "tenure_months"]
     table.loc[1, others] = table.loc[0, others]

@@ -22,7 +22,7 @@ OURS_TO_IBM = {ours: ibm for ibm, ours in IBM_COLUMNS.items()}
 
 
 def as_customers(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as the API would get them: whole numbers as int, a blank total as None."""
+    """Rows as the API would receive them: whole numbers as int, a blank total as None."""
     rows = []
     for record in frame[list(FEATURE_NAMES)].to_dict("records"):
         row: dict[str, Any] = {}

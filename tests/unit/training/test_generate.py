@@ -24,7 +24,7 @@ from training.truth import GeneratorConfig, Probabilities, Truth, ceiling, truth
 
 ROWS = 20_000
 CSV_SHA256 = "798f2e3203227540eb124136f94c4b889ed847df41347f092ee54e528f84dbf5"
-"""Of 1,000 rows with seed 7: a change of it is a change of everyone's data."""
+"""Digest of 1,000 rows with seed 7: if it changes, everybody's data changes."""
 
 
 @pytest.fixture(scope="module")

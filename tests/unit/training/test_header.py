@@ -1,4 +1,4 @@
-"""The first line of a CSV file, and files that are something else than their names say."""
+"""The first line of a CSV file, and files that are not what their names say."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_decimal_commas_are_mentioned_only_where_they_are(tmp_path: Path, custom
 
 
 def test_a_customer_in_the_first_lines_is_not_a_title(tmp_path: Path, table: pd.DataFrame) -> None:
-    """Values that are names of columns do not make a header of a line."""
+    """Values that are names of columns do not turn a line into a header."""
     table.loc[0, ["customer_id", "gender", "partner"]] = ["gender", "contract", "tenure"]
     table.to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(DataError) as caught:
@@ -179,7 +179,7 @@ def test_a_column_named_like_a_category_is_not_a_missing_header(tmp_path: Path, 
 
 
 def test_a_row_that_is_too_wide_and_long_is_only_counted(tmp_path: Path, customers_csv: Path) -> None:
-    """Python's reader of CSV takes no field of more than 131,072 characters."""
+    """Python's CSV reader accepts no field of more than 131,072 characters."""
     (tmp_path / "a.csv").write_text(customers_csv.read_text() + "x" * 200_000 + "," * 21 + "1\n")
     violation = refused(tmp_path / "a.csv")
     assert (violation.value, violation.rows, violation.lines) == ("'22 fields'", (301,), (302,))

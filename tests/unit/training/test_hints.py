@@ -1,4 +1,4 @@
-"""The cause of a wrong value is told from how it is written, and not from what only looks like it."""
+"""The cause of a wrong value is recognised by its spelling, and not confused with similar causes."""
 
 from __future__ import annotations
 

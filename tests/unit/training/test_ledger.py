@@ -10,7 +10,7 @@ from training.ledger import Move
 
 
 class Remembering(MlflowClient):
-    """A client that keeps the tags it is told to set."""
+    """A client that records the tags that are set."""
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:1")

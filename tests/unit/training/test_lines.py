@@ -1,4 +1,4 @@
-"""Where something stands in a text file."""
+"""Line numbers in a text file."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_message_names_the_line_of_a_byte_that_is_not_utf8(tmp_path: Path, custo
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_such_a_byte_is_also_named_in_a_row_of_the_wrong_width(tmp_path: Path, customers_csv: Path) -> None:
-    """The reader fails to hand over such a row, and says so beside the error."""
+    """The reader cannot hand over such a row, and reports that beside the error."""
     data = customers_csv.read_bytes().splitlines()
     data[7] = b"\xff,2,3"
     (tmp_path / "a.csv").write_bytes(b"\n".join(data))

@@ -1,4 +1,4 @@
-"""Files as people send them: each is read, aloud where something was changed, or refused with its cause and remedy."""
+"""Files as people send them: each is read, with a note of every change, or refused with its cause and remedy."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_spaces_around_values_are_removed_with_a_note(csv: Path, table: pd.DataF
 
 
 def test_title_case_names_are_matched(csv: Path, table: pd.DataFrame) -> None:
-    """All but Partner, Dependents and Contract, which IBM spells so."""
+    """All but Partner, Dependents and Contract, which are IBM's own spellings."""
     lines = refused(written(table.rename(columns=lambda name: name.replace("_", " ").title()), csv))
     assert lines[0] == "18 problems (1 cause)"
     assert lines[1].startswith(
@@ -284,7 +284,7 @@ def test_one_more_feature_is_an_unknown_column(csv: Path, table: pd.DataFrame) -
 
 
 def test_files_with_merely_unlikely_values_are_read(csv: Path, table: pd.DataFrame) -> None:
-    """Thousands that look like decimals, weeks for months, contradictions and random labels pass: all are in bounds."""
+    """Thousands read as decimals, weeks instead of months, contradictions and random labels pass: all are in bounds."""
     table["total_charges"] = "1.854"
     table["tenure_months"] = (table["tenure_months"].astype(int) * 4).astype(str)
     table["internet_service"] = "No"

@@ -1,4 +1,4 @@
-"""Names of columns: which are ours, and what the others probably mean."""
+"""Column names: which are ours, and what the others probably mean."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OURS = [*FEATURE_NAMES, "customer_id", "churned"]
 
 
 def judged(names: list[str]) -> tuple[dict[str, str], set[tuple[str, str, str]]]:
-    """The columns found, and column, cause and meaning of every violation."""
+    """The recognised columns, and column, cause and meaning of every violation."""
     findings = Findings()
     columns = columns_of(names, REQUIRED, findings)
     return columns, {(v.column, v.cause, v.meant) for v in findings.violations()}

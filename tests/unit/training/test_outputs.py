@@ -1,4 +1,4 @@
-"""Files that are written: whole or not at all, never over another by accident, and nothing left behind."""
+"""Output files: written whole or not at all, never over another file by accident, with nothing left behind."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_device_is_not_an_output(source: Path) -> None:
 
 @contextlib.contextmanager
 def nobody() -> Iterator[None]:
-    """Without root's rights, for which no folder is closed."""
+    """Run without root's rights, which open every folder."""
     if os.geteuid():
         yield
         return
@@ -197,7 +197,7 @@ def test_another_error_is_not_mistaken_for_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_a_file_over_the_size_limit_leaves_nothing(tmp_path: Path) -> None:
-    """The real thing: the kernel refuses to write on, in the midst of a command."""
+    """A real limit: the kernel refuses further writes in the middle of a command."""
     done = subprocess.run(
         [sys.executable, "-m", "ops.cli", "data", "generate", "--rows", "3000", "--out", str(tmp_path / "out.csv")],
         cwd=ROOT,

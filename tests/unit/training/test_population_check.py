@@ -1,4 +1,4 @@
-"""Another population is told from chance: silent on the generator's own customers, loud about wrong units."""
+"""Another population is distinguished from chance: no report on the generator's own customers, but on wrong units."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Change = Callable[[Features], None]
 
 
 def customers(rows: int, seed: int, **knobs: float) -> tuple[Features, Probabilities]:
-    """Coded customers and their true probabilities, which stand for a model's."""
+    """Coded customers and their true probabilities, in place of a model's scores."""
     (chunk,) = chunks(GeneratorConfig.model_validate({"rows": rows, "seed": seed} | knobs))
     total = chunk.numbers["total_charges"]
     assumed = chunk.numbers["tenure_months"] * chunk.numbers["monthly_charges"]
@@ -107,7 +107,7 @@ def test_a_few_certainties_among_many_are_reported_although_the_index_is_small(r
 
 
 def test_a_sorted_file_is_not_another_population(reference: Reference) -> None:
-    """Of a large batch only some rows are looked at; the order of the rows must not matter."""
+    """Only some rows of a large batch are sampled; the order of the rows must not matter."""
     features, probability = customers(150_000, 5)
     order = np.argsort(features[:, COLUMN["tenure_months"]], kind="stable")
     check = PopulationCheck(reference)

@@ -1,4 +1,4 @@
-"""A candidate beside the version in production: on its own rows, on production's, and against the record."""
+"""A candidate against the version in production: on its own rows, on production's, and against the record."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_loss_that_chance_may_explain_does_not_count() -> None:
 
 
 def test_a_worthless_file_does_not_excuse_a_worthless_model() -> None:
-    """On random labels nobody is better than anybody; on production's own rows it shows."""
+    """On random labels all models are alike; on production's own rows the difference shows."""
     churned, scores = _labels(0)
     shuffled = np.random.default_rng(5).permutation(churned)
     worthless = np.full(len(scores), 0.25) + np.random.default_rng(6).normal(0, 0.01, len(scores))
@@ -96,7 +96,7 @@ def test_the_recorded_figures_refuse_if_productions_rows_are_not_stored() -> Non
 
 
 def test_a_changed_world_is_a_question_for_a_person() -> None:
-    """Better on today's rows and worse on those of then: a person decides, and the ledger keeps it."""
+    """Better on today's rows and worse on the earlier ones: a person decides, and the ledger records it."""
     churned, scores = _labels(0)
     old_churned, old_scores = _labels(9)
     here = Rows(churned=churned, candidate=scores, production=_noisy(scores))

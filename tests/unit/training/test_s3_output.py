@@ -1,4 +1,4 @@
-"""Files that are written to S3, on a real HTTP server that speaks it."""
+"""Output files on S3, with a real HTTP server that speaks its protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Valid data that looks odd is told in words, with counts; honest data is not spoken of."""
+"""Valid data that looks odd is reported in sentences with counts; honest data is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scoring of files: the served numbers, every row checked, nothing left behind when a row is wrong."""
+"""Scoring of files: the same numbers as served, every row checked, nothing left behind if a row is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where data comes from: local files and S3, and the message for each way it can be missing."""
+"""Sources of data: local files and S3, and the message for each way in which they can be missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every violation of a file is found and reported together, and hostile files do no harm."""
+"""All violations of a file are reported together, and hostile files do no harm."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def violations(path: Path, *, labelled: bool = True) -> tuple[Violation, ...]:
 
 @pytest.fixture
 def damaged(tmp_path: Path, table: pd.DataFrame) -> Callable[..., Path]:
-    """Writes the customers with some cells replaced: (column, 1-based row, value)."""
+    """Write the customers with some cells replaced: (column, 1-based row, value)."""
 
     def write(*cells: tuple[str, int, str]) -> Path:
         for column, row, value in cells:

@@ -1,4 +1,4 @@
-"""The words and the data of an error about a file."""
+"""The text and the data of an error about a file."""
 
 from __future__ import annotations
 
