@@ -124,7 +124,7 @@ class GateResult(Frozen):
 
     def __str__(self) -> str:
         word = "passed" if self.passed else "REFUSED"
-        return f"{word}: {self.detail}" + (f". To promote it, say {self.needs}" if self.needs else "")
+        return f"{word}: {self.detail}" + (f". To promote it, add {self.needs}" if self.needs else "")
 
 
 class Override(Frozen):

@@ -52,7 +52,7 @@ class ColumnCause:
 
 VALUES: Final = {
     "decimal-comma": ValueCause(
-        one="looks like a decimal comma", many="look like decimal commas", remedy="write {them} with a point"
+        one="looks like a decimal comma", many="look like decimal commas", remedy="write {them} with a decimal point"
     ),
     "thousands": ValueCause(
         one="has a thousands separator",
@@ -60,7 +60,7 @@ VALUES: Final = {
         remedy="write the digits without separators, and a point before the decimals",
     ),
     "currency": ValueCause(
-        one="has a currency sign", many="have currency signs", remedy="write the number alone, with a point"
+        one="has a currency sign", many="have currency signs", remedy="write the number alone, with a decimal point"
     ),
     "unit": ValueCause(
         one="has a unit after the number", many="have a unit after the number", remedy="write the number alone"
@@ -110,7 +110,7 @@ COLUMNS: Final = {
         remedy="remove the column",
     ),
     AGAIN: ColumnCause(
-        line="{columns} give again what another column gives: {names}; remove them", remedy="remove the column"
+        line="{columns} repeat what another column gives: {names}; remove them", remedy="remove the column"
     ),
     UNKNOWN_COLUMN: ColumnCause(
         line="{columns} are unknown, only the documented ones are accepted: {names}; remove or rename them",
@@ -128,16 +128,16 @@ GENERIC: Final = {
     "not-a-number": "values are not numbers",
     "out-of-range": "values are out of range",
     "not-whole": "values are not whole numbers",
-    "unknown-category": "values are no accepted categories",
-    "unknown-label": "values are no labels",
+    "unknown-category": "values are not accepted categories",
+    "unknown-label": "values are not labels",
     BAD_ID: "values cannot be an id",
-    WRONG_WIDTH: "rows have another number of fields than the header",
+    WRONG_WIDTH: "rows have a different number of fields than the header",
 }
 """Causes that say no more than what is wrong: each line is about one column and what it expects."""
 _REMEDIES: Final = {
     BLANK: "fill in what is missing",
     BAD_ID: "use letters, digits, _, . and - only, at most 64 of them",
-    WRONG_WIDTH: "put values that have a comma in quotes, and remove commas at the end of lines",
+    WRONG_WIDTH: "put values with a comma in quotes, and remove commas at the end of lines",
 }
 
 

@@ -119,7 +119,7 @@ def _refuse_delimiter(path: Path, text: str, names: Sequence[str], below: Sequen
         return
     cells = [cell for line in below for cell in _cells(line, delimiter)]
     example = next((cell for cell in cells if _DECIMAL_COMMA.match(cell.strip())), None)
-    numbers = f", and write numbers with a point: {example} looks like a decimal comma" if example else ""
+    numbers = f", and write numbers with a decimal point: {example} looks like a decimal comma" if example else ""
     raise file_error(
         str(path),
         f"the columns are separated by {delimiter!r}",

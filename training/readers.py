@@ -50,7 +50,7 @@ class Table(Protocol):
 
 
 def open_table(path: Path, findings: Findings) -> AbstractContextManager[Table]:
-    """Open a CSV or Parquet file, told apart by extension.
+    """Open a CSV or Parquet file, distinguished by extension.
 
     Args:
         path: a local file.
@@ -129,7 +129,7 @@ class _Csv:
             self._findings.add_cells(feature.name, expected, at, value, partial(number_causes, feature))
         if len(self._ragged) < RAGGED_ROWS_KEPT:
             return "skip"
-        self._findings.stop(f"reading stopped at row {number:,}, after {RAGGED_ROWS_KEPT:,} rows of another width")
+        self._findings.stop(f"reading stopped at row {number:,}, after {RAGGED_ROWS_KEPT:,} rows of the wrong width")
         return "error"
 
     def _split_number(self, text: str) -> tuple[Feature, pa.Array] | None:
@@ -195,10 +195,10 @@ def _csv_problem(path: Path, error: Exception, rows_read: int) -> Violation:
     lines: tuple[int, ...] = ()
     if "straddling" in message:
         value = f"a row longer than {CSV_BLOCK_BYTES:,} bytes {where}"
-        expected = "shorter rows; look for a quote never closed"
+        expected = "shorter rows; look for an unclosed quote"
     elif "out of sync" in message:
         value = f"a quoted value that spans several lines {where}"
-        expected = "one line a row; look for a quote never closed"
+        expected = "one line a row; look for an unclosed quote"
     elif position := not_utf8(path):
         # This includes rows of the wrong width, which the reader cannot hand over in that case.
         byte, line = position

@@ -37,7 +37,7 @@ def _contradictions(customers: pd.DataFrame) -> list[str]:
             if wrong:
                 sentences.append(
                     f"{feature.name} contradicts {service} in {wrong:,} of {len(customers):,} rows: {word!r} and "
-                    f"{service} = 'No' should stand together"
+                    f"{service} = 'No' should go together"
                 )
     return sentences
 

@@ -1,4 +1,4 @@
-"""The checks of a data file against :mod:`app.schemas`, batch by batch: one validator for training and scoring."""
+"""Checks a data file against :mod:`app.schemas`, batch by batch, for training and for scoring."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class CheckedBatch:
     """Customers that passed every check, as arrays of shape (rows,).
 
     ``columns`` has, by feature in the order of FEATURES, int8 category codes or float64 numbers, blank totals filled;
-    ``ids`` is an Arrow string array without nulls, or ``None`` when the file has no customer_id; ``ids_missing`` tells
-    which of them stand for no id, such as a blank or NULL.
+    ``ids`` is an Arrow string array without nulls, or ``None`` when the file has no customer_id; ``ids_missing`` marks
+    those that stand for no id, such as a blank or NULL.
     """
 
     columns: dict[str, npt.NDArray[np.int8] | values.Numbers]
@@ -59,14 +59,14 @@ def checked_batches(
 ) -> Iterator[CheckedBatch]:
     """Read a CSV or Parquet file in batches and check every value of every row.
 
-    Violations go into ``findings``. From the first one on no batch is yielded, but the file is checked to its end.
-    Notes about what was read otherwise than written go there too; they are complete after the last batch.
+    Violations go into ``findings``. After the first one no batch is yielded, but the file is checked to its end. Notes
+    about what was read differently from how it is written go there too; they are complete after the last batch.
 
     Args:
-        path: a local file, its format told by its extension.
+        path: a local file; its extension gives the format.
         findings: receives every violation.
-        labelled: whether ``churned`` is required and checked; otherwise it is ignored.
-        batch_rows: rows a batch of a Parquet file (a CSV file comes in blocks of bytes).
+        labelled: whether ``churned`` is required and checked; if not, it is ignored.
+        batch_rows: rows per batch of a Parquet file (a CSV file comes in blocks of bytes).
 
     Raises:
         DataError: the file is not a readable table at all.
@@ -87,7 +87,7 @@ def checked_batches(
 
 
 def _columns(fields: Sequence[pa.Field], findings: Findings, *, labelled: bool) -> dict[str, str]:
-    """The file's name of each of our columns that can be read; all others are violations."""
+    """Map each of our columns that can be read to its name in the file; all others become violations."""
     required = {feature.name: feature.expected for feature in FEATURES}
     if labelled:
         required[LABEL_COLUMN] = values.LABEL_EXPECTED
@@ -111,7 +111,7 @@ def _columns(fields: Sequence[pa.Field], findings: Findings, *, labelled: bool) 
 
 
 def _can_hold(name: str, kind: pa.DataType) -> bool:
-    """Whether a column of this Arrow type may hold our values at all."""
+    """Whether a column of this Arrow type can hold our values."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if is_text(kind) or pa.types.is_null(kind):
         return True
@@ -124,7 +124,7 @@ def _can_hold(name: str, kind: pa.DataType) -> bool:
 
 
 def _type_hint(name: str, kind: pa.DataType) -> str:
-    """The remedy for a column whose type cannot hold its values, when there is a plain one."""
+    """The remedy for a column whose type cannot hold its values, if there is a simple one."""
     if name == ID_COLUMN and pa.types.is_floating(kind):
         return "write the ids as text or as whole numbers"
     boolean = pa.types.is_boolean(kind)
@@ -136,7 +136,7 @@ def _type_hint(name: str, kind: pa.DataType) -> str:
 def _check(
     batch: Mapping[str, pa.Array], rows: RowNumbers, findings: Findings, id_check: IdCheck, *, labelled: bool
 ) -> CheckedBatch | None:
-    """Check one batch; ``None`` when a column is missing or of a type that cannot hold its values."""
+    """Check one batch; returns ``None`` if a column is missing or has a type that cannot hold its values."""
     columns: dict[str, npt.NDArray[np.int8] | values.Numbers] = {}
     blank: dict[str, values.Mask] = {}
     for feature in FEATURES:
@@ -155,7 +155,7 @@ def _check(
     churned = values.labels(batch.get(LABEL_COLUMN), rows, findings) if labelled else None
     if len(columns) < len(FEATURES):
         return None
-    # Elementwise on arrays, the same formula as for one customer.
+    # The formula for one customer, applied elementwise to arrays.
     assumed = blank_total(columns["tenure_months"], columns["monthly_charges"])  # type: ignore[arg-type]
     columns["total_charges"] = np.where(blank["total_charges"], assumed, columns["total_charges"])
     return CheckedBatch(

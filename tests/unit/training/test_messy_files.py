@@ -60,7 +60,7 @@ def test_german_excel_file_is_named_by_its_semicolons_and_decimal_commas(csv: Pa
     first, line = refused(str(csv))
     assert first == "1 problem (1 cause)"
     assert "the columns are separated by ';'; expected a CSV file separated by commas" in line
-    assert "save it with commas between the columns, and write numbers with a point: " in line
+    assert "save it with commas between the columns, and write numbers with a decimal point: " in line
     assert line.endswith(f"{table['monthly_charges'][0].replace('.', ',')} looks like a decimal comma")
 
 
@@ -73,7 +73,7 @@ def test_quoted_decimal_commas_are_one_cause(csv: Path, table: pd.DataFrame) -> 
     example = table["monthly_charges"][0]
     assert lines[1] == (
         f"  {commas} values of monthly_charges, total_charges look like decimal commas ({example}): "
-        "write them with a point"
+        "write them with a decimal point"
     )
     assert lines[2] == f"    monthly_charges: row 1 (line 2): '{example}'; expected a number from 0 to 10000"
     assert len(lines) < 15
@@ -83,7 +83,10 @@ def test_unquoted_decimal_commas_are_recognised_in_rows_that_are_too_wide(csv: P
     csv.write_text(Path(written(table, csv)).read_text().replace(".", ","))
     lines = refused(str(csv))
     example = table["monthly_charges"][0].replace(".", ",")
-    assert lines[1] == f"  300 values of monthly_charges look like decimal commas ({example}): write them with a point"
+    assert (
+        lines[1]
+        == f"  300 values of monthly_charges look like decimal commas ({example}): write them with a decimal point"
+    )
 
 
 def test_unquoted_thousands_are_recognised_in_rows_that_are_too_wide(csv: Path, table: pd.DataFrame) -> None:

@@ -69,7 +69,7 @@ def test_one_value_is_described_in_the_singular() -> None:
     error = DataError("a.csv", [wrong("monthly_charges", "'29,85'", "decimal-comma")])
     assert str(error).splitlines() == [
         "a.csv: 1 problem (1 cause)",
-        "  1 value of monthly_charges looks like a decimal comma (29,85): write it with a point",
+        "  1 value of monthly_charges looks like a decimal comma (29,85): write it with a decimal point",
         "    monthly_charges: row 1 (line 1): '29,85'; expected x",
     ]
 
@@ -115,5 +115,5 @@ def test_a_file_not_read_to_its_end_says_so(tmp_path: Path, customers_csv: Path)
     (violation,) = caught.value.violations
     assert violation.column == FILE
     assert str(caught.value).endswith(
-        f"; reading stopped at row 1,300, after {readers.RAGGED_ROWS_KEPT:,} rows of another width"
+        f"; reading stopped at row 1,300, after {readers.RAGGED_ROWS_KEPT:,} rows of the wrong width"
     )
