@@ -1,8 +1,8 @@
 """The format of a servable model: what training writes beside the native model and serving verifies.
 
-A bundle is one folder. Its ``manifest.json`` names every other file with size and sha256, and the
-registry keeps the sha256 of the manifest itself (version tag ``manifest_sha256``), so a changed, truncated or exchanged
-file is detected before anything is loaded. Nothing in a bundle is code: ONNX and JSON only.
+A bundle is one folder. Its ``manifest.json`` names every other file with size and sha256, and the registry keeps the
+sha256 of the manifest itself (version tag ``manifest_sha256``), so a changed, truncated or exchanged file is detected
+before anything is loaded. Nothing in a bundle is code: ONNX and JSON only.
 """
 
 from __future__ import annotations

@@ -18,9 +18,8 @@ from app.schemas import FEATURE_NAMES, FEATURES, Features, Scores
 class Linear(Frozen):
     """A model whose logit is ``base`` plus one contribution per feature, exactly.
 
-    ``contributions[f]`` is, for a category, a table by code; for a number ``[slope, centre]``, giving
-    slope * (x - centre). Contributions are measured from the training mean: ``base`` is the logit of the
-    average customer.
+    ``contributions[f]`` is, for a category, a table by code; for a number ``[slope, centre]``, giving slope * (x -
+    centre). Contributions are measured from the training mean: ``base`` is the logit of the average customer.
     """
 
     method: Literal["linear"] = "linear"

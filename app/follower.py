@@ -1,7 +1,7 @@
 """Keeps the live model in step with the registry's alias, without ever holding up a request.
 
-A new version is downloaded into its own folder, verified and loaded in a thread, and only then put into service by
-one assignment. The last good version stays on disk (:mod:`app.model_cache`), where the next start finds it.
+A new version is downloaded into its own folder, verified and loaded in a thread, and only then put into service by one
+assignment. The last good version stays on disk (:mod:`app.model_cache`), where the next start finds it.
 """
 
 from __future__ import annotations

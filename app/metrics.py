@@ -1,8 +1,8 @@
 """The one home of metric names, labels and buckets, to which rules and dashboards refer.
 
-Labels are bounded: routes are templates, versions are those loaded now, keys are ids from the key file.
-Per-request counters use children looked up once, and feature bins are plain integers read at scrape time: a prediction
-takes less time than twenty locked increments.
+Labels are bounded: routes are templates, versions are those loaded now, keys are ids from the key file. Per-request
+counters use children looked up once, and feature bins are plain integers read at scrape time: a prediction takes less
+time than twenty locked increments.
 """
 
 from __future__ import annotations

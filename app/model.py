@@ -105,10 +105,10 @@ def load(
     Args:
         folder: the bundle; files that its manifest does not name are never opened.
         origin: what the model is called in answers and metrics; by default a name from its digest, for a folder chosen
-        by hand.
+            by hand.
         manifest_sha256: registered digest of the manifest; None for a folder chosen by hand.
         override_sha256: registered digest of the override. Without it an override counts only in a folder chosen by
-        hand.
+            hand.
         verdict_required: False also loads a version that its gates refused, to look at it, never to serve it.
 
     Raises:

@@ -1,8 +1,8 @@
 """Strict reading of request bodies: JSON bytes in, validated rows and coded features out.
 
-pydantic parses and validates the raw bytes in one pass, into dictionaries derived from :class:`app.schemas.Customer`
-(a third cheaper than model instances, with the same rules). Its parser accepts a key that occurs twice. That
-is detected by counting quotes: no allowed value holds one, so a body has exactly two for each key and each text value.
+pydantic parses and validates the raw bytes in one pass, into dictionaries derived from :class:`app.schemas.Customer` (a
+third cheaper than model instances, with the same rules). Its parser accepts a key that occurs twice. That is detected
+by counting quotes: no allowed value holds one, so a body has exactly two for each key and each text value.
 """
 
 from __future__ import annotations

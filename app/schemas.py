@@ -1,8 +1,8 @@
 """The one home of the customer: every feature's name, type, unit, bounds and categories.
 
-The 19 features are those of the public IBM Telco churn data in snake_case, with IBM's own category
-spellings. Training imports this module; no feature is defined anywhere else. The HTTP schema, the
-file checks, the order of a model's inputs and the drift bins are all derived from :class:`Customer`.
+The 19 features are those of the public IBM Telco churn data in snake_case, with IBM's own category spellings. Training
+imports this module; no feature is defined anywhere else. The HTTP schema, the file checks, the order of a model's
+inputs and the drift bins are all derived from :class:`Customer`.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ def check_verdict(manifest: Manifest, manifest_sha256: str, override: bytes | No
     version that was never allowed. It does not keep out anybody who can write both artifacts and tags.
 
     Args:
-        override: the bytes of :data:`app.bundle.OVERRIDE`, already checked against its registered digest; None if
-            there is no override.
+        override: the bytes of :data:`app.bundle.OVERRIDE`, already checked against its registered digest; None if there
+            is no override.
     """
     if override is not None and len(override) > MAX_OVERRIDE_BYTES:
         raise BundleError(f"{OVERRIDE}: larger than the {MAX_OVERRIDE_BYTES} bytes it may have")

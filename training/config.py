@@ -57,12 +57,12 @@ class GateLimits(_Frozen):
         parity_difference_max: largest difference between ONNX and the native model, on any row.
         skill_margin: how far the lower bound of the holdout's AUC must be above 0.5, the AUC of knowing nothing.
         skill_standard_errors: standard errors between the AUC and that bound; with 2.58 a model without skill passes in
-        0.5 % of cases.
+            0.5 % of cases.
         churners_min: fewest churners in the holdout; with fewer, no bound of an AUC means anything.
         contradiction_standard_errors: standard errors by which the AUC of holdout and cross-validation may differ.
         duplicate_share_max: share of the held-out rows whose features also occur in the training part.
         duplicate_agreement_max: share of those rows that have their twins' label; above it they are copies, not
-        different customers who happen to be alike.
+            different customers who happen to be alike.
         ceiling_standard_errors: standard errors by which the AUC may exceed the known ceiling of the data.
         leak_error_rate: chance that an honest file is taken for a leak, divided among all its features.
         leak_feature_auc: a feature whose AUC alone is surely above it is a leak.

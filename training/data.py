@@ -27,7 +27,7 @@ class Dataset:
         customers: exactly the 19 features in order: categories as pandas categories in the schema's order, numbers as
             float64, blank totals filled by :func:`app.schemas.blank_total`.
         ids: customer_id of each row (may repeat), or ``None`` when the file has none. A row without an id has a text of
-        its own that cannot be an id, so that it counts as one more customer.
+            its own that cannot be an id, so that it counts as one more customer.
         churned: 0 or 1 for each row, or ``None`` when loaded without labels.
         source: as given to :func:`load`.
         sha256: of the file's bytes.

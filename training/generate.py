@@ -67,8 +67,8 @@ def write(
     """Generate customers into a file, with the truth beside it as ``<stem>.truth.json``.
 
     The same configuration gives the same bytes (Parquet: with the same release of pyarrow, whose name it carries).
-    Memory is that of one chunk and 8 bytes a row. Each file is written completely or not at all.
-    A CSV and a Parquet file of one stem would share the truth's name: give them different ones.
+    Memory is that of one chunk and 8 bytes a row. Each file is written completely or not at all. A CSV and a Parquet
+    file of one stem would share the truth's name: give them different ones.
 
     Args:
         config: what to generate.

@@ -4,10 +4,10 @@ Shares and prices follow the public IBM Telco data; the logit of churn, :data:`C
 churn rate (about 26.5 %) and to a Bayes-optimal AUC near 0.84. Features it does not name carry
 no signal of their own.
 
-Randomness: customer i belongs to chunk i // 250,000, chunk c has
-the PCG64 stream of ``SeedSequence(seed, spawn_key=(c,))``, and each customer takes one uniform number for each name
-in :data:`DRAWS`, in that order, turned into values by inverse distribution functions. So the first rows do not depend
-on how many follow, a knob leaves all other draws alone, and nothing depends on a library's samplers.
+Randomness: customer i belongs to chunk i // 250,000, chunk c has the PCG64 stream of ``SeedSequence(seed,
+spawn_key=(c,))``, and each customer takes one uniform number for each name in :data:`DRAWS`, in that order, turned into
+values by inverse distribution functions. So the first rows do not depend on how many follow, a knob leaves all other
+draws alone, and nothing depends on a library's samplers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The rules of the registry: how versions are promoted and rolled back.
 
-Aliases: ``staging`` is the newest version that passed its gates, ``production`` what the API serves, ``previous``
-what it served before. The version tag ``stage`` shows the same to people, in one word. A move is written to the ledger
+Aliases: ``staging`` is the newest version that passed its gates, ``production`` what the API serves, ``previous`` what
+it served before. The version tag ``stage`` shows the same to people, in one word. A move is written to the ledger
 (:mod:`training.ledger`) before the alias moves, so that no move goes unrecorded. If MLflow fails in between, the ledger
 has the move, and the same command repeats it.
 """
@@ -221,7 +221,7 @@ def _set_production(
 
     Args:
         current: the version that the alias names now. If it was put there by hand it never becomes ``previous``: no
-        gate vouches for it.
+            gate vouches for it.
         before: the version that `churn` put into production last.
     """
     with plain_errors(f"cannot move {PRODUCTION!r} to version {target.version}"):

@@ -1,8 +1,8 @@
 """The number of threads that numerical libraries may start.
 
-A library that counts the machine's cores inside a container, or on a machine shared with others, starts more
-threads than there are CPUs for it; they then spin while they wait for each other. The same fit took 0.3 s with the
-right count and 39 s without it. So the count is set from what is really available, before the libraries load.
+A library that counts the machine's cores inside a container, or on a machine shared with others, starts more threads
+than there are CPUs for it; they then spin while they wait for each other. The same fit took 0.3 s with the right count
+and 39 s without it. So the count is set from what is really available, before the libraries load.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What is known about generated data: its configuration, and the best result that any model can reach on it.
 
-The true probability of every generated customer is known, so the expected score of the Bayes-optimal
-classifier has a closed form. It lies beside the data as ``<stem>.truth.json``; a model that scores higher has seen the
-answer.
+The true probability of every generated customer is known, so the expected score of the Bayes-optimal classifier has a
+closed form. It lies beside the data as ``<stem>.truth.json``; a model that scores higher has seen the answer.
 """
 
 from __future__ import annotations
