@@ -60,8 +60,8 @@ def promote(
 ) -> Move:
     """Put a version into production.
 
-    Its bundle is verified, and it is compared with the version that is in production now, which may not be the one of
-    its training. ``production`` moves to it, ``previous`` to the version that was there.
+    Its bundle is verified, and it is compared with the version that is in production now, which may differ from
+    the one at its training. ``production`` moves to it, ``previous`` to the version that was there.
 
     Args:
         tracking_uri: of the MLflow server.
@@ -72,7 +72,7 @@ def promote(
 
     Raises:
         GateRefusedError: it was refused at training, or is worse than production, and nobody overrode that.
-        DecisionNeededError: it raises a question that only a person can answer, and nobody did.
+        DecisionNeededError: it raises a question that only a person can answer, and nobody answered it.
         RegistryError: no such version, nothing staged, a damaged bundle, or no server.
     """
     client = connect(tracking_uri)

@@ -36,7 +36,7 @@ def run(config: TrainConfig, on_stage: OnStage) -> TrainResult:
 def _publish(run: Run, progress: Progress) -> TrainResult:
     """Evaluate, export, check the gates, report, register and stage."""
     config, fitted = run.config, run.fitted
-    progress.enter("evaluate", f"{len(run.holdout):,} held-out rows, {config.bootstrap_count} bootstrap samples")
+    progress.enter("evaluate", f"{len(fitted.split.test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
     current = compare.production(run.client, compare.incumbent(run.client, config.model_name))
     evaluation = _evaluate(run, current)
     with tempfile.TemporaryDirectory() as scratch, mlflow_run.started(config, run.data, fitted.model_type) as run_id:
@@ -62,7 +62,7 @@ def _publish(run: Run, progress: Progress) -> TrainResult:
 
 def _evaluate(run: Run, current: compare.Production | None) -> report.Evaluation:
     config, fitted = run.config, run.fitted
-    churned, scores = run.holdout_labels, run.holdout_scores
+    holdout, churned, scores = run.holdout, run.holdout_labels, run.holdout_scores
     other_population = current.differences(fitted.features, fitted.scores) if current else []
     return report.Evaluation(
         churned=churned,
@@ -70,8 +70,8 @@ def _evaluate(run: Run, current: compare.Production | None) -> report.Evaluation
         metrics=evaluate.evaluate(
             churned, scores, bootstrap_count=config.bootstrap_count, seed=config.seed, clusters=fitted.clusters
         ),
-        slices=evaluate.evaluate_slices(run.holdout, churned, scores, config.cost.threshold),
-        importances=evaluate.importances(fitted.model, run.holdout, churned, config.seed),
+        slices=evaluate.evaluate_slices(holdout, churned, scores, config.cost.threshold),
+        importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
         validations=fitted.validations,
         warnings=(
             *run.data.notes,
