@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from app.bundle import ARTIFACT_FOLDER, GOLDEN, MAX_OVERRIDE_BYTES, OVERRIDE, BundleError, Golden, check_verdict
+from app.bundle import ARTIFACT_FOLDER, GOLDEN, MAX_OVERRIDE_BYTES, OVERRIDE, BundleError, Golden
 from app.model import Model, load
 from app.names import PREVIOUS, PRODUCTION
 from app.schemas import Customer, encode
+from app.verification import check_verdict
 from ops.backup.manifest import Version
 from ops.backup.models import folder_of
 from ops.errors import OpsError

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from app.bundle import Registered, RegistryError
+from app.bundle import NoAnswerError, Registered
 from app.names import MODEL_NAME, PRODUCTION
 from app.registry import Registry
 from app.settings import Settings
@@ -44,7 +44,7 @@ def fetch(url: str, which: str, folder: Path) -> Registered:
 
     Raises:
         OpsError: there is no such version; the message names those that there are.
-        RegistryError: no usable answer.
+        NoAnswerError: no usable answer.
         BundleError: what arrived is not what was registered.
     """
 
@@ -61,7 +61,7 @@ def require(url: str, version: str) -> None:
 
     Raises:
         OpsError: there is not; the message names those that there are.
-        RegistryError: no usable answer.
+        NoAnswerError: no usable answer.
     """
     _with_registry(url, version, lambda registry: _resolved(registry, version))
 
@@ -84,7 +84,7 @@ def _with_registry(url: str, which: str, work: Callable[[Registry], Awaitable[_T
 async def _resolved(registry: Registry, which: str) -> Registered:
     try:
         return await registry.resolve()
-    except RegistryError:
+    except NoAnswerError:
         # Said only where the server answers and has no such version: everything else is told as it is.
         versions, aliases = await _present(registry)
         if which in versions or which in aliases:

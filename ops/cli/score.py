@@ -55,11 +55,12 @@ def score(
     output = Output(as_json=as_json)
     with _model_folder(model, tracking_uri) as (folder, registered):
         # Inside, so that a model that cannot be had is said before the numerical libraries take their second.
+        from training.score import ModelFolder
         from training.score import score as run
 
         with output.counted("Scoring") as progress:
             summary = run(
-                folder, source, out, **registered, overwrite=force, strict=strict, on_progress=progress
+                ModelFolder(folder, **registered), source, out, overwrite=force, strict=strict, on_progress=progress
             )  # fmt: skip
     output.result(asdict(summary) | {"scored_at": summary.scored_at.isoformat()}, lambda: output.say(_words(summary)))
     if summary.notes:

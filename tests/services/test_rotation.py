@@ -22,7 +22,7 @@ from support.rotation import CLIENTS, World, create_secrets
 from support.servers import Api, wait_until
 from support.traffic import Traffic
 
-from app.follower import KEY_CHECK_SECONDS
+from app.key_watch import KEY_CHECK_SECONDS
 from ops.jobs.rotation.handler import handle
 from ops.jobs.rotation.options import Options
 from ops.jobs.rotation.steps import STEPS, retire_old_keys

@@ -13,7 +13,7 @@ from training import train
         ("http://mlflow.example:5000", ["--tracking-uri", "http://other.example"], "http://other.example"),
     ],
 )
-def test_the_registry_is_that_of_the_option_then_of_the_environment(
+def test_the_registry_comes_from_the_option_or_else_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, environment: str | None, arguments: list[str], expected: str
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

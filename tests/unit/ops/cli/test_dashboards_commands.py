@@ -65,4 +65,4 @@ def test_pictures_are_not_replaced_unless_told(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("command", ["write", "preview"])
 def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path, command: str) -> None:
     (tmp_path / "file").touch()
-    assert "is a file, no folder" in str(churn(command, "--out", str(tmp_path / "file")))
+    assert "is a file, not a folder" in str(churn(command, "--out", str(tmp_path / "file")))

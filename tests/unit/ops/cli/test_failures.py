@@ -166,7 +166,7 @@ def test_a_result_without_an_error_is_printed_once(capsys: pytest.CaptureFixture
         (("train", "--data", "ftp://host/a.csv"), "the scheme is ftp:"),
         (("score", "none.csv", "out.csv"), "no such file"),
         (("score", "here.csv", "folder"), "it is a folder"),
-        (("score", "here.csv", "./here.csv"), "it is the very file that is read"),
+        (("score", "here.csv", "./here.csv"), "it is the same file as the input"),
         (("score", "here.csv", "here.txt"), "the extension is .txt"),
         (("data", "generate", "--out", "here.csv"), "it exists already"),
         (("data", "telco", "--out", "here.csv"), "it exists already"),
