@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.names import MODEL_NAME
+from training.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 
 ModelType = Literal["logistic_regression", "gradient_boosting"]
 MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")
@@ -31,9 +32,9 @@ class CostModel(_Frozen):
     of ``monthly_charges``.
     """
 
-    offer_cost: Annotated[float, Field(gt=0)] = 40.0
-    customer_value: Annotated[float, Field(gt=0)] = 600.0
-    retained_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    offer_cost: Annotated[float, Field(gt=0)] = OFFER_COST
+    customer_value: Annotated[float, Field(gt=0)] = CUSTOMER_VALUE
+    retained_share: Annotated[float, Field(gt=0, le=1)] = RETAINED_SHARE
 
     @property
     def threshold(self) -> float:
@@ -111,7 +112,7 @@ class TrainConfig(_Frozen):
 
     source: Annotated[str, Field(min_length=1)]
     model: Literal["auto", "logistic_regression", "gradient_boosting"] = "logistic_regression"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 7
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
     test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
     cv_folds: Annotated[int, Field(ge=2, le=20)] = 5
     cv_rows_max: Annotated[int, Field(ge=1000)] = 50_000
