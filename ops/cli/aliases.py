@@ -27,7 +27,7 @@ def promote(
         str,
         typer.Option(
             metavar="REASON",
-            help="Serve the version although gates refused it, for this reason, which the history keeps.",
+            help="Serve a version that gates refused, for this reason, which the history keeps.",
         ),
     ] = "",
     acknowledge: Annotated[

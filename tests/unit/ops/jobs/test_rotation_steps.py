@@ -59,7 +59,7 @@ def test_the_client_gets_the_new_key_only_after_every_pod_knows_it(world: World)
 
 @pytest.mark.parametrize("broken", STEP_NAMES)
 @pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
-def test_a_rotation_that_was_interrupted_goes_on_from_its_beginning(
+def test_an_interrupted_rotation_starts_again_and_succeeds(
     world: World,
     broken: str,
     after: bool,  # noqa: FBT001 - a column of the table
@@ -139,7 +139,7 @@ def test_a_service_that_refuses_leaves_the_old_password_in_force(world: World) -
     assert world.value("mlflow-api")["password"] == "p0"  # noqa: S105 - of this test
 
 
-def test_what_is_not_being_rotated_is_refused(world: World) -> None:
+def test_a_secret_that_is_not_being_rotated_is_refused(world: World) -> None:
     with pytest.raises(RotationError, match="has no tag churn:rotation"):
         rotation_of(world.manager, world.options, world.arns["api-keys"], "v")
     (current,) = world.manager.describe(world.arns["web-shop"])["VersionIdsToStages"]
@@ -155,7 +155,7 @@ def test_what_is_not_being_rotated_is_refused(world: World) -> None:
     assert world.value("web-shop")["key"] == key
 
 
-def test_a_client_that_the_key_file_does_not_know_is_named(world: World) -> None:
+def test_a_client_that_is_missing_in_the_key_file_is_named(world: World) -> None:
     world.manager.write(world.arns["api-keys"], {"keys.json": key_file(["other.key"])})
     version = world.begin("web-shop")
     take_step(world.rotation("web-shop", version), "createSecret")
