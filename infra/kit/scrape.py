@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from infra.naming import BLACKBOX, PART_OF, Workload
+from infra.naming import BLACKBOX, PROJECT, Workload
 
 INTERVAL = "15s"
 TIMEOUT = "10s"
 RULES = "/etc/prometheus/rules"
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-NAMESPACES_RE = f"{PART_OF}-.+"
+NAMESPACES_RE = f"{PROJECT}-.+"
 
 
 @dataclass(frozen=True, kw_only=True)

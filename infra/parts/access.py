@@ -18,7 +18,7 @@ from pulumi_kubernetes.rbac.v1 import (
 
 from infra.kit.meta import cluster_wide, labels
 from infra.kit.options import child
-from infra.naming import PART_OF, Workload
+from infra.naming import PROJECT, Workload
 
 RBAC = "rbac.authorization.k8s.io"
 
@@ -51,7 +51,7 @@ def in_cluster(
     return ClusterRoleBinding(
         f"{name}-cluster-binding",
         metadata=metadata,
-        role_ref=RoleRefArgs(api_group=RBAC, kind="ClusterRole", name=f"{PART_OF}-{workload.name}"),
+        role_ref=RoleRefArgs(api_group=RBAC, kind="ClusterRole", name=f"{PROJECT}-{workload.name}"),
         subjects=[_subject(workload)],
         opts=child(parent, after=[role]),
     )

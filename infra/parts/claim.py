@@ -62,6 +62,6 @@ def claim_template(context: Context) -> PersistentVolumeClaimArgs:
     return PersistentVolumeClaimArgs(metadata=ObjectMetaArgs(name="data"), spec=volume_spec(context, gib=1))
 
 
-def kept() -> StatefulSetPersistentVolumeClaimRetentionPolicyArgs:
+def retained() -> StatefulSetPersistentVolumeClaimRetentionPolicyArgs:
     """No volume goes with its StatefulSet: the stack itself has made it and says what becomes of it."""
     return StatefulSetPersistentVolumeClaimRetentionPolicyArgs(when_deleted="Retain", when_scaled="Retain")

@@ -24,7 +24,7 @@ from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child, stateful
 from infra.naming import ALERTMANAGER
 from infra.parts.budget import one_at_a_time
-from infra.parts.claim import claim_template, claims_of_pods, kept
+from infra.parts.claim import claim_template, claims_of_pods, retained
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -98,7 +98,7 @@ class Alertmanager(pulumi.ComponentResource):
                     spread_over=pod.spread(ALERTMANAGER, zones=args.context.cloud.zones),
                 ),
                 volume_claim_templates=[claim_template(args.context)],
-                persistent_volume_claim_retention_policy=kept(),
+                persistent_volume_claim_retention_policy=retained(),
             ),
             opts=stateful(self, args.context.state, after=after),
         )

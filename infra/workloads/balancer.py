@@ -25,10 +25,10 @@ from pulumi_kubernetes.networking.v1 import (
 from infra.kit import balancer
 from infra.kit.meta import labels, named
 from infra.kit.options import child
-from infra.naming import INGRESS
+from infra.naming import INGRESS, PROJECT
 from infra.parts.context import Context
 
-CLASS: Final = "churn-alb"
+CLASS: Final = f"{PROJECT}-alb"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from pulumi_tls import PrivateKey, SelfSignedCert, SelfSignedCertSubjectArgs
 from infra.config import StateSettings
 from infra.kit.meta import unnamed
 from infra.kit.options import child, stateful
-from infra.naming import INGRESS
+from infra.naming import INGRESS, PROJECT
 
 DAY_HOURS: Final = 24
 VALID_DAYS: Final = 365
@@ -45,7 +45,7 @@ class Certificate(pulumi.ComponentResource):
         made = SelfSignedCert(
             f"{name}-self-signed",
             private_key_pem=key.private_key_pem,
-            subject=SelfSignedCertSubjectArgs(common_name=args.hosts[0], organization="churn"),
+            subject=SelfSignedCertSubjectArgs(common_name=args.hosts[0], organization=PROJECT),
             dns_names=list(args.hosts),
             allowed_uses=["digital_signature", "server_auth"],
             validity_period_hours=VALID_DAYS * DAY_HOURS,

@@ -16,7 +16,7 @@ from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs
 
 from infra import secret_files
 from infra.config import Resources
-from infra.database import LOGIN_LIMITS, LOGINS
+from infra.connections import LOGIN_LIMITS, LOGINS
 from infra.kit import jobs, pod
 from infra.kit.meta import named, unnamed
 from infra.kit.options import child

@@ -18,13 +18,13 @@ from pulumi_kubernetes.apps.v1 import (
 from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, VolumeArgs
 
 import dashboards
-from infra import database, secret_files
+from infra import connections, secret_files
 from infra.cloud import Database
 from infra.config import Resources
 from infra.kit import pod, probes
 from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child
-from infra.naming import GRAFANA, PROMETHEUS, Workload
+from infra.naming import GRAFANA, PROJECT, PROMETHEUS, Workload
 from infra.parts.budget import one_at_a_time
 from infra.parts.context import Context
 from infra.parts.identity import service_account
@@ -121,7 +121,7 @@ def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:
         "jsonData": {"httpMethod": "POST", "timeInterval": "15s", "prometheusType": "Prometheus"},
     }
     provider = {
-        "name": "churn",
+        "name": PROJECT,
         "folder": "Churn",
         "type": "file",
         "disableDeletion": True,
@@ -139,7 +139,7 @@ def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:
 
 def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
     """Grafana's settings; those whose name ends in ``__FILE`` are read from the file."""
-    pool = database.POOLS[GRAFANA.name]
+    pool = connections.POOLS[GRAFANA.name]
     return {
         "GF_SERVER_ROOT_URL": f"https://grafana.{domain}",
         "GF_SERVER_HTTP_PORT": str(GRAFANA.ports["http"]),

@@ -36,13 +36,13 @@ from infra.config import IngressSettings
 from infra.kit import balancer, nginx, pod, probes
 from infra.kit.meta import labels, named, selector, unnamed
 from infra.kit.options import child
-from infra.naming import INGRESS
+from infra.naming import INGRESS, PROJECT
 from infra.parts.budget import one_at_a_time
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.workloads.ingress_access import LOCK, ROUTED, grant
 
-CLASS: Final = "churn"
+CLASS: Final = PROJECT
 """Not `nginx`, which another controller of the cluster may have taken."""
 CONTROLLER: Final = "nginx.org/ingress-controller"
 SKIP_AWAIT: Final = {"pulumi.com/skipAwait": "true"}

@@ -18,7 +18,7 @@ from pulumi_kubernetes.core.v1 import (
 
 from infra import secret_files
 from infra.config import Resources
-from infra.database import POOLS
+from infra.connections import POOLS
 from infra.kit import jobs, pod
 from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child

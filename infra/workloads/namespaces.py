@@ -23,7 +23,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from infra.config import NamespaceSettings
 from infra.kit import admission
 from infra.kit.options import child
-from infra.naming import NAMESPACES, NODES, PART_OF
+from infra.naming import NAMESPACES, NODES, OWNER_LABELS
 
 EXEMPT: Final = {NODES: "node-exporter reads the host's /proc, /sys and file systems, which are host paths"}
 """Namespaces without Pod Security `restricted`, and why; a policy of ours demands the rest of it there."""
@@ -53,9 +53,7 @@ class Namespaces(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _guard(self, name: str, namespace: str) -> None:
-        metadata = ObjectMetaArgs(
-            name=namespace, labels={"app.kubernetes.io/part-of": PART_OF, "app.kubernetes.io/managed-by": "pulumi"}
-        )
+        metadata = ObjectMetaArgs(name=namespace, labels=OWNER_LABELS)
         policy = ValidatingAdmissionPolicy(
             f"{name}-{namespace}-guard", metadata=metadata, spec=admission.guard(namespace), opts=child(self)
         )
@@ -99,4 +97,4 @@ def _labels(namespace: str, settings: NamespaceSettings) -> dict[str, str]:
     level = "privileged" if namespace in EXEMPT else "restricted"
     modes = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")}
     mesh = {"istio-injection": "enabled"} if settings.mesh == "istio" and namespace not in EXEMPT else {}
-    return {"app.kubernetes.io/part-of": PART_OF, "app.kubernetes.io/managed-by": "pulumi"} | modes | mesh
+    return OWNER_LABELS | modes | mesh

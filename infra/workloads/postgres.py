@@ -22,12 +22,12 @@ from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, VolumeArgs
 
 from infra import secret_files
 from infra.config import DatabaseSettings
-from infra.database import LOGIN_LIMITS, LOGINS, MAX_CONNECTIONS, RESERVED
+from infra.connections import LOGIN_LIMITS, LOGINS, MAX_CONNECTIONS, RESERVED
 from infra.kit import pod, probes
 from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child, stateful
 from infra.naming import POSTGRES
-from infra.parts.claim import claim_template, claims_of_pods, kept
+from infra.parts.claim import claim_template, claims_of_pods, retained
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -118,7 +118,7 @@ class Postgres(pulumi.ComponentResource):
                 selector=selector(POSTGRES),
                 revision_history_limit=3,
                 update_strategy=StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
-                persistent_volume_claim_retention_policy=kept(),
+                persistent_volume_claim_retention_policy=retained(),
                 volume_claim_templates=[claim_template(args.context)],
                 template=pod.pod(
                     POSTGRES, containers=[self._container(args)], volumes=volumes, grace_seconds=GRACE_SECONDS
