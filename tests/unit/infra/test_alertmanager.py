@@ -11,7 +11,7 @@ from support.recorder import config as stack_config
 
 from infra.config import AlertmanagerSettings, ConfigError
 from infra.config_loader import check_receivers
-from infra.kit import alerting
+from infra.workloads import alertmanager_config as alerting
 from infra.workloads.alertmanager import mesh
 from ops.stack.recording import record
 from ops.stack.render import stack_program
