@@ -24,8 +24,6 @@ from infra.config_aws import (
 )
 from infra.config_types import Cron, Host, Positive, Quantity, Replicas, Section, Tag
 
-PROJECT: Final = "churn"
-
 
 class ConfigError(pulumi.RunError):
     """The configuration cannot work: a line for each key, its value and the remedy. shown without traceback."""

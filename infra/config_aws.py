@@ -135,6 +135,7 @@ class RdsSettings(Section):
     storage_gib: Annotated[int, Field(ge=20)]
     max_storage_gib: Annotated[int, Field(ge=20)]
     multi_az: bool
+    log_days: LogDays
     backup_days: Annotated[int, Field(ge=1, le=35)]
 
     @model_validator(mode="after")

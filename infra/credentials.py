@@ -13,9 +13,9 @@ from pulumi_random import RandomPassword
 from infra import secret_files as s
 from infra.cloud import Database
 from infra.config import ReceiverSecrets, StateSettings
+from infra.config_loader import receiver_secrets
 from infra.kit.options import stateful
 from infra.naming import CACHE
-from infra.settings import receiver_secrets
 
 Values = Mapping[str, pulumi.Output[str]]
 """A secret's files and their content."""

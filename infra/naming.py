@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-PART_OF: Final = "churn"
+PROJECT: Final = "churn"
+"""The project: part of every name, label and configuration key."""
 
-INGRESS_NAMESPACE: Final = "churn-ingress"
-SERVING: Final = "churn-serving"
-MLOPS: Final = "churn-mlops"
-MONITORING: Final = "churn-monitoring"
-NODES: Final = "churn-nodes"
+INGRESS_NAMESPACE: Final = f"{PROJECT}-ingress"
+SERVING: Final = f"{PROJECT}-serving"
+MLOPS: Final = f"{PROJECT}-mlops"
+MONITORING: Final = f"{PROJECT}-monitoring"
+NODES: Final = f"{PROJECT}-nodes"
 NAMESPACES: Final = (INGRESS_NAMESPACE, SERVING, MLOPS, MONITORING, NODES)
+
+PART_OF: Final = "app.kubernetes.io/part-of"
+"""The label by which everything of the platform is found."""
+OWNER_LABELS: Final = {PART_OF: PROJECT, "app.kubernetes.io/managed-by": "pulumi"}
+"""Labels of every object that the program creates."""
 
 OWN_UID: Final = 10001
 """User of the images this project builds."""
@@ -35,7 +41,7 @@ class Workload:
     @property
     def selector(self) -> dict[str, str]:
         """Labels that find exactly this workload's pods in its namespace."""
-        return {"app.kubernetes.io/name": self.name, "app.kubernetes.io/part-of": PART_OF}
+        return {"app.kubernetes.io/name": self.name, PART_OF: PROJECT}
 
     @property
     def host(self) -> str:

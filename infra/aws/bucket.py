@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import s3
 
-from infra.aws.scope import Scope, kept
+from infra.aws.scope import Scope
 from infra.kit.iam import Statement, document
-from infra.kit.options import child
+from infra.kit.options import child, stateful
 
 UPLOAD_DAYS = 7
 """After which an upload that was never finished is given up; its parts cost as if it were."""
@@ -71,7 +71,7 @@ class Bucket(pulumi.ComponentResource):
             region=args.region,
             object_lock_enabled=args.lock_days is not None,
             force_destroy=False,
-            opts=kept(self, args.scope),
+            opts=stateful(self, args.scope.settings.state),
         )
         self.id, self.arn = bucket.id, bucket.arn
         self._close(name, args)

@@ -10,6 +10,7 @@ from pulumi_aws import budgets
 
 from infra.aws.scope import Scope
 from infra.kit.options import child
+from infra.naming import PROJECT
 
 SPENT_PERCENT: Final = (50, 80, 100)
 EXPECTED_PERCENT: Final = 100
@@ -30,7 +31,7 @@ class Budget(pulumi.ComponentResource):
         settings = args.scope.settings.budget
         thresholds = [*(("ACTUAL", percent) for percent in SPENT_PERCENT), ("FORECASTED", EXPECTED_PERCENT)]
         if not settings.emails:
-            pulumi.log.warn("churn:budget.emails is empty: the budget is to be seen, but nobody is told", self)
+            pulumi.log.warn(f"{PROJECT}:budget.emails is empty: nobody will hear of the budget", self)
         budgets.Budget(
             f"{name}-monthly",
             name=f"{args.scope.prefix}-monthly",
@@ -41,7 +42,7 @@ class Budget(pulumi.ComponentResource):
             # The tag must be activated once for cost allocation, in the account that pays.
             cost_filters=[
                 budgets.BudgetCostFilterArgs(
-                    name="TagKeyValue", values=[f"user:churn:stack${args.scope.settings.stack}"]
+                    name="TagKeyValue", values=[f"user:{PROJECT}:stack${args.scope.settings.stack}"]
                 )
             ],
             notifications=[

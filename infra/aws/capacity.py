@@ -15,16 +15,16 @@ from pulumi_kubernetes.storage.v1 import StorageClass
 from infra.aws.scope import Scope
 from infra.cloud import Spot
 from infra.kit.options import child
+from infra.naming import OWNER_LABELS, PROJECT
 
 STORAGE_CLASS: Final = "gp3-encrypted"
 SPOT: Final = Spot(label=("churn.io/capacity", "spot"), taint=("churn.io/spot", "true"))
 """Nodes that AWS takes back at two minutes' notice: only what says that it bears that comes to them."""
-NODE_CLASS: Final = "churn"
+NODE_CLASS: Final = PROJECT
 FILE_SYSTEM: Final = "ext4"
 NODE_DISK: Final = "80Gi"
 LIFE_HOURS: Final = 14 * 24
 """A node lives no longer, so that its image is never old; Auto Mode's own limit is 21 days."""
-LABELS: Final = {"app.kubernetes.io/part-of": "churn", "app.kubernetes.io/managed-by": "pulumi"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Capacity(pulumi.ComponentResource):
         auto = args.scope.settings.eks.nodes == "auto"
         StorageClass(
             f"{name}-storage",
-            metadata=ObjectMetaArgs(name=STORAGE_CLASS, labels=LABELS),
+            metadata=ObjectMetaArgs(name=STORAGE_CLASS, labels=OWNER_LABELS),
             provisioner="ebs.csi.eks.amazonaws.com" if auto else "ebs.csi.aws.com",
             parameters=volume_parameters(args),
             allow_volume_expansion=True,
@@ -63,7 +63,7 @@ class Capacity(pulumi.ComponentResource):
         # Without it network policies are objects that nobody enforces.
         ConfigMap(
             f"{name}-network-policy",
-            metadata=ObjectMetaArgs(name="amazon-vpc-cni", namespace="kube-system", labels=LABELS),
+            metadata=ObjectMetaArgs(name="amazon-vpc-cni", namespace="kube-system", labels=OWNER_LABELS),
             data={"enable-network-policy-controller": "true"},
             opts=child(self),
         )
@@ -71,7 +71,7 @@ class Capacity(pulumi.ComponentResource):
             f"{name}-nodes",
             api_version="eks.amazonaws.com/v1",
             kind="NodeClass",
-            metadata=ObjectMetaArgs(name=NODE_CLASS, labels=LABELS),
+            metadata=ObjectMetaArgs(name=NODE_CLASS, labels=OWNER_LABELS),
             spec=node_class_spec(args),
             opts=child(self),
         )
@@ -85,7 +85,7 @@ class Capacity(pulumi.ComponentResource):
                 f"{name}-{role}",
                 api_version="karpenter.sh/v1",
                 kind="NodePool",
-                metadata=ObjectMetaArgs(name=f"churn-{role}", labels=LABELS),
+                metadata=ObjectMetaArgs(name=f"{PROJECT}-{role}", labels=OWNER_LABELS),
                 spec=spec,
                 opts=child(self, after=[node_class]),
             )

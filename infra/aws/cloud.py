@@ -11,6 +11,7 @@ import pulumi_random
 
 from infra import edges
 from infra.aws import grants
+from infra.aws.account import Account, look_up
 from infra.aws.budget import Budget, BudgetArgs
 from infra.aws.capacity import SPOT, STORAGE_CLASS
 from infra.aws.cluster import DNS
@@ -18,7 +19,6 @@ from infra.aws.compute import Compute, ComputeArgs
 from infra.aws.database import PORT, DatabaseArgs
 from infra.aws.database import Database as Rds
 from infra.aws.dns import Addresses, AddressesArgs, Dns, DnsArgs
-from infra.aws.facts import Facts, asked
 from infra.aws.identity import Identity, IdentityArgs
 from infra.aws.keys import Keys, KeysArgs
 from infra.aws.network import Network, NetworkArgs
@@ -41,13 +41,13 @@ class AwsCloudArgs:
     hosts: tuple[str, ...]
 
 
-def provider(settings: Settings, facts: Facts | None) -> aws.Provider:
+def provider(settings: Settings, account: Account | None) -> aws.Provider:
     """AWS in one region and, once it is known, one account, with the stack's tags on everything.
 
     Nothing is looked up that only a call could tell: credentials are checked by the first thing that is made.
     """
-    account_id = settings.account.account_id if facts is None else facts.account_id
-    tags = Scope(settings=settings, facts=facts or Facts(account_id="", zones=())).tags
+    account_id = settings.account.account_id if account is None else account.id
+    tags = Scope(settings=settings, account=account or Account(id="", zones=())).tags
     return aws.Provider(
         "aws",
         region=settings.account.region,
@@ -56,10 +56,10 @@ def provider(settings: Settings, facts: Facts | None) -> aws.Provider:
     )
 
 
-def build(settings: Settings, hosts: tuple[str, ...], facts: Facts | None) -> CloudOutputs:
+def build(settings: Settings, hosts: tuple[str, ...], account: Account | None) -> CloudOutputs:
     """The whole cloud; what only AWS knows is asked of it, unless ``facts`` say it."""
-    made = provider(settings, facts)
-    scope = Scope(settings=settings, facts=facts or asked(settings, made))
+    made = provider(settings, account)
+    scope = Scope(settings=settings, account=account or look_up(settings, made))
     providers: list[pulumi.ProviderResource] = [made, eks.Provider("eks"), pulumi_random.Provider("random")]
     args = AwsCloudArgs(scope=scope, hosts=hosts)
     return AwsCloud("cloud", args, pulumi.ResourceOptions(providers=providers)).outputs
@@ -125,13 +125,15 @@ class AwsCloud(pulumi.ComponentResource):
     def _identities(self) -> dict[str, Identity]:
         """A role for each workload that has to do with AWS, by the workload's name."""
         cluster = self._compute.cluster
-        things = grants.Things(
+        grantable = grants.Grantable(
             secrets=self._store.sources,
             storage=self._storage,
             data_key=self._keys.data,
             secret_key=self._keys.secrets,
         )
-        wanted = {workload: grants.statements(workload, things) for workload in edges.workloads(self._scope.settings)}
+        wanted = {
+            workload: grants.statements(workload, grantable) for workload in edges.workloads(self._scope.settings)
+        }
         return {
             workload.name: Identity(
                 f"identity-{workload.name}",
@@ -164,7 +166,7 @@ class AwsCloud(pulumi.ComponentResource):
             roles={name: identity.arn for name, identity in identities.items()} if irsa else {},
             pod_identity=not irsa,
             load_balancer=self._balancer(),
-            zones=len(scope.facts.zones),
+            zones=len(scope.account.zones),
             spot=SPOT,
             api_server_cidrs=(plan.vpc,),
             node_cidrs=plan.private,
@@ -193,12 +195,12 @@ class AwsCloud(pulumi.ComponentResource):
         return Addresses("addresses", args, self._inside)
 
     def _exports(self) -> dict[str, pulumi.Input[object]]:
-        facts = self._scope.facts
+        account = self._scope.account
         found: dict[str, pulumi.Input[object]] = {
-            "account": facts.account_id,
-            "zones": list(facts.zones),
+            "account": account.id,
+            "zones": list(account.zones),
             "cluster": self._compute.cluster.name,
-            "registry": address(facts.account_id, self._scope.region),
+            "registry": address(account.id, self._scope.region),
             "api_key_secrets": dict(self._store.clients),
         }
         if self._dns.name_servers is not None:

@@ -9,9 +9,9 @@ from pulumi_aws import iam, kms, s3
 
 from infra.aws.bucket import Bucket, BucketArgs
 from infra.aws.keys import DELETION_DAYS, policy
-from infra.aws.scope import Scope, kept
+from infra.aws.scope import Scope
 from infra.kit.iam import Statement, document, service_trust
-from infra.kit.options import child
+from infra.kit.options import child, stateful
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Copy(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=DELETION_DAYS,
             policy=document(policy(scope.account_root)),
-            opts=kept(self, scope),
+            opts=stateful(self, scope.settings.state),
         )
         like = replace(args.like, bucket=scope.bucket("backups-copy"), key=key.arn, region=args.region, logs=None)
         target = Bucket(f"{name}-target", like, pulumi.ResourceOptions(parent=self))
@@ -46,7 +46,7 @@ class Copy(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _role(self, name: str, args: CopyArgs, key: kms.Key, target: Bucket) -> iam.Role:
-        own = {"StringEquals": {"aws:SourceAccount": args.scope.facts.account_id}}
+        own = {"StringEquals": {"aws:SourceAccount": args.scope.account.id}}
         role = iam.Role(
             f"{name}-role", assume_role_policy=document(service_trust("s3.amazonaws.com", own)), opts=child(self)
         )

@@ -10,10 +10,10 @@ import pulumi
 from pulumi_aws import ec2, iam, rds, vpc
 
 from infra.aws.log_group import log_group
-from infra.aws.scope import Scope, kept, named
-from infra.database import MAX_CONNECTIONS, RESERVED
+from infra.aws.scope import Scope, named
+from infra.connections import MAX_CONNECTIONS, RESERVED
 from infra.kit.iam import document, service_trust
-from infra.kit.options import child
+from infra.kit.options import child, stateful
 
 MAJOR: Final = "15"
 """As the pod's of a local stack, and as the dumps' programs."""
@@ -119,7 +119,7 @@ class Database(pulumi.ComponentResource):
     ) -> rds.Instance:
         scope = args.scope
         settings, protect = scope.settings.rds, scope.settings.state.protect
-        days = scope.settings.eks.log_days
+        days = settings.log_days
         groups: list[pulumi.Resource] = [
             log_group(
                 self, f"{name}-log-{log}", path=f"/aws/rds/instance/{scope.prefix}/{log}", days=days, key=args.log_key
@@ -166,5 +166,5 @@ class Database(pulumi.ComponentResource):
             final_snapshot_identifier=f"{scope.prefix}-final" if protect else None,
             apply_immediately=False,
             tags=named(scope.prefix, "postgres"),
-            opts=kept(self, scope, after=groups),
+            opts=stateful(self, scope.settings.state, after=groups),
         )

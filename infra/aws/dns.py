@@ -9,8 +9,8 @@ from typing import Final
 import pulumi
 from pulumi_aws import acm, route53
 
-from infra.aws.scope import Scope, kept
-from infra.kit.options import child
+from infra.aws.scope import Scope
+from infra.kit.options import child, stateful
 
 TTL: Final = 300
 
@@ -40,7 +40,12 @@ class Dns(pulumi.ComponentResource):
         if given:
             self.zone_id = pulumi.Output.from_input(given)
         else:
-            zone = route53.Zone(f"{name}-zone", name=args.domain, comment="Made by Pulumi", opts=kept(self, args.scope))
+            zone = route53.Zone(
+                f"{name}-zone",
+                name=args.domain,
+                comment="Made by Pulumi",
+                opts=stateful(self, args.scope.settings.state),
+            )
             self.zone_id, self.name_servers = zone.zone_id, zone.name_servers
         self.certificate = self._certificate(name, args)
         self.register_outputs({"zone_id": self.zone_id})

@@ -35,7 +35,7 @@ class FlowLogs(pulumi.ComponentResource):
         scope = args.scope
         days = scope.settings.network.log_days
         group = log_group(self, f"{name}-group", path=f"/{scope.prefix}/flow", days=days, key=args.key)
-        own = {"StringEquals": {"aws:SourceAccount": scope.facts.account_id}}
+        own = {"StringEquals": {"aws:SourceAccount": scope.account.id}}
         role = iam.Role(
             f"{name}-role",
             assume_role_policy=document(service_trust("vpc-flow-logs.amazonaws.com", own)),

@@ -27,7 +27,7 @@ WRITE_KEY: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Things:
+class Grantable:
     """What rights are about."""
 
     secrets: dict[str, SecretSource]
@@ -69,21 +69,21 @@ def on_secrets(arns: Sequence[pulumi.Input[str]], key: pulumi.Input[str]) -> lis
     ]
 
 
-def statements(workload: Workload, things: Things) -> list[Statement]:
+def statements(workload: Workload, grantable: Grantable) -> list[Statement]:
     """All rights of one workload; none for one that has nothing to do with AWS."""
     return [
-        *on_secrets(_arns(secret_files.READERS.get(workload.name, ()), things), things.secret_key),
-        *_s3(workload, things),
+        *on_secrets(_arns(secret_files.READERS.get(workload.name, ()), grantable), grantable.secret_key),
+        *_s3(workload, grantable),
     ]
 
 
-def _arns(specs: Sequence[SecretSpec], things: Things) -> list[pulumi.Input[str]]:
-    sources = [things.secrets.get(spec.name) for spec in specs]
+def _arns(specs: Sequence[SecretSpec], grantable: Grantable) -> list[pulumi.Input[str]]:
+    sources = [grantable.secrets.get(spec.name) for spec in specs]
     return [source.arn for source in sources if isinstance(source, AwsSource)]
 
 
-def _s3(workload: Workload, things: Things) -> list[Statement]:
-    storage, key = things.storage, things.data_key
+def _s3(workload: Workload, grantable: Grantable) -> list[Statement]:
+    storage, key = grantable.storage, grantable.data_key
     artifacts, backups, data = storage.artifacts.arn, storage.backups.arn, storage.data.arn
     rights = {
         # Artifacts go through the server, and only it deletes them.

@@ -63,4 +63,4 @@ class Identity(pulumi.ComponentResource):
                 document
             )
             return made
-        return document(pod_identity_trust(args.scope.facts.account_id, args.scope.cluster_arn))
+        return document(pod_identity_trust(args.scope.account.id, args.scope.cluster_arn))

@@ -8,9 +8,9 @@ from typing import Final
 import pulumi
 from pulumi_aws import kms
 
-from infra.aws.scope import Scope, kept
+from infra.aws.scope import Scope
 from infra.kit.iam import Statement, document
-from infra.kit.options import child
+from infra.kit.options import child, stateful
 
 USE: Final = (
     "kms:Decrypt",
@@ -108,7 +108,7 @@ class Keys(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=DELETION_DAYS,
             policy=document(statements),
-            opts=kept(self, scope),
+            opts=stateful(self, scope.settings.state),
         )
         kms.Alias(
             f"{name}-{role}-alias", name=f"alias/{scope.prefix}-{role}", target_key_id=key.key_id, opts=child(self)

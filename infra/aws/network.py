@@ -86,7 +86,7 @@ class Network(pulumi.ComponentResource):
                 tags=named(scope.prefix, f"{tier}-{index}") | role,
                 opts=child(self),
             )
-            for index, (zone, cidr) in enumerate(zip(scope.facts.zones, cidrs, strict=True), start=1)
+            for index, (zone, cidr) in enumerate(zip(scope.account.zones, cidrs, strict=True), start=1)
         ]
 
     def _routes(

@@ -9,8 +9,9 @@ from typing import Any, Final
 import pulumi
 from pulumi_aws import ecr
 
-from infra.aws.scope import Scope, kept
-from infra.kit.options import child
+from infra.aws.scope import Scope
+from infra.kit.options import child, stateful
+from infra.naming import PROJECT
 from infra.versions import OWN
 
 UNTAGGED_DAYS: Final = 7
@@ -32,14 +33,14 @@ class Registry(pulumi.ComponentResource):
         for image in OWN:
             repository = ecr.Repository(
                 f"{name}-{image}",
-                name=f"churn/{image}",
+                name=f"{PROJECT}/{image}",
                 image_tag_mutability="IMMUTABLE",
                 image_scanning_configuration=ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
                 encryption_configurations=[
                     ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS", kms_key=args.key)
                 ],
                 force_delete=False,
-                opts=kept(self, args.scope),
+                opts=stateful(self, args.scope.settings.state),
             )
             ecr.LifecyclePolicy(
                 f"{name}-{image}-lifecycle",
@@ -52,7 +53,7 @@ class Registry(pulumi.ComponentResource):
 
 def address(account_id: str, region: str) -> str:
     """What comes before the name of each image."""
-    return f"{account_id}.dkr.ecr.{region}.amazonaws.com/churn"
+    return f"{account_id}.dkr.ecr.{region}.amazonaws.com/{PROJECT}"
 
 
 def lifecycle(keep: int) -> dict[str, Any]:

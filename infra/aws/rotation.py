@@ -63,7 +63,7 @@ class Rotation(pulumi.ComponentResource):
             action="lambda:InvokeFunction",
             function=function.name,
             principal="secretsmanager.amazonaws.com",
-            source_account=args.scope.facts.account_id,
+            source_account=args.scope.account.id,
             opts=child(self),
         )
         for secret, arn in rotated.items():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pulumi
-
+from infra.aws.account import Account
 from infra.aws.addresses import Plan, plan
-from infra.aws.facts import Facts
-from infra.config import PROJECT, ConfigError, Settings
+from infra.config import ConfigError, Settings
+from infra.naming import PROJECT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +15,7 @@ class Scope:
     """One stack in one account."""
 
     settings: Settings
-    facts: Facts
+    account: Account
 
     @property
     def prefix(self) -> str:
@@ -32,7 +30,7 @@ class Scope:
     @property
     def account_root(self) -> str:
         """The account as a principal: whoever its IAM policies let in."""
-        return f"arn:aws:iam::{self.facts.account_id}:root"
+        return f"arn:aws:iam::{self.account.id}:root"
 
     @property
     def cluster_arn(self) -> str:
@@ -47,9 +45,9 @@ class Scope:
             ConfigError: the network cannot be shared out.
         """
         try:
-            return plan(self.settings.network.cidr, len(self.facts.zones))
+            return plan(self.settings.network.cidr, len(self.account.zones))
         except ValueError as error:
-            raise ConfigError(f"churn:network.cidr: {error}") from None
+            raise ConfigError(f"{PROJECT}:network.cidr: {error}") from None
 
     @property
     def tags(self) -> dict[str, str]:
@@ -59,39 +57,21 @@ class Scope:
         """
         account = self.settings.account
         return {
-            "churn:stack": self.settings.stack,
-            "churn:owner": account.owner,
-            "churn:cost-center": account.cost_center,
-            "churn:managed-by": "pulumi",
+            f"{PROJECT}:stack": self.settings.stack,
+            f"{PROJECT}:owner": account.owner,
+            f"{PROJECT}:cost-center": account.cost_center,
+            f"{PROJECT}:managed-by": "pulumi",
         }
 
     def arn(self, service: str, resource: str) -> str:
         """Of something in this account and region."""
-        return f"arn:aws:{service}:{self.region}:{self.facts.account_id}:{resource}"
+        return f"arn:aws:{service}:{self.region}:{self.account.id}:{resource}"
 
     def bucket(self, role: str) -> str:
         """A bucket's name, which no other account of the world may have."""
-        return f"{self.prefix}-{role}-{self.facts.account_id}"
+        return f"{self.prefix}-{role}-{self.account.id}"
 
 
 def named(name: str, role: str) -> dict[str, str]:
     """The tag that the console shows as a name."""
     return {"Name": f"{name}-{role}"}
-
-
-def kept(
-    parent: pulumi.Resource,
-    scope: Scope,
-    *,
-    after: Sequence[pulumi.Resource] = (),
-    ignore: Sequence[str] = (),
-) -> pulumi.ResourceOptions:
-    """Options of what holds data or a key: protected where the stack protects its state."""
-    protect = scope.settings.state.protect
-    return pulumi.ResourceOptions(
-        parent=parent,
-        protect=protect,
-        retain_on_delete=protect,
-        depends_on=list(after) or None,
-        ignore_changes=list(ignore) or None,
-    )

@@ -13,9 +13,10 @@ from infra.aws.scope import Scope
 from infra.aws.secret import Secret, SecretArgs
 from infra.cloud import Database
 from infra.credentials import Maker, key_file
+from infra.naming import PROJECT
 
-KIND: Final = "churn:rotation"
-CLIENT: Final = "churn:client"
+KIND: Final = f"{PROJECT}:rotation"
+CLIENT: Final = f"{PROJECT}:client"
 """Tags that `ops/jobs/rotation` knows a secret by."""
 ROTATED: Final = {
     s.MLFLOW_ADMIN.name: "mlflow-admin",

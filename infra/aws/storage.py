@@ -88,6 +88,6 @@ def _delivery(scope: Scope) -> Statement:
         principals={"Service": ["logging.s3.amazonaws.com"]},
         conditions={
             "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{scope.prefix}-*"},
-            "StringEquals": {"aws:SourceAccount": scope.facts.account_id},
+            "StringEquals": {"aws:SourceAccount": scope.account.id},
         },
     )

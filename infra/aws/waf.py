@@ -11,6 +11,7 @@ from pulumi_aws import wafv2
 from infra.aws.log_group import log_group
 from infra.aws.scope import Scope
 from infra.kit.options import child
+from infra.naming import PROJECT
 
 GROUPS: Final = (
     "AWSManagedRulesAmazonIpReputationList",
@@ -72,7 +73,7 @@ class Waf(pulumi.ComponentResource):
 
 def _visible(name: str) -> dict[str, Any]:
     """Counters, and samples of what was refused."""
-    return {"cloudwatch_metrics_enabled": True, "metric_name": f"churn-{name}", "sampled_requests_enabled": True}
+    return {"cloudwatch_metrics_enabled": True, "metric_name": f"{PROJECT}-{name}", "sampled_requests_enabled": True}
 
 
 def _managed(priority: int, group: str) -> wafv2.WebAclRuleArgs:

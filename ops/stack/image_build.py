@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.config import PROJECT, ImageSettings
+from infra.config import ImageSettings
+from infra.naming import PROJECT
 from infra.versions import OWN, Images
 from ops.errors import OpsError
 from ops.stack.checkout import stack_config

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from infra.config import PROJECT, ImageSettings
+from infra.config import ImageSettings
+from infra.naming import PROJECT
 from infra.versions import OWN, PUBLIC, Images
 from ops.errors import OpsError
 from ops.stack.checkout import stack_config, stack_names

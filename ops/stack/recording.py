@@ -21,7 +21,7 @@ from pulumi.runtime import mocks, rpc, set_all_config, set_mocks
 from pulumi.runtime.settings import reset_options, set_root_resource
 from pulumi.runtime.stack import run_in_stack
 
-from infra.config import PROJECT
+from infra.naming import PROJECT
 from ops.stack import recorded_aws
 
 MASK: Final = "(secret)"

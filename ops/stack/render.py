@@ -21,10 +21,11 @@ import pulumi
 import yaml
 
 from infra.cloud import CloudOutputs
-from infra.config import PROJECT, Settings
-from infra.settings import RECEIVERS, load
-from infra.stack import build_cloud, build_cluster, refuse
-from infra.versions import DEMAND, locked_digests
+from infra.config import Settings
+from infra.config_loader import RECEIVERS, load
+from infra.naming import PROJECT
+from infra.stack import build_cloud, build_cluster, check_prerequisites
+from infra.versions import DIGESTS_KEY, locked_digests
 from ops.errors import OpsError
 from ops.stack.checkout import stack_config, stack_names
 from ops.stack.recording import STAND_IN, Recording, Resource, hidden, record
@@ -47,9 +48,8 @@ def stack_program(digests: Mapping[str, str]) -> Callable[[], None]:
     def program() -> None:
         settings = load()
         if settings.cluster.kind != "local":
-            refuse(settings, digests)
-        platform = build_cluster(settings, cloud(settings), recording_provider(), digests)
-        for name, value in platform.outputs.items():
+            check_prerequisites(settings, digests)
+        for name, value in build_cluster(settings, cloud(settings), recording_provider(), digests).items():
             pulumi.export(name, value)
 
     return program
@@ -59,9 +59,9 @@ def cloud(settings: Settings) -> CloudOutputs:
     """Build the stack's cloud in an account and zones that do not exist."""
     if settings.cluster.kind == "local":
         return build_cloud(settings)
-    from infra.aws import facts  # noqa: PLC0415 - takes a second, which `dev` does without
+    from infra.aws import account  # noqa: PLC0415 - takes a second, which `dev` does without
 
-    return build_cloud(settings, facts.recorded(settings))
+    return build_cloud(settings, account.stand_in(settings))
 
 
 def recording_provider() -> pulumi.ProviderResource:
@@ -124,7 +124,7 @@ def _rendered(stack: str, root: Path, digests: Mapping[str, str]) -> Rendered:
     missing = without_digest(recording.manifests()) if config[IMAGES]["require_digests"] else []
     if missing:
         notes.append(
-            f"{stack}: {DEMAND} is true, but {len(missing)} images have no locked digest ({', '.join(missing)}); "
+            f"{stack}: {DIGESTS_KEY} is true, but {len(missing)} images have no locked digest ({', '.join(missing)}); "
             "shown by tag here, refused by `pulumi up`: run `churn images lock --own` where the registries answer"
         )
     return Rendered(stack=stack, files=files(recording), objects=len(recording.manifests()), notes=notes)

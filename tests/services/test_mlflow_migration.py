@@ -16,7 +16,7 @@ from support.mlflow_pods import MARKS, PASSWORDS, arguments, pod_environment, ru
 from support.postgres import Postgres
 from support.servers import HOST
 
-from infra.database import LOGIN_LIMITS
+from infra.connections import LOGIN_LIMITS
 from infra.workloads.mlflow_jobs import DATABASE_URI
 from infra.workloads.postgres import init_sql
 from ops.jobs import migrate

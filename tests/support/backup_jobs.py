@@ -18,7 +18,7 @@ from support.postgres import Postgres
 from support.servers import TOOL_FOLDERS
 
 from app.bundle import ARTIFACT_FOLDER, MANIFEST, MANIFEST_TAG, sha256
-from infra.database import LOGINS
+from infra.connections import LOGINS
 from infra.workloads.postgres import init_sql
 
 CHURN = (sys.executable, "-m", "ops.cli")

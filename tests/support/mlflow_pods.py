@@ -15,7 +15,7 @@ from support.postgres import Postgres
 from support.servers import HOST, TOOL_FOLDERS, Server, free_port
 
 from app.names import MLFLOW_CLIENT
-from infra.database import POOLS
+from infra.connections import POOLS
 from infra.naming import MLFLOW
 from infra.workloads.mlflow import server_options
 from infra.workloads.mlflow_jobs import DATABASE_URI

@@ -11,7 +11,7 @@ from support.paths import ROOT
 
 from infra.cloud import CloudOutputs
 from infra.config import Settings
-from infra.settings import load, parse
+from infra.config_loader import load, parse
 from ops.stack import render
 from ops.stack.checkout import stack_config
 from ops.stack.recording import Recording, Resource, record

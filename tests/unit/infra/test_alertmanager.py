@@ -10,8 +10,8 @@ from support.recorder import STACKS, MadeUpDigests, children, find, manifest, re
 from support.recorder import config as stack_config
 
 from infra.config import AlertmanagerSettings, ConfigError
-from infra.kit import alerting
-from infra.settings import check_receivers
+from infra.config_loader import check_receivers
+from infra.workloads import alertmanager_config as alerting
 from infra.workloads.alertmanager import mesh
 from ops.stack.recording import record
 from ops.stack.render import stack_program

@@ -10,7 +10,7 @@ from support.paths import ROOT
 from support.recorder import STACKS, config, settings
 
 from infra.config import ConfigError, Settings
-from infra.settings import parse
+from infra.config_loader import parse
 
 
 def sections(stack: str = "dev") -> dict[str, Any]:

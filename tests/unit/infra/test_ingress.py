@@ -8,8 +8,8 @@ import pytest
 from support.recorder import STACKS, children, find, manifest, record_with, recorded, settings
 
 from infra import naming as n
-from infra.kit import nginx
 from infra.workloads import ingress
+from infra.workloads import ingress_nginx as nginx
 from infra.workloads.ingress_access import ROUTED
 from infra.workloads.routes import ROUTES
 

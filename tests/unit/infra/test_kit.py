@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, SecurityContextArgs
 
 from infra import naming as n
 from infra.config import Resources
@@ -20,8 +21,8 @@ def set_fields(args: Any) -> dict[str, Any]:
 
 
 def hard(**options: Any) -> dict[str, Any]:
-    made = pod.container(n.API, image="a:1", resources=pod.resources(SIZE), probes=pod.NO_PROBES, **options)
-    return set_fields(made)
+    container = ContainerArgs(name="api", image="a:1", resources=pod.resources(SIZE), **options)
+    return set_fields(pod.harden_container(n.API, container))
 
 
 def test_a_container_is_hard_without_being_asked() -> None:
@@ -38,17 +39,17 @@ def test_a_container_is_hard_without_being_asked() -> None:
 
 
 def test_a_container_has_its_workloads_ports_and_sorted_variables() -> None:
-    made = hard(env={"B": "2", "A": "1"})
-    assert [set_fields(port) for port in made["ports"]] == [{"name": "http", "container_port": 8000}]
-    assert [set_fields(variable) for variable in made["env"]] == [
+    container = hard(env=pod.environment({"B": "2", "A": "1"}))
+    assert [set_fields(port) for port in container["ports"]] == [{"name": "http", "container_port": 8000}]
+    assert [set_fields(variable) for variable in container["env"]] == [
         {"name": "A", "value": "1"},
         {"name": "B", "value": "2"},
     ]
-    assert "ports" not in hard(ports={})
+    assert "ports" not in hard(ports=[])
 
 
 def test_a_pod_is_hard_without_being_asked() -> None:
-    spec = set_fields(set_fields(pod.pod(n.API, containers=[]))["spec"])
+    spec = set_fields(set_fields(pod.harden(n.API, PodSpecArgs(containers=[])))["spec"])
     context = set_fields(spec["security_context"])
     assert set_fields(context.pop("seccomp_profile")) == {"type": "RuntimeDefault"}
     assert context == {
@@ -64,10 +65,23 @@ def test_a_pod_is_hard_without_being_asked() -> None:
     assert not {"host_network", "host_pid", "host_ipc"} & set(spec)
 
 
+def test_a_pod_cannot_bring_rights_of_its_own() -> None:
+    with pytest.raises(ValueError, match="the pod of api sets host_network"):
+        pod.harden(n.API, PodSpecArgs(containers=[], host_network=True))
+    with pytest.raises(ValueError, match="a container of api sets security_context"):
+        hard(security_context=SecurityContextArgs(privileged=True))
+
+
+def test_hardening_leaves_what_it_is_given_unchanged() -> None:
+    spec = PodSpecArgs(containers=[])
+    pod.harden(n.API, spec)
+    assert set_fields(spec) == {"containers": []}
+
+
 def test_resources_bound_what_a_pod_writes_too() -> None:
-    made = pod.resources(SIZE, scratch="2Gi")
-    assert made.requests == {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "64Mi"}
-    assert made.limits == {"cpu": "1", "memory": "128Mi", "ephemeral-storage": "2Gi"}
+    resources = pod.resources(SIZE, scratch="2Gi")
+    assert resources.requests == {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "64Mi"}
+    assert resources.limits == {"cpu": "1", "memory": "128Mi", "ephemeral-storage": "2Gi"}
 
 
 def test_labels_hold_the_selector_and_every_selector_is_another() -> None:

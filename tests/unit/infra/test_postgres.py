@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.recorder import STACKS, children, find, manifest, record_with, recorded, settings
 
-from infra.database import LOGIN_LIMITS, MAX_CONNECTIONS, POOLS, RESERVED, demand
+from infra.connections import LOGIN_LIMITS, MAX_CONNECTIONS, POOLS, RESERVED, demand
 from infra.workloads import postgres
 
 OBJECTS = {

@@ -9,7 +9,7 @@ import pytest
 from support.recorder import containers, find, pod_templates, recorded, settings
 
 from infra import secret_files as s
-from infra.kit import alerting
+from infra.workloads import alertmanager_config as alerting
 
 SPECS = {spec.name: spec for spec in s.ALL}
 

@@ -13,7 +13,7 @@ from support.recorder import STACKS, config, find, pod_templates, recorded, sett
 
 from infra.config import ConfigError
 from infra.naming import NAMESPACES
-from infra.stack import refuse
+from infra.stack import check_prerequisites
 from ops.stack.recording import Resource, record
 from ops.stack.render import stack_program
 
@@ -113,13 +113,13 @@ def test_an_image_without_a_digest_is_refused_before_anything_is_made() -> None:
         record("prod", program, config("prod"))
     assert made == []
     with pytest.raises(ConfigError, match="no digest for"):
-        refuse(settings("prod"), {})
+        check_prerequisites(settings("prod"), {})
 
 
 def test_a_local_stack_without_its_kubeconfig_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
     with pytest.raises(ConfigError, match="there is no kubeconfig at /nowhere/kubeconfig"):
-        refuse(settings("dev"), {})
+        check_prerequisites(settings("dev"), {})
 
 
 @pytest.mark.parametrize("stack", STACKS)

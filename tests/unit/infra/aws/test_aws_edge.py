@@ -9,7 +9,7 @@ import pytest
 from support.recorder import find, record_with, settings
 
 from infra.config import ConfigError
-from infra.settings import parse
+from infra.config_loader import parse
 from ops.stack.recording import Recording
 
 

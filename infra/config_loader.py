@@ -10,7 +10,8 @@ from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from infra.config import PROJECT, RECEIVER_SECRETS, ConfigError, ReceiverSecrets, Settings
+from infra.config import RECEIVER_SECRETS, ConfigError, ReceiverSecrets, Settings
+from infra.naming import PROJECT
 
 RECEIVERS: Final = "receivers"
 """The one key with secret values; it has a default in Pulumi.yaml and is read as a secret."""
