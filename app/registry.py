@@ -50,7 +50,7 @@ class Registry:
             NoAnswerError: no answer, no such model or alias, or artifacts that the server does not hand out.
         """
         name, alias = self._settings.model_name, self._settings.model_alias
-        answer = await self._json(f"{_API}/registered-models/alias", {"name": name, "alias": alias})
+        answer = await self.get_json(f"{_API}/registered-models/alias", {"name": name, "alias": alias})
         try:
             entry = answer["model_version"]
             version = str(entry["version"])
@@ -59,7 +59,7 @@ class Registry:
             raise NoAnswerError(f"the answer for {name}@{alias} has no {error}") from error
         if not _VERSION.fullmatch(version):
             raise NoAnswerError(f"the version of {name}@{alias} is {version[:32]!r}, not a number")
-        where = await self._json(f"{_API}/model-versions/get-download-uri", {"name": name, "version": version})
+        where = await self.get_json(f"{_API}/model-versions/get-download-uri", {"name": name, "version": version})
         uri = str(where.get("artifact_uri", ""))
         if not uri.startswith(_PROXIED):
             raise NoAnswerError(
@@ -110,7 +110,7 @@ class Registry:
             raise BundleError(f"{name}: larger than the {max_bytes} bytes it may have")
         return data
 
-    async def _json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
+    async def get_json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
         status, data = await self._get(path, params, _MAX_ANSWER_BYTES)
         self._check(status, f"{params}")
         try:

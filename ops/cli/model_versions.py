@@ -27,11 +27,11 @@ class NumberedRegistry(Registry):
         super().__init__(settings)
         self._version = version
 
-    async def _json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
+    async def get_json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
         if path == _BY_ALIAS:
             # The answer has the same shape, so it is read and checked in the same way.
             path, params = f"{_API}/model-versions/get", {"name": params["name"], "version": self._version}
-        return await super()._json(path, params)
+        return await super().get_json(path, params)
 
 
 def fetch(url: str, which: str, folder: Path) -> Registered:
@@ -97,7 +97,7 @@ async def _resolved(registry: Registry, which: str) -> Registered:
 async def _present(registry: Registry) -> tuple[list[str], dict[str, str]]:
     """Return the numbers of the newest versions, and the version of each alias."""
     # Two requests that the API never makes, sent the way it sends its own.
-    ask = registry._json  # noqa: SLF001
+    ask = registry.get_json
     query = {"filter": f"name='{MODEL_NAME}'", "max_results": "1000", "order_by": "version_number DESC"}
     entries = (await ask(f"{_API}/model-versions/search", query)).get("model_versions", [])
     if not entries:
