@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 from app.names import MODEL_NAME
-from training.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 
 ModelType = Literal["logistic_regression", "gradient_boosting"]
 MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")

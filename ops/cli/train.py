@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 from ops.cli.options import Json, TrackingUri
 from ops.console import Output
 from ops.errors import RefusedError
-from training.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 
 if TYPE_CHECKING:
     from ops.local.home import Home
