@@ -184,8 +184,8 @@ def measure(size: Size, rounds: int) -> tuple[list[dict[str, float]], float]:
     with tempfile.TemporaryDirectory(prefix="churn-bench-backup-") as name:
         folder = Path(name)
         with ThrowawayServer(folder) as server:
-            made, mebibytes = measure_on(server.conninfo, folder, size, rounds)
-    return made, mebibytes
+            results, mebibytes = measure_on(server.conninfo, folder, size, rounds)
+    return results, mebibytes
 
 
 def measure_on(server: str, folder: Path, size: Size, rounds: int) -> tuple[list[dict[str, float]], float]:
@@ -196,18 +196,18 @@ def measure_on(server: str, folder: Path, size: Size, rounds: int) -> tuple[list
     return [Round(server, store, work).run() for _ in range(rounds)], mebibytes
 
 
-def text(found: list[dict[str, float]], size: Size, database: float) -> str:
+def text(rounds: list[dict[str, float]], size: Size, database: float) -> str:
     """The section of the document."""
     artifacts = size.files * size.file_bytes / MIB
-    seconds = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    seconds = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     ours = {
-        "database": statistics.median(one["our dump"] + one["our database restore"] for one in found),
-        "artifacts": statistics.median(one["our artifacts restore"] for one in found),
+        "database": statistics.median(one["our dump"] + one["our database restore"] for one in rounds),
+        "artifacts": statistics.median(one["our artifacts restore"] for one in rounds),
     }
     database_ratio = statistics.median(
-        one["plain database"] / (one["our dump"] + one["our database restore"]) for one in found
+        one["plain database"] / (one["our dump"] + one["our database restore"]) for one in rounds
     )
-    copies = {name: statistics.median(one["plain artifacts"] / one[name] for one in found) for name in found[0]}
+    copies = {name: statistics.median(one["plain artifacts"] / one[name] for one in rounds) for name in rounds[0]}
     rate_d, rate_a = database / seconds["our database restore"], artifacts / seconds["our artifacts restore"]
     total = RTO_DATABASE_GIB * GIB / rate_d + RTO_ARTIFACTS_GIB * GIB / rate_a
     rows = [
@@ -222,7 +222,7 @@ def text(found: list[dict[str, float]], size: Size, database: float) -> str:
     facts = machine.describe()
     worst = min(copies["our copy"], copies["our artifacts restore"])
     return _TEXT.substitute(
-        date=facts.date, cores=facts.cores, cpu=facts.cpu, rounds=len(found), files=size.files,
+        date=facts.date, cores=facts.cores, cpu=facts.cpu, rounds=len(rounds), files=size.files,
         database=f"{database:,.0f}", artifacts=f"{artifacts:,.0f}",
         table=report.table(("Step", "Seconds", "MiB/s"), [(n, f"{s:.2f}", f"{m / s:,.0f}") for n, m, s in rows]),
         database_ratio=f"{database_ratio:.2f}",
@@ -247,11 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--raw", type=Path, help="also keep the seconds of each round as JSON")
     options = parser.parse_args(arguments)
     size = SMOKE if options.smoke else FULL
-    found, database = measure(size, 1 if options.smoke else options.rounds)
-    section = text(found, size, database)
+    rounds, database = measure(size, 1 if options.smoke else options.rounds)
+    section = text(rounds, size, database)
     print(section)  # noqa: T201 - a program prints
     if options.raw:
-        options.raw.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        options.raw.write_text(json.dumps(rounds, indent=1) + "\n", encoding="utf-8")
     if not options.smoke:
         DOCUMENT.write_text(put(DOCUMENT.read_text(encoding="utf-8"), section), encoding="utf-8")
     return 0

@@ -97,8 +97,8 @@ def test_restored_files_are_visible_once_the_disk_has_them(
     restore_folder(backups, tree_of(backups, manifest), target, manifest.id)
     assert {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()} == FILES.keys()
     (new,) = {str(path) for path in before if Path(path).name.startswith(".restoring-")}
-    wanted = {Path(new, name) for name in FILES}
-    assert {str(path) for path in (*wanted, *(path.parent for path in wanted))} <= before
+    files = {Path(new, name) for name in FILES}
+    assert {str(path) for path in (*files, *(path.parent for path in files))} <= before
 
 
 def test_a_disk_that_fails_fails_the_backup_and_leaves_no_content(

@@ -27,11 +27,11 @@ CONTENTS = {
 
 
 def version(**more: Any) -> Version:
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "model": "churn", "version": 1, "aliases": ["production"], "location": f"mlflow-artifacts:/{FOLDER}",
         "manifest_sha256": hashlib.sha256(MANIFEST).hexdigest(),
     }  # fmt: skip
-    return Version(**given | more)
+    return Version(**fields | more)
 
 
 def broken(contents: dict[str, bytes], of: Version) -> list[str]:
@@ -40,7 +40,7 @@ def broken(contents: dict[str, bytes], of: Version) -> list[str]:
         Artifact(path=path, bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), seen="")
         for path, content in contents.items()
     ]
-    return [found.why for found in broken_versions([of], tree, lambda artifact: by_sha256[artifact.sha256])]
+    return [problem.why for problem in broken_versions([of], tree, lambda artifact: by_sha256[artifact.sha256])]
 
 
 def test_a_whole_version_is_not_broken() -> None:

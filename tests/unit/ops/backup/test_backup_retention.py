@@ -99,8 +99,8 @@ def test_over_400_days_nothing_stays_for_ever(clock: Clock, keep_days: int) -> N
     nights = Nights(clock, keep_days)
     for day in range(DAYS):
         nights.run(day)
-    for kept in (nights.dumps, nights.artifacts):
-        assert keep_days <= len(kept) <= keep_days + 2
+    for staying in (nights.dumps, nights.artifacts):
+        assert keep_days <= len(staying) <= keep_days + 2
 
 
 def test_a_fortnight_without_a_good_backup_deletes_none() -> None:

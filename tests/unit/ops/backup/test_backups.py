@@ -20,9 +20,9 @@ def test_the_latest_is_the_one_that_finished_last_whatever_its_name(tmp_path: Pa
     write_manifest(tmp_path, dump_manifest(1, finished_at=datetime.fromisoformat("2026-01-02T03:10:00+01:00")))
     write_manifest(tmp_path, dump_manifest(2, finished_at=datetime(2026, 1, 1, 2, 10, tzinfo=UTC)))
     write_manifest(tmp_path, artifacts_manifest(3, 2, finished_at=START + timedelta(days=400)))
-    found = latest(tmp_path, "postgres")
-    assert found is not None
-    assert (found.folder.name, found.finished_at) == (backup_id(1), datetime(2026, 1, 2, 2, 10, tzinfo=UTC))
+    newest = latest(tmp_path, "postgres")
+    assert newest is not None
+    assert (newest.folder.name, newest.finished_at) == (backup_id(1), datetime(2026, 1, 2, 2, 10, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -82,14 +82,14 @@ def test_the_order_is_that_of_the_sequence_whatever_the_clock_said(tmp_path: Pat
 
 
 def test_artifacts_come_with_the_dump_they_are_tied_to_and_a_dump_with_its_last_artifacts(tmp_path: Path) -> None:
-    made: list[Manifest] = [
+    manifests: list[Manifest] = [
         dump_manifest(1),
         artifacts_manifest(2, 1),
         dump_manifest(3),
         artifacts_manifest(4, 1),
         dump_manifest(5),
     ]
-    for manifest in made:
+    for manifest in manifests:
         write_manifest(tmp_path, manifest)
     catalog = Catalog(FolderStorage(tmp_path))
     dump_of_latest, artifacts_of_latest = (catalog.pair("latest").postgres, catalog.pair("latest").artifacts)
