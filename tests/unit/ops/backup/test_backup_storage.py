@@ -16,7 +16,7 @@ from support.paths import ROOT
 
 from ops.backup.manifest import CHUNK, Digest
 from ops.backup.storage import open_artifacts, open_backups
-from ops.backup.storage.base import Hashing, MissingError, Storage
+from ops.backup.storage.base import MissingError, Storage
 from ops.backup.storage.bucket import BucketStorage
 from ops.backup.storage.folder import FolderStorage
 from ops.errors import OpsError
@@ -67,7 +67,7 @@ def test_a_file_is_copied_and_hashed(storage: Storage) -> None:
     for key, content in FILES.items():
         target = io.BytesIO()
         expected = Digest(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-        assert storage.copy(key, target) == storage.copy(key, Hashing()) == expected
+        assert storage.copy(key, target) == storage.copy(key) == expected
         assert target.getvalue() == content
 
 
@@ -100,10 +100,10 @@ def test_an_error_of_the_target_is_not_one_of_the_file(folder: Storage) -> None:
 
 
 def test_a_bucket_of_backups_must_be_encrypted_and_one_of_artifacts_need_not(bucket: Storage) -> None:
-    assert bucket.copy("top.txt", Hashing()).bytes == 3
+    assert bucket.copy("top.txt").bytes == 3
     boto3.client("s3").delete_bucket_encryption(Bucket=BUCKET)
     with pytest.raises(OpsError, match="is not encrypted with"):
-        open_backups(f"s3://{BUCKET}/prefix").copy("top.txt", Hashing())
+        open_backups(f"s3://{BUCKET}/prefix").copy("top.txt")
 
 
 @pytest.mark.parametrize(("name", "kind"), [(".", FolderStorage), ("s3://b/p", BucketStorage)])
