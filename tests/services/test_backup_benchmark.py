@@ -1,4 +1,4 @@
-"""The benchmark of backups runs: every step once, with little data, and its section of the document."""
+"""The benchmark of backups measures every step, here with little data, and writes its section of the document."""
 
 from __future__ import annotations
 

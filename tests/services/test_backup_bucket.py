@@ -16,7 +16,7 @@ from support.s3 import client, encrypted_bucket
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 
-def test_what_was_uploaded_restores_with_the_volume_gone(
+def test_an_uploaded_backup_restores_without_the_volume(
     bucket_jobs: Jobs, empty_postgres: Postgres, s3: str, tmp_path: Path
 ) -> None:
     (bucket_jobs.artifacts / "large.bin").write_bytes(os.urandom(LARGE))
@@ -33,7 +33,7 @@ def test_what_was_uploaded_restores_with_the_volume_gone(
     assert files_of(tmp_path / "target") == files_of(bucket_jobs.artifacts)
 
 
-def test_the_drill_proves_the_bucket_with_the_volume_gone(bucket_jobs: Jobs, server: Postgres, s3: str) -> None:
+def test_the_drill_proves_the_bucket_without_the_volume(bucket_jobs: Jobs, server: Postgres, s3: str) -> None:
     bucket_jobs.both("--upload", STORE)
     shutil.rmfiles_of(bucket_jobs.root)
     bucket_jobs.root.mkdir()

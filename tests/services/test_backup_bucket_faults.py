@@ -38,7 +38,7 @@ def test_a_bucket_that_fails_for_good_fails_the_job_and_deletes_nothing(bucket_j
     bucket_jobs.both("--upload", STORE)
     before, on_volume = keys(s3), set(bucket_jobs.root.rglob("*"))
     (bucket_jobs.artifacts / "large.bin").write_bytes(os.urandom(LARGE))
-    # From the first part of the large file on, nothing that is written arrives.
+    # Beginning with the first part of the large file, no upload arrives.
     with FaultyProxy(s3, lambda method, _path, _number: fault if method == "PUT" else None) as proxy:
         bucket_jobs.environment = environment(proxy.url)
         done = bucket_jobs.copy("--upload", STORE, "--keep-days", "1", "--keep-uploaded", "1")
@@ -51,7 +51,7 @@ def test_a_bucket_that_fails_for_good_fails_the_job_and_deletes_nothing(bucket_j
     assert not (bucket_jobs.root / "tmp").exists()
 
 
-def test_an_unfinished_multipart_upload_is_no_backup(bucket_jobs: Jobs, s3: str) -> None:
+def test_an_unfinished_multipart_upload_is_not_a_backup(bucket_jobs: Jobs, s3: str) -> None:
     client(s3).create_multipart_upload(Bucket=BUCKET, Key="night/postgres/20260101T020000Z-000001/mlflow.dump")
     bucket_jobs.both("--upload", STORE)
     listed = bucket_jobs.run("backup", "list", "--from", STORE)

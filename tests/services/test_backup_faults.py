@@ -53,7 +53,7 @@ def gateway(backed_up: Jobs) -> Iterator[Gateway]:
 
 @contextmanager
 def fails(jobs: Jobs, gateway: Gateway) -> Iterator[list[subprocess.CompletedProcess[str]]]:
-    """A run within must fail with one line; all else stays, and the gateway hears of it."""
+    """Expect the run in this block to fail with one line, to change nothing, and to push its failure."""
     before, ran = files_of(jobs.root), list[subprocess.CompletedProcess[str]]()
     yield ran
     (done,) = ran
@@ -127,7 +127,7 @@ def test_the_server_is_restarted_in_the_middle_of_a_dump(
         assert ran[0].returncode == 1
         assert "terminating connection" in ran[0].stderr or "closed the connection" in ran[0].stderr
         gateway.pushed.clear()
-        assert backed_up.postgres().returncode == 0, "after the restart it is made"
+        assert backed_up.postgres().returncode == 0, "it works after the restart"
 
 
 def test_artifacts_that_are_not_there(backed_up: Jobs, gateway: Gateway) -> None:
@@ -147,7 +147,7 @@ def test_artifacts_before_any_dump(backed_up: Jobs, tmp_path: Path) -> None:
 
 @contextmanager
 def small_volume(folder: Path, mebibytes: int) -> Iterator[Path]:
-    """A file system of its own, which takes a privilege to mount."""
+    """A small file system, which needs a privilege to be mounted."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode != 0:

@@ -49,7 +49,7 @@ def test_it_is_whole_and_restores(root: Path, empty_postgres: Postgres, tmp_path
         == "mlflow"
     )
     assert (target / "notes ü.txt").read_text() == "x"
-    # The bundle is older than verdicts in manifests, so it loads, and the API would not serve it.
+    # The bundle is older than verdicts in manifests: it can be loaded, but the API would not serve it.
     with pytest.raises(OpsError, match="is in production and must not be served: its manifest records no verdict"):
         prove(pair.postgres.versions, target)
     (proof,) = prove([version.model_copy(update={"aliases": []}) for version in pair.postgres.versions], target)

@@ -86,14 +86,14 @@ def contents(server: Postgres, database: str) -> dict[str, str]:
 
 
 def schema(server: Postgres, database: str) -> str:
-    """Everything but the rows, as pg_dump has it, roles and rights included."""
+    """Everything but the rows, as pg_dump writes it, with roles and rights."""
     command = [tool("pg_dump"), "--schema-only", "-d", f"{superuser(server)} dbname={database}"]
     dumped = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return "\n".join(line for line in dumped.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
 
 
 def reloaded_schema(source: Postgres, other: Postgres, database: str) -> str:
-    """The same after one reload as plain SQL: PostgreSQL writes a CHECK ... IN (...) differently from then on."""
+    """The same after one reload as plain SQL, since PostgreSQL writes a CHECK ... IN (...) differently after that."""
     other.psql(sql="CREATE DATABASE reloaded")
     other.psql(sql=schema(source, database), database="reloaded")
     reloaded = schema(other, "reloaded")
@@ -135,7 +135,7 @@ def test_into_an_empty_server_everything_comes_back(
 def test_mlflow_on_the_restored_data_serves_the_production_model_with_identical_scores(
     filled: Jobs, empty_postgres: Postgres, bundles: list[Path], tmp_path: Path
 ) -> None:
-    """As after the loss of a cluster, by the commands of docs/dr.md, into what a new pod starts with."""
+    """The commands of docs/dr.md for a lost cluster, run on the databases of a new pod."""
     prepare(empty_postgres)
     (tmp_path / "service.conf").write_text(
         f"[superuser]\nhost={empty_postgres.home}\nport={empty_postgres.port}\nuser=postgres\n"
@@ -179,7 +179,7 @@ def test_unchanged_artifacts_are_not_copied_again(filled: Jobs) -> None:
     assert {path: path.stat().st_ino for path in (filled.root / "objects").rglob("*")} == before
 
 
-def test_with_writes_going_on_the_set_is_consistent(
+def test_a_backup_during_writes_is_consistent(
     source: Postgres, empty_postgres: Postgres, filled: Jobs, tmp_path: Path
 ) -> None:
     """Every transaction writes two tables of one database; a moment later the other database gets the same number."""

@@ -72,7 +72,7 @@ def drop_line(path: Path, containing: str) -> None:
 
 
 def resealed(backups: Backups) -> None:
-    """An artifact taken out of the tree, and the manifest made to fit: only the tie to the models can tell."""
+    """Take an artifact out of the tree and make the manifest fit, so that only the tie to the models shows it."""
     tree = backups.copies[-1] / "tree.jsonl"
     drop_line(tree, MODEL)
     files = {"tree.jsonl": {"bytes": tree.stat().st_size, "sha256": hashlib.sha256(tree.read_bytes()).hexdigest()}}
@@ -150,7 +150,7 @@ def test_the_whole_backup_is_found_whole(copied: Jobs) -> None:
     assert json.loads(verified.stdout)["problems"] == []
 
 
-def test_a_damaged_object_is_mended_by_the_next_backup(copied: Jobs) -> None:
+def test_a_damaged_object_is_repaired_by_the_next_backup(copied: Jobs) -> None:
     cut(Backups(copied.root).object_of(MODEL))
     assert copied.copy().returncode == 0
     assert copied.run("backup", "verify", "--from", str(copied.root)).returncode == 0

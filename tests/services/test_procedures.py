@@ -1,4 +1,4 @@
-"""The procedures of docs/dr.md, followed by the commands that stand there: databases, artifacts, region, key, model."""
+"""The procedures of docs/dr.md, followed with their own commands: databases, artifacts, region, key, model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TABLES = ("runs", "model_versions", "model_version_tags", "registered_model_alia
 
 @pytest.fixture
 def fresh() -> Iterator[Postgres]:
-    """What a new pod starts with: roles, passwords and empty databases."""
+    """The database of a new pod: roles, passwords and empty databases."""
     with Postgres() as running:
         prepare(running)
         yield running
@@ -42,7 +42,7 @@ def fresh() -> Iterator[Postgres]:
 
 @pytest.fixture
 def desk(fresh: Postgres) -> Iterator[Path]:
-    """A folder of somebody who is not root, since the drill's PostgreSQL refuses that one, and the command `churn`."""
+    """The folder of an operator, with the command `churn`. The operator is not root, since a drill refuses root."""
     with tempfile.TemporaryDirectory(prefix="churn-test-desk-") as name:
         folder = Path(name)
         (folder / "service.conf").write_text(f"[superuser]\nhost={fresh.home}\nport={fresh.port}\nuser=postgres\n")
@@ -72,7 +72,7 @@ def rows(server: Postgres) -> dict[str, str]:
 
 
 def saved(jobs: Jobs, desk: Path, user: str) -> dict[str, Path]:
-    """What the commands of a volume's backups ask for; the backups are copied to where the operator can read."""
+    """Back up, and return the variables of the commands; the backups are copied to where the operator can read them."""
     jobs.both()
     shutil.copytree(jobs.root, desk / "backups")
     hand_over(desk, user)
@@ -98,7 +98,7 @@ def test_database_lost_then_artifacts_lost(server: Postgres, fresh: Postgres, jo
 
 
 def replicate(s3: str) -> None:
-    """What S3's replication has done by then: each object with its name, under the other region's own key."""
+    """Do what S3's replication does: copy each object under its name, encrypted with the other region's own key."""
     for item in client(s3).list_objects_v2(Bucket=BUCKET)["Contents"]:
         body = client(s3).get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
         client(s3, region=OTHER_REGION).put_object(Bucket=COPY, Key=item["Key"], Body=body)
@@ -170,7 +170,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def test_secret_leaked_an_api_key_on_aws(world: World, bundles: list[Path], tmp_path: Path) -> None:
-    """Two rotations by moto, which the second one ends the leaked key with; the pods' file follows the secret.
+    """Rotate twice with moto: the second rotation ends the leaked key, and the pods' file follows the secret.
 
     Moto calls no function of Lambda, so the steps are called here, and copying the file stands in for the driver.
     """

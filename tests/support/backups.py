@@ -1,4 +1,4 @@
-"""Manifests of backups that nobody made, for what looks at manifests alone."""
+"""Made-up manifests, for tests of code that reads nothing but manifests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def artifacts_manifest(number: int, dump: int, **more: Any) -> ArtifactsManifest
 
 
 def write_manifest(root: Path, manifest: Manifest) -> Path:
-    """Put it where a finished backup has it; returns the backup's folder."""
+    """Write a manifest as a finished backup has it; returns the backup's folder."""
     folder = root / manifest.kind / manifest.id
     folder.mkdir(parents=True)
     (folder / MANIFEST).write_bytes(render(manifest))

@@ -62,7 +62,7 @@ def graph(*, source: str = INPUT_NAME, columns: int = _COLUMNS, result: str = OU
 
 
 def external_graph(location: str) -> bytes:
-    """A graph whose 19 x 2 weights lie in another file, which no digest of the bundle covers."""
+    """A graph whose 19 x 2 weights are in another file, which no digest of the bundle covers."""
     weights = TensorProto(
         name="weights", data_type=TensorProto.FLOAT, dims=[_COLUMNS, 2], data_location=TensorProto.EXTERNAL
     )

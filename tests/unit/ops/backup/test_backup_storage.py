@@ -114,7 +114,7 @@ def test_a_name_says_which_kind_it_is(name: str, kind: type[Storage], monkeypatc
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "s3://", "s3:///key"])
-def test_a_place_that_is_none_is_refused(name: str) -> None:
+def test_a_name_without_a_storage_is_refused(name: str) -> None:
     with pytest.raises(OpsError, match=r"there is no such folder with backups|names no bucket"):
         open_backups(name)
 

@@ -1,4 +1,4 @@
-"""Which finished backups a root has: only those with a manifest that can be believed, in the order they were made."""
+"""Which finished backups a root has: those with a manifest that can be trusted, in the order of their sequence."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_latest_is_the_one_that_finished_last_whatever_its_name(tmp_path: Pa
     ],
     ids=str,
 )
-def test_what_has_no_good_manifest_is_no_backup_but_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_folder_with_a_bad_manifest_is_not_a_backup_but_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = write_manifest(tmp_path, dump_manifest(1)) / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     assert latest(tmp_path, "postgres") is None
@@ -51,12 +51,12 @@ def test_what_has_no_good_manifest_is_no_backup_but_is_named(tmp_path: Path, cha
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "null", "[" * 100_000])
-def test_what_is_no_manifest_at_all_is_no_backup(tmp_path: Path, content: str) -> None:
+def test_a_folder_without_a_manifest_is_not_a_backup(tmp_path: Path, content: str) -> None:
     (write_manifest(tmp_path, dump_manifest(1)) / MANIFEST).write_text(content)
     assert latest(tmp_path, "postgres") is None
 
 
-def test_a_manifest_of_another_backup_is_no_backup(tmp_path: Path) -> None:
+def test_a_folder_with_the_manifest_of_another_backup_is_not_a_backup(tmp_path: Path) -> None:
     first, second = (write_manifest(tmp_path, dump_manifest(number)) for number in (1, 2))
     (first / MANIFEST).write_bytes((second / MANIFEST).read_bytes())
     catalog = Catalog(FolderStorage(tmp_path))
@@ -71,7 +71,7 @@ def test_without_a_folder_there_is_none(tmp_path: Path) -> None:
     assert latest(tmp_path / "missing", "postgres") is None
 
 
-def test_the_order_is_that_of_the_sequence_whatever_the_clock_said(tmp_path: Path) -> None:
+def test_the_order_is_that_of_the_sequence_whatever_the_clock_showed(tmp_path: Path) -> None:
     for number, days in ((1, 0), (2, 400), (3, 1)):
         write_manifest(tmp_path, dump_manifest(number, finished_at=START + timedelta(days=days)))
     catalog = Catalog(FolderStorage(tmp_path))
@@ -104,7 +104,7 @@ def test_artifacts_without_their_dump_are_refused(tmp_path: Path) -> None:
         Catalog(FolderStorage(tmp_path)).pair("latest")
 
 
-def test_an_unknown_id_and_an_empty_root_are_said(tmp_path: Path) -> None:
+def test_an_unknown_id_and_an_empty_root_are_reported(tmp_path: Path) -> None:
     with pytest.raises(OpsError, match=r"has no finished backup$"):
         Catalog(FolderStorage(tmp_path)).find("latest")
     with pytest.raises(OpsError, match="'churn backup list' shows"):
