@@ -78,7 +78,7 @@ def test_what_is_not_recorded_is_asked_for_and_still_not_recorded(metric: str) -
 @pytest.mark.parametrize("job", metric_names.JOBS)
 def test_labels_of_a_pushed_metric_are_those_of_its_home(there: Exposed, job: str) -> None:
     for metric in metric_names.JOBS[job]:
-        assert there(Selector(metric)) == {"job", *metric_names.LABELS.get(metric, ())}
+        assert there(Selector(metric)) == frozenset({"job", *metric_names.LABELS.get(metric, ())})
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_an_uploaded_backup_restores_without_the_volume(
     assert client(s3).head_object(Bucket=BUCKET, Key=large)["ETag"].strip('"').endswith("-2"), "no multipart upload"
     assert {client(s3).head_object(Bucket=BUCKET, Key=key)["ServerSideEncryption"] for key in keys(s3)} == {"aws:kms"}
     assert not unfinished_uploads(s3)
-    shutil.rmfiles_of(bucket_jobs.root)
+    shutil.rmtree(bucket_jobs.root)
     verified = bucket_jobs.run("backup", "verify", "--from", STORE)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     done = restore(bucket_jobs, empty_postgres, tmp_path / "target")
@@ -35,7 +35,7 @@ def test_an_uploaded_backup_restores_without_the_volume(
 
 def test_the_drill_proves_the_bucket_without_the_volume(bucket_jobs: Jobs, server: Postgres, s3: str) -> None:
     bucket_jobs.both("--upload", STORE)
-    shutil.rmfiles_of(bucket_jobs.root)
+    shutil.rmtree(bucket_jobs.root)
     bucket_jobs.root.mkdir()
     done = drill(bucket_jobs, server, "--remote", STORE)
     assert done.returncode == 0, done.stderr
