@@ -1,7 +1,7 @@
 """Defaults of a training run, which the help of ``churn train`` shows.
 
-They are plain values, so that reading them loads no library, and stand here because the image of the jobs, whose command
-is the same, has no `training`.
+They are plain values, so that reading them loads no library. They are in `app` because the image of the cluster's jobs
+has the same command, but not `training`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Final
 
 
 class ExitCode(IntEnum):
-    """What `churn` and every program of a pod end with; a job's failure policy and docs/architecture.md rely on it."""
+    """What `churn` and every program of a pod end with; jobs are retried by it, and docs/dr.md has the table."""
 
     DONE = 0
     """It worked, or there was nothing to do."""

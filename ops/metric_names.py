@@ -65,6 +65,10 @@ TRAINING: Final[Mapping[str, str]] = {
 }
 """Help texts of the job `training`; the verdict has the label `verdict`."""
 HELP: Final[Mapping[str, str]] = {**BACKUP, **DRILL, **TRAINING}
+JOBS: Final[Mapping[str, Mapping[str, str]]] = {"backup": BACKUP, "drill": DRILL, "training": TRAINING}
+"""Metrics by the job that pushes them."""
+LABELS: Final[Mapping[str, tuple[str, ...]]] = {**dict.fromkeys(BACKUP, ("kind",)), TRAINING_VERDICT: ("verdict",)}
+"""Labels of a metric besides `job`, if it has any."""
 
 
 def series(name: str, **labels: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ops.backup.manifest import Artifact, Digest, digest
 from ops.backup.restore_artifacts import check, for_each
-from ops.backup.storage.base import Hashing, Storage
+from ops.backup.storage.base import Storage
 from ops.backup.storage.bucket import BucketStorage
 from ops.errors import OpsError
 
@@ -46,5 +46,5 @@ def _put(storage: Storage, artifact: Artifact, target: BucketStorage, scratch: P
     with storage.local(artifact.key, scratch) as path:
         check(artifact, digest(path))
         target.put(artifact.path, path)
-    if target.copy(artifact.path, Hashing()) != Digest(bytes=artifact.bytes, sha256=artifact.sha256):
+    if target.copy(artifact.path) != Digest(bytes=artifact.bytes, sha256=artifact.sha256):
         raise OpsError(f"{target.path(artifact.path)} is not what was uploaded")

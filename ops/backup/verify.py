@@ -21,7 +21,7 @@ from ops.backup.manifest import (
 )
 from ops.backup.models import broken_versions
 from ops.backup.postgres_client import check_readable
-from ops.backup.storage.base import Hashing, Storage
+from ops.backup.storage.base import Storage
 from ops.errors import OpsError
 
 
@@ -58,7 +58,7 @@ class _Check:
     def _digest(self, key: str, expected: Digest) -> Digest | None:
         del expected
         try:
-            return self.storage.copy(key, Hashing())
+            return self.storage.copy(key)
         except OpsError as error:
             self.problems.append(str(error))
             return None
@@ -136,7 +136,7 @@ def _check_files(manifest: Manifest, needed: Iterable[str], check: _Check) -> No
 
 def _tie_problems(storage: Storage, dump: PostgresManifest, artifacts: ArtifactsManifest) -> Iterator[str]:
     key = key_of(dump, MANIFEST)
-    if storage.copy(key, Hashing()).sha256 != artifacts.database.manifest_sha256:
+    if storage.copy(key).sha256 != artifacts.database.manifest_sha256:
         yield f"{key} is not the manifest that the artifacts {artifacts.id} were tied to"
 
 

@@ -22,6 +22,7 @@ from ops.cli import failures
 from ops.cli import images as images_commands
 from ops.cli import rds as rds_commands
 from ops.cli import render as render_commands
+from ops.cli import restore as restore_commands
 from ops.cli import score as score_command
 from ops.cli import serve as serve_command
 from ops.cli import train as train_command
@@ -147,8 +148,8 @@ for command in (
     score_command.score,
     key,
     render_commands.render,
-    backup_commands.restore,
-    backup_commands.drill,
+    restore_commands.restore,
+    restore_commands.drill,
 ):
     app.command()(command)
 app.command(cls=serve_command.ServeCommand)(serve_command.serve)

@@ -19,7 +19,7 @@ import httpx
 from app.names import MLFLOW_CLIENT, MODEL_NAME, PRODUCTION
 from app.schemas import EXAMPLE
 from ops.console import Output
-from ops.errors import OpsError
+from ops.errors import ExitCode, OpsError, TemporaryError
 from ops.local import mlflow_server, monitoring
 from ops.local.defaults import API_PORT, MLFLOW_PORT, SAMPLE_ROWS, SAMPLE_SEED
 from ops.local.home import Home, HomeLock
@@ -122,7 +122,7 @@ class Platform:
         with self._output.waiting("Waiting for MLflow and the API"):
             up = self._processes.wait(self._serves_or_must_train, timeout_seconds=mlflow_server.START_SECONDS)
         if not up:
-            raise OpsError(
+            raise TemporaryError(
                 f"neither the API at {self.api_url} nor MLflow at {self.mlflow_url} was ready within "
                 f"{mlflow_server.START_SECONDS} s; see {self._home.logs}"
             )
@@ -159,7 +159,7 @@ class Platform:
         with self._output.waiting("Waiting for the API to load the model"):
             ready = self._processes.wait(self._is_ready, timeout_seconds=API_START_SECONDS)
         if not ready:
-            raise OpsError(
+            raise TemporaryError(
                 f"the API at {self.api_url} loaded no model within {API_START_SECONDS} s; "
                 f"see {self._home.logs / 'api.log'}"
             )
@@ -183,7 +183,8 @@ class Platform:
             stdout=sys.stderr.fileno() if self._output.as_json else None,
         )
         if code:
-            raise OpsError(f"'churn {arguments[0]}' failed with exit code {code}; its message is above")
+            error = OpsError if code == ExitCode.BAD_INPUT else TemporaryError
+            raise error(f"'churn {arguments[0]}' failed with exit code {code}; its message is above")
 
     def predict_example(self) -> dict[str, Any]:
         """Predict for the schema's example customer, as a client would."""
@@ -195,7 +196,7 @@ class Platform:
             trust_env=False,
         )
         if not answer.is_success:
-            raise OpsError(f"the example prediction was answered with {answer.status_code}: {answer.text}")
+            raise TemporaryError(f"the example prediction was answered with {answer.status_code}: {answer.text}")
         prediction: dict[str, Any] = answer.json()
         return prediction
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from app.security import KeyEntry, KeyFile, KeyFileError, KeyStore, new_key
-from ops.errors import OpsError
+from ops.errors import OpsError, TemporaryError
 
 DEMO_KEY_ID: Final = "demo"
 
@@ -108,7 +108,7 @@ class Home:
         """Hold the home, so that no second MLflow server runs on its files.
 
         Raises:
-            OpsError: another process holds it; the message names it.
+            TemporaryError: another process holds it; the message names it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         # The lock belongs to the open file, so it ends with the process, however that ends. The file itself stays.
@@ -116,7 +116,7 @@ class Home:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise OpsError(_held(self.root, self._read())) from None
+                raise TemporaryError(_held(self.root, self._read())) from None
             lock = HomeLock(self._lock, command)
             lock.announce()
             try:

@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 
 from app.names import MLFLOW_CLIENT, MLFLOW_SERVER, MODEL_NAME, PRODUCTION
-from ops.errors import OpsError
+from ops.errors import TemporaryError
 from ops.local.defaults import MLFLOW_PORT
 from ops.local.home import Home
 from ops.local.ports import LOOPBACK, free_port
@@ -71,7 +71,7 @@ def has_production(url: str) -> bool | None:
     # Without the model the error is RESOURCE_DOES_NOT_EXIST, without the alias INVALID_PARAMETER_VALUE.
     if any(code in answer.text for code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")):
         return False
-    raise OpsError(f"{url} answered {answer.status_code} when asked which version is in production")
+    raise TemporaryError(f"{url} answered {answer.status_code} when asked which version is in production")
 
 
 def training_page(url: str) -> str:
@@ -114,7 +114,7 @@ def tracking_server(home: Home, command_name: str, uri: str | None) -> Iterator[
         with waiting("Starting MLflow for this command"):
             start(processes, home, port)
             if not processes.wait(lambda: has_production(url) is not None, timeout_seconds=START_SECONDS):
-                raise OpsError(f"MLflow did not answer at {url} within {START_SECONDS} s; see {home.logs}")
+                raise TemporaryError(f"MLflow did not answer at {url} within {START_SECONDS} s; see {home.logs}")
         yield url
 
 

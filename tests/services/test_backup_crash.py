@@ -1,4 +1,4 @@
-"""Backups that are killed, or run at the same time: whatever is listed as complete restores."""
+"""Backups that are killed, or run at the same time: every backup that is listed can be restored."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_killed_at_50_moments_every_listed_backup_restores(jobs: Jobs, server: P
         process, started = jobs.start(*kinds[which]), time.monotonic()
         with suppress(subprocess.TimeoutExpired):
             process.wait(drawn.uniform(0.1, 1.1) * seconds[which])
-            # Done before its moment came: how long one takes changes with what else the machine does.
+            # It ended before the kill: its duration depends on what else the machine does.
             seconds[which] = time.monotonic() - started
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -103,14 +103,14 @@ def test_a_backup_during_a_restore_deletes_nothing_under_it(jobs: Jobs) -> None:
     with reading(jobs.root):
         done = jobs.copy()
         assert done.returncode == 0, done.stderr
-        assert "nothing is deleted today: somebody reads the backups" in done.stdout
+        assert "nothing is deleted today: the backups are being read" in done.stdout
         assert orphan.exists()
     assert jobs.copy().returncode == 0
     assert not orphan.exists()
     assert (jobs.root / READING).exists()
 
 
-def test_asked_to_stop_it_leaves_nothing_behind(jobs: Jobs) -> None:
+def test_a_backup_that_is_asked_to_stop_leaves_nothing_behind(jobs: Jobs) -> None:
     jobs.both()
     (jobs.artifacts / "large").write_bytes(os.urandom(64 * 1024 * 1024))
     before = sorted(path for path in jobs.root.rglob("*") if path.is_file())

@@ -106,6 +106,11 @@ def drill(jobs: Jobs, server: Postgres, *more: str) -> subprocess.CompletedProce
         )
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The content of every file below a folder, by its path."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def small_registry(server: Postgres, artifacts: Path, bundle: Path, *, versions: int = 2) -> None:
     """Make the few tables and files of MLflow that a backup reads: one model, whose last version is in production."""
     digest = sha256((bundle / MANIFEST).read_bytes())

@@ -67,8 +67,8 @@ class Storage(Protocol):
             OpsError: it is larger than ``limit`` bytes, or cannot be read.
         """
 
-    def copy(self, key: str, target: Writer) -> Digest:
-        """Write a file's content to ``target``, hashing it on the way; returns the digest of what was written.
+    def copy(self, key: str, target: Writer | None = None) -> Digest:
+        """Write a file's content to ``target``, if there is one; returns the digest of what was read.
 
         Raises:
             MissingError: there is no such file.

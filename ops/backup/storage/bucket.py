@@ -48,7 +48,7 @@ class BucketStorage:
             download(self.client, self.address(key), data)
         return data.getvalue()
 
-    def copy(self, key: str, target: Writer) -> Digest:
+    def copy(self, key: str, target: Writer | None = None) -> Digest:
         hashing = Hashing(target)
         with s3_errors(self.path(key)):
             if self._require_encryption:

@@ -58,7 +58,7 @@ class FolderStorage:
             raise OpsError(f"{self.root / key} is larger than the {limit} bytes it may have")
         return data
 
-    def copy(self, key: str, target: Writer) -> Digest:
+    def copy(self, key: str, target: Writer | None = None) -> Digest:
         hashing = Hashing(target)
         # One buffer that fits a core's cache, used again and again, halves the time.
         buffer = memoryview(bytearray(CHUNK))

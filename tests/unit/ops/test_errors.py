@@ -43,4 +43,4 @@ def test_an_error_has_one_exit_code(error: Exception, code: ExitCode) -> None:
 
 def test_the_codes_are_those_that_jobs_rely_on() -> None:
     assert [(code.name, code.value) for code in ExitCode] == [("DONE", 0), ("FAILED", 1), ("BAD_INPUT", 2)]
-    assert ExitCode.BAD_INPUT == jobs.BAD_INPUT
+    assert ExitCode.BAD_INPUT.value == int(jobs.BAD_INPUT)

@@ -1,4 +1,4 @@
-"""Artifacts on their way to the disk: nothing is visible before the disk has it, and a disk that fails is said."""
+"""Artifacts on their way to the disk: nothing is visible before the disk has it; a failing disk fails the backup."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """With the dump that artifacts are tied to."""
+    """A root with a dump that artifacts can be tied to."""
     write_manifest(tmp_path / "root", dump_manifest(1))
     return tmp_path / "root"
 
@@ -41,7 +41,7 @@ def back_up(store: Path, root: Path) -> backup_run.Outcome:
 
 
 def on_disk(monkeypatch: pytest.MonkeyPatch, is_visible: Callable[[], bool]) -> set[str]:
-    """Fills with what was waited for while nothing was visible yet."""
+    """A set that collects the paths which are flushed while nothing is visible yet."""
     before, real = set[str](), os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -67,8 +67,8 @@ def test_a_backup_is_visible_once_the_disk_has_contents_and_names(
     assert contents(store, root) <= before
 
 
-def test_what_a_killed_backup_left_is_waited_for_too(store: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is whole when it is read, but may be so in memory alone."""
+def test_remains_of_a_killed_backup_are_flushed_too(store: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are whole when they are read, but perhaps only in memory."""
     left = root / object_key(digest(store / "top.txt").sha256)
     left.parent.mkdir(parents=True)
     left.write_bytes(FILES["top.txt"])
@@ -79,7 +79,7 @@ def test_what_a_killed_backup_left_is_waited_for_too(store: Path, root: Path, mo
 
 
 @pytest.mark.parametrize("left", [b"", b"xyz"], ids=["cut", "other"])
-def test_what_a_power_cut_left_of_a_content_is_copied_again(store: Path, root: Path, left: bytes) -> None:
+def test_content_that_a_power_cut_spoilt_is_copied_again(store: Path, root: Path, left: bytes) -> None:
     path = root / object_key(digest(store / "top.txt").sha256)
     path.parent.mkdir(parents=True)
     path.write_bytes(left)
@@ -97,8 +97,8 @@ def test_restored_files_are_visible_once_the_disk_has_them(
     restore_folder(backups, tree_of(backups, manifest), target, manifest.id)
     assert {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()} == FILES.keys()
     (new,) = {str(path) for path in before if Path(path).name.startswith(".restoring-")}
-    wanted = {Path(new, name) for name in FILES}
-    assert {str(path) for path in (*wanted, *(path.parent for path in wanted))} <= before
+    files = {Path(new, name) for name in FILES}
+    assert {str(path) for path in (*files, *(path.parent for path in files))} <= before
 
 
 def test_a_disk_that_fails_fails_the_backup_and_leaves_no_content(

@@ -1,4 +1,4 @@
-"""Copying artifacts, roles that are made again, and the facts that have two homes."""
+"""Copies of artifacts, restored roles, messages of errors, and the facts that have two homes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DROP TABLE everything;
 """
 
 
-def test_roles_are_made_where_missing_without_what_only_a_superuser_may_say() -> None:
+def test_missing_roles_are_created_without_clauses_that_need_a_superuser() -> None:
     assert list(role_statements(ROLES)) == [
         "SELECT 'CREATE ROLE backup' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'backup') \\gexec",
         "ALTER ROLE backup WITH INHERIT NOCREATEROLE NOCREATEDB LOGIN CONNECTION LIMIT 4;",
@@ -50,17 +50,17 @@ def test_roles_are_made_where_missing_without_what_only_a_superuser_may_say() ->
 
 
 class Restless(FolderStorage):
-    """A store in which one file is written to whenever it is read, so many times."""
+    """A folder in which one file is written to whenever it is read, for so many times."""
 
     def __init__(self, root: Path, times: int) -> None:
         super().__init__(root)
         self.left = times
 
-    def copy(self, path: str, target: Writer) -> Digest:
-        done = super().copy(path, target)
-        if path == "busy" and self.left:
+    def copy(self, key: str, target: Writer | None = None) -> Digest:
+        done = super().copy(key, target)
+        if key == "busy" and self.left:
             self.left -= 1
-            with (self.root / path).open("a") as file:
+            with (self.root / key).open("a") as file:
                 file.write("more")
         return done
 
@@ -110,7 +110,7 @@ def test_a_changed_file_of_the_same_size_and_time_is_seen(store: Path, tmp_path:
     assert len(second.new) == 1
 
 
-def test_what_a_crash_left_under_the_right_name_is_not_believed(store: Path, tmp_path: Path) -> None:
+def test_remains_of_a_crash_under_the_right_name_are_not_trusted(store: Path, tmp_path: Path) -> None:
     first = run(FolderStorage(store), tmp_path / "root")
     (two,) = (artifact for artifact in first.tree if artifact.path == "two")
     (tmp_path / "root" / two.key).write_text("SAME")
@@ -118,7 +118,7 @@ def test_what_a_crash_left_under_the_right_name_is_not_believed(store: Path, tmp
     assert (tmp_path / "root" / two.key).read_text() == "same"
 
 
-def test_what_the_file_system_keeps_at_its_root_is_left_alone(store: Path, tmp_path: Path) -> None:
+def test_the_file_systems_own_folder_is_left_alone(store: Path, tmp_path: Path) -> None:
     (store / "lost+found").mkdir()
     (store / "lost+found" / "#1").write_text("not ours")
     copied = run(FolderStorage(store), tmp_path / "root")
@@ -126,7 +126,7 @@ def test_what_the_file_system_keeps_at_its_root_is_left_alone(store: Path, tmp_p
     assert copied.skipped == []
 
 
-def test_links_are_followed_nowhere_and_are_named(store: Path, tmp_path: Path) -> None:
+def test_links_are_not_followed_but_named(store: Path, tmp_path: Path) -> None:
     (store / "link").symlink_to("/etc/passwd")
     (store / "folder-link").symlink_to("/etc")
     copied = run(FolderStorage(store), tmp_path / "root")
@@ -163,12 +163,12 @@ def test_what_may_pass_is_recognised(stderr: str, kind: type[OpsError]) -> None:
     assert type(failure("database mlflow", stderr)) is kind
 
 
-def test_a_connection_string_takes_any_name_of_a_database() -> None:
+def test_a_connection_string_quotes_any_name_of_a_database() -> None:
     assert conninfo("churn") == "service=churn"
     assert conninfo("host=/run user=x", "it's") == "host=/run user=x dbname='it\\'s'"
 
 
-def test_a_full_volume_is_for_a_person() -> None:
+def test_a_full_volume_needs_a_person() -> None:
     with pytest.raises(OpsError) as caught, clear_errors():
         raise OSError(28, "No space left on device", "/backups/x")
     message, code = str(caught.value), exit_code(caught.value)
