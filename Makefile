@@ -11,7 +11,10 @@ BIN := .venv/bin
 PYTEST = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -rs
 # Files go to the processes in the order of their folders: those that start servers, which are slow, before the unit tests.
 IN_ORDER = --no-loadscope-reorder
+ORDINARY = not fuzz and not faults and not cluster and not live
 export PYTHONUNBUFFERED := 1
+# Tests start hundreds of Python processes: each would compile our own modules anew where an environment forbids .pyc files.
+export PYTHONDONTWRITEBYTECODE :=
 
 # ------------------------------------------------------------------ what a newcomer needs
 
@@ -30,9 +33,13 @@ demo: .venv/.runtime ## The same once: predict for one customer, stop everything
 	@$(BIN)/churn demo
 
 .PHONY: test
-test: .venv/.dev ## Run every test but the long fuzz run and those that need a cluster (option: TEST_WORKERS=2)
+test: .venv/.dev ## Run every test but the long ones and those that need a cluster (option: TEST_WORKERS=3)
 	@echo "Unit, contract and service tests; a test whose tool is missing is named at the end, and fails where CI=true"
-	$(PYTEST) -m "not fuzz and not faults and not cluster and not live" -n $${TEST_WORKERS:-2} --dist loadfile $(IN_ORDER)
+	$(PYTEST) -m "$(ORDINARY)" -n $${TEST_WORKERS:-3} --dist loadfile $(IN_ORDER)
+
+.PHONY: test-long
+test-long: .venv/.dev ## Run the exhaustive sweeps, whole; continuous integration runs a rotating sample of them
+	LONG_SECONDS=inf $(PYTEST) -m "long and $(ORDINARY)" -n $${TEST_WORKERS:-3} --dist loadfile $(IN_ORDER)
 
 # ------------------------------------------------------------------ for a change
 

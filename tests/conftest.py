@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import long_tests
 
 from app.settings import Settings
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 ENGINE = Path(__file__).parent / "tools" / "engine.sh"
 NO_GO = 3
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the long tests that this run does not ask for."""
+    long_tests.deselect(config, items)
 
 
 @pytest.fixture(autouse=True)

@@ -154,10 +154,9 @@ def test_what_needs_more_than_reading_is_not_tried_for_a_fork(job: str) -> None:
 def test_ci_makes_and_installs_what_the_other_continuous_integration_does() -> None:
     """The other one is for a bare Debian, so it brings Python and make itself; a cluster it has only in one place."""
     other = (ROOT / ".ci" / "run").read_text("utf-8")
-    loop = re.search(r"^for name in (.*); do$", other, re.MULTILINE)
-    assert loop
+    targets = " ".join(re.findall(r"^for name in (.*); do$", other, re.MULTILINE)).split()
     runs = [step["run"].split() for _, step in steps("ci") if step.get("run", "").startswith("make ")]
-    assert [target for _, *targets in runs for target in targets] == loop[1].split()
+    assert [target for _, *words in runs for target in words] == targets
     packages = set(re.findall(r"missing\+=\(([\w-]+)\)", other)) - {"make", "python3-venv"}
     installed = script("ci", "Install the servers that tests run against").replace("\\\n", " ").split()
     assert packages <= set(installed)

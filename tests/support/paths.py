@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -9,3 +10,8 @@ ROOT: Final = Path(__file__).parents[2]
 """The repository."""
 TOOLS: Final = ROOT / "tests" / "tools"
 """Pinned programs that tests build."""
+
+
+def cache_folder() -> Path:
+    """Return the folder in which tests keep what is costly to make: programs, and recordings of stacks."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "churn-tools"

@@ -1,4 +1,4 @@
-"""Whole stacks, recorded once per test session, and ways to find things in them."""
+"""Whole stacks, recorded once for all test processes, and ways to find things in them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from support.paths import ROOT
+from support.recording_cache import cached
 
 from infra.cloud import CloudOutputs
 from infra.config import Settings
@@ -44,7 +45,7 @@ def record_with(stack: str, **sections: Mapping[str, Any]) -> Recording:
     changed = config(stack)
     for section, values in sections.items():
         changed[f"churn:{section}"] = {**changed[f"churn:{section}"], **values}
-    return record(stack, stack_program(MadeUpDigests()), changed)
+    return cached(stack, changed, lambda: record(stack, stack_program(MadeUpDigests()), changed))
 
 
 @cache

@@ -20,12 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from support.paths import TOOLS
-
-
-def cache_folder() -> Path:
-    """Where tools are kept between runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "churn-tools"
+from support.paths import TOOLS, cache_folder
 
 
 def missing(what: str) -> None:

@@ -23,9 +23,6 @@ from support.engine.wire import Properties, from_wire, revealed, to_wire
 from support.paths import ROOT
 from support.servers import HOST
 
-ROTATION = Path("ops", "jobs", "rotation")
-"""The function that rotates secrets, whose files the program reads."""
-
 
 class Balanced(Kubernetes):
     """Gives what asks for a load balancer the name of one, as AWS's controllers do."""
@@ -117,7 +114,7 @@ class CloudProject(Project[MemoryCluster]):
         self.aws = Aws(self.journal)
         self.eks = Eks("eks", self.journal)
         self.kubernetes = Balanced(self.journal, self.cluster)
-        shutil.copytree(ROOT / ROTATION, self.folder / ROTATION)
+        shutil.copytree(ROOT / "ops" / "jobs", self.folder / "ops" / "jobs")
 
     @contextmanager
     def open(self, kubeconfig: Path | None = None) -> Iterator[Self]:

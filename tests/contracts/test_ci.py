@@ -1,0 +1,59 @@
+"""Continuous integration beside the tests themselves: the sample of long tests, and the table of times."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from support.long_tests import left_out
+from support.paths import ROOT
+
+NODES = {f"test_{number}": float(number) for number in range(1, 11)}
+
+
+def chosen(seconds: float, seed: str) -> set[str]:
+    """The long tests that a run with this budget takes."""
+    return NODES.keys() - left_out(NODES, seconds, seed)
+
+
+def test_without_a_budget_no_long_test_runs_and_without_a_limit_all_do() -> None:
+    assert chosen(0, "a") == set()
+    assert chosen(float("inf"), "a") == NODES.keys()
+
+
+def test_a_sample_fits_its_budget_and_in_time_every_test_is_in_one() -> None:
+    samples = [chosen(20, str(seed)) for seed in range(30)]
+    assert all(10 < sum(NODES[name] for name in sample) <= 20 for sample in samples)
+    assert set.union(*samples) == NODES.keys()
+    assert samples[0] == chosen(20, "0")
+    assert len({frozenset(sample) for sample in samples}) > 10
+
+
+def table(folder: Path, steps: str, *, document: str) -> str:
+    (folder / "steps").write_text(steps)
+    (folder / "test.log").write_text("12 passed in 3s\n==== 345 passed, 2 skipped in 400s ====\n")
+    for name in ("lint", "types"):
+        (folder / f"{name}.log").write_text("all good\n")
+    (folder / "document.md").write_text(document)
+    command = [sys.executable, str(ROOT / ".ci" / "table"), str(folder), str(folder / "document.md"), "600"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_table_has_each_step_with_its_time_and_its_tests(tmp_path: Path) -> None:
+    document = "| step | seconds |\n| --- | --- |\n| `lint` | 10 |\n| `test` | 200 |\n"
+    shown = table(tmp_path, "lint\t19\t0\ntypes\t80\t1\ntest\t401\t0\n", document=document)
+    rows = [line.split() for line in shown.splitlines() if line]
+    assert rows[1:4] == [["lint", "19", "10"], ["types", "80", "-", "FAILED"], ["test", "401", "200", "345"]]
+    assert rows[4][:3] == ["whole", "run", "600"]
+    assert [line for line in shown.splitlines() if line.startswith("Warning")] == [
+        "Warning: test took 401 s, more than twice the 200 s of document.md"
+    ]
+
+
+def test_contributing_has_a_figure_for_every_step() -> None:
+    steps = {"packages", "lint", "types", "test", "images", "fuzz", "demo", "test-live", "test-cluster"}
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert all(name in script for name in steps)
+    document = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert {name for name in steps if f"| `{name}` | " in document} == steps - {"packages"}
