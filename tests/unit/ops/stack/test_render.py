@@ -190,7 +190,7 @@ def test_missing_packages_are_reported_with_the_remedy(monkeypatch: pytest.Monke
     monkeypatch.setattr(render_commands, "find_spec", lambda _: None)
     result = CliRunner().invoke(cli.app, command)
     assert result.exit_code == 1
-    assert "`make infra` in a checkout does that" in str(result.exception)
+    assert "run `make infra` in a checkout" in str(result.exception)
 
 
 def test_an_unknown_stack_is_named_with_the_known_ones(tmp_path: Path) -> None:
