@@ -36,7 +36,7 @@ def up(
     ] = "",
     build: Annotated[bool, typer.Option(help="Build and load the images; --no-build uses the existing ones.")] = True,
 ) -> None:
-    """Build the images, load them, run `pulumi up` for dev, and say where everything answers.
+    """Build the images, load them, run `pulumi up` for dev, and print all addresses.
 
     Uses the cluster of kubectl's current context; if none answers, kind creates one. Needs kubectl, pulumi, and docker
     or a similar tool. Run it again to apply changes; everything else stays as it is.

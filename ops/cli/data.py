@@ -39,7 +39,7 @@ def generate(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Generate customers with a known truth.
+    """Generate customers whose true probability of churn is known.
 
     The best AUC, Brier score and log loss that any model can reach are written beside the data (.truth.json).
 

@@ -96,7 +96,7 @@ def up(*, port: Port = API_PORT, mlflow_port: MlflowPort = MLFLOW_PORT, rows: Ro
 def demo(
     *, port: Port = API_PORT, mlflow_port: MlflowPort = MLFLOW_PORT, rows: Rows = SAMPLE_ROWS, as_json: Json = False
 ) -> None:
-    """Bring the same up, make one prediction, and stop everything.
+    """Start the same platform, make one prediction, and stop everything.
 
     Example: churn demo --json
     """
