@@ -18,9 +18,6 @@ class ExitCode(IntEnum):
     """A person must act: bad data, bad usage, a wrong configuration. A job is not tried again."""
 
 
-BAD_INPUT: Final = ExitCode.BAD_INPUT
-
-
 class OpsError(Exception):
     """Something that the operator can put right; the message says what and how."""
 
