@@ -11,7 +11,7 @@ import pytest
 from support.aws_api import account, as_api
 from support.recorder import recorded
 
-from infra.aws.storage import BACKUP_DAYS, GIVEN_UP
+from infra.aws.storage import BACKUP_DAYS, EXPIRED
 from ops.backup import upload as backup_upload
 from ops.backup.bucket import BucketStore
 from ops.backup.root import Root
@@ -92,4 +92,4 @@ def test_logs_go_by_their_age_alone() -> None:
 
 
 def test_the_job_and_the_lifecycle_mean_the_same_tag() -> None:
-    assert {"Key": GIVEN_UP.key, "Value": GIVEN_UP.value} == backup_upload.EXPIRED
+    assert {"Key": EXPIRED.key, "Value": EXPIRED.value} == backup_upload.EXPIRED
