@@ -74,7 +74,7 @@ class Network(pulumi.ComponentResource):
             "database": self._subnets(name, scope, vpc, _Tier(name="database", cidrs=plan.database)),
         }
         tables = self._routes(name, scope, vpc, tiers)
-        self._protect(name, args, vpc, tiers, tables)
+        self._attachments(name, args, vpc, tiers, tables)
         self.vpc_id = vpc.id
         self.public_subnets = [subnet.id for subnet in tiers["public"]]
         self.private_subnets = [subnet.id for subnet in tiers["private"]]
@@ -166,7 +166,7 @@ class Network(pulumi.ComponentResource):
             f"{name}-{role}-table", route_table_id=table.id, subnet_id=subnet.id, opts=child(self)
         )
 
-    def _protect(
+    def _attachments(
         self,
         name: str,
         args: NetworkArgs,
