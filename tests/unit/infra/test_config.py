@@ -67,9 +67,9 @@ CHANGES: list[tuple[str, dict[str, Any], str]] = [
 def test_one_wrong_value_gives_one_line_that_names_it(section: str, change: dict[str, Any], line: str) -> None:
     values = sections()
     values[section] = {**values[section], **change}
-    found = lines_of(values)
-    assert len(found) == 1
-    assert line in found[0]
+    errors = lines_of(values)
+    assert len(errors) == 1
+    assert line in errors[0]
 
 
 def test_a_quantity_that_kubernetes_would_refuse_is_refused_here() -> None:
@@ -83,9 +83,9 @@ def test_a_quantity_that_kubernetes_would_refuse_is_refused_here() -> None:
 def test_a_missing_key_and_a_missing_section_are_named() -> None:
     values = sections()
     del values["api"]["max_replicas"], values["cache"]
-    found = lines_of(values)
-    assert [line.split(":")[1].split(" ")[0] for line in found] == ["api.max_replicas", "cache"]
-    assert all("is missing: add it to Pulumi.<stack>.yaml" in line for line in found)
+    errors = lines_of(values)
+    assert [line.split(":")[1].split(" ")[0] for line in errors] == ["api.max_replicas", "cache"]
+    assert all("is missing: add it to Pulumi.<stack>.yaml" in line for line in errors)
 
 
 def test_an_unknown_section_is_named() -> None:

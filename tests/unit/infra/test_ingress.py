@@ -31,18 +31,18 @@ SEVERAL = ("staging", "prod")
 
 
 def spec(stack: str) -> dict[str, Any]:
-    found: dict[str, Any] = manifest(stack, "Deployment", "ingress")["spec"]
-    return found
+    deployment_spec: dict[str, Any] = manifest(stack, "Deployment", "ingress")["spec"]
+    return deployment_spec
 
 
 def pod(stack: str) -> dict[str, Any]:
-    found: dict[str, Any] = spec(stack)["template"]["spec"]
-    return found
+    pod_spec: dict[str, Any] = spec(stack)["template"]["spec"]
+    return pod_spec
 
 
 def container(stack: str) -> dict[str, Any]:
-    (found,) = pod(stack)["containers"]
-    return dict(found)
+    (only,) = pod(stack)["containers"]
+    return dict(only)
 
 
 def arguments(stack: str) -> dict[str, str]:

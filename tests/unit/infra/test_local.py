@@ -48,8 +48,10 @@ def test_the_cache_knows_only_the_hash_of_its_password() -> None:
 
 
 def test_every_secret_has_every_file_and_all_made_values_are_random_and_secret() -> None:
-    made = [item for item in recorded("dev").resources if item.type == "random:index/randomPassword:RandomPassword"]
-    assert {(item.inputs["length"], item.inputs["special"]) for item in made} == {(43, False)}
+    passwords = [
+        item for item in recorded("dev").resources if item.type == "random:index/randomPassword:RandomPassword"
+    ]
+    assert {(item.inputs["length"], item.inputs["special"]) for item in passwords} == {(43, False)}
     secrets = [item for item in recorded("dev").resources if item.is_kubernetes and item.inputs["kind"] == "Secret"]
     files = {frozenset(item.inputs["stringData"]) for item in secrets if item.inputs["type"] == "Opaque"}
     assert files <= {frozenset(spec.files) for spec in secret_files.ALL}

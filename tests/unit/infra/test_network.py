@@ -38,8 +38,8 @@ def test_edges_to_what_a_stack_does_not_have_are_left_out() -> None:
 
 def test_no_edge_is_said_twice() -> None:
     for stack in STACKS:
-        found = edges(settings(stack), CloudOutputs(secrets={}, database=Database(host="x"), region="eu-central-1"))
-        assert len(set(found)) == len(found)
+        allowed = edges(settings(stack), CloudOutputs(secrets={}, database=Database(host="x"), region="eu-central-1"))
+        assert len(set(allowed)) == len(allowed)
 
 
 def test_the_internet_is_only_public_addresses() -> None:

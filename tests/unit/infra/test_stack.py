@@ -103,15 +103,15 @@ def test_prod_refuses_an_image_without_a_digest() -> None:
 
 
 def test_an_image_without_a_digest_is_refused_before_anything_is_made() -> None:
-    made: list[str] = []
+    reached: list[str] = []
 
     def program() -> None:
         stack_program({})()
-        made.append("it went on")  # pragma: no cover - it must not
+        reached.append("it went on")  # pragma: no cover - it must not
 
     with pytest.raises(ConfigError, match=r"no digest for .*, churn/training:0\.1\.0: run"):
         record("prod", program, config("prod"))
-    assert made == []
+    assert reached == []
     with pytest.raises(ConfigError, match="no digest for"):
         check_prerequisites(settings("prod"), {})
 

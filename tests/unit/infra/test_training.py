@@ -29,10 +29,10 @@ def job(stack: str, name: str) -> dict[str, Any]:
 
 def pods(stack: str) -> list[dict[str, Any]]:
     """Of the schedule, the template, and the runs at first and on drift where there are any."""
-    found = {name: spec for name, spec in pod_specs(recorded(stack)).items() if "/training" in name}
+    specs = {name: spec for name, spec in pod_specs(recorded(stack)).items() if "/training" in name}
     chosen = settings(stack).training
-    assert len(found) == 2 + chosen.bootstrap + chosen.retrain_on_drift
-    return list(found.values())
+    assert len(specs) == 2 + chosen.bootstrap + chosen.retrain_on_drift
+    return list(specs.values())
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ DIGEST = "sha256:" + "ab" * 32
 
 
 def images(*, demand: bool, digests: dict[str, str] | None = None) -> Images:
-    given = ImageSettings(registry="registry.example/churn", tag="1.2.3", require_digests=demand)
-    return Images(settings=given, digests=digests or {})
+    image_settings = ImageSettings(registry="registry.example/churn", tag="1.2.3", require_digests=demand)
+    return Images(settings=image_settings, digests=digests or {})
 
 
 def test_ours_come_from_the_stacks_registry_and_others_from_theirs() -> None:

@@ -46,7 +46,7 @@ def test_the_firewall_has_managed_groups_and_a_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "change", "said"),
+    ("section", "change", "message"),
     [
         ("edge", {"waf": True}, "waf is on but balancer is 'nlb'"),
         ("eks", {"public_cidrs": ["0.0.0.0/0"]}, "lets everybody try"),
@@ -58,7 +58,7 @@ def test_the_firewall_has_managed_groups_and_a_rate() -> None:
         ("budget", {"emails": ["nobody"]}, "write an e-mail address"),
     ],
 )
-def test_what_cannot_work_on_aws_is_refused_in_one_line(section: str, change: dict[str, Any], said: str) -> None:
+def test_what_cannot_work_on_aws_is_refused_in_one_line(section: str, change: dict[str, Any], message: str) -> None:
     values = settings("staging").model_dump()
     values.pop("stack")
     values[section] = {**values[section], **change}
@@ -66,4 +66,4 @@ def test_what_cannot_work_on_aws_is_refused_in_one_line(section: str, change: di
         parse("staging", values)
     _, *lines = str(caught.value).splitlines()
     assert len(lines) == 1
-    assert said in lines[0]
+    assert message in lines[0]

@@ -16,8 +16,8 @@ STACKS = ("staging", "prod")
 
 
 def document(recording: Recording, name: str, field: str = "policy") -> dict[str, Any]:
-    (found,) = [item for item in recording.resources if item.name == name]
-    content: dict[str, Any] = json.loads(found.inputs[field])
+    (resource,) = [item for item in recording.resources if item.name == name]
+    content: dict[str, Any] = json.loads(resource.inputs[field])
     return content
 
 
@@ -69,8 +69,8 @@ def rights(stack: str, workload: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_backup_reads_artifacts_and_writes_and_marks_backups(stack: str) -> None:
     artifacts, backups = (f"arn:aws:s3:::churn-{stack}-{what}-000000000000" for what in ("artifacts", "backups"))
-    found = {what: actions for what, actions in rights(stack, "backup").items() if ":s3:::" in what}
-    assert found == {
+    on_buckets = {what: actions for what, actions in rights(stack, "backup").items() if ":s3:::" in what}
+    assert on_buckets == {
         artifacts: ["s3:GetBucketLocation", "s3:ListBucket"],
         f"{artifacts}/*": ["s3:GetObject"],
         backups: [

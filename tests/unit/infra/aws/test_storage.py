@@ -23,9 +23,9 @@ BUCKETS = [("staging", "storage-backups"), ("prod", "storage-backups"), ("prod",
 
 def rules(stack: str, name: str) -> list[dict[str, Any]]:
     """Of a recorded lifecycle or encryption, as S3 takes them."""
-    (found,) = [item for item in recorded(stack).resources if item.name == name]
-    made: list[dict[str, Any]] = as_api(found.inputs["rules"])
-    return made
+    (resource,) = [item for item in recorded(stack).resources if item.name == name]
+    as_s3_takes_them: list[dict[str, Any]] = as_api(resource.inputs["rules"])
+    return as_s3_takes_them
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def s3() -> Iterator[Any]:
         yield boto3.client("s3")
 
 
-def made(s3: Any, stack: str, name: str) -> Bucket:
+def recorded_bucket(s3: Any, stack: str, name: str) -> Bucket:
     """A bucket with the recorded lifecycle and encryption."""
     s3.create_bucket(Bucket=name)
     encryption = {"Rules": rules(stack, f"{name}-encryption")}
@@ -43,21 +43,21 @@ def made(s3: Any, stack: str, name: str) -> Bucket:
     return Bucket(store=BucketStore(f"s3://{name}"))
 
 
-def lifecycle(s3: Any, name: str, given: list[dict[str, Any]]) -> None:
-    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": given})
+def lifecycle(s3: Any, name: str, lifecycle_rules: list[dict[str, Any]]) -> None:
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": lifecycle_rules})
 
 
 @pytest.mark.parametrize(("stack", "name"), BUCKETS)
 def test_the_job_takes_the_bucket(s3: Any, stack: str, name: str) -> None:
-    made(s3, stack, name).check_lifecycle()
+    recorded_bucket(s3, stack, name).check_lifecycle()
 
 
 @pytest.mark.parametrize(("stack", "name"), BUCKETS)
 def test_the_job_refuses_the_bucket_without_the_tag(s3: Any, stack: str, name: str) -> None:
     """The check can fail: the same rules, and the last for all objects."""
-    bucket = made(s3, stack, name)
-    given = rules(stack, f"{name}-lifecycle")
-    lifecycle(s3, name, [*given[:-1], {**given[-1], "Filter": {"Prefix": ""}}])
+    bucket = recorded_bucket(s3, stack, name)
+    original = rules(stack, f"{name}-lifecycle")
+    lifecycle(s3, name, [*original[:-1], {**original[-1], "Filter": {"Prefix": ""}}])
     with pytest.raises(OpsError, match="the lifecycle rule 'age' deletes by age"):
         bucket.check_lifecycle()
 
@@ -66,7 +66,7 @@ def test_the_job_refuses_the_bucket_without_the_tag(s3: Any, stack: str, name: s
 def test_what_is_put_there_has_the_buckets_key_and_can_be_marked(
     s3: Any, stack: str, name: str, tmp_path: Path
 ) -> None:
-    bucket = made(s3, stack, name)
+    bucket = recorded_bucket(s3, stack, name)
     (tmp_path / "file").write_bytes(b"content")
     assert bucket.put(Root(tmp_path), "file") == len(b"content")
     (default,) = rules(stack, f"{name}-encryption")
