@@ -42,7 +42,7 @@ class Resources(Section):
 
 
 class ClusterSettings(Section):
-    """Which Kubernetes cluster: an existing one (`local`), or one that the stack creates on AWS (`eks`)."""
+    """The Kubernetes cluster: an existing one (`local`), or one that the stack creates on AWS (`eks`)."""
 
     kind: Literal["local", "eks"]
     context: str = Field(description="Context of the kubeconfig for kind local; empty takes the current one.")

@@ -1,4 +1,4 @@
-"""Dashboards as pictures: what a panel shows of what Prometheus answers."""
+"""Dashboards as pictures: how a panel shows the answers of Prometheus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOW = 1_760_000_000.0
 
 
 class Answers:
-    """Stands in for a Prometheus that gives every panel the same lines."""
+    """A stand-in for a Prometheus that answers every panel with the same series."""
 
     def __init__(self, series: Sequence[Series]) -> None:
         self._series = series
@@ -45,7 +45,7 @@ def drawn(panel: Stat | Table | Timeseries, series: Sequence[Series], folder: Pa
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Every figure that was drawn."""
+    """Collect every figure that is drawn."""
     closed: list[Figure] = []
     close = plt.close
 
@@ -77,7 +77,7 @@ def test_a_figure_is_short_and_has_its_unit(value: float, unit: str, text: str) 
     assert figure_text(value, unit) == text
 
 
-def test_a_line_of_nothing_is_neither_drawn_nor_named(tmp_path: Path, figures: list[Figure]) -> None:
+def test_an_empty_series_is_neither_drawn_nor_named(tmp_path: Path, figures: list[Figure]) -> None:
     panel = Timeseries(title="Lines", description="", queries=[Query(expr="up")])
     figure = drawn(panel, [line("real", 1, 2, 3), line("empty", math.nan, math.nan, math.nan)], tmp_path, figures)
     (axes,) = [axes for axes in figure.axes if axes.lines]

@@ -1,4 +1,4 @@
-"""Alertmanager: who hears of what, from which files, and how the replicas find each other."""
+"""Alertmanager: who hears of which alert, the files with its secrets, and how replicas find each other."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def config(**on: Any) -> dict[str, Any]:
 
 
 def heard(content: dict[str, Any]) -> dict[str, set[str]]:
-    """Channels by receiver."""
+    """Return the channels of each receiver."""
     return {
         receiver["name"]: {key.removesuffix("_configs") for key in receiver if key != "name"}
         for receiver in content["receivers"]
@@ -174,7 +174,7 @@ def test_routes_are_matchers_and_an_unknown_severity_is_critical() -> None:
     assert route["group_by"] == ["alertname", "workload", "stack"]
 
 
-def test_a_critical_alert_keeps_the_lesser_ones_of_its_workload_quiet_and_a_dead_node_its_pods() -> None:
+def test_a_critical_alert_silences_lesser_ones_of_its_workload_and_a_dead_node_those_of_its_pods() -> None:
     lesser, pods = config(**SLACK)["inhibit_rules"]
     assert lesser["source_matchers"] == ['severity="critical"']
     assert lesser["target_matchers"] == ['severity=~"warning|info"']
@@ -192,7 +192,7 @@ def test_the_watchdog_goes_to_the_dead_mans_service_where_there_is_one() -> None
     assert alerting.channels(OFF.model_copy(update={"deadman": True})) == []
 
 
-def test_people_are_told_again_within_the_time_they_have_to_respond() -> None:
+def test_alerts_are_repeated_within_the_time_to_respond() -> None:
     repeats = {
         s["receiver"]: s["repeat_interval"] for s in config(**SLACK)["route"]["routes"] if "repeat_interval" in s
     }

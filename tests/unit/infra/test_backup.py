@@ -1,4 +1,4 @@
-"""The backups' objects: when they run, where from and to, and that no two jobs want one volume at a time."""
+"""The backups' objects: schedules, sources and targets, and that no two jobs need the same volume at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def container(stack: str, name: str) -> dict[str, Any]:
 
 
 def window(stack: str, name: str) -> tuple[int, int]:
-    """Seconds of a day at which a job may start at the earliest, and at which its last pod is gone."""
+    """Return the seconds of the day of a job's earliest start, and of the end of its last pod."""
     spec = manifest(stack, "CronJob", name)["spec"]
     minute, hour, *_ = spec["schedule"].split()
     start = int(hour) * 3600 + int(minute) * 60
@@ -89,7 +89,7 @@ def test_the_volume(stack: str) -> None:
     assert (claim.protect, claim.retain_on_delete) == ((False, False) if stack == "dev" else (True, True))
 
 
-def test_what_the_programs_are_told_on_a_local_cluster() -> None:
+def test_arguments_on_a_local_cluster() -> None:
     database, artifacts = (container("dev", name) for name in JOBS)
     keep = ["--to", "/var/lib/backups", "--keep-days", "7"]
     assert database["command"] == ["python", "-m", "ops.backup.program", "postgres"]
@@ -109,7 +109,7 @@ def test_what_the_programs_are_told_on_a_local_cluster() -> None:
 
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
-def test_what_the_programs_are_told_on_aws(stack: str) -> None:
+def test_arguments_on_aws(stack: str) -> None:
     database, artifacts = (container(stack, name) for name in JOBS)
     upload = ["--upload", f"s3://churn-{stack}-backups-000000000000"]
     assert database["args"][-2:] == artifacts["args"][-2:] == upload

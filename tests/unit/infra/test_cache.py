@@ -1,4 +1,4 @@
-"""The cache: in memory only, bounded, and open to those in its users' file alone."""
+"""The cache: in memory only, bounded, and open only to the users in its file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a configuration is said at once, in one line each, with the key, its value and the remedy."""
+"""An invalid configuration is reported in one go: a line for each wrong key, with its value and the remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.config_loader import parse
 
 
 def sections(stack: str = "dev") -> dict[str, Any]:
-    """A stack's plain values, to be changed."""
+    """Return a stack's plain values, for a test to change."""
     return {key.removeprefix("churn:"): value for key, value in config(stack).items()}
 
 
@@ -94,7 +94,7 @@ def test_an_unknown_section_is_named() -> None:
     ]
 
 
-def test_everything_wrong_is_said_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     values = sections()
     values["backup"]["retention_days"] = 0
     values["ingress"]["kind"] = "traefik"

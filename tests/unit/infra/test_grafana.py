@@ -1,4 +1,4 @@
-"""Grafana: secrets by file, nothing for strangers, no calls home, dashboards from the repository."""
+"""Grafana: secrets in files, no anonymous access, no calls home, dashboards from the repository."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_its_pod(stack: str) -> None:
     written = {mount["mountPath"] for mount in container["volumeMounts"] if not mount["readOnly"]}
     assert written == {"/var/lib/grafana", "/var/log/grafana", "/tmp"}  # noqa: S108 - a path in the pod
     paths = {probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")}
-    # Liveness asks for nothing but the process: without its database Grafana is not ready, and a restart is no help.
+    # Liveness checks only the process: without its database Grafana is not ready, but a restart would not help.
     assert paths == {"startup": "/api/health", "readiness": "/api/health", "liveness": "/healthz"}
     assert container["resources"]["limits"] == {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "1Gi"}
 
@@ -103,7 +103,7 @@ def test_it_comes_after_its_database() -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_strangers_see_nothing_and_nothing_leaves(stack: str) -> None:
+def test_there_is_no_anonymous_access_and_no_call_home(stack: str) -> None:
     variables = env(stack)
     on = {"GF_METRICS_ENABLED", "GF_SECURITY_COOKIE_SECURE", "GF_SECURITY_DISABLE_GRAVATAR"}
     off = {

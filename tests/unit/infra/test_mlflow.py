@@ -1,4 +1,4 @@
-"""MLflow's server, its migration and the removal of deleted runs."""
+"""MLflow's server, its migration and its garbage collection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOUNTED = [f"{component}-{secret}" for component, secrets in SECRETS.items() for
 
 
 def template(stack: str, component: str) -> dict[str, Any]:
-    """The pod of the server, the migration or the removal."""
+    """Return the pod of the server, the migration or the garbage collection."""
     kind, name = {
         "mlflow": ("Deployment", "mlflow"),
         "mlflow-migration": ("Job", "mlflow-migration-job"),
@@ -46,7 +46,7 @@ def container(stack: str, component: str) -> dict[str, Any]:
 
 
 def options(stack: str) -> dict[str, str]:
-    """Options of the server with their values."""
+    """Return the options of the server with their values."""
     arguments = container(stack, "mlflow")["args"][1:]
     return dict(zip(arguments, [*arguments[1:], ""], strict=True))
 

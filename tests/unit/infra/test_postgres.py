@@ -1,4 +1,4 @@
-"""The database's pod, its first SQL, and the sum of everybody's connections."""
+"""The database's pod, the SQL of its start, and the sum of all connections."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_secrets_are_files_and_nothing_else() -> None:
     assert {secret: mounts[secret] for secret in SECRETS} == {s: f"/run/secrets/churn/{s}" for s in SECRETS}
 
 
-def test_the_server_is_told_what_fits_its_pod() -> None:
+def test_the_servers_parameters_fit_its_pod() -> None:
     options = container()["args"]
     assert options[::2] == ["-c"] * len(postgres.SERVER)
     parameters = dict(option.split("=", 1) for option in options[1::2])

@@ -1,4 +1,4 @@
-"""The exporter of PostgreSQL: its objects, its login, and what of its metrics is kept."""
+"""The exporter of PostgreSQL: its objects, its login, and which of its metrics are stored."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PINNED = {
     "pg_stat_database_xact_rollback": OF_A_DATABASE,
     "pg_up": SCRAPE,
 }
-"""Labels by the source of version 0.20, which has not run here: Debian's older one, which has, gives others."""
+"""Labels by the source of version 0.20, which did not run here; Debian's older version, which did, has others."""
 
 
 def spec(stack: str) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def test_it_reaches_the_database_and_only_prometheus_reaches_it(stack: str) -> N
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_of_its_metrics_those_are_kept_that_somebody_asks_for(stack: str) -> None:
+def test_exactly_the_metrics_that_are_used_are_stored(stack: str) -> None:
     text = find(recorded(stack), "ConfigMap", "prometheus-config").inputs["data"]["prometheus.yml"]
     (job,) = (job for job in yaml.safe_load(text)["scrape_configs"] if job["job_name"] == NAME)
     assert job["metric_relabel_configs"] == [{"source_labels": ["__name__"], "regex": KEPT, "action": "keep"}]
@@ -138,7 +138,7 @@ def test_rules_and_panels_are_right_for_the_pinned_version_too() -> None:
     assert [pair for pair in wrong if pair[1]] == []
 
 
-def test_what_other_jobs_scrape_is_kept_whole() -> None:
+def test_all_metrics_of_other_jobs_are_stored() -> None:
     text = find(recorded("dev"), "ConfigMap", "prometheus-config").inputs["data"]["prometheus.yml"]
     filtered = [job["job_name"] for job in yaml.safe_load(text)["scrape_configs"] if "metric_relabel_configs" in job]
     assert sorted(filtered) == ["cadvisor", "kubelet", NAME]

@@ -1,4 +1,4 @@
-"""Prometheus: what it may read, what it scrapes, how much it keeps."""
+"""Prometheus: what it may read, what it scrapes, and how much it stores."""
 
 from __future__ import annotations
 

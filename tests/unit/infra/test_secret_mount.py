@@ -1,4 +1,4 @@
-"""A pod sees the same files wherever they come from."""
+"""Secrets: a pod sees the same files wherever their values come from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPECS = {spec.name: spec for spec in s.ALL}
 
 
 def volumes(stack: str) -> list[tuple[str, dict[str, Any]]]:
-    """Every volume of every pod that holds a secret of ours."""
+    """Return every volume with one of our secrets, with the owner of its pod."""
     return [
         (owner, volume)
         for owner, template in pod_templates(recorded(stack))

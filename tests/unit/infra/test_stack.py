@@ -1,4 +1,4 @@
-"""The program as a whole: its order, its outputs, and what it refuses before anything is made."""
+"""The program as a whole: its order, its outputs, and what it refuses before anything is created."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_no_module_hides_one_of_the_standard_library_or_of_a_dependency() -> Non
 
 
 def _before(stack: str) -> dict[str, set[str]]:
-    """What each resource waits for, directly or not: what it needs, and its component with all that this needs."""
+    """Return what each resource waits for, directly or not: its dependencies, and those of its component."""
     direct = {item.urn: {*item.depends_on, item.parent} for item in recorded(stack).resources}
 
     def reach(urn: str, seen: set[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Images: by tag, with the locked digest, and refused without one where the stack demands it."""
+"""Images: referenced by tag and locked digest, and refused without a digest where the stack requires one."""
 
 from __future__ import annotations
 

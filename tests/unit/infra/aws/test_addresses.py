@@ -1,4 +1,4 @@
-"""Subnets: exact, disjoint, inside of the VPC, and the same for a zone however many zones there are."""
+"""Subnets: exact, disjoint, inside the VPC, and the same for a zone however many zones there are."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ def test_another_zone_moves_no_subnet() -> None:
         ("10.0.0.0/16", 5, "use 1 to 4"),
     ],
 )
-def test_what_cannot_be_shared_out_is_refused(cidr: str, zones: int, message: str) -> None:
+def test_a_network_that_cannot_be_divided_is_refused(cidr: str, zones: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         plan(cidr, zones)

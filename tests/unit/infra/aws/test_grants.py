@@ -1,4 +1,4 @@
-"""Rights of workloads: exactly what they mount and use, in documents that cannot be written too wide."""
+"""Rights of workloads: exactly what they mount and use, in policies that refuse wildcards."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_workload_may_read_exactly_the_secrets_that_it_mounts(stack: str) -> N
     assert readable == mounted
 
 
-def test_the_table_of_readers_is_about_secrets_that_there_are() -> None:
+def test_the_table_of_readers_names_exactly_the_secrets_that_exist() -> None:
     assert {secret for secrets in secret_files.READERS.values() for secret in secrets} == set(secret_files.ALL)
 
 
@@ -61,7 +61,7 @@ def test_only_the_server_deletes_artifacts_and_nobody_backups() -> None:
 
 
 def rights(stack: str, workload: str) -> dict[str, list[str]]:
-    """What a workload may do, by what it may do it to: bucket, objects or key."""
+    """Return the actions that a workload may take, by resource: bucket, objects or key."""
     statements = document(recorded(stack), f"identity-{workload}-policy")["Statement"]
     return {resource: statement["Action"] for statement in statements for resource in statement["Resource"]}
 

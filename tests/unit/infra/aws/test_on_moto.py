@@ -1,7 +1,7 @@
-"""Recorded buckets, budget and firewall, made by AWS' own interface in moto and read back.
+"""Recorded buckets, budget and firewall, created through AWS's own API on moto and read back.
 
-What this shows: that the values have the names, types and places that the interface takes. What moto does not do is
-judge a request by a policy or a rule, or send a notification.
+This shows that the values have the names, types and structure that the API accepts. Moto does not evaluate policies or
+rules, and sends no notifications.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def aws() -> Iterator[None]:
 
 
 def of_type(stack: str, kind: str) -> list[dict[str, Any]]:
-    """Inputs of a stack's resources of one type."""
+    """Return the inputs of a stack's resources of one type."""
     inputs = [
         item.inputs
         for item in recorded(stack).resources
@@ -90,15 +90,15 @@ def test_the_budget_tells_people_at_each_threshold_and_ahead(stack: str) -> None
 
 
 def firewall() -> dict[str, Any]:
-    """The request that makes the firewall of the load balancer."""
+    """Return the request that creates the firewall of the load balancer."""
     recording = record_with("prod", edge={"balancer": "alb", "waf": True})
     (item,) = [item for item in recording.resources if item.type == "aws:wafv2/webAcl:WebAcl"]
     request: dict[str, Any] = as_api(item.inputs)
-    # Pulumi makes a name of the resource's own where none is given.
+    # Pulumi derives a name from that of the resource where none is set.
     return {"Name": item.name} | {key: value for key, value in request.items() if key not in {"Tags", "Region"}}
 
 
-def test_the_firewall_is_taken_as_it_is() -> None:
+def test_aws_accepts_the_firewall_unchanged() -> None:
     waf = boto3.client("wafv2")
     request = firewall()
     summary = waf.create_web_acl(**request)["Summary"]
@@ -108,8 +108,8 @@ def test_the_firewall_is_taken_as_it_is() -> None:
     assert created["VisibilityConfig"] == request["VisibilityConfig"]
 
 
-def test_a_firewall_with_a_word_that_aws_does_not_know_is_refused() -> None:
-    """What these tests can find."""
+def test_a_firewall_with_an_unknown_field_is_refused() -> None:
+    """This shows what these tests can detect."""
     request = firewall()
     (request["Rules"][-1]["Statement"]["RateBasedStatement"])["PerMinutes"] = 5
     with pytest.raises(ParamValidationError, match="PerMinutes"):

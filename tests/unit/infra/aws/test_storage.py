@@ -1,4 +1,4 @@
-"""The buckets of backups as the backup job finds them: made on moto as recorded, and used by the job's own code."""
+"""The buckets for backups as the backup job sees them: created on moto as recorded, and used by the job's own code."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ BUCKETS = [("staging", "storage-backups"), ("prod", "storage-backups"), ("prod",
 
 
 def rules(stack: str, name: str) -> list[dict[str, Any]]:
-    """Of a recorded lifecycle or encryption, as S3 takes them."""
+    """Return the rules of a recorded lifecycle or encryption, in the form of S3's API."""
     (resource,) = [item for item in recorded(stack).resources if item.name == name]
-    as_s3_takes_them: list[dict[str, Any]] = as_api(resource.inputs["rules"])
-    return as_s3_takes_them
+    s3_rules: list[dict[str, Any]] = as_api(resource.inputs["rules"])
+    return s3_rules
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def s3() -> Iterator[Any]:
 
 
 def recorded_bucket(s3: Any, stack: str, name: str) -> Bucket:
-    """A bucket with the recorded lifecycle and encryption."""
+    """Create a bucket with the recorded lifecycle and encryption."""
     s3.create_bucket(Bucket=name)
     encryption = {"Rules": rules(stack, f"{name}-encryption")}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encryption)
@@ -48,13 +48,13 @@ def lifecycle(s3: Any, name: str, lifecycle_rules: list[dict[str, Any]]) -> None
 
 
 @pytest.mark.parametrize(("stack", "name"), BUCKETS)
-def test_the_job_takes_the_bucket(s3: Any, stack: str, name: str) -> None:
+def test_the_job_accepts_the_bucket(s3: Any, stack: str, name: str) -> None:
     recorded_bucket(s3, stack, name).check_lifecycle()
 
 
 @pytest.mark.parametrize(("stack", "name"), BUCKETS)
 def test_the_job_refuses_the_bucket_without_the_tag(s3: Any, stack: str, name: str) -> None:
-    """The check can fail: the same rules, and the last for all objects."""
+    """The check can fail: here the last rule applies to all objects."""
     bucket = recorded_bucket(s3, stack, name)
     original = rules(stack, f"{name}-lifecycle")
     lifecycle(s3, name, [*original[:-1], {**original[-1], "Filter": {"Prefix": ""}}])
@@ -63,9 +63,7 @@ def test_the_job_refuses_the_bucket_without_the_tag(s3: Any, stack: str, name: s
 
 
 @pytest.mark.parametrize(("stack", "name"), BUCKETS)
-def test_what_is_put_there_has_the_buckets_key_and_can_be_marked(
-    s3: Any, stack: str, name: str, tmp_path: Path
-) -> None:
+def test_an_upload_has_the_buckets_key_and_can_be_tagged(s3: Any, stack: str, name: str, tmp_path: Path) -> None:
     bucket = recorded_bucket(s3, stack, name)
     (tmp_path / "file").write_bytes(b"content")
     assert bucket.put(Root(tmp_path), "file") == len(b"content")
@@ -91,5 +89,5 @@ def test_logs_go_by_their_age_alone() -> None:
     assert (rule["Filter"], rule["Expiration"]) == ({"Prefix": ""}, {"Days": 365})
 
 
-def test_the_job_and_the_lifecycle_mean_the_same_tag() -> None:
+def test_the_job_and_the_lifecycle_use_the_same_tag() -> None:
     assert {"Key": EXPIRED.key, "Value": EXPIRED.value} == backup_upload.EXPIRED
