@@ -22,7 +22,8 @@ def set_fields(args: Any) -> dict[str, Any]:
 
 def hardened(**options: Any) -> dict[str, Any]:
     container = ContainerArgs(name="api", image="a:1", resources=pod.resources(SIZE), **options)
-    return set_fields(pod.harden_container(n.API, container))
+    (only,) = set_fields(pod.harden(n.API, PodSpecArgs(containers=[container])).spec)["containers"]
+    return set_fields(only)
 
 
 def test_a_container_is_hardened_by_default() -> None:
@@ -36,6 +37,15 @@ def test_a_container_is_hardened_by_default() -> None:
         "run_as_non_root": True,
         "run_as_user": n.OWN_UID,
     }
+
+
+def test_an_init_container_is_hardened_too() -> None:
+    container = ContainerArgs(name="first", image="a:1", resources=pod.resources(SIZE), ports=[])
+    (first,) = set_fields(pod.harden(n.API, PodSpecArgs(containers=[], init_containers=[container])).spec)[
+        "init_containers"
+    ]
+    assert set_fields(first)["security_context"].read_only_root_filesystem is True
+    assert "ports" not in set_fields(first)
 
 
 def test_a_container_has_its_workloads_ports_and_sorted_variables() -> None:
