@@ -14,6 +14,13 @@ from infra.workloads import alertmanager_config as alerting
 SPECS = {spec.name: spec for spec in s.ALL}
 
 
+def test_a_file_is_found_below_the_folder_of_its_workload_and_a_misspelt_one_is_refused() -> None:
+    assert s.POSTGRES_MONITOR.file("password") == "/run/secrets/churn/postgres-monitor/password"
+    assert s.POSTGRES_MONITOR.at("postgres").file("password") == "/run/secrets/churn/postgres/password"
+    with pytest.raises(ValueError, match="postgres-monitor has no file passwd, only username, password"):
+        s.POSTGRES_MONITOR.file("passwd")
+
+
 def volumes(stack: str) -> list[tuple[str, dict[str, Any]]]:
     """Return every volume with one of our secrets, with the owner of its pod."""
     return [
