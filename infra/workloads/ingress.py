@@ -208,7 +208,7 @@ def _arguments(args: IngressArgs, config: pulumi.Output[str]) -> list[pulumi.Inp
     certificate = pulumi.Output.concat(own, "/", args.certificate)
     return [
         pulumi.Output.concat("-nginx-configmaps=", own, "/", config),
-        # For every host of ours, and for connections that name no host, as those of AWS's load balancer may not.
+        # For every host of ours, and for connections that name no host, as AWS's load balancer may make them.
         pulumi.Output.concat("-wildcard-tls-secret=", certificate),
         pulumi.Output.concat("-default-server-tls-secret=", certificate),
         f"-ingress-class={CLASS}",
