@@ -90,7 +90,7 @@ class Network(pulumi.ComponentResource):
                 cidr_block=cidr,
                 availability_zone=zone,
                 map_public_ip_on_launch=False,
-                tags=named(scope.prefix, f"{tier.name}-{index}") | tier.tags,
+                tags=named(scope.prefix, f"{tier.name}-{index}") | dict(tier.tags),
                 opts=child(self),
             )
             for index, (zone, cidr) in enumerate(zip(scope.account.zones, tier.cidrs, strict=True), start=1)

@@ -171,8 +171,8 @@ def test_the_database_login_is_a_file_of_the_dump_alone(stack: str) -> None:
 
 
 def test_retention_time_zone_and_size_are_settings() -> None:
-    changed = {"retention_days": 14, "storage_gib": 80, "time_zone": "Europe/Vienna"}
-    changed = record_with("dev", backup=changed)
+    values = {"retention_days": 14, "storage_gib": 80, "time_zone": "Europe/Vienna"}
+    changed = record_with("dev", backup=values)
     spec = find(changed, "CronJob", "backup-postgres").inputs["spec"]
     assert spec["timeZone"] == "Europe/Vienna"
     assert spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"][-2:] == ["--keep-days", "14"]
