@@ -1,4 +1,4 @@
-"""What the stack may cost a month: people hear of it at half, at most of it, when it is spent, and when it will be."""
+"""The stack's monthly budget: people hear when half of it, most of it or all of it is spent, or is forecast to be."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ EXPECTED_PERCENT: Final = 100
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetArgs:
-    """The stack."""
+    """The stack and its account."""
 
     scope: Scope
 
 
 class Budget(pulumi.ComponentResource):
-    """One budget over everything with the stack's tag."""
+    """One budget for everything with the stack's tag."""
 
     def __init__(self, name: str, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Budget", name, {}, opts)
@@ -39,7 +39,7 @@ class Budget(pulumi.ComponentResource):
             time_unit="MONTHLY",
             limit_amount=str(settings.monthly_usd),
             limit_unit="USD",
-            # The tag must be activated once for cost allocation, in the account that pays.
+            # Somebody has to activate the tag for cost allocation once, in the account that pays.
             cost_filters=[
                 budgets.BudgetCostFilterArgs(
                     name="TagKeyValue", values=[f"user:{PROJECT}:stack${args.scope.settings.stack}"]

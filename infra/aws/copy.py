@@ -1,4 +1,4 @@
-"""A second copy of a bucket in another region, made by S3 itself: for the day on which a region is gone."""
+"""A second copy of a bucket in another region, maintained by S3 itself, in case a whole region is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.kit.options import child, stateful
 
 @dataclass(frozen=True, kw_only=True)
 class CopyArgs:
-    """What is copied, where to, and how the source was made."""
+    """The source and how it was configured, and the region of the copy."""
 
     scope: Scope
     region: str
@@ -26,7 +26,7 @@ class CopyArgs:
 
 
 class Copy(pulumi.ComponentResource):
-    """Key and bucket in the other region, and the role and rule that fill it."""
+    """Key and bucket in the other region, and the role and rule by which S3 fills the bucket."""
 
     def __init__(self, name: str, args: CopyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Copy", name, {}, opts)
@@ -91,7 +91,7 @@ class Copy(pulumi.ComponentResource):
 def rights(
     source: pulumi.Input[str], source_key: pulumi.Input[str], target: pulumi.Input[str], target_key: pulumi.Input[str]
 ) -> list[Statement]:
-    """What S3 needs to read versions of one bucket and write them to another."""
+    """Return the rights that S3 needs to copy versions from one bucket to another."""
     return [
         Statement(sid="List", actions=["s3:GetReplicationConfiguration", "s3:ListBucket"], resources=[source]),
         Statement(

@@ -1,4 +1,4 @@
-"""Repositories of the project's own images: a tag names one image for ever, each is scanned, and old ones go."""
+"""Repositories of the project's own images: tags are immutable, each image is scanned, and old ones are deleted."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ UNTAGGED_DAYS: Final = 7
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryArgs:
-    """The stack, and the key of what it keeps."""
+    """The stack, and the key for its data."""
 
     scope: Scope
     key: pulumi.Input[str]
 
 
 class Registry(pulumi.ComponentResource):
-    """A repository for each image."""
+    """One repository for each image."""
 
     def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Registry", name, {}, opts)
@@ -52,12 +52,12 @@ class Registry(pulumi.ComponentResource):
 
 
 def address(account_id: str, region: str) -> str:
-    """What comes before the name of each image."""
+    """Return the part of a reference before the name of the image."""
     return f"{account_id}.dkr.ecr.{region}.amazonaws.com/{PROJECT}"
 
 
 def lifecycle(keep: int) -> dict[str, Any]:
-    """Keep the newest images, and what has lost its tag for a week."""
+    """Return the rules that keep the newest images, and images without a tag for a week."""
     untagged = {
         "tagStatus": "untagged",
         "countType": "sinceImagePushed",

@@ -1,4 +1,4 @@
-"""What every component on AWS is given: the stack's settings, the account, and names that others look things up by."""
+"""What every component on AWS gets: the stack's settings, the account, and the names of shared resources."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from infra.naming import PROJECT
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """One stack in one account."""
+    """A stack in its account."""
 
     settings: Settings
     account: Account
 
     @property
     def prefix(self) -> str:
-        """Begins the name of everything that is addressed by name."""
+        """Prefix of the name of every resource that is addressed by name."""
         return f"{PROJECT}-{self.settings.stack}"
 
     @property
     def region(self) -> str:
-        """Where it all is."""
+        """Region of the stack."""
         return self.settings.account.region
 
     @property
     def account_root(self) -> str:
-        """The account as a principal: whoever its IAM policies let in."""
+        """The account as a principal: everybody whom its IAM policies allow."""
         return f"arn:aws:iam::{self.account.id}:root"
 
     @property
     def cluster_arn(self) -> str:
-        """Of the stack's cluster, whether made yet or not."""
+        """ARN of the stack's cluster, which need not exist yet."""
         return self.arn("eks", f"cluster/{self.prefix}")
 
     @property
@@ -42,7 +42,7 @@ class Scope:
         """The stack's subnets.
 
         Raises:
-            ConfigError: the network cannot be shared out.
+            ConfigError: the network cannot be divided into them.
         """
         try:
             return plan(self.settings.network.cidr, len(self.account.zones))
@@ -51,9 +51,9 @@ class Scope:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Cost-allocation tags, which the provider puts on everything it makes.
+        """Cost-allocation tags, which the provider puts on every resource that it creates.
 
-        What others make in the stack's name (nodes, volumes, load balancers) gets them by its own way.
+        Resources that the cluster creates (nodes, volumes, load balancers) get them in ways of their own.
         """
         account = self.settings.account
         return {
@@ -64,14 +64,14 @@ class Scope:
         }
 
     def arn(self, service: str, resource: str) -> str:
-        """Of something in this account and region."""
+        """Return the ARN of a resource in this account and region."""
         return f"arn:aws:{service}:{self.region}:{self.account.id}:{resource}"
 
     def bucket(self, role: str) -> str:
-        """A bucket's name, which no other account of the world may have."""
+        """Return the name of a bucket, which must be unique in the world."""
         return f"{self.prefix}-{role}-{self.account.id}"
 
 
 def named(name: str, role: str) -> dict[str, str]:
-    """The tag that the console shows as a name."""
+    """Return the tag that AWS's console shows as the name."""
     return {"Name": f"{name}-{role}"}

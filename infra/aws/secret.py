@@ -1,6 +1,6 @@
-"""A secret of Secrets Manager: JSON with the content of each file by its name.
+"""A secret in Secrets Manager: JSON with the content of each file by its name.
 
-The first value is the stack's, later ones are rotation's or a person's.
+The stack sets the first value; rotation or a person sets later ones.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from infra.aws.scope import Scope
 from infra.kit.options import stateful
 
 DAY_ZERO = ("secretString", "versionStages")
-"""Of the first version: rotation moves its stage to a newer one, which Pulumi must not undo."""
+"""Properties of the first version that Pulumi must not revert, since rotation moves its stage to a newer version."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecretArgs:
-    """What it is for, its first content, and the key."""
+    """Purpose, first content and key of the secret."""
 
     scope: Scope
     role: str

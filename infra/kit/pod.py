@@ -6,8 +6,9 @@ profile, and without a service-account token unless the workload talks to the AP
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
+from typing import cast
 
 import pulumi
 from pulumi_kubernetes.core.v1 import (
@@ -65,10 +66,8 @@ def pod_field(name: str, path: str) -> EnvVarArgs:
     return EnvVarArgs(name=name, value_from=EnvVarSourceArgs(field_ref=ObjectFieldSelectorArgs(field_path=path)))
 
 
-def harden_container(workload: Workload, container: ContainerArgs) -> ContainerArgs:
+def _hardened(workload: Workload, container: ContainerArgs) -> ContainerArgs:
     """Return the container with the rights of a hardened one.
-
-    Its ports are the workload's unless it lists its own; an init container lists none: ``ports=[]``.
 
     Raises:
         ValueError: the container brings a security context.
@@ -102,13 +101,20 @@ def harden(
 ) -> PodTemplateSpecArgs:
     """Return the pod template of a workload: ``spec``, run by the workload's own service account and user.
 
+    Every container is hardened as well. Its ports are the workload's unless it lists its own; an init container lists
+    none: ``ports=[]``.
+
     Raises:
-        ValueError: the spec sets something of `POD_OWNED`.
+        ValueError: the spec sets a field of `POD_OWNED`, or a container has a security context.
     """
     for field in POD_OWNED:
         if getattr(spec, field) is not None:
             raise ValueError(f"the pod of {workload.name} sets {field}, which is set here alone")
     hardened = copy(spec)
+    containers = cast("Sequence[ContainerArgs]", spec.containers)
+    hardened.containers = [_hardened(workload, container) for container in containers]
+    before = cast("Sequence[ContainerArgs]", spec.init_containers or [])
+    hardened.init_containers = [_hardened(workload, container) for container in before] or None
     hardened.service_account_name = workload.name
     if hardened.automount_service_account_token is None:
         hardened.automount_service_account_token = False

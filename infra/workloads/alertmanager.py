@@ -100,7 +100,7 @@ class Alertmanager(pulumi.ComponentResource):
 
 
 def _container(args: AlertmanagerArgs, secrets: Sequence[MountedSecret]) -> ContainerArgs:
-    container = ContainerArgs(
+    return ContainerArgs(
         name=ALERTMANAGER.name,
         image=args.context.images.reference("alertmanager"),
         resources=pod.resources(SIZE),
@@ -121,7 +121,6 @@ def _container(args: AlertmanagerArgs, secrets: Sequence[MountedSecret]) -> Cont
             *(secret.mount for secret in secrets),
         ],
     )
-    return pod.harden_container(ALERTMANAGER, container)
 
 
 def mesh(replicas: int) -> list[str]:

@@ -50,7 +50,7 @@ def _text(docs: str, grafana: str) -> str:
 
 
 def channels(settings: AlertmanagerSettings) -> list[str]:
-    """Channels that are on."""
+    """Return the channels that are on."""
     return [channel for channel in CHANNELS if getattr(settings, channel)]
 
 

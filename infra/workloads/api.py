@@ -122,7 +122,7 @@ class Api(pulumi.ComponentResource):
 def _container(args: ApiArgs, secrets: list[MountedSecret]) -> ContainerArgs:
     keys, registry_login, *cache_login = secrets
     cache = {"SETTINGS_DIR": cache_login[0].path, "PREDICTION_CACHE": "true"} if cache_login else {}
-    container = ContainerArgs(
+    return ContainerArgs(
         name=API.name,
         image=args.context.images.reference("api"),
         resources=pod.resources(args.settings.resources),
@@ -152,7 +152,6 @@ def _container(args: ApiArgs, secrets: list[MountedSecret]) -> ContainerArgs:
         ],
         lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
     )
-    return pod.harden_container(API, container)
 
 
 def _behavior() -> HorizontalPodAutoscalerBehaviorArgs:

@@ -151,7 +151,7 @@ def _container(
     bucket = args.context.cloud.backups_bucket
     upload: list[pulumi.Input[str]] = [] if bucket is None else ["--upload", pulumi.Output.concat("s3://", bucket)]
     keep = ["--to", FOLDER, "--keep-days", str(args.settings.retention_days)]
-    container = ContainerArgs(
+    return ContainerArgs(
         name=BACKUP.name,
         image=args.context.images.reference("ops"),
         command=["python", "-m", "ops.cli", "backup", what],
@@ -164,7 +164,6 @@ def _container(
             pod.tmp_mount(),
         ],
     )
-    return pod.harden_container(BACKUP, container)
 
 
 def _pod(

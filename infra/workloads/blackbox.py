@@ -82,7 +82,7 @@ def modules(domain: str) -> dict[str, Any]:
 
 
 def _container(args: BlackboxArgs) -> ContainerArgs:
-    container = ContainerArgs(
+    return ContainerArgs(
         name=BLACKBOX.name,
         image=args.context.images.reference("blackbox"),
         resources=pod.resources(SIZE),
@@ -95,4 +95,3 @@ def _container(args: BlackboxArgs) -> ContainerArgs:
         ],
         volume_mounts=[pod.mount("config", CONFIG)],
     )
-    return pod.harden_container(BLACKBOX, container)

@@ -79,7 +79,7 @@ class Cache(pulumi.ComponentResource):
 def _container(args: CacheArgs, login: MountedSecret) -> ContainerArgs:
     data = args.settings.memory_mib
     memory = f"{memory_limit_mib(data)}Mi"
-    container = ContainerArgs(
+    return ContainerArgs(
         name=CACHE.name,
         image=args.context.images.reference("cache"),
         resources=pod.resources(
@@ -94,4 +94,3 @@ def _container(args: CacheArgs, login: MountedSecret) -> ContainerArgs:
         args=arguments(data),
         volume_mounts=[login.mount],
     )
-    return pod.harden_container(CACHE, container)

@@ -86,7 +86,7 @@ class DatabaseSetup(pulumi.ComponentResource):
             volume_mounts=[*(secret.mount for secret in secrets), pod.tmp_mount()],
         )
         spec = PodSpecArgs(
-            containers=[pod.harden_container(POSTGRES_SETUP, container)],
+            containers=[container],
             volumes=[*(secret.volume for secret in secrets), pod.empty_dir("tmp", size="16Mi")],
             restart_policy="Never",
         )

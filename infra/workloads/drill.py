@@ -73,7 +73,7 @@ class Drill(pulumi.ComponentResource):
 def _container(args: DrillArgs) -> ContainerArgs:
     bucket = args.context.cloud.backups_bucket
     remote: list[pulumi.Input[str]] = [] if bucket is None else ["--remote", pulumi.Output.concat("s3://", bucket)]
-    container = ContainerArgs(
+    return ContainerArgs(
         name=DRILL.name,
         image=args.context.images.reference("ops"),
         command=["python", "-m", "ops.cli", "drill"],
@@ -87,4 +87,3 @@ def _container(args: DrillArgs) -> ContainerArgs:
             pod.tmp_mount(),
         ],
     )
-    return pod.harden_container(DRILL, container)

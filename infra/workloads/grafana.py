@@ -196,7 +196,7 @@ def _no_calls_home() -> dict[str, pulumi.Input[str]]:
 
 
 def _container(args: GrafanaArgs, secrets: list[MountedSecret]) -> ContainerArgs:
-    container = ContainerArgs(
+    return ContainerArgs(
         name=GRAFANA.name,
         image=args.context.images.reference("grafana"),
         resources=pod.resources(SIZE),
@@ -215,4 +215,3 @@ def _container(args: GrafanaArgs, secrets: list[MountedSecret]) -> ContainerArgs
             pod.tmp_mount(),
         ],
     )
-    return pod.harden_container(GRAFANA, container)

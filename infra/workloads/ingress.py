@@ -178,7 +178,7 @@ def _annotations(cloud: CloudOutputs) -> dict[str, pulumi.Input[str]]:
 
 def _copy_of_etc(args: IngressArgs) -> ContainerArgs:
     """Copy the image's /etc/nginx to the volume mounted there, which is how upstream makes the root read-only."""
-    container = ContainerArgs(
+    return ContainerArgs(
         name="copy-etc",
         image=args.context.images.reference("ingress"),
         resources=pod.resources(args.settings.resources),
@@ -186,11 +186,10 @@ def _copy_of_etc(args: IngressArgs) -> ContainerArgs:
         ports=[],
         volume_mounts=[pod.mount("etc", "/mnt/etc", read_only=False)],
     )
-    return pod.harden_container(INGRESS, container)
 
 
 def _container(args: IngressArgs, config: pulumi.Output[str]) -> ContainerArgs:
-    container = ContainerArgs(
+    return ContainerArgs(
         name=INGRESS.name,
         image=args.context.images.reference("ingress"),
         resources=pod.resources(args.settings.resources, scratch=SCRATCH),
@@ -202,7 +201,6 @@ def _container(args: IngressArgs, config: pulumi.Output[str]) -> ContainerArgs:
         volume_mounts=[pod.mount(volume, path, read_only=False) for volume, (path, _) in WRITABLE.items()],
         lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
     )
-    return pod.harden_container(INGRESS, container)
 
 
 def _arguments(args: IngressArgs, config: pulumi.Output[str]) -> list[pulumi.Input[str]]:
@@ -210,7 +208,7 @@ def _arguments(args: IngressArgs, config: pulumi.Output[str]) -> list[pulumi.Inp
     certificate = pulumi.Output.concat(own, "/", args.certificate)
     return [
         pulumi.Output.concat("-nginx-configmaps=", own, "/", config),
-        # For every host of ours, and for connections that name no host, as those of AWS's load balancer may not.
+        # For every host of ours, and for connections that name no host, as AWS's load balancer may make them.
         pulumi.Output.concat("-wildcard-tls-secret=", certificate),
         pulumi.Output.concat("-default-server-tls-secret=", certificate),
         f"-ingress-class={CLASS}",

@@ -74,7 +74,7 @@ class KubeStateMetrics(pulumi.ComponentResource):
 def _container(args: KubeStateMetricsArgs) -> ContainerArgs:
     ports = KUBE_STATE_METRICS.ports
     resources = sorted(resource for group in EXPORTED.values() for resource in group)
-    container = ContainerArgs(
+    return ContainerArgs(
         name=KUBE_STATE_METRICS.name,
         image=args.context.images.reference("kube-state-metrics"),
         resources=pod.resources(SIZE),
@@ -89,4 +89,3 @@ def _container(args: KubeStateMetricsArgs) -> ContainerArgs:
             f"--namespaces={','.join(NAMESPACES)}",
         ],
     )
-    return pod.harden_container(KUBE_STATE_METRICS, container)

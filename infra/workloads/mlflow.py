@@ -118,7 +118,7 @@ def _volumes(args: MlflowArgs, secrets: list[MountedSecret]) -> list[VolumeArgs]
 def _container(args: MlflowArgs, secrets: list[MountedSecret]) -> ContainerArgs:
     bucket = args.context.cloud.artifacts_bucket
     on_volume = [pod.mount("artifacts", ARTIFACTS, read_only=False)] if bucket is None else []
-    container = ContainerArgs(
+    return ContainerArgs(
         name=MLFLOW.name,
         image=args.context.images.reference("mlflow"),
         resources=pod.resources(args.settings.resources, scratch="3Gi"),
@@ -132,7 +132,6 @@ def _container(args: MlflowArgs, secrets: list[MountedSecret]) -> ContainerArgs:
         volume_mounts=[*(secret.mount for secret in secrets), *on_volume, pod.tmp_mount()],
         lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
     )
-    return pod.harden_container(MLFLOW, container)
 
 
 def _strategy(*, on_volume: bool) -> DeploymentStrategyArgs:

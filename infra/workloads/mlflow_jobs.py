@@ -100,7 +100,7 @@ class MlflowMigration(pulumi.ComponentResource):
             # on the same node, where the backup of the artifacts needs them.
             volumes.append(pod.claim_volume("artifacts", args.artifacts_claim, read_only=True))
         spec = PodSpecArgs(
-            containers=[pod.harden_container(MLFLOW_MIGRATE, container)],
+            containers=[container],
             volumes=volumes,
             restart_policy="Never",
             affinity=_near_mlflow() if args.artifacts_claim is not None else None,
@@ -149,7 +149,7 @@ class MlflowGc(pulumi.ComponentResource):
             volume_mounts=[*(secret.mount for secret in secrets), pod.tmp_mount()],
         )
         spec = PodSpecArgs(
-            containers=[pod.harden_container(MLFLOW_GC, container)],
+            containers=[container],
             volumes=[*(secret.volume for secret in secrets), pod.empty_dir("tmp", size="256Mi")],
             restart_policy="Never",
         )

@@ -70,7 +70,7 @@ class NodeExporter(pulumi.ComponentResource):
 
 
 def _container(args: NodeExporterArgs) -> ContainerArgs:
-    container = ContainerArgs(
+    return ContainerArgs(
         name=NODE_EXPORTER.name,
         image=args.context.images.reference("node-exporter"),
         resources=pod.resources(SIZE),
@@ -87,4 +87,3 @@ def _container(args: NodeExporterArgs) -> ContainerArgs:
         ],
         volume_mounts=[pod.mount(volume, f"/host/{volume}", follow_host=volume == "root") for volume in HOST],
     )
-    return pod.harden_container(NODE_EXPORTER, container)

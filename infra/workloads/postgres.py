@@ -129,7 +129,7 @@ class Postgres(pulumi.ComponentResource):
 
 
 def _container(args: PostgresArgs, secrets: list[MountedSecret]) -> ContainerArgs:
-    container = ContainerArgs(
+    return ContainerArgs(
         name=POSTGRES.name,
         image=args.context.images.reference("postgres"),
         resources=pod.resources(args.settings.resources),
@@ -157,7 +157,6 @@ def _container(args: PostgresArgs, secrets: list[MountedSecret]) -> ContainerArg
             pod.tmp_mount(),
         ],
     )
-    return pod.harden_container(POSTGRES, container)
 
 
 def password_file(secret: SecretSpec, secrets_dir: str = SECRETS_DIR) -> str:

@@ -96,7 +96,7 @@ def _container(args: PostgresExporterArgs, login: MountedSecret) -> ContainerArg
     # The front page, not /metrics, which asks the database: restarting the exporter would not bring the database back,
     # and Prometheus must continue to scrape in order to notice that the database is gone.
     page = "/"
-    container = ContainerArgs(
+    return ContainerArgs(
         name=POSTGRES_EXPORTER.name,
         image=args.context.images.reference("postgres-exporter"),
         resources=pod.resources(SIZE),
@@ -107,4 +107,3 @@ def _container(args: PostgresExporterArgs, login: MountedSecret) -> ContainerArg
         env=pod.environment(settings(args.context.cloud.database)),
         volume_mounts=[login.mount],
     )
-    return pod.harden_container(POSTGRES_EXPORTER, container)

@@ -146,7 +146,7 @@ class Prometheus(pulumi.ComponentResource):
 
 
 def _container(args: PrometheusArgs) -> ContainerArgs:
-    container = ContainerArgs(
+    return ContainerArgs(
         name=PROMETHEUS.name,
         image=args.context.images.reference("prometheus"),
         resources=pod.resources(args.settings.resources),
@@ -170,7 +170,6 @@ def _container(args: PrometheusArgs) -> ContainerArgs:
             pod.mount("data", DATA, read_only=False),
         ],
     )
-    return pod.harden_container(PROMETHEUS, container)
 
 
 def retained_mib(storage_gib: int) -> int:

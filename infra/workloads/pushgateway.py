@@ -63,7 +63,7 @@ class Pushgateway(pulumi.ComponentResource):
 
 
 def _container(args: PushgatewayArgs) -> ContainerArgs:
-    container = ContainerArgs(
+    return ContainerArgs(
         name=PUSHGATEWAY.name,
         image=args.context.images.reference("pushgateway"),
         resources=pod.resources(SIZE),
@@ -77,4 +77,3 @@ def _container(args: PushgatewayArgs) -> ContainerArgs:
         ],
         volume_mounts=[pod.mount("data", DATA, read_only=False)],
     )
-    return pod.harden_container(PUSHGATEWAY, container)

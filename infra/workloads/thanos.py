@@ -150,7 +150,7 @@ def bucket_volume(parent: pulumi.Resource, name: str, workload: Workload, contex
 
 def sidecar(context: Context, data: str) -> ContainerArgs:
     """Return the container beside a Prometheus that serves its data and uploads each complete block."""
-    container = ContainerArgs(
+    return ContainerArgs(
         name="thanos-sidecar",
         image=context.images.reference("thanos"),
         resources=pod.resources(
@@ -166,7 +166,6 @@ def sidecar(context: Context, data: str) -> ContainerArgs:
         ],
         volume_mounts=[pod.mount("data", data, read_only=False), pod.mount("bucket", programs.CONFIG)],
     )
-    return pod.harden_container(PROMETHEUS, container)
 
 
 def _container(
@@ -175,7 +174,7 @@ def _container(
     arguments: Sequence[str],
     mounts: Sequence[VolumeMountArgs] = (),
 ) -> ContainerArgs:
-    container = ContainerArgs(
+    return ContainerArgs(
         name=workload.name,
         image=args.context.images.reference("thanos"),
         resources=pod.resources(SIZES[workload.name]),
@@ -185,4 +184,3 @@ def _container(
         args=list(arguments),
         volume_mounts=list(mounts),
     )
-    return pod.harden_container(workload, container)

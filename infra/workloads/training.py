@@ -160,7 +160,7 @@ def _container(args: TrainingArgs, login: MountedSecret, extra: Sequence[str]) -
     data: list[pulumi.Input[str]] = ["--rows", str(settings.rows)]
     if settings.source != GENERATED:
         data = ["--data", source(settings.source, args.context.cloud.data_bucket)]
-    container = ContainerArgs(
+    return ContainerArgs(
         name=TRAINING.name,
         image=args.context.images.reference("training"),
         command=["python", "-m", "ops.jobs.retrain"],
@@ -182,4 +182,3 @@ def _container(args: TrainingArgs, login: MountedSecret, extra: Sequence[str]) -
         ),
         volume_mounts=[login.mount, pod.tmp_mount()],
     )
-    return pod.harden_container(TRAINING, container)

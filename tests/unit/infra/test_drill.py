@@ -1,4 +1,4 @@
-"""The drill's objects: once a quarter, with the backups to read and nothing of the live platform to touch."""
+"""The drill's objects: it runs once a quarter, reads the backups, and has no access to the live platform."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def template() -> PodTemplateSpecArgs:
 
 
 def plain(args: object, template: PodTemplateSpecArgs) -> dict[str, Any]:
-    """The set fields of an argument object, with the template itself where it stands."""
+    """Return the fields of an argument object that are set; the template stays as it is."""
     fields = {name: getattr(args, name) for name in vars(type(args)) if not name.startswith("_")}
     return {
         name: value if value is template or isinstance(value, (int, str)) else plain(value, template)

@@ -1,4 +1,4 @@
-"""The pure functions that every workload is made with."""
+"""The pure functions that every workload uses."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ SIZE = Resources(cpu_request="100m", cpu_limit="1", memory_request="64Mi", memor
 
 
 def set_fields(args: Any) -> dict[str, Any]:
-    """What an argument object says, without what it leaves open."""
+    """Return the fields of an argument object that are set."""
     return {key: value for key, value in vars(args).items() if value is not None}
 
 
-def hard(**options: Any) -> dict[str, Any]:
+def hardened(**options: Any) -> dict[str, Any]:
     container = ContainerArgs(name="api", image="a:1", resources=pod.resources(SIZE), **options)
-    return set_fields(pod.harden_container(n.API, container))
+    (only,) = set_fields(pod.harden(n.API, PodSpecArgs(containers=[container])).spec)["containers"]
+    return set_fields(only)
 
 
-def test_a_container_is_hard_without_being_asked() -> None:
-    context = set_fields(hard()["security_context"])
+def test_a_container_is_hardened_by_default() -> None:
+    context = set_fields(hardened()["security_context"])
     capabilities = context.pop("capabilities")
     assert set_fields(capabilities) == {"drop": ["ALL"]}
     assert context == {
@@ -38,17 +39,26 @@ def test_a_container_is_hard_without_being_asked() -> None:
     }
 
 
+def test_an_init_container_is_hardened_too() -> None:
+    container = ContainerArgs(name="first", image="a:1", resources=pod.resources(SIZE), ports=[])
+    (first,) = set_fields(pod.harden(n.API, PodSpecArgs(containers=[], init_containers=[container])).spec)[
+        "init_containers"
+    ]
+    assert set_fields(first)["security_context"].read_only_root_filesystem is True
+    assert "ports" not in set_fields(first)
+
+
 def test_a_container_has_its_workloads_ports_and_sorted_variables() -> None:
-    container = hard(env=pod.environment({"B": "2", "A": "1"}))
+    container = hardened(env=pod.environment({"B": "2", "A": "1"}))
     assert [set_fields(port) for port in container["ports"]] == [{"name": "http", "container_port": 8000}]
     assert [set_fields(variable) for variable in container["env"]] == [
         {"name": "A", "value": "1"},
         {"name": "B", "value": "2"},
     ]
-    assert "ports" not in hard(ports=[])
+    assert "ports" not in hardened(ports=[])
 
 
-def test_a_pod_is_hard_without_being_asked() -> None:
+def test_a_pod_is_hardened_by_default() -> None:
     spec = set_fields(set_fields(pod.harden(n.API, PodSpecArgs(containers=[])))["spec"])
     context = set_fields(spec["security_context"])
     assert set_fields(context.pop("seccomp_profile")) == {"type": "RuntimeDefault"}
@@ -69,7 +79,7 @@ def test_a_pod_cannot_bring_rights_of_its_own() -> None:
     with pytest.raises(ValueError, match="the pod of api sets host_network"):
         pod.harden(n.API, PodSpecArgs(containers=[], host_network=True))
     with pytest.raises(ValueError, match="a container of api sets security_context"):
-        hard(security_context=SecurityContextArgs(privileged=True))
+        hardened(security_context=SecurityContextArgs(privileged=True))
 
 
 def test_hardening_leaves_what_it_is_given_unchanged() -> None:
@@ -84,7 +94,7 @@ def test_resources_bound_what_a_pod_writes_too() -> None:
     assert resources.limits == {"cpu": "1", "memory": "128Mi", "ephemeral-storage": "2Gi"}
 
 
-def test_labels_hold_the_selector_and_every_selector_is_another() -> None:
+def test_labels_include_the_selector_and_selectors_are_unique() -> None:
     workloads = [value for value in vars(n).values() if isinstance(value, n.Workload)]
     assert all(workload.selector.items() <= labels(workload).items() for workload in workloads)
     assert len({workload.name for workload in workloads}) == len(workloads)
@@ -99,7 +109,7 @@ def test_metadata() -> None:
 
 
 @pytest.mark.parametrize(("zones", "rule"), [(1, "ScheduleAnyway"), (3, "DoNotSchedule")])
-def test_spread_is_a_must_over_several_zones_only(zones: int, rule: str) -> None:
+def test_spread_is_strict_over_several_zones_only(zones: int, rule: str) -> None:
     by_zone, by_host = pod.spread(n.API, zones=zones)
     assert (by_zone.topology_key, by_zone.when_unsatisfiable) == (pod.ZONE, rule)
     assert (by_host.topology_key, by_host.when_unsatisfiable) == (pod.HOSTNAME, "ScheduleAnyway")
