@@ -44,9 +44,10 @@ test-long: .venv/.dev ## Run the exhaustive sweeps, whole; continuous integratio
 # ------------------------------------------------------------------ for a change
 
 .PHONY: lint
-lint: .venv/.dev ## Check style (ruff), without changing a file
+lint: .venv/.dev ## Check style (ruff) and the layers of the packages (import-linter), without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@report=$$($(BIN)/lint-imports --no-cache --no-logo) || { echo "$$report"; exit 1; }
 
 .PHONY: format
 format: .venv/.dev ## Bring the code into the one style

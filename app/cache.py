@@ -1,7 +1,8 @@
 """Optional cache of single predictions in Redis or Valkey.
 
 The key is a digest of the coded input and the version and manifest of the model that scored it, so a new model never
-sees an old score and no feature value can be read from Redis. Batches are scored: that is cheaper than looking them up.
+sees an old score and no feature value can be read from Redis. Batches are not cached: scoring them is cheaper than
+looking them up.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from app.model import Model
 from app.schemas import FEATURES
 
 if TYPE_CHECKING:
-    from app.redis_gate import RedisGate  # at run time it comes only where there is a Redis
+    from app.redis_gate import RedisGate  # at run time it is imported only if there is a Redis
 
 _SCORE = struct.Struct("<d")
 _CODED = struct.Struct(f"<{len(FEATURES)}d")
@@ -40,11 +41,11 @@ class PredictionCache:
 
     async def get(self, key: str) -> float | None:
         """The stored score, or None."""
-        found = await self._gate.call(lambda: self._gate.client.mget([key]))
-        if found is None:
+        stored = await self._gate.call(lambda: self._gate.client.mget([key]))
+        if stored is None:
             self._off.inc()
             return None
-        score = _stored(found[0])
+        score = _stored(stored[0])
         (self._misses if score is None else self._hits).inc()
         return score
 
@@ -53,7 +54,7 @@ class PredictionCache:
 
 
 def _stored(value: object) -> float | None:
-    """A score as :meth:`PredictionCache.put` writes it; None for nothing, and for whatever else stands there."""
+    """Decode a score as :meth:`PredictionCache.put` writes it; None for a missing or any other value."""
     if not isinstance(value, bytes) or len(value) != _SCORE.size:
         return None
     score: float = _SCORE.unpack(value)[0]

@@ -1,7 +1,7 @@
 """The outermost layer, plain ASGI: request ids, admission, API keys, rates, errors, metrics and the request log.
 
-It is one layer and not six because each framework middleware costs a prediction's worth of time. Routes behind it do
-HTTP only; whatever they raise ends here as a problem of the catalogue.
+It is one layer instead of six because each middleware of the framework takes as long as a prediction. The routes behind
+it only do HTTP; whatever they raise becomes a problem of the catalogue here.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ _BEARER: Final = b"bearer "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How requests of one path are treated.
+    """How requests to one path are treated.
 
-    ``scopes``: any of them admits; empty needs no key. ``weight``: what the request counts towards MAX_CONCURRENCY,
-    and that it counts towards its key's rate; 0 for probes and look-ups, which are always answered.
+    ``scopes``: any one of them admits; an empty set needs no key. ``weight``: how much a request counts towards
+    MAX_CONCURRENCY; if it is not 0, the request also counts towards its key's rate. Probes and look-ups have 0 and are
+    always answered.
     """
 
     route: str
@@ -62,7 +63,7 @@ class Rule:
 UNKNOWN: Final = Rule(route="unknown")
 PREDICT: Final = frozenset({"predict"})
 DOCS_FILES: Final = ("/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/favicon.png")
-"""What the page /docs loads; counted as the page itself."""
+"""Files that the page /docs loads; they are counted as the page itself."""
 RULES: Final = {
     rule.route: rule
     for rule in (
@@ -80,7 +81,7 @@ RULES: Final = {
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request on its way: what the answer, the metrics and the log need to know."""
+    """One request in progress: what the answer, the metrics and the log need to know."""
 
     rule: Rule
     method: str
@@ -97,7 +98,7 @@ class Edge:
     def __init__(self, app: ASGIApp, service: Service, raw: Mapping[str, ASGIApp]) -> None:
         """Wrap ``app``; a POST to a path of ``raw`` goes straight to that endpoint.
 
-        The framework between would only come to the same endpoint, after a tenth of the time that a prediction takes.
+        The framework would only reach the same endpoint, after a tenth of the time that a prediction takes.
         """
         self._app = app
         self._raw = raw
@@ -140,7 +141,7 @@ class Edge:
         except Exception:
             log.exception("request %s failed", exchange.request_id)
             if exchange.status:
-                raise  # the answer has begun: only closing the connection tells the client
+                raise  # the answer has begun: only closing the connection can tell the client
             await _send_problem(answer, ApiError(INTERNAL, "the failure is in the server's log"), exchange)
         finally:
             in_flight.dec()
@@ -165,7 +166,7 @@ class Edge:
     async def _handle(self, exchange: _Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         rule = exchange.rule
         if rule is UNKNOWN:
-            # Never handed on: the router knows more spellings of a path than RULES ("/v1/predict" with a line end, or
+            # Never passed on: the router accepts more spellings of a path than RULES ("/v1/predict" with a line end, or
             # with a slash), and would serve or redirect them without a key.
             raise ApiError(NOT_FOUND, NOT_FOUND.title)
         if not rule.weight:
@@ -178,8 +179,8 @@ class Edge:
         self._busy += rule.weight
         try:
             if rule.weight > 1:
-                # A single prediction waits for the batcher; a batch for this turn of the loop. So all that has arrived
-                # is counted before any of it is worked on, and the limit holds.
+                # A single prediction waits for the batcher, a batch for this turn of the loop. So all requests that
+                # have arrived are counted before any is worked on, and the limit holds.
                 await asyncio.sleep(0)
             principal = self._authorize(exchange)
             if (seconds := await self._service.limiter.refuse_seconds(principal)) is not None:
@@ -204,8 +205,8 @@ class Edge:
         exchange.client = principal.id
         if principal.scopes.isdisjoint(exchange.rule.scopes):
             self._auth["forbidden"].inc()
-            wanted = " or ".join(sorted(exchange.rule.scopes))
-            raise ApiError(FORBIDDEN, f"key '{principal.id}' has no scope {wanted}")
+            needed = " or ".join(sorted(exchange.rule.scopes))
+            raise ApiError(FORBIDDEN, f"key '{principal.id}' has no scope {needed}")
         self._auth["accepted"].inc()
         return principal
 

@@ -1,7 +1,7 @@
 """Every error the API can answer with: one tree, one catalogue, one shape (RFC 9457 ``application/problem+json``).
 
 A route or a layer raises :class:`ApiError` with a :class:`Problem` of the catalogue; nothing else about a failure
-reaches the client. The OpenAPI page and docs/api.md list the catalogue; a test ties them.
+reaches the client. The OpenAPI page and docs/api.md list the catalogue; a test compares them.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class ProblemBody(BaseModel):
 
 
 class ApiError(Exception):
-    """A request that ends with a problem of the catalogue."""
+    """Ends a request with a problem of the catalogue."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ def _shown(value: object) -> str:
 
 
 def field_error(details: ErrorDetails) -> dict[str, Any]:
-    """One validation error of pydantic in the shape of :class:`FieldError`."""
+    """Convert a validation error of pydantic to the shape of :class:`FieldError`."""
     missing = details["type"] == "missing"
     return {
         "location": [step if isinstance(step, int) else _plain(step) for step in details["loc"]],
@@ -144,7 +144,7 @@ def field_error(details: ErrorDetails) -> dict[str, Any]:
 
 
 def invalid_input(errors: Sequence[ErrorDetails]) -> ApiError:
-    """The error for input that is JSON but does not fit the schema; every misfit is listed, up to MAX_LISTED."""
+    """Build the error for JSON that does not fit the schema; it lists every misfit, up to MAX_LISTED."""
     count = len(errors)
     listed = [field_error(e) for e in errors[:MAX_LISTED]]
     more = f"; the first {MAX_LISTED} are listed" if count > MAX_LISTED else ""

@@ -1,29 +1,23 @@
-"""Keeps the live model in step with the registry's alias, beside the requests and never in their way.
+"""Keeps the live model in step with the registry's alias, without ever holding up a request.
 
-A new version is downloaded into a folder of its own, verified and loaded in a thread, and only then put into service by
-one assignment. The folder of the last good version stays on disk: the next start serves it at once, with or without
-MLflow.
+A new version is downloaded into its own folder, verified and loaded in a thread, and only then put into service by one
+assignment. The last good version stays on disk (:mod:`app.model_cache`), where the next start finds it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from app import bundle
-from app.bundle import BundleError, Registered, RegistryError
+from app.bundle import BundleError, NoAnswerError, Registered
 from app.model import Model, Origin, load
-from app.security import KeyFileError
+from app.model_cache import ModelCache
 from app.service import Service
 
 if TYPE_CHECKING:
@@ -31,86 +25,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("app.follower")
 
-_CURRENT: Final = "current.json"
-KEY_CHECK_SECONDS: Final = 1.0
-
-
-class _Current(BaseModel):
-    """Which folder of the cache holds the last model that was verified and served."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    version: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
-    manifest_sha256: bundle.Sha256
-    override_sha256: bundle.Sha256 | None = None
-
 
 def _is(model: Model, registered: Registered) -> bool:
-    """Whether a model is that version, with that manifest and that override."""
-    found = (model.origin.version, model.fingerprint.hex(), model.override_sha256)
-    return found == (registered.version, registered.manifest_sha256, registered.override_sha256)
-
-
-def _folder_name(version: str, manifest_sha256: str) -> str:
-    return f"{version}-{manifest_sha256[:12]}"
-
-
-class ModelCache:
-    """The local copies of verified models."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def load_last(self, alias: str) -> Model | None:
-        """The last good model, verified again from its first byte; None if no copy was kept.
-
-        Raises:
-            BundleError: the copy must not be served.
-        """
-        try:
-            current = _Current.model_validate_json((self.root / _CURRENT).read_bytes())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise BundleError(f"{_CURRENT}: {error.strerror}") from error
-        except ValidationError as error:
-            raise BundleError(f"{_CURRENT}: {error.errors()[0]['msg']}") from error
-        return load(
-            self.root / _folder_name(current.version, current.manifest_sha256),
-            Origin(version=current.version, source="cache", alias=alias),
-            manifest_sha256=current.manifest_sha256,
-            override_sha256=current.override_sha256,
-        )
-
-    def adopt(self, downloaded: Path, registered: Registered) -> None:
-        """Make a verified download the last good model and drop all older ones but the one before it."""
-        folder = self.root / _folder_name(registered.version, registered.manifest_sha256)
-        if folder.exists():
-            shutil.rmtree(folder)
-        downloaded.rename(folder)
-        current = _Current(
-            version=registered.version,
-            manifest_sha256=registered.manifest_sha256,
-            override_sha256=registered.override_sha256 or None,
-        )
-        temporary = self.root / f".{_CURRENT}.{os.getpid()}"
-        temporary.write_text(current.model_dump_json(exclude_none=True), encoding="utf-8")
-        temporary.rename(self.root / _CURRENT)
-        copies = sorted((p for p in self.root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
-        for old in copies[:-2]:
-            if old != folder:
-                shutil.rmtree(old, ignore_errors=True)
-
-    def new_folder(self) -> Path:
-        """An empty folder, on the cache's own disk so that adopting it is a rename.
-
-        Elsewhere if nothing can be written there: a model is served without a local copy rather than not at all.
-        """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=".download-", dir=self.root))
-        except OSError:
-            return Path(tempfile.mkdtemp(prefix="churn-model-"))
+    """Whether a model is this registered version, with the same manifest and override."""
+    loaded = (model.origin.version, model.fingerprint.hex(), model.override_sha256)
+    return loaded == (registered.version, registered.manifest_sha256, registered.override_sha256)
 
 
 class Follower:
@@ -131,7 +50,7 @@ class Follower:
         try:
             model = await asyncio.to_thread(self._cache.load_last, self._settings.model_alias)
         except BundleError as error:
-            # Told by /ready too: without the registry there is then no other word on why there is no model.
+            # Shown by /ready too: while the registry is away, nothing else says why there is no model.
             self._service.registry.refused = f"the local copy: {error}"
             log.warning("the local copy of the model is refused: %s", error)
             return
@@ -140,11 +59,11 @@ class Follower:
             log.info("serving version %s from the local copy", model.origin.version)
 
     async def run(self) -> None:
-        """Look the alias up for ever; sooner while there is no model at all."""
+        """Look the alias up again and again, more often while there is no model at all."""
         while True:
             await self.refresh()
-            pause = self._settings.model_poll_seconds if self._service.metrics.model else 1.0
-            # Spread, so that replicas started together do not ask together.
+            pause = self._settings.model_poll_seconds if self._service.live else 1.0
+            # Jitter, so that replicas started together do not ask at the same time.
             await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
 
     async def refresh(self) -> None:
@@ -152,21 +71,21 @@ class Follower:
         async with self._lock:
             try:
                 if self._registry is None:
-                    # In a thread and not before: a process with a good local copy serves while its client is imported.
+                    # Opened here, in a thread: a process with a good local copy serves while the client is imported.
                     self._registry = await asyncio.to_thread(self._open_registry)
                 registered = await self._registry.resolve()
                 self._registry_answered()
-                self._tell_moves_by_hand(registered)
+                self._note_move_by_hand(registered)
                 await self._follow(self._registry, registered)
-            except RegistryError as error:
+            except NoAnswerError as error:
                 self._registry_failed(str(error))
             except Exception as error:
-                # The follower must outlive whatever it meets; the live model goes on serving.
+                # The follower must survive any error; the live model goes on serving.
                 log.exception("looking for a new model failed")
                 self._registry_failed(f"unexpected {type(error).__name__}")
 
     async def _follow(self, registry: Registry, registered: Registered) -> None:
-        live = self._service.metrics.model
+        live = self._service.live
         if live is not None and _is(live.model, registered):
             self._service.metrics.model_stale.set(0)
             self._service.registry.refused = None
@@ -211,8 +130,8 @@ class Follower:
         self._service.metrics.model_refused.inc()
         log.error("version %s is refused: %s", registered.version, error)
 
-    def _tell_moves_by_hand(self, registered: Registered) -> None:
-        """Keep what /ready and the metric say of the alias; logged when it begins and when it ends."""
+    def _note_move_by_hand(self, registered: Registered) -> None:
+        """Report in /ready, the metric and the log whether the alias was moved outside of `churn`."""
         state, alias = self._service.registry, self._settings.model_alias
         moved = (
             f"alias {alias} was moved to version {registered.version} outside of `churn`: see `churn history`"
@@ -235,10 +154,10 @@ class Follower:
         self._refused = None
 
     def _registry_answered(self) -> None:
-        state, metrics = self._service.registry, self._service.metrics
+        state = self._service.registry
         state.reachable, state.last_error = True, None
-        state.last_success = metrics.registry_success_time = time.time()
-        metrics.registry_up.set(1)
+        state.last_success = time.time()
+        self._service.metrics.registry_up.set(1)
 
     def _registry_failed(self, reason: str) -> None:
         state = self._service.registry
@@ -246,21 +165,3 @@ class Follower:
             log.warning("the model registry: %s", reason)
         state.reachable, state.last_error = False, reason
         self._service.metrics.registry_up.set(0)
-
-
-async def watch_keys(service: Service) -> None:
-    """Read the key file again whenever it changes, until cancelled."""
-    fits = True
-    while service.keys is not None:
-        await asyncio.sleep(KEY_CHECK_SECONDS)
-        try:
-            changed = service.keys.refresh()
-        except KeyFileError as error:
-            if fits:
-                log.warning("the old API keys stay in force: %s", error)
-            fits = False
-        else:
-            fits = fits or changed
-            if changed:
-                log.info("new API keys are in force")
-        service.metrics.keys_valid.set(fits)

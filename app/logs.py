@@ -1,6 +1,6 @@
 """JSON lines on standard output.
 
-A line of a request is put together by hand: the ``logging`` module takes longer than the prediction. No line holds a
+The line of a request is assembled by hand: the ``logging`` module takes longer than the prediction. No line holds a
 feature value, a key, a header or a query string.
 """
 
@@ -17,7 +17,7 @@ import orjson
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line for everything that goes through ``logging``."""
+    """Formats everything that goes through ``logging`` as one JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -41,7 +41,7 @@ def configure() -> None:
 
 
 class RequestLog:
-    """One line per request, written once per turn of the event loop for all requests answered in it."""
+    """Writes one line per request, all those of one turn of the event loop at once."""
 
     def __init__(self, stream: BinaryIO | None) -> None:
         self._stream = stream
@@ -50,7 +50,7 @@ class RequestLog:
         self._prefix = b""
 
     def write(self, *, request_id: str, method: str, route: str, status: int, seconds: float, client: str) -> None:
-        """Note an answered request; every argument is bounded and holds no quote."""
+        """Add the line of an answered request; every argument is bounded and holds no quote."""
         if self._stream is None:
             return
         now = time.time()

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp
 
 from app import __version__, openapi
 from app.edge import Edge
-from app.follower import Follower, watch_keys
+from app.follower import Follower
+from app.key_watch import watch_keys
 from app.model import load
 from app.parsing import Parser
 from app.routes import docs, health, model
@@ -34,7 +35,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
 
     Args:
         settings: see :class:`app.settings.Settings`.
-        service: the shared state, for tests that bring their own; made from the settings otherwise.
+        service: the shared state, for tests that bring their own; built from the settings otherwise.
 
     Returns:
         The ASGI application. Its lifespan loads the first model and follows the alias.
@@ -63,7 +64,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         title="Churn API",
         version=__version__,
         lifespan=lifespan,
-        docs_url=None,  # app.routes.docs has it, without a foreign host
+        docs_url=None,  # app.routes.docs serves it, without any other host
         redoc_url=None,
         redirect_slashes=False,
     )

@@ -1,8 +1,8 @@
-"""The one home of metric names, labels and buckets. Rules and dashboards refer to what is defined here.
+"""The one home of metric names, labels and buckets, to which rules and dashboards refer.
 
-Labels are bounded: routes are templates, versions are those loaded now, keys are ids from the key file.
-Per-request counters use children looked up once, and the feature bins plain integers read at scrape time, because a
-prediction takes less time than twenty locked increments.
+Labels are bounded: routes are templates, versions are those loaded now, keys are ids from the key file. Per-request
+counters use children looked up once, and feature bins are plain integers read at scrape time: a prediction takes less
+time than twenty locked increments.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from app.bundle import Bins
-from app.model import DECISIONS, RISK_BANDS, Model, Scores
-from app.schemas import FEATURES, Features
+from app.decisions import DECISIONS, RISK_BANDS
+from app.model import Model
+from app.schemas import FEATURES, Features, Scores
 
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 SCORE_BUCKETS: Final = tuple(i / 20 for i in range(1, 21))
 SCORE_LABEL: Final = "score"
-"""The name under which the score's bins stand beside those of the features."""
+"""Name of the score's bins, beside the names of the features."""
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads; the library has only this global switch
 
 
 class BinCounter:
-    """Counts of one distribution over the bins of the reference."""
+    """Counts the values of one distribution in the bins of the reference."""
 
     __slots__ = ("counts", "edges", "reference")
 
@@ -60,7 +61,7 @@ class BinCounter:
 
 
 class ModelCounters:
-    """What one loaded model has predicted; dropped with the model, so old versions leave no series behind."""
+    """What one loaded model has predicted; discarded with the model, so that old versions leave no series behind."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -101,14 +102,14 @@ class ModelCounters:
 class _ModelCollector(Collector):
     """Exports the counters of the model that serves now."""
 
-    def __init__(self, current: Callable[[], ModelCounters | None]) -> None:
-        self._current = current
+    def __init__(self, live: Callable[[], ModelCounters | None]) -> None:
+        self._live = live
 
     def describe(self) -> Iterable[Metric]:
         return []
 
     def collect(self) -> Iterable[Metric]:
-        counters = self._current()
+        counters = self._live()
         if counters is None:
             return
         model = counters.model
@@ -175,10 +176,14 @@ class _ModelCollector(Collector):
 class Metrics:
     """Every metric of one process, in a registry of its own so that two apps can live in one interpreter."""
 
-    def __init__(self) -> None:
+    def __init__(self, live: Callable[[], ModelCounters | None], registry_answered: Callable[[], float | None]) -> None:
+        """Register every metric.
+
+        Args:
+            live: returns the counters of the model that serves now; None without one.
+            registry_answered: returns the Unix time of the model registry's last answer; None if it never answered.
+        """
         self.registry = r = CollectorRegistry()
-        self.model: ModelCounters | None = None
-        self.registry_success_time = math.nan
         ProcessCollector(registry=r)
         PlatformCollector(registry=r)
         self.requests = Counter("churn_http_requests", "Answered requests.", ["route", "method", "status"], registry=r)
@@ -221,11 +226,11 @@ class Metrics:
             "Time since the registry last answered; NaN if never.",
             registry=r,
         )
-        staleness.set_function(lambda: time.time() - self.registry_success_time)
-        r.register(_ModelCollector(lambda: self.model))
+        staleness.set_function(lambda: time.time() - (registry_answered() or math.nan))
+        r.register(_ModelCollector(live))
 
     def revenue(self, monthly_charges: float, high_risk_charges: float, high_risk: int) -> None:
-        """Account for scored customers: sums of monthly charges, and how many are in the high band."""
+        """Count scored customers: sums of their monthly charges, and how many are in the high band."""
         self.revenue_scored.inc(monthly_charges)
         if high_risk:
             self.high_risk.inc(high_risk)

@@ -14,7 +14,7 @@ PREVIOUS: Final = "previous"
 """Alias of the version that was in production before."""
 
 NO_TELEMETRY: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-"""Environment of every process that imports MLflow: nothing is sent to anybody."""
+"""Environment of every process that imports MLflow: no telemetry is sent."""
 MLFLOW_CLIENT: Final = NO_TELEMETRY | {"PYTHONUNBUFFERED": "1"}
 """Environment of a program that uses MLflow."""
 MLFLOW_SERVER: Final = MLFLOW_CLIENT | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

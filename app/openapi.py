@@ -1,4 +1,4 @@
-"""The OpenAPI description: FastAPI's own for the plain routes, and ours for the two raw prediction routes.
+"""The OpenAPI description: FastAPI describes the plain routes, this module the two raw prediction routes.
 
 The schemas of the raw routes come from the same pydantic models that validate them, so the page stays complete.
 """
@@ -95,7 +95,7 @@ def _schemas(max_rows: int) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template=_REFERENCE, mode="validation")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
-    # The file column of a feature and its unit are facts for this project, not for clients.
+    # The column name in a file is a fact for this project, not for clients.
     schemas = json.loads(json.dumps(schemas), object_hook=lambda o: {k: v for k, v in o.items() if k != "ibm_name"})
     schemas[BatchRequest.__name__]["additionalProperties"] = False
     schemas[BatchRequest.__name__]["properties"]["customers"] |= {"minItems": 1, "maxItems": max_rows}
@@ -103,7 +103,7 @@ def _schemas(max_rows: int) -> dict[str, Any]:
 
 
 def describe(app: FastAPI, max_rows: int) -> dict[str, Any]:
-    """The whole document."""
+    """Build the whole document."""
     table = "\n".join(f"| {p.status} | `{p.code}` | {p.title} |" for p in CATALOGUE)
     document = get_openapi(
         title="Churn API", version=app.version, description=_DESCRIPTION + table, routes=app.routes, summary=None

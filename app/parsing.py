@@ -1,8 +1,8 @@
 """Strict reading of request bodies: JSON bytes in, validated rows and coded features out.
 
-pydantic parses and validates the raw bytes in one pass, into dictionaries derived from :class:`app.schemas.Customer`
-(a third cheaper than model instances, and the same rules: one home). What its parser lets pass, a key that occurs
-twice, is found by counting quotes: no allowed value holds one, so a body has exactly two for each key and text value.
+pydantic parses and validates the raw bytes in one pass, into dictionaries derived from :class:`app.schemas.Customer` (a
+third cheaper than model instances, with the same rules). Its parser accepts a key that occurs twice. That is detected
+by counting quotes: no allowed value holds one, so a body has exactly two for each key and each text value.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from app.errors import INVALID_INPUT, INVALID_JSON, ApiError, invalid_input
 from app.schemas import CODES, FEATURES, ID_COLUMN, Customer, blank_total
 
 Row = Mapping[str, Any]
-"""One validated customer by feature name, with ``customer_id`` where the caller gave one."""
+"""One validated customer by feature name, with ``customer_id`` if the caller sent one."""
 
 _STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _TEXT_FEATURES: Final = sum(f.is_category for f in FEATURES)
@@ -33,7 +33,7 @@ _TABLES: Final = tuple((f.name, CODES.get(f.name)) for f in FEATURES)
 _TOTAL: Final = next(i for i, f in enumerate(FEATURES) if f.nullable)
 _FLOAT32: Final = struct.Struct(f"{len(FEATURES)}f")
 _MAX_QUOTES: Final = 2 * (len(Customer.model_fields) + _TEXT_FEATURES + 1)
-"""Of one customer: a pair for each key and each text."""
+"""Quotes of one customer: a pair for each key and each text."""
 _SINGLE_ALLOWANCE: Final = 100
 """A single body may hold as many quotes as this many customers, so that its unknown fields can be listed."""
 
@@ -44,7 +44,7 @@ def _row_type() -> Any:
     for name, field in Customer.model_fields.items():
         kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         fields[name] = kind if field.is_required() else NotRequired[kind]
-    # The functional form with computed fields is beyond what a type checker can follow.
+    # A type checker cannot follow the functional form with computed fields.
     return with_config(_STRICT)(TypedDict("CustomerRow", fields))  # type: ignore[operator]
 
 
@@ -53,7 +53,7 @@ _ROW_TYPE: Final[Any] = _row_type()
 
 def _count_quotes(body: bytes, max_rows: int) -> int:
     quotes = body.count(b'"')
-    # Each misfit costs pydantic microseconds: hundreds of thousands of unknown fields would stop all other requests.
+    # Each misfit takes pydantic microseconds: hundreds of thousands of unknown fields would stall all other requests.
     if quotes > 2 + max_rows * _MAX_QUOTES:
         detail = f"the body holds more keys and texts than {max_rows} customers: too many customers, or unknown fields"
         raise ApiError(INVALID_INPUT, detail, errors=[])
@@ -123,7 +123,7 @@ class Parser:
 
 
 def encode_one(row: Row) -> tuple[float, ...]:
-    """One customer coded, equal to the row that :func:`app.schemas.encode` makes of it, float32 rounding included."""
+    """Code one customer, exactly as :func:`app.schemas.encode` does, float32 rounding included."""
     coded: list[Any] = [row.get(name) if codes is None else codes[row[name]] for name, codes in _TABLES]
     if coded[_TOTAL] is None:
         coded[_TOTAL] = blank_total(row["tenure_months"], row["monthly_charges"])

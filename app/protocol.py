@@ -1,6 +1,6 @@
-"""uvicorn's HTTP protocol with bounds on the head of a request, which it lets grow and last without end.
+"""uvicorn's HTTP protocol with limits on the size and duration of a request's head, which uvicorn lacks.
 
-Without them one connection could take all memory, and idle ones all file descriptors, before any key is asked for.
+Without them one connection could take all memory, and idle ones all file descriptors, before any key is checked.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES:
             self.send_400_response("The head of the request is too large.")
             return
-        # Compared before this piece is counted: it may hold the end of an earlier request as well.
+        # Compared before this piece is counted: it may also hold the end of an earlier request.
         self._head_bytes += len(data)
         self._start_timer()
 
@@ -59,9 +59,9 @@ class _BoundedProtocol(HttpToolsProtocol):
 
 
 def bounded_protocol(head_seconds: float) -> type[HttpToolsProtocol]:
-    """A protocol for ``uvicorn.Config(http=...)``.
+    """Create a protocol class for ``uvicorn.Config(http=...)``.
 
-    A head (request line and headers) beyond MAX_HEAD_BYTES is answered with 400 when a further piece of it comes. A
-    connection is closed when its first head is not complete after ``head_seconds``, or a later one that has begun.
+    A head (request line and headers) longer than MAX_HEAD_BYTES is answered with 400 when its next piece arrives. A
+    connection is closed if its first head, or a later one that has begun, is not complete after ``head_seconds``.
     """
     return type("BoundedProtocol", (_BoundedProtocol,), {"head_seconds": head_seconds})

@@ -1,4 +1,4 @@
-"""Rates per API key, counted in this process or, with Redis, over all of them."""
+"""Rate limits per API key, counted in this process or, with Redis, in all processes together."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def _items(rate: str) -> tuple[RateLimitItem, ...]:
 
 
 def _shared_limiter(gate: RedisGate) -> SharedLimiter:
-    # Only here: the asynchronous classes and their storages cost start time that a process without Redis saves.
+    # Imported here: the asynchronous classes would only slow down the start of a process without Redis.
     from limits.aio.storage import RedisStorage  # noqa: PLC0415 - see above
     from limits.aio.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415 - see above
 
-    pool: Any = gate.pool  # documented for all implementations; the annotation knows only plain options
+    pool: Any = gate.pool  # documented for all implementations, but the annotation only allows plain options
     storage = RedisStorage(f"async+{gate.url}", implementation="redispy", key_prefix="churn-rate", connection_pool=pool)
     return SlidingWindowCounterRateLimiter(storage)
 
@@ -41,7 +41,7 @@ class RateLimiter:
     def __init__(self, default_rate: str, metrics: Metrics, gate: RedisGate | None) -> None:
         self._default = default_rate
         self._gate = gate
-        # In memory through the synchronous classes: the asynchronous ones start a task for every hit.
+        # In memory the synchronous classes are used: the asynchronous ones start a task for every hit.
         self._local = LocalLimiter(MemoryStorage())
         self._shared = _shared_limiter(gate) if gate else None
         self._passed = metrics.rate_limit.labels("passed")
@@ -49,7 +49,7 @@ class RateLimiter:
         self._skipped = metrics.rate_limit.labels("off")
 
     async def refuse_seconds(self, principal: Principal) -> int | None:
-        """Count one request. None if it may pass; otherwise the seconds after which it is worth trying again."""
+        """Count one request; returns None if it may pass, otherwise the seconds to wait before trying again."""
         for item in _items(principal.rate_limit or self._default):
             passed = await self._hit(item, principal.id)
             if passed is None:

@@ -1,9 +1,9 @@
-"""One door to an optional Redis or Valkey: every call is bounded in time, and a failure closes the door.
+"""The gate to an optional Redis or Valkey: every call is bounded in time, and a failure closes the gate.
 
-A prediction never depends on Redis. A request's calls have the time-out together, not each; one that fails or runs out
-of it counts as "off", and no further call is tried until `RedisGate.watch`, which asks now and then, has an answer. So
-a dead or slow server costs the requests of one moment at most the time-out and the others nothing, and what is known of
-it is true in an idle process too.
+A prediction never depends on Redis. All calls of one request share one time-out. A call that fails or exceeds it turns
+Redis "off", and no further call is tried until `RedisGate.watch`, which asks regularly, gets an answer. So a dead or
+slow server delays the requests of one moment by at most the time-out, and no others; and an idle process knows its
+state too.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ T = TypeVar("T")
 _OFF: Final = (RedisError, OSError, TimeoutError)
 
 _SPENT: Final = ContextVar("seconds spent in the gate by this request", default=0.0)
-"""Each request runs in a task of its own, and so in a context of its own."""
+"""Each request runs in its own task, and so in its own context."""
 
 
 class RedisGate:
-    """Holds the connection pool and knows whether Redis is to be used at the moment."""
+    """Holds the connection pool, and knows whether Redis is usable at the moment."""
 
     def __init__(self, url: str, *, connections: int, timeout_seconds: float, retry_seconds: float, up: Gauge) -> None:
         self.url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
@@ -49,7 +49,7 @@ class RedisGate:
         self._up = up
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T | None:
-        """The operation's result, or None when Redis is off, fails or is slow."""
+        """Run an operation; returns its result, or None if Redis is off, fails or is slow."""
         if not self._open:
             return None
         began = time.monotonic()
@@ -65,9 +65,10 @@ class RedisGate:
         return result
 
     async def watch(self) -> None:
-        """Ask at once and after each ``retry_seconds`` in which no call was answered, until cancelled.
+        """Ping Redis at once, and again after each ``retry_seconds`` without an answered call, until cancelled.
 
-        Only this opens the door again: the answer to a call that began before the failure says nothing of after it.
+        Only this opens the gate again: the answer to a call that began before a failure says nothing about the time
+        after.
         """
         while True:
             if not (self._open and self._answered):

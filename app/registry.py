@@ -1,4 +1,4 @@
-"""The MLflow registry as the API sees it: which version an alias names, and that version's servable bundle.
+"""The API's client of the MLflow registry: finds the version that an alias names, and downloads its bundle.
 
 Three documented REST calls and no MLflow import: the client library would triple the memory and the start time of this
 process. Artifacts come through the tracking server (``mlflow server --serve-artifacts``), so the API needs no
@@ -16,8 +16,9 @@ import httpx
 from pydantic_core import from_json
 
 from app import bundle
-from app.bundle import BundleError, Registered, RegistryError
+from app.bundle import BundleError, NoAnswerError, Registered
 from app.settings import Settings
+from app.verification import check_file, check_override, parse_manifest
 
 _API: Final = "/api/2.0/mlflow"
 _PROXIED: Final = "mlflow-artifacts:"
@@ -25,7 +26,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _VERSION: Final = re.compile(r"[0-9]{1,18}")
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 _BYTES_PER_TIMEOUT: Final = 1024 * 1024
-"""A large file gets REGISTRY_TIMEOUT_SECONDS more for each so many bytes."""
+"""A large file may take REGISTRY_TIMEOUT_SECONDS longer for each of these."""
 
 
 class Registry:
@@ -43,32 +44,32 @@ class Registry:
         await self._http.aclose()
 
     async def resolve(self) -> Registered:
-        """The version that the followed alias names now.
+        """Ask which version the followed alias names now.
 
         Raises:
-            RegistryError: no answer, no such model or alias, or artifacts that the server does not hand out.
+            NoAnswerError: no answer, no such model or alias, or artifacts that the server does not hand out.
         """
         name, alias = self._settings.model_name, self._settings.model_alias
-        found = await self._json(f"{_API}/registered-models/alias", {"name": name, "alias": alias})
+        answer = await self.get_json(f"{_API}/registered-models/alias", {"name": name, "alias": alias})
         try:
-            entry = found["model_version"]
+            entry = answer["model_version"]
             version = str(entry["version"])
             tags = {tag["key"]: tag["value"] for tag in entry.get("tags", [])}
         except (KeyError, TypeError) as error:
-            raise RegistryError(f"the answer for {name}@{alias} has no {error}") from error
+            raise NoAnswerError(f"the answer for {name}@{alias} has no {error}") from error
         if not _VERSION.fullmatch(version):
-            raise RegistryError(f"the version of {name}@{alias} is {version[:32]!r}, not a number")
-        where = await self._json(f"{_API}/model-versions/get-download-uri", {"name": name, "version": version})
+            raise NoAnswerError(f"the version of {name}@{alias} is {version[:32]!r}, not a number")
+        where = await self.get_json(f"{_API}/model-versions/get-download-uri", {"name": name, "version": version})
         uri = str(where.get("artifact_uri", ""))
         if not uri.startswith(_PROXIED):
-            raise RegistryError(
+            raise NoAnswerError(
                 f"the artifacts of version {version} are at {uri.partition(':')[0]}:, out of reach for the API; "
                 "run the tracking server with --serve-artifacts --artifacts-destination"
             )
         try:
             path = httpx.URL(uri).path.strip("/")
         except (httpx.InvalidURL, ValueError) as error:
-            raise RegistryError(f"the artifacts of version {version} have no usable address: {error}") from error
+            raise NoAnswerError(f"the artifacts of version {version} have no usable address: {error}") from error
         stage = bundle.STAGES.get(alias)
         return Registered(
             version=version,
@@ -79,24 +80,24 @@ class Registry:
         )
 
     async def download(self, registered: Registered, folder: Path) -> None:
-        """Fetch a version's bundle, and its override if it has one, into an empty folder, checking each digest.
+        """Download a version's bundle, and its override if it has one, into an empty folder, checking each digest.
 
         Raises:
-            RegistryError: the server stopped answering.
+            NoAnswerError: the server stopped answering.
             BundleError: what arrived is not what was registered, or no digest was registered.
         """
         if not _SHA256.fullmatch(registered.manifest_sha256):
             raise BundleError(f"it has no sha256 in the tag {bundle.MANIFEST_TAG}: register it with `churn train`")
         data = await self._artifact(registered, bundle.MANIFEST, bundle.MAX_MANIFEST_BYTES)
-        manifest = bundle.parse_manifest(data, registered.manifest_sha256)
+        manifest = parse_manifest(data, registered.manifest_sha256)
         (folder / bundle.MANIFEST).write_bytes(data)
         if registered.override_sha256:
             data = await self._artifact(registered, bundle.OVERRIDE, bundle.MAX_OVERRIDE_BYTES)
-            bundle.check_override(data, registered.override_sha256)
+            check_override(data, registered.override_sha256)
             (folder / bundle.OVERRIDE).write_bytes(data)
         for name, expected in manifest.files.items():
             data = await self._artifact(registered, name, expected.bytes)
-            bundle.check_file(name, data, expected)
+            check_file(name, data, expected)
             (folder / name).write_bytes(data)
 
     async def _artifact(self, registered: Registered, name: str, max_bytes: int) -> bytes:
@@ -109,21 +110,21 @@ class Registry:
             raise BundleError(f"{name}: larger than the {max_bytes} bytes it may have")
         return data
 
-    async def _json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
+    async def get_json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
         status, data = await self._get(path, params, _MAX_ANSWER_BYTES)
         self._check(status, f"{params}")
         try:
-            # Not json.loads: it takes deep nesting for a fault of its own.
+            # Not json.loads: deep nesting makes it raise RecursionError.
             answer = from_json(data) if len(data) <= _MAX_ANSWER_BYTES else None
         except ValueError as error:
-            raise RegistryError(f"{self._address}: the answer is no JSON; is this an MLflow server?") from error
+            raise NoAnswerError(f"{self._address}: the answer is no JSON; is this an MLflow server?") from error
         if not isinstance(answer, dict):
-            raise RegistryError(f"{self._address}: the answer is no object; is this an MLflow server?")
+            raise NoAnswerError(f"{self._address}: the answer is no object; is this an MLflow server?")
         return answer
 
     async def _get(self, path: str, params: dict[str, str] | None, max_bytes: int) -> tuple[int, bytes]:
-        """Status and body; of a body beyond ``max_bytes`` only so much that its size shows."""
-        # The client's own time-outs are of one read each: a server that trickles would never reach them.
+        """Return status and body; a body longer than ``max_bytes`` is cut soon after that."""
+        # The client's own time-outs apply to single reads: a server that sends byte by byte would never reach them.
         seconds = self._settings.registry_timeout_seconds * (1 + max_bytes / _BYTES_PER_TIMEOUT)
         data = bytearray()
         try:
@@ -136,7 +137,7 @@ class Registry:
                     if len(data) > max_bytes:
                         break
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise RegistryError(f"no answer from MLflow at {self._address}: {type(error).__name__}") from error
+            raise NoAnswerError(f"no answer from MLflow at {self._address}: {type(error).__name__}") from error
         return response.status_code, bytes(data)
 
     @staticmethod
@@ -148,11 +149,11 @@ class Registry:
             403: "check the user's permissions, and --allowed-hosts of the MLflow server",
             404: "no such model, alias or version",
         }.get(status, "see the MLflow server's log")
-        raise RegistryError(f"MLflow answered {status} for {asked}: {hint}")
+        raise NoAnswerError(f"MLflow answered {status} for {asked}: {hint}")
 
     @property
     def _address(self) -> str:
-        """The server's address without a password that may stand in it."""
+        """The server's address, without any password in it."""
         return str(self._http.base_url.copy_with(userinfo=b""))
 
     def _auth(self) -> httpx.BasicAuth | None:
@@ -161,7 +162,7 @@ class Registry:
             try:
                 user, password = ((folder / name).read_text("utf-8").strip() for name in ("username", "password"))
             except OSError as error:
-                raise RegistryError(f"MLflow credentials: {error.strerror}: {error.filename}") from error
+                raise NoAnswerError(f"MLflow credentials: {error.strerror}: {error.filename}") from error
             return httpx.BasicAuth(user, password)
         if settings.mlflow_tracking_username and settings.mlflow_tracking_password:
             return httpx.BasicAuth(

@@ -1,8 +1,8 @@
 """The one home of the customer: every feature's name, type, unit, bounds and categories.
 
-The 19 features are those of the public IBM Telco churn data in snake_case, with IBM's own category
-spellings. Training imports this module; nothing else states a feature again. The HTTP schema, the
-file checks, the order of a model's inputs and the drift bins are all derived from :class:`Customer`.
+The 19 features are those of the public IBM Telco churn data in snake_case, with IBM's own category spellings. Training
+imports this module; no feature is defined anywhere else. The HTTP schema, the file checks, the order of a model's
+inputs and the drift bins are all derived from :class:`Customer`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ EXAMPLE: Final[Mapping[str, str | int | float]] = {
 
 
 def _ibm(name: str, *, unit: str | None = None) -> dict[str, Any]:
-    """Extra facts of a feature: its column name in IBM's file, and its unit."""
+    """Further facts about a feature: its column name in IBM's file, and its unit."""
     return {"ibm_name": name} | ({"unit": unit} if unit else {})
 
 
@@ -165,7 +165,7 @@ def _feature(name: str, field: FieldInfo) -> Feature:
     if get_origin(field.annotation) is Literal:
         return Feature(**common, categories=get_args(field.annotation))
     options = set(get_args(field.annotation)) or {field.annotation}
-    # A bound on an optional field sits inside the union in some pydantic releases: the field's own metadata is read.
+    # In some pydantic releases a bound on an optional field is inside the union, so the field's own metadata is read.
     bounds = {type(m): m for m in field.metadata}
     return Feature(
         **common,
@@ -184,7 +184,7 @@ IBM_COLUMNS: Final[Mapping[str, str]] = {f.ibm_name: f.name for f in FEATURES} |
     "customerID": ID_COLUMN,
     "Churn": LABEL_COLUMN,
 }
-"""IBM's own column names, so that the original file is read as it is."""
+"""IBM's own column names, so that the original file can be read unchanged."""
 
 CODES: Final[Mapping[str, Mapping[str, float]]] = {
     f.name: {category: float(code) for code, category in enumerate(f.categories)} for f in FEATURES if f.categories
@@ -192,6 +192,8 @@ CODES: Final[Mapping[str, Mapping[str, float]]] = {
 
 Features: TypeAlias = npt.NDArray[np.float32]
 """Coded customers, shape (rows, 19), columns in the order of FEATURES: the only input of an exported model."""
+Scores: TypeAlias = npt.NDArray[np.float64]
+"""Probabilities of churn, shape (rows,)."""
 
 
 def blank_total(tenure_months: float, monthly_charges: float) -> float:

@@ -1,7 +1,7 @@
-"""API keys: only hashes on disk, read again when the file changes, two valid at once for rotation.
+"""API keys: only hashes are on disk; the file is read again when it changes, and a client may have two keys.
 
 A key is ``<id>.<secret>``; the secret has 256 random bits, so a plain sha256 of the key can be stored: there is nothing
-to guess. The id is public and finds the entry; the hash is then compared in constant time.
+to guess. The public id selects the entry; the hash is then compared in constant time.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Principal:
 
 
 ANYBODY: Final = Principal("anybody", frozenset({"predict", "admin"}), None)
-"""Who everybody is with AUTH=off."""
+"""The sender of every request with AUTH=off."""
 
 
 def hash_key(key: str) -> str:
@@ -65,7 +65,7 @@ def hash_key(key: str) -> str:
 
 
 def new_key(key_id: str) -> tuple[str, str]:
-    """Make a key for a client.
+    """Create a key for a client.
 
     Returns:
         The key, shown once and never stored by us, and its sha256 for the key file.
@@ -93,7 +93,7 @@ def parse_key_file(data: bytes) -> dict[str, tuple[Principal, list[str]]]:
 
 
 class KeyStore:
-    """The keys that are valid now. ``refresh`` is called now and then, off the request path."""
+    """The keys that are valid now; ``refresh`` is called regularly, outside of requests."""
 
     def __init__(self, path: Path) -> None:
         """Read the file.
@@ -107,7 +107,7 @@ class KeyStore:
         self.refresh()
 
     def refresh(self) -> bool:
-        """Read the file again if it changed; the old keys stay valid when the new file does not fit.
+        """Read the file again if it changed; the old keys stay valid if the new file is invalid.
 
         Returns:
             Whether new keys are in force.
@@ -123,7 +123,7 @@ class KeyStore:
             self._stamp = stamp
             self._by_id = parse_key_file(self._path.read_bytes())
         except OSError as error:
-            self._stamp = None  # the file may come back, or become readable, with the stamp it had
+            self._stamp = None  # the file may return, or become readable, with the same stamp
             raise KeyFileError(f"{self._path}: {error.strerror}") from error
         except KeyFileError as error:
             raise KeyFileError(f"{self._path}: {error}") from None

@@ -1,4 +1,4 @@
-"""Running the application under uvicorn, and stopping it without losing a request."""
+"""Runs the application under uvicorn, and stops it without losing a request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from app.service import Service
 
 
 class DrainingServer(uvicorn.Server):
-    """On the first SIGTERM or SIGINT: not ready, still answering for the drain time, then exit status 0.
+    """Drains on the first SIGTERM or SIGINT: not ready, but still answering for the drain time, then exit status 0.
 
-    uvicorn alone closes its sockets at once, which loses the requests that a load balancer sends until it has seen
-    that the process is not ready, and dies by the signal it got. A second signal stops at once.
+    uvicorn alone closes its sockets at once, which loses the requests that a load balancer sends until it sees that the
+    process is not ready; and it ends by the signal, not with 0. A second signal stops at once.
     """
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, DirectoryPath, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.names import MODEL_NAME, PRODUCTION
+
 
 def _rate(text: str) -> str:
     # Imported here: the settings are also read by tools that never limit anything.
@@ -33,8 +35,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
 
     model_source: str = Field(default="mlflow", description="'mlflow', or the path of a folder with a servable model.")
-    model_name: str = Field(default="churn", description="Name of the registered model.")
-    model_alias: str = Field(default="production", description="Alias that is followed.")
+    model_name: str = Field(default=MODEL_NAME, description="Name of the registered model.")
+    model_alias: str = Field(default=PRODUCTION, description="Alias that is followed.")
     model_poll_seconds: float = Field(default=15, gt=0, le=3600, description="How often the alias is looked up.")
     model_cache_dir: Path = Field(
         default=Path(".churn/model-cache"), description="Keeps the last verified model, for starts without MLflow."
@@ -88,9 +90,9 @@ def from_environment() -> Settings:
     """The settings of this process: its environment, then the files of SETTINGS_DIR, which are for secrets.
 
     Raises:
-        ValidationError: for values that cannot work, also when SETTINGS_DIR is no folder.
+        ValidationError: for invalid values, and if SETTINGS_DIR is not a folder.
         SettingsError: for a file in it that cannot be read.
     """
     folder = os.environ.get("SETTINGS_DIR")
-    # Of a folder that is missing, pydantic-settings would only warn; the setting itself is checked.
+    # For a missing folder pydantic-settings would only warn; the setting itself is validated.
     return Settings(_secrets_dir=folder if folder and Path(folder).is_dir() else None)

@@ -1,1 +1,1 @@
-"""Measures the API beside its peers, on one machine in one run: ``make bench`` or ``python -m benchmarks --help``."""
+"""Benchmarks of the API and its peers, on one machine in one run: ``make bench`` or ``python -m benchmarks --help``."""

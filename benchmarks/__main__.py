@@ -32,41 +32,41 @@ FOLDER: Final = ROOT / ".bench"
 DOCUMENT: Final = ROOT / "docs" / "performance.md"
 
 _DESCRIPTION: Final = """\
-Measure the serving API beside mlflow models serve, BentoML, MLServer, LitServe and plain baselines: one registered
+Compare the serving API with mlflow models serve, BentoML, MLServer, LitServe and plain baselines: one registered
 model, one server on one core, the load generator on the other, medians of interleaved rounds."""
 _EPILOG: Final = """\
 A full run takes about a quarter of an hour and writes docs/performance.md. A quick run, or one group alone, prints its
 tables and writes nothing unless --out is given. The first run installs the peers and the load generator under .bench/
 (needs Go, a package index, and about 2 GB).
 
-Exit code: 0 measured, 1 measured and a promise is not kept (full runs only), 2 could not measure.
+Exit code: 0 measured, 1 measured, but a target was missed (full runs only), 2 could not measure.
 
   python -m benchmarks                    everything, and the document
-  python -m benchmarks --quick            everything, in rounds of a second: does it still work?
+  python -m benchmarks --quick            everything, in rounds of one second, to see whether it works
   python -m benchmarks --only overload    one group"""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(
+    """The parser of the command line."""
+    parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--quick", action="store_true", help="one short round of everything; the figures mean little")
-    made.add_argument("--only", choices=GROUPS, action="append", metavar="GROUP", help=f"one of {', '.join(GROUPS)}")
-    made.add_argument(
+    parser.add_argument("--quick", action="store_true", help="one short round of everything; the figures mean little")
+    parser.add_argument("--only", choices=GROUPS, action="append", metavar="GROUP", help=f"one of {', '.join(GROUPS)}")
+    parser.add_argument(
         "--out", type=Path, help="where to write the document (default for full runs: docs/performance.md)"
     )
-    return made
+    return parser
 
 
 def run(*, quick: bool, only: Sequence[str], say: Console) -> Results:
     """Measure the groups in ``only``.
 
     Raises:
-        BenchError: something that everything depends on is missing or failed.
+        BenchError: a part that everything depends on is missing or failed.
     """
     began = time.monotonic()
     cores = machine.take_cores()
@@ -108,9 +108,9 @@ def run(*, quick: bool, only: Sequence[str], say: Console) -> Results:
 
 
 def _throughput(bench: Bench, only: Sequence[str]) -> tuple[Single | None, Batch | None]:
-    """The two groups that compare all servers, which are started once for both."""
-    wanted = [c for c in bench.usable() if "single" in only or ("batch" in only and c.batch)]
-    with shared.running(bench, wanted) as servers:
+    """Measure the two groups that compare all servers; the servers are started once for both."""
+    chosen = [c for c in bench.usable() if "single" in only or ("batch" in only and c.batch)]
+    with shared.running(bench, chosen) as servers:
         return (
             single.measure(bench, servers) if "single" in only else None,
             batch.measure(bench, servers) if "batch" in only else None,
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     only = tuple(options.only or GROUPS)
     full = not options.quick and set(only) == set(GROUPS)
-    # As an exception, so that every server is stopped on the way out.
+    # Raised as an exception, so that every server is stopped on the way out.
     signal.signal(signal.SIGTERM, _stop)
     try:
         results = run(quick=options.quick, only=only, say=Console(stderr=True, highlight=False))

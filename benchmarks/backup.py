@@ -1,4 +1,4 @@
-"""``python -m benchmarks.backup``: backup and restore beside plain tools; writes the figures of docs/dr.md.
+"""``python -m benchmarks.backup``: compares backup and restore with plain tools; writes the figures in docs/dr.md.
 
 Needs PostgreSQL 15 and an account that is not root, since PostgreSQL refuses to run for that.
 """
@@ -23,17 +23,17 @@ from typing import Final
 from benchmarks import machine, report, sections
 from benchmarks.contender import ROOT
 from benchmarks.machine import MIB
-from ops.backup import program as backup
-from ops.backup import restore
 from ops.backup import run as backup_run
 from ops.backup.drill_server import ThrowawayServer
+from ops.backup.options import ArtifactsOptions, BackupOptions, PostgresOptions, RestoreOptions
 from ops.backup.postgres_client import Session, conninfo, tool
+from ops.backup.restore import restore
 
 DOCUMENT: Final = ROOT / "docs" / "dr.md"
 BEGIN: Final = "<!-- measured: begin, written by `make bench-backup` -->\n"
 END: Final = "<!-- measured: end -->\n"
 TARGET: Final = 0.8
-"""Lowest ratio of our throughput to that of plain tools."""
+"""Target: the lowest ratio of our throughput to that of plain tools."""
 GIB: Final = 1024.0
 RTO_DATABASE_GIB, RTO_ARTIFACTS_GIB, RTO_HOURS = 5, 20, 4
 
@@ -65,7 +65,7 @@ CHECKPOINT;"""
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is moved."""
+    """The amount of data to move."""
 
     runs: int
     metrics: int
@@ -78,7 +78,7 @@ SMOKE: Final = Size(runs=50, metrics=20, files=20, file_bytes=20_000)
 
 
 def fill(server: str, folder: Path, size: Size) -> float:
-    """Make a database and a store; returns the size of the database in MiB."""
+    """Create a database and a store; returns the size of the database in MiB."""
     with Session(server, "postgres") as session:
         session.run("CREATE DATABASE mlflow;")
     with Session(server, "mlflow") as session:
@@ -93,10 +93,10 @@ def fill(server: str, folder: Path, size: Size) -> float:
 
 
 def forget(folder: Path) -> None:
-    """Let memory keep nothing of the files.
+    """Drop the files from the page cache.
 
-    A nightly backup, and a restore after a loss, find none of them there. It also gives every step the same free
-    memory: on a virtual machine the step that is the first to use some waits until the host has found it.
+    A nightly backup, or a restore after a loss, starts without them. It also gives every step the same free memory: on
+    a virtual machine the first step to use more has to wait for the host.
     """
     os.sync()
     for path in folder.rglob("*"):
@@ -107,7 +107,7 @@ def forget(folder: Path) -> None:
 
 
 class Round:
-    """One round: each way once, on empty targets."""
+    """One round: each step once, on empty targets."""
 
     def __init__(self, server: str, store: Path, work: Path) -> None:
         self.server = server
@@ -117,12 +117,17 @@ class Round:
 
     def run(self) -> dict[str, float]:
         """Seconds of each step."""
+        dump = PostgresOptions(service=self.server, databases=("mlflow",), to=self._root)
+        copy = ArtifactsOptions(source=str(self.store), to=self._root)
         steps: list[tuple[str, Callable[[], object]]] = [
             ("plain database", self._plain_database),
-            ("our dump", lambda: self._backup("postgres", "--service", self.server, "--database", "mlflow")),
+            (
+                "our dump",
+                lambda: self._backup(dump),
+            ),
             ("our database restore", lambda: self._restore(server=self._renamed(), artifacts=None)),
             ("plain artifacts", self._plain_artifacts),
-            ("our copy", lambda: self._backup("artifacts", "--from", str(self.store))),
+            ("our copy", lambda: self._backup(copy)),
             ("our artifacts restore", lambda: self._restore(server=None, artifacts=str(self.work / "restored"))),
         ]
         for name, step in steps:
@@ -147,19 +152,20 @@ class Round:
             )
 
     def _renamed(self) -> str:
-        """The source out of the way, so that the restored one finds its place empty; takes no time to speak of."""
+        """Move the source out of the way, so that its place is empty for the restore; takes hardly any time."""
         self._sql('ALTER DATABASE mlflow RENAME TO "source";')
         return self.server
 
-    def _backup(self, *arguments: str) -> None:
-        options = backup.parser().parse_args([*arguments, "--to", str(self.work / "backups")])
+    @property
+    def _root(self) -> Path:
+        return self.work / "backups"
+
+    def _backup(self, options: BackupOptions) -> None:
         backup_run.run(options, lambda _: None)
 
     def _restore(self, *, server: str | None, artifacts: str | None) -> None:
-        options = restore.RestoreOptions(
-            source=str(self.work / "backups"), backup="latest", server=server, artifacts=artifacts
-        )
-        restore.restore(options, lambda _: None)
+        options = RestoreOptions(source=str(self._root), server=server, artifacts=artifacts)
+        restore(options, lambda _: None)
 
     def _plain_artifacts(self) -> None:
         subprocess.run(["/bin/cp", "-r", str(self.store), str(self.work / "plain")], check=True)  # noqa: S603 - our paths
@@ -174,34 +180,34 @@ class Round:
 
 
 def measure(size: Size, rounds: int) -> tuple[list[dict[str, float]], float]:
-    """Seconds of each step in each round, and the size of the database in MiB."""
+    """Measure every round; returns the seconds of each step, and the size of the database in MiB."""
     with tempfile.TemporaryDirectory(prefix="churn-bench-backup-") as name:
         folder = Path(name)
         with ThrowawayServer(folder) as server:
-            made, mebibytes = measure_on(server.conninfo, folder, size, rounds)
-    return made, mebibytes
+            seconds, mebibytes = measure_on(server.conninfo, folder, size, rounds)
+    return seconds, mebibytes
 
 
 def measure_on(server: str, folder: Path, size: Size, rounds: int) -> tuple[list[dict[str, float]], float]:
-    """The same on a server that runs, in an empty folder."""
+    """Do the same on a running server, in an empty folder."""
     store, work = folder / "store", folder / "work"
     mebibytes = fill(server, store, size)
     work.mkdir()
     return [Round(server, store, work).run() for _ in range(rounds)], mebibytes
 
 
-def text(found: list[dict[str, float]], size: Size, database: float) -> str:
-    """The section of the document."""
+def text(measured: list[dict[str, float]], size: Size, database: float) -> str:
+    """Write the section of the document."""
     artifacts = size.files * size.file_bytes / MIB
-    seconds = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    seconds = {name: statistics.median(one[name] for one in measured) for name in measured[0]}
     ours = {
-        "database": statistics.median(one["our dump"] + one["our database restore"] for one in found),
-        "artifacts": statistics.median(one["our artifacts restore"] for one in found),
+        "database": statistics.median(one["our dump"] + one["our database restore"] for one in measured),
+        "artifacts": statistics.median(one["our artifacts restore"] for one in measured),
     }
     database_ratio = statistics.median(
-        one["plain database"] / (one["our dump"] + one["our database restore"]) for one in found
+        one["plain database"] / (one["our dump"] + one["our database restore"]) for one in measured
     )
-    copies = {name: statistics.median(one["plain artifacts"] / one[name] for one in found) for name in found[0]}
+    copies = {name: statistics.median(one["plain artifacts"] / one[name] for one in measured) for name in measured[0]}
     rate_d, rate_a = database / seconds["our database restore"], artifacts / seconds["our artifacts restore"]
     total = RTO_DATABASE_GIB * GIB / rate_d + RTO_ARTIFACTS_GIB * GIB / rate_a
     rows = [
@@ -216,7 +222,7 @@ def text(found: list[dict[str, float]], size: Size, database: float) -> str:
     facts = machine.describe()
     worst = min(copies["our copy"], copies["our artifacts restore"])
     return _TEXT.substitute(
-        date=facts.date, cores=facts.cores, cpu=facts.cpu, rounds=len(found), files=size.files,
+        date=facts.date, cores=facts.cores, cpu=facts.cpu, rounds=len(measured), files=size.files,
         database=f"{database:,.0f}", artifacts=f"{artifacts:,.0f}",
         table=report.table(("Step", "Seconds", "MiB/s"), [(n, f"{s:.2f}", f"{m / s:,.0f}") for n, m, s in rows]),
         database_ratio=f"{database_ratio:.2f}",
@@ -229,23 +235,23 @@ def text(found: list[dict[str, float]], size: Size, database: float) -> str:
 
 
 def put(document: str, section: str) -> str:
-    """A document with its measured section replaced."""
+    """Replace the measured section of a document."""
     return sections.between(document, BEGIN, END, f"\n{section}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and write what came out."""
+    """Measure, and write the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.backup", description=__doc__.partition("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="little data, one round, nothing written")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--raw", type=Path, help="also keep the seconds of each round as JSON")
     options = parser.parse_args(arguments)
     size = SMOKE if options.smoke else FULL
-    found, database = measure(size, 1 if options.smoke else options.rounds)
-    section = text(found, size, database)
+    measured, database = measure(size, 1 if options.smoke else options.rounds)
+    section = text(measured, size, database)
     print(section)  # noqa: T201 - a program prints
     if options.raw:
-        options.raw.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        options.raw.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     if not options.smoke:
         DOCUMENT.write_text(put(DOCUMENT.read_text(encoding="utf-8"), section), encoding="utf-8")
     return 0

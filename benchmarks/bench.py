@@ -1,4 +1,4 @@
-"""What all groups of measurements share: the contenders, started and checked, and the requests to send them."""
+"""Shared by all groups of measurements: the contenders, started and checked, and the requests for them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ops.local.ports import free_port
 
 _FIRST_PORT: Final = 18_100
 _PORT_STEP: Final = 10
-"""A server may take the few ports after its own too (MLServer takes three)."""
+"""A server may also take the ports after its own (MLServer takes three)."""
 _CHECKED: Final = 20
 TOLERANCE: Final = 1e-5
 
@@ -31,8 +31,8 @@ TOLERANCE: Final = 1e-5
 class Bench:
     """One run of the benchmark.
 
-    ``expected`` has the native model's score of each of ``customers``; ``problems`` says of each contender that did
-    not install or start why.
+    ``expected`` has the native model's score of each of ``customers``; ``problems`` says why a contender did not
+    install or start.
     """
 
     plan: Plan
@@ -47,7 +47,7 @@ class Bench:
     problems: dict[str, str] = field(default_factory=dict)
 
     def usable(self) -> list[Contender]:
-        """The contenders that installed and started so far; why the others did not is in ``problems``."""
+        """The contenders that have installed and started so far; ``problems`` says why the others have not."""
         return [c for c in self.contenders if c.name not in self.problems]
 
 
@@ -62,7 +62,7 @@ class Running:
 
 
 def bodies(route: Route, customers: Sequence[CustomerJson], rows: int, limit: int) -> Iterator[bytes]:
-    """At most ``limit`` bodies of ``rows`` customers each, no customer twice."""
+    """Build at most ``limit`` bodies of ``rows`` customers each, no customer twice."""
     for start in range(0, min(limit * rows, len(customers) - rows + 1), rows):
         yield route.body(customers[start : start + rows])
 
@@ -71,7 +71,7 @@ def start(bench: Bench, contender: Contender, place: int = 0) -> tuple[Server, s
     """Start a contender on the measured core, and wait until it predicts.
 
     Returns:
-        The server, its address, and the seconds from the start of the process to the first right answer.
+        The server, its address, and the seconds from the start of the process to its first correct answer.
     """
     port = free_port(_FIRST_PORT + _PORT_STEP * place)
     slug = "".join(c if c.isalnum() else "-" for c in contender.name.lower())
@@ -92,15 +92,15 @@ def start(bench: Bench, contender: Contender, place: int = 0) -> tuple[Server, s
 
 
 def give_up(bench: Bench, contender: Contender, error: BenchError) -> None:
-    """Go on without a peer; raise the error again for a server of ours."""
+    """Continue without a peer; raise the error again for one of our own servers."""
     if contender.kind != "peer":
         raise error
     bench.problems[contender.name] = str(error)
-    bench.say(f"going on without {contender.name}: {error}")
+    bench.say(f"continuing without {contender.name}: {error}")
 
 
 def check_scores(bench: Bench, contender: Contender, url: str) -> None:
-    """Every server must give the registered model's scores, alone and in a batch.
+    """Check that a server returns the registered model's scores, singly and in a batch.
 
     Raises:
         BenchError: it does not.

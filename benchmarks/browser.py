@@ -20,14 +20,14 @@ from benchmarks.errors import BenchError
 from ops.local.ports import LOOPBACK, free_port
 
 WIDTH: Final = 1400
-"""Of every picture, in pixels."""
+"""Size of every picture, in pixels."""
 _FIRST_PORT: Final = 9515
 _START_SECONDS: Final = 30.0
 _PAGE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.25
 _COLOURS: Final = 256
 _OPTIONS: Final = (
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no page may need another host
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no page may contact another host
     "--headless=new",
     "--hide-scrollbars",
     "--disable-gpu",
@@ -44,12 +44,12 @@ class Browser:
         self._client = httpx.Client(timeout=_PAGE_SECONDS, trust_env=False)
 
     def open(self, url: str, *, shows: str) -> None:
-        """Load a page anew and wait until its text has ``shows``.
+        """Load a page afresh and wait until its text contains ``shows``.
 
         Raises:
-            BenchError: it does not within a minute; the message has the start of the page's text.
+            BenchError: it does not within a minute; the message holds the beginning of the page's text.
         """
-        self._ask("POST", "url", {"url": "about:blank"})  # another address of the same page would not load anything
+        self._ask("POST", "url", {"url": "about:blank"})  # only another address of the same page would load nothing
         self._ask("POST", "url", {"url": url})
         self.wait_for(shows)
 
@@ -62,7 +62,7 @@ class Browser:
             time.sleep(_POLL_SECONDS)
 
     def run(self, script: str, *arguments: object) -> Any:
-        """Run JavaScript in the page; returns what it returns."""
+        """Run JavaScript in the page, and return its result."""
         return self._ask("POST", "execute/sync", {"script": script, "args": list(arguments)})
 
     def click(self, text: str) -> None:
@@ -71,25 +71,25 @@ class Browser:
         Raises:
             BenchError: the page has none.
         """
-        found = self.run(
+        visible = self.run(
             "const all = [...document.querySelectorAll('a, button, [role=tab]')];"
             "const one = all.find(e => e.innerText && e.innerText.trim() === arguments[0]);"
             "if (one) { one.click(); } return Boolean(one);",
             text,
         )
-        if not found:
+        if not visible:
             raise BenchError(f"the page has no link, button or tab {text!r}")
 
     def remember(self, values: Mapping[str, str]) -> None:
-        """Keep values as the present site's pages keep what their reader chose."""
+        """Store values in the browser, where the pages of the current site store what their reader chose."""
         for name, value in values.items():
             self.run("localStorage.setItem(arguments[0], arguments[1])", name, value)
 
     def picture(self, path: Path, *, height: int) -> None:
-        """Write what the window shows, ``height`` pixels of it, as a PNG of at most 256 colours."""
+        """Save the top ``height`` pixels of the window as a PNG of at most 256 colours."""
         frame = int(self.run("return window.outerHeight - window.innerHeight"))
         self._ask("POST", "window/rect", {"width": WIDTH, "height": height + frame})
-        time.sleep(2)  # what moves comes to rest, and images arrive
+        time.sleep(2)  # wait for animations to end and images to arrive
         image = Image.open(io.BytesIO(base64.b64decode(self._ask("GET", "screenshot"))))
         path.parent.mkdir(parents=True, exist_ok=True)
         image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -105,7 +105,7 @@ class Browser:
         """End the session, and the browser with it.
 
         Raises:
-            HTTPStatusError: the driver did not, so the browser still runs.
+            HTTPStatusError: the driver did not end it, so the browser still runs.
         """
         try:
             self._client.delete(self._session_url).raise_for_status()
@@ -115,7 +115,7 @@ class Browser:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A browser of its own, stopped at the end.
+    """Start a separate browser, which is stopped at the end.
 
     Raises:
         BenchError: Chromium or its driver is not installed, or does not start.
@@ -137,10 +137,10 @@ def browser() -> Iterator[Browser]:
 
 def _session(driver_url: str) -> str:
     """URL of a new session, once the driver answers."""
-    # Chromium refuses its sandbox to root, as which containers run it.
+    # Chromium refuses to use its sandbox as root, and containers run as root.
     options = [*_OPTIONS, f"--window-size={WIDTH},1000", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    wanted = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": {"args": options}}}}
-    answer = _once_up(lambda: httpx.post(f"{driver_url}/session", json=wanted, timeout=_PAGE_SECONDS, trust_env=False))
+    request = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": {"args": options}}}}
+    answer = _once_up(lambda: httpx.post(f"{driver_url}/session", json=request, timeout=_PAGE_SECONDS, trust_env=False))
     value = answer.json()["value"]
     if not answer.is_success:
         raise BenchError(f"Chromium does not start: {str(value.get('message'))[:300]}")

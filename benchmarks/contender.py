@@ -1,4 +1,4 @@
-"""What a contender is: a server, how to start it and how to ask it."""
+"""The description of a contender: a server, how to start it, and how to query it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from app.names import NO_TELEMETRY
 from benchmarks.model import Served
 from benchmarks.traffic import CustomerJson
 
@@ -18,7 +19,7 @@ ONE_THREAD: Final[Mapping[str, str]] = {
     "MKL_NUM_THREADS": "1",
 }
 SERVE: Final = "benchmarks.serve"
-"""Package of the servers' programs."""
+"""Package that holds the programs of the servers."""
 ROOT: Final = Path(__file__).parent.parent
 API: Final = "this API"
 CONSTANT: Final = "FastAPI, constant answer"
@@ -28,7 +29,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """Where predictions are asked for, how customers are sent there, and how to read the scores from the answer."""
+    """The path of predictions, how customers are sent there, and how to read the scores from the answer."""
 
     path: str
     body: Callable[[Sequence[CustomerJson]], bytes]
@@ -39,7 +40,7 @@ class Route:
 class Contender:
     """One server to measure.
 
-    ``setup`` is its configuration in words and ``problem`` says why it did not install. A ``variant`` is a second
+    ``setup`` describes its configuration, and ``problem`` says why it did not install. A ``variant`` is a second
     configuration of a peer, measured for single predictions only.
     """
 
@@ -56,11 +57,11 @@ class Contender:
     variant: bool = False
 
     def environment(self, port: int) -> dict[str, str]:
-        """The whole environment of its process."""
+        """The complete environment of its process."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTHON"))}
-        return {**inherited, **ONE_THREAD, "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", **self.env(port)}
+        return {**inherited, **ONE_THREAD, **NO_TELEMETRY, **self.env(port)}
 
 
 def native_env(served: Served) -> dict[str, str]:
-    """Where :mod:`benchmarks.serve.native` finds the model."""
+    """Environment in which :mod:`benchmarks.serve.native` finds the model."""
     return {"BENCH_SKOPS": str(served.skops), "BENCH_TRUSTED": ",".join(served.trusted)}

@@ -1,4 +1,4 @@
-"""Everything that is measured: our API, its peers, and baselines, all serving one registered model."""
+"""All contenders: our API, its peers, and baselines, all serving one registered model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from benchmarks.peer_servers import batching, bentoml, litserve, mlflow, mlserve
 from benchmarks.peers import Environment
 
 _NO_LIMIT_SEEN: Final = "1000000/second"
-"""The rate limit is on and counts every request, and lets all of them pass."""
+"""A rate limit that counts every request and lets all of them pass."""
 
 
 def api(served: Served, *, cache: Path, tracking_uri: str | None = None) -> Contender:
@@ -120,5 +120,5 @@ def everything(served: Served, environments: Mapping[str, Environment], work: Pa
 
 
 def environments(folder: Path) -> dict[str, Environment]:
-    """The peers' environments, installed where needed."""
+    """The peers' environments, installed if necessary."""
     return {name: peers.ensure(name, folder) for name in peers.PEERS}

@@ -1,4 +1,4 @@
-"""The text of docs/performance.md around the figures."""
+"""The text of docs/performance.md that surrounds the figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.results import Results
 
 _PORT: Final = 18_100
 _LEFT_OUT: Final = frozenset({"PATH", "PYTHONPATH", "BENCH_SKOPS", "BENCH_TRUSTED", "BENCH_ONNX"})
-"""Where programs, packages and the model lie."""
+"""Folder of programs, packages and the model."""
 _NOT_MEASURED: Final = "Not measured in this run."
 
 _TEXT: Final = Template("""\
@@ -83,7 +83,7 @@ $targets
 
 
 def commands(results: Results, root: Path) -> str:
-    """How each contender is started, with the settings that are its own; paths are relative to ``root``."""
+    """The command that starts each contender, with its own settings; paths are relative to ``root``."""
 
     def shown(word: str) -> str:
         return word.replace(sys.executable, "python").replace(f"{root}/", "").replace(str(root), ".")
@@ -101,7 +101,7 @@ def commands(results: Results, root: Path) -> str:
 
 
 def document(results: Results, root: Path) -> str:
-    """The whole of docs/performance.md; ``root`` is the project's folder, which is not named in it."""
+    """Write docs/performance.md; ``root`` is the project's folder, which the text does not name."""
     machine, durations = results.machine, results.plan
     facts = [
         ("processor", machine.cpu),

@@ -1,7 +1,7 @@
-"""The one error of the benchmark: something it cannot go on without."""
+"""The error that ends a benchmark."""
 
 from __future__ import annotations
 
 
 class BenchError(Exception):
-    """The benchmark cannot go on; the message says why and what to do."""
+    """The benchmark cannot continue; the message says why and what to do."""

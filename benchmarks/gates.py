@@ -1,7 +1,7 @@
-"""``python -m benchmarks.gates``: how often the gates are wrong; writes a table into docs/training.md.
+"""``python -m benchmarks.gates``: measures how often the gates are wrong; writes a table into docs/training.md.
 
-Every file is made from the generator's customers, whose truth is known, and judged as `churn train` judges it, without
-MLflow and with the native scores in place of the exported ones.
+Every file consists of generated customers, whose truth is known, and is judged as by `churn train`, but without MLflow
+and with the native scores in place of the exported ones.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NOT_ENOUGH: Final = "not enough data"
 SEEDS: Final = 200
 CONFIG: Final = TrainConfig(source="generated", tracking_uri="unused")
 OTHER_SEED: Final = 1_000_000
-"""Added to the seed of the file that production was trained on."""
+"""Added to the seed for the file that production was trained on."""
 
 _TEXT: Final = Template("""\
 ## How often the gates are wrong
@@ -66,7 +66,7 @@ Kind = Literal["no skill", "honest", "leak", "copies", "worse", "mixed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One kind of file: ``change`` makes it from honest customers, ``production`` trains on such ones first."""
+    """One kind of file: ``change`` derives it from honest customers; ``production`` first trains on honest ones."""
 
     name: str
     kind: Kind
@@ -76,7 +76,7 @@ class Case:
 
 
 def shuffled(rng: np.random.Generator, frame: pd.DataFrame, *, share: float) -> pd.DataFrame:
-    """This share of the labels permuted among themselves: 1 leaves no relation to anything."""
+    """Permute this share of the labels: 1 leaves no relation to the features."""
     labels = frame[LABEL_COLUMN].to_numpy().copy()
     rows = np.flatnonzero(rng.random(len(frame)) < share)
     labels[rows] = labels[rng.permutation(rows)]
@@ -84,7 +84,7 @@ def shuffled(rng: np.random.Generator, frame: pd.DataFrame, *, share: float) -> 
 
 
 def leaking(rng: np.random.Generator, frame: pd.DataFrame, *, strength: float) -> pd.DataFrame:
-    """A total that follows the label with this probability, else a coin: its AUC alone is 0.5 + strength / 2."""
+    """Make the total follow the label with this probability, else a coin: its AUC alone is 0.5 + strength / 2."""
     labels = frame[LABEL_COLUMN].to_numpy()
     follows = np.where(rng.random(len(frame)) < strength, labels, rng.integers(0, 2, len(frame)))
     return frame.assign(total_charges=np.where(follows == 1, 9000.0, 10.0))
@@ -98,7 +98,7 @@ def copied(
     ids: Literal["none", "new", "same"],
     noise: float = 0.0,
 ) -> pd.DataFrame:
-    """Every row so many times: without ids, under new ones, or under the same."""
+    """Repeat every row: without ids, under new ids, or under the same id."""
     some = shuffled(rng, frame, share=noise)
     many = pd.concat([some] * times, ignore_index=True)
     if ids == "none":
@@ -107,7 +107,7 @@ def copied(
 
 
 def cases() -> Iterator[Case]:
-    """Everything that is tried."""
+    """All kinds of files that are tried."""
     for rows in (100, 500, 1_000, 5_000, 20_000):
         yield Case(name="honest", kind="honest", rows=rows)
         yield Case(name="random labels", kind="no skill", rows=rows, change=partial(shuffled, share=1.0))
@@ -139,9 +139,9 @@ def cases() -> Iterator[Case]:
 
 
 def dataset(case: Case, seed: int) -> Dataset:
-    """The file of one seed, as :func:`training.data.load` would give it; nobody knows its ceiling."""
-    made = generate(GeneratorConfig(rows=case.rows, seed=seed)).customers
-    frame = case.change(np.random.default_rng(seed), made) if case.change else made
+    """Generate the file of one seed, as :func:`training.data.load` would return it, without a known ceiling."""
+    generated = generate(GeneratorConfig(rows=case.rows, seed=seed)).customers
+    frame = case.change(np.random.default_rng(seed), generated) if case.change else generated
     return loaded(frame)
 
 
@@ -163,7 +163,7 @@ def _fitted(data: Dataset) -> tuple[Fitted, Labels]:
 
 
 def _against(data: Dataset, fitted: Fitted, seed: int) -> GateResult:
-    """The regression gate beside a version that was trained on as many honest customers."""
+    """Apply the regression gate against a version trained on the same number of honest customers."""
     old_data = loaded(generate(GeneratorConfig(rows=len(data.customers), seed=seed + OTHER_SEED)).customers)
     old, churned = _fitted(old_data)
     test, own = fitted.split.test, old.split.test
@@ -189,7 +189,7 @@ def _against(data: Dataset, fitted: Fitted, seed: int) -> GateResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What became of one file: ``by`` names the gates that refused it, ``asks`` those that want a person."""
+    """The verdict on one file: ``by`` names the gates that refused it, ``asks`` those that ask for a person."""
 
     by: tuple[str, ...]
     asks: tuple[str, ...]
@@ -220,7 +220,7 @@ def verdict(case: Case, seed: int) -> Verdict:
 
 
 def measure(case: Case, seeds: int, pool: ProcessPoolExecutor) -> tuple[str, ...]:
-    """A row of the table."""
+    """Format a row of the table."""
     verdicts = list(pool.map(partial(verdict, case), range(seeds), chunksize=10))
     accepted = [one for one in verdicts if one.accepted]
     by = Counter(name for one in verdicts for name in one.by)

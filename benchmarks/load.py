@@ -1,4 +1,4 @@
-"""The load generator: vegeta, for every contender alike."""
+"""The load generator: vegeta, the same for every contender."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from benchmarks.errors import BenchError
 VEGETA: Final = "v12.13.0"
 _OK: Final = 200
 DEFAULT_CONNECTIONS: Final = 64
-"""Enough for any constant rate that a server keeps up with."""
+"""Connections; enough for any constant rate that a server sustains."""
 
 
 def ensure_vegeta(folder: Path) -> Path:
-    """The load generator, built with Go on first use.
+    """Return the path of the load generator, built with Go on first use.
 
     Raises:
-        BenchError: it is not there and cannot be built.
+        BenchError: it is missing and cannot be built.
     """
     binary = folder / f"vegeta-{VEGETA}"
     if binary.exists():
@@ -56,7 +56,7 @@ def ensure_vegeta(folder: Path) -> Path:
 
 
 def write_targets(path: Path, url: str, headers: Mapping[str, str], bodies: Iterable[bytes]) -> Path:
-    """Write the requests that an attack goes round, in vegeta's JSON format; returns ``path``."""
+    """Write the requests that an attack repeats, in vegeta's JSON format; returns ``path``."""
     header = {name: [value] for name, value in headers.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
@@ -68,7 +68,7 @@ def write_targets(path: Path, url: str, headers: Mapping[str, str], bodies: Iter
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came back: one entry a request in each array.
+    """The results of an attack: each array has one entry per request.
 
     ``sent_s`` is the time of sending since the first request and ``latency_ms`` the time to the end of the answer;
     status 0 is a request without an answer. ``generator_busy`` is the generator's share of its core.
@@ -86,22 +86,22 @@ class Outcome:
 
     @property
     def failures(self) -> int:
-        """Requests answered otherwise than with 200."""
+        """Number of requests without an answer of 200."""
         return int((~self.accepted).sum())
 
     @property
     def seconds(self) -> float:
-        """From the first request to the end of the last answer."""
+        """Seconds from the first request to the end of the last answer."""
         return float((self.sent_s + self.latency_ms / 1000).max())
 
     @property
     def rate(self) -> float:
-        """Answers with 200 a second."""
+        """Answers of 200 per second."""
         return float(self.accepted.sum() / self.seconds)
 
     @property
     def sent_rate(self) -> float:
-        """Requests sent a second, over the time of sending."""
+        """Requests sent per second, over the time of sending."""
         return float((len(self.sent_s) - 1) / self.sent_s.max()) if len(self.sent_s) > 1 else 0.0
 
     def percentile_ms(self, percent: float) -> float:
@@ -142,7 +142,7 @@ class _Sent:
 
 
 class Generator:
-    """Runs attacks; ``work`` is a folder for their results. The process inherits this one's core."""
+    """Runs attacks; ``work`` is a folder for their results. The generator runs on the core of this process."""
 
     def __init__(self, binary: Path, work: Path) -> None:
         self._binary = binary
@@ -150,19 +150,19 @@ class Generator:
         self._work.mkdir(parents=True, exist_ok=True)
 
     def closed(self, targets: Path, *, seconds: float, connections: int) -> Outcome:
-        """A closed loop: every connection sends its next request as soon as it has its answer."""
+        """Run a closed loop: every connection sends its next request as soon as it has its answer."""
         return self._read(self._send("closed", targets, rate=0, seconds=seconds, connections=connections))
 
     def constant(
         self, targets: Path, *, rate: float, seconds: float, connections: int = DEFAULT_CONNECTIONS
     ) -> Outcome:
-        """A constant rate of requests, as long as no more than ``connections`` are without an answer."""
+        """Send requests at a constant rate, as long as no more than ``connections`` of them wait for an answer."""
         return self._read(self._send("constant", targets, rate=rate, seconds=seconds, connections=connections))
 
     def then_constant(
         self, targets: Path, *, rate: float, seconds: float, connections: int, then_rate: float, then_seconds: float
     ) -> tuple[Outcome, Outcome]:
-        """One constant rate, and another with nothing in between: the results are read only afterwards."""
+        """Send at one constant rate and at once at another: the results are only read afterwards."""
         first = self._send("first", targets, rate=rate, seconds=seconds, connections=connections)
         second = self._send("second", targets, rate=then_rate, seconds=then_seconds, connections=DEFAULT_CONNECTIONS)
         return self._read(first), self._read(second)

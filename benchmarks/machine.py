@@ -1,4 +1,4 @@
-"""Facts of the machine that a figure was measured on."""
+"""Facts about the machine that a figure was measured on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CORES_NEEDED = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What was there; ``memory_gib`` is physical memory."""
+    """The machine; ``memory_gib`` is physical memory."""
 
     cpu: str
     cores: int
@@ -30,14 +30,14 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Cores:
-    """The two cores used: one for the server that is measured, the other for the load generator and all else."""
+    """The two cores: one for the measured server, the other for the load generator and everything else."""
 
     server: int
     load: int
 
 
 def cpu_model(cpuinfo: str) -> str:
-    """The processor's name in the text of /proc/cpuinfo, with family and model where the name alone says little."""
+    """Read the processor's name from /proc/cpuinfo, with family and model if the name alone says little."""
     fields: dict[str, str] = dict(re.findall(r"^([a-zA-Z ]+?)\s*:\s*(.+)$", cpuinfo, flags=re.MULTILINE))
     name = fields.get("model name", "unknown")
     if "cpu family" in fields and "model" in fields:
@@ -46,7 +46,7 @@ def cpu_model(cpuinfo: str) -> str:
 
 
 def describe() -> Machine:
-    """This machine, now."""
+    """Describe this machine."""
     return Machine(
         cpu=cpu_model(Path("/proc/cpuinfo").read_text(encoding="utf-8")),
         cores=os.cpu_count() or 0,
@@ -59,10 +59,10 @@ def describe() -> Machine:
 
 
 def take_cores() -> Cores:
-    """Choose the two cores and pin this process, so the load generator too, to its own.
+    """Choose the two cores, and pin this process (and so the load generator) to its own.
 
     Raises:
-        BenchError: not Linux, or fewer than two cores to use.
+        BenchError: not Linux, or fewer than two usable cores.
     """
     if not hasattr(os, "sched_setaffinity"):
         raise BenchError("the benchmark pins processes to cores, which needs Linux")

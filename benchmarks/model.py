@@ -1,4 +1,4 @@
-"""The model that everything serves: trained on generated customers and registered in an MLflow server of its own."""
+"""The model that all contenders serve: trained on generated customers, and registered in a separate MLflow server."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ TRAINING_ROWS: Final = 10_000
 _PORT: Final = 18_000
 _START_SECONDS: Final = 120
 _MODEL_TYPE: Final = "logistic_regression"
-"""What `churn train` makes unless told otherwise."""
+"""The model that `churn train` chooses by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
     """The registered version, and local copies of its artifacts for servers that do not read MLflow.
 
-    ``skops`` is the native model and ``trusted`` the types it may hold, ``onnx`` the exported one. ``key`` is valid
-    for our API with ``keys_file``.
+    ``skops`` is the native model and ``trusted`` lists the types that it may hold; ``onnx`` is the exported model.
+    ``key`` is valid for our API with ``keys_file``.
     """
 
     tracking_uri: str
@@ -48,11 +48,11 @@ class Served:
 
 @contextmanager
 def registered(work: Path, core: int) -> Iterator[Served]:
-    """Start MLflow in ``work``, train with ``churn train``, promote, and keep the server for the time of the block.
+    """Start MLflow in ``work``, train with ``churn train``, promote, and keep the server running until the block ends.
 
     Args:
         work: an empty folder.
-        core: which core MLflow runs on; never the one that servers are measured on.
+        core: the core that MLflow runs on; never the one that servers are measured on.
     """
     home = Home(work)
     home.artifacts.mkdir(parents=True)
@@ -86,7 +86,7 @@ def _churn(arguments: Sequence[str], env: dict[str, str]) -> None:
 
 
 def _fetch(url: str, home: Home) -> Served:
-    # MLflow and scikit-learn take seconds to import: not before `--help` is answered.
+    # MLflow and scikit-learn take seconds to import, which `--help` need not wait for.
     from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - see above
 
     from training.mlflow_store import by_alias, connect  # noqa: PLC0415 - see above
@@ -112,7 +112,7 @@ def _fetch(url: str, home: Home) -> Served:
 
 
 def native_scores(served: Served, customers: Sequence[CustomerJson]) -> list[float]:
-    """Probability of churn of each customer by the native model: what every server must answer."""
+    """Probability of churn of each customer by the native model, which every server must return."""
     # As above: slow to import.
     import pandas as pd  # noqa: PLC0415 - see above
 

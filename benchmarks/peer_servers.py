@@ -1,4 +1,4 @@
-"""The peers: other programs that serve the same registered model, each as its users would run it."""
+"""The peers: other programs that serve the same registered model, each run as its users would run it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _bentoml_command(environment: Environment, module: str) -> Callable[[int], l
 
 
 def mlserver(served: Served, environment: Environment, work: Path, **settings: float) -> Contender:
-    """MLServer with a runtime of its own, as skops has none; ``settings`` are further ones of the model."""
+    """MLServer with a custom runtime, since it has none for skops; ``settings`` are added to those of the model."""
     route = Route(path="/v2/models/churn/infer", body=traffic.v2, scores=lambda answer: answer["outputs"][0]["data"])
     models = work / ("mlserver-batching" if settings else "mlserver")
     models.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def litserve(served: Served, environment: Environment) -> Contender:
 
 
 def batching(served: Served, environments: Mapping[str, Environment], work: Path) -> list[Contender]:
-    """The peers that can score waiting requests in one call, doing so. A batch gains nothing by it."""
+    """The peers that can score waiting requests in one call, set up to do so. Batches gain nothing from it."""
     route = Route(path="/predict", body=traffic.batch, scores=list)
     lit, bento = environments["litserve"], environments["bentoml"]
     size = str(CONNECTIONS)

@@ -1,6 +1,6 @@
 r"""The peers' own environments: exact, hashed requirements, installed on first use.
 
-``peers/<name>.in`` says what is wanted and ``peers/<name>.txt`` is its lock, written in the project's folder by
+``peers/<name>.in`` lists the requirements and ``peers/<name>.txt`` is their lock, written in the project's folder by
 
     uv pip compile benchmarks/peers/<name>.in --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header -o benchmarks/peers/<name>.txt
@@ -27,7 +27,7 @@ _SHOWN: Final = ("pandas", "scikit-learn", "skops", "uvicorn")
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """A peer's environment: its folder of programs and the versions in it, or why there is none."""
+    """A peer's environment: its folder of programs and the installed versions, or the reason why there is none."""
 
     name: str
     programs: Path
@@ -40,7 +40,7 @@ class Environment:
 
 
 def ensure(name: str, folder: Path) -> Environment:
-    """Install a peer unless its present lock is installed already; one that does not install is reported."""
+    """Install a peer unless its current lock is installed already; a failure is reported in the result."""
     home = folder / name
     programs = home / "bin"
     lock = REQUIREMENTS / f"{name}.txt"
@@ -68,7 +68,7 @@ def ensure(name: str, folder: Path) -> Environment:
 
 
 def _run(command: Sequence[str]) -> str | None:
-    """Why the command failed, in its own last words; None if it did not."""
+    """Run a command; returns the end of its output if it failed, else None."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed commands
     if done.returncode == 0:
         return None

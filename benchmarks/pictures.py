@@ -1,4 +1,4 @@
-"""``python -m benchmarks.pictures``: draw docs/pictures anew from an embedded platform of its own, with a browser."""
+"""``python -m benchmarks.pictures``: redraws docs/pictures from a separate embedded platform, with a browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.text import Text
 
-from app.names import MODEL_NAME
+from app.names import MODEL_NAME, PRODUCTION
 from app.schemas import LABEL_COLUMN
 from benchmarks.browser import Browser, browser
 from benchmarks.contender import ROOT
@@ -37,20 +37,20 @@ _START_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 30.0
 _COLUMNS: Final = 118
 _MANY_ROWS: Final = 4_000_000
-"""So many take some seconds to score, so that there is progress to see."""
+"""Enough customers to take some seconds, so that there is progress to show."""
 _RATE: Final = "rows/s"
 _REDRAWN: Final = re.compile(r"\r?(?:\x1b\[2K|\x1b\[1A)+")
-"""A terminal's order to go back over lines, which a display of progress gives before it draws itself anew."""
+"""Escape sequences that move the cursor up, which a progress display sends before it redraws itself."""
 _SHUT_ASSISTANT: Final = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
     "mlflow.assistant.panelOpen_v1": "false",
 }
-"""MLflow's pages open a chat beside themselves the first time; a browser remembers that its reader closed it."""
+"""MLflow's pages open a chat panel the first time; a browser remembers that its reader closed it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """A running ``churn up``, and what commands beside it need."""
+    """A running ``churn up``, and what other commands need to use it."""
 
     mlflow_url: str
     api_url: str
@@ -58,16 +58,16 @@ class Platform:
     environment: Mapping[str, str]
 
     def churn(self, *arguments: str) -> list[str]:
-        """Run a command in the platform's folder, on a terminal of its own; returns all that this showed in turn.
+        """Run a command in the platform's folder, on its own terminal; returns each screen that the terminal showed.
 
-        A refused version is an answer too, so the exit code is not looked at.
+        A refused version is a valid outcome, so the exit code is ignored.
         """
         return on_terminal([sys.executable, "-m", "ops.cli", *arguments], self.folder, self.environment)
 
 
 @contextmanager
 def platform(folder: Path) -> Iterator[Platform]:
-    """An embedded platform with one trained version, stopped at the end.
+    """Start an embedded platform with one trained version, which is stopped at the end.
 
     Raises:
         BenchError: it ended, or does not serve within five minutes.
@@ -89,7 +89,7 @@ def platform(folder: Path) -> Iterator[Platform]:
 
 
 def _serving(process: subprocess.Popen[bytes], home: Home, log: Path) -> tuple[str, str]:
-    """The addresses of MLflow and the API, once that serves."""
+    """The addresses of MLflow and the API, once the API serves."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         running = home.running()
@@ -107,7 +107,7 @@ def _is_ready(api_url: str) -> bool:
 
 
 def on_terminal(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> list[str]:
-    """Run a command on a pseudo-terminal; returns what it showed, each time before it drew over itself."""
+    """Run a command on a pseudo-terminal; returns each screen that it showed before redrawing it."""
     terminal, end = pty.openpty()
     size = {"COLUMNS": str(_COLUMNS), "LINES": "60", "TERM": "xterm-256color"}
     with subprocess.Popen(  # noqa: S603 - our own command
@@ -118,7 +118,7 @@ def on_terminal(command: Sequence[str], folder: Path, environment: Mapping[str, 
         try:
             while chunk := os.read(terminal, 65536):
                 chunks.append(chunk)
-        except OSError:  # how Linux says that the other end was closed
+        except OSError:  # on Linux this means that the other end was closed
             pass
         finally:
             os.close(terminal)
@@ -129,7 +129,7 @@ def fill(on: Platform) -> tuple[str, str]:
     """Train two more versions, one that goes into production and one that is refused, and score a large file.
 
     Returns:
-        what the first of these commands showed at its end, and the last one halfway.
+        the final screen of the first command, and one from halfway through the last.
     """
     october, november = "october.parquet", "november.parquet"
     on.churn("data", "generate", "--rows", "10000", "--seed", "8", "--out", october)
@@ -147,7 +147,7 @@ def fill(on: Platform) -> tuple[str, str]:
 
 
 def draw_terminal(window: Browser, shown: str, folder: Path, *, picture: str, waits_for: str) -> None:
-    """Draw what a terminal showed, through a page with the same colours."""
+    """Draw what a terminal showed, as a page with the same colours."""
     with (folder / "discarded.txt").open("w", encoding="utf-8") as discarded:
         console = Console(file=discarded, record=True, width=_COLUMNS, force_terminal=True)
         console.print(Text.from_ansi(shown), soft_wrap=False)
@@ -161,7 +161,7 @@ def draw_terminal(window: Browser, shown: str, folder: Path, *, picture: str, wa
 def draw_mlflow(window: Browser, on: Platform) -> None:
     """Draw MLflow's pages of the experiment, a run, the registered model and a version."""
     client = MlflowClient(on.mlflow_url)
-    production = client.get_model_version_by_alias(MODEL_NAME, "production")
+    production = client.get_model_version_by_alias(MODEL_NAME, PRODUCTION)
     run = client.get_run(str(production.run_id))
     experiment = run.info.experiment_id
     training = "?workflowType=machine_learning"

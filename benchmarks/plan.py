@@ -1,4 +1,4 @@
-"""How long and how often everything is measured."""
+"""Durations and rounds of all measurements."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ CONNECTIONS: Final = 16
 """Connections of the closed loop for single predictions."""
 BATCH_ROWS: Final = 1000
 BATCH_CONNECTIONS: Final = 1
-"""One batch at a time: its latency is then the time the server takes, and rows/s the rows of one busy caller."""
+"""One batch at a time: its latency is the time that the server takes, and rows/s are those of one busy caller."""
 PROBE_RATES: Final = (100, 400)
 """Constant rates, requests/s, at which latency is measured."""
 HEADROOM: Final = 1.1
-"""A constant rate is offered only to a server whose closed loop is faster by this factor; others are over capacity."""
+"""A constant rate is only offered to a server whose closed loop is faster by this factor; others are over capacity."""
 OVERLOAD: Final = 3
-"""Offered rate in overload, as a multiple of the closed loop."""
+"""Rate offered in overload, as a multiple of the closed loop's."""
 OVERLOAD_CONNECTIONS: Final = 512
 SINGLE_CUSTOMERS: Final = 500
-"""Distinct customers that single predictions go round."""
+"""Number of distinct customers that single predictions repeat."""
 BATCHES: Final = 20
 """Distinct batches."""

@@ -37,10 +37,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float = 10)
 
 
 class Server:
-    """One server with all the processes it starts.
-
-    Use as a context manager; it is stopped at the end whatever happens.
-    """
+    """One server with all its processes; a context manager that always stops them at the end."""
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], *, core: int, log: Path) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +46,7 @@ class Server:
         self._started = time.monotonic()
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - commands of this package, without a shell
-                ["taskset", "--cpu-list", str(core), *command],  # noqa: S607 - wherever util-linux lies
+                ["taskset", "--cpu-list", str(core), *command],  # noqa: S607 - wherever util-linux is installed
                 env=dict(env),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -67,13 +64,13 @@ class Server:
         self.stop()
 
     def wait_ready(self, url: str, body: bytes, headers: Mapping[str, str]) -> float:
-        """Wait for the first right answer to a POST of ``body``.
+        """Wait for the first correct answer to a POST of ``body``.
 
         Returns:
             Seconds from the start of the process.
 
         Raises:
-            BenchError: the server ended, or took longer than READY_TIMEOUT_SECONDS; with the end of its log.
+            BenchError: the server ended, or took longer than READY_TIMEOUT_SECONDS; the message has the end of its log.
         """
         status = 0
         while (waited := time.monotonic() - self._started) < READY_TIMEOUT_SECONDS:
@@ -89,15 +86,15 @@ class Server:
         )
 
     def rss_mib(self) -> float:
-        """Resident memory of all its processes together, MiB; pages they share count once for each."""
+        """Resident memory of all its processes together, in MiB; shared pages count once per process."""
         return sum(process.memory_info().rss for process in self._tree()) / MIB
 
     def processes(self) -> int:
-        """How many processes it consists of."""
+        """Number of its processes."""
         return len(self._tree())
 
     def freeze(self) -> None:
-        """Stop it from using the processor at all (SIGSTOP)."""
+        """Keep it from using the processor (SIGSTOP)."""
         self._each("suspend")
 
     def thaw(self) -> None:
@@ -114,7 +111,7 @@ class Server:
             self.freeze()
 
     def stop(self) -> None:
-        """End all its processes: asked first, killed after a grace time. May be called twice."""
+        """End all its processes: terminate them, and kill them after a grace time. May be called twice."""
         self.thaw()
         tree = self._tree()
         if self._process.poll() is None:

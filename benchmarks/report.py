@@ -1,4 +1,4 @@
-"""The figures as text: Markdown that reads as well in a terminal."""
+"""The figures as text: Markdown that is also readable in a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VERDICTS: Final = {True: "yes", False: "**no**", None: "-"}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, padded; a column of figures is aligned to the right."""
+    """Format a padded Markdown table; columns of figures are aligned to the right."""
     cells = [list(header), *(list(row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     numeric = [all(_FIGURE.fullmatch(row[i]) for row in cells[1:]) for i in range(len(header))]
@@ -30,7 +30,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def targets(results: Results) -> str:
-    """The promises with their verdicts."""
+    """The targets with their verdicts."""
     rows = [(check.promise, check.measured, _VERDICTS[check.passed]) for check in checks(results)]
     return table(("Target", "Measured", "Met"), rows)
 
@@ -90,7 +90,7 @@ def batch(results: Results) -> str:
 
 
 def start(results: Results) -> str:
-    """Starts and memory."""
+    """The table of start times and memory."""
     if results.start is None:
         return ""
     body = [
@@ -128,13 +128,13 @@ def overload(results: Results) -> str:
 
 
 def tables(results: Results) -> str:
-    """All tables of the groups that were measured, as printed in the terminal."""
+    """All tables of the measured groups, as printed in the terminal."""
     parts = [single(results), batch(results), start(results), overload(results), targets(results)]
     return "\n\n".join(part for part in parts if part)
 
 
 def setups(results: Results) -> str:
-    """What ran, how, and in which versions."""
+    """The contenders, with their setup and versions."""
     body = [
         (
             contender.name,

@@ -16,7 +16,7 @@ from benchmarks.plan import Plan
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """What was measured; a group that was not asked for is None. ``problems``: who could not run, and why."""
+    """The results of each group, None for one that was not requested; ``problems`` says who could not run, and why."""
 
     machine: Machine
     plan: Plan

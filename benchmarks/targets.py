@@ -1,4 +1,4 @@
-"""What is promised of the serving API, and whether a run kept it. The verdicts are computed from the figures."""
+"""The targets of the serving API, and whether a run met them: the verdicts are computed from the figures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RECOVERY_SECONDS: Final = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One promise. ``passed`` is None where the run cannot tell."""
+    """One target and its verdict; ``passed`` is None if the run cannot tell."""
 
     promise: str
     measured: str
@@ -41,21 +41,21 @@ class Check:
 
 
 def checks(results: Results) -> list[Check]:
-    """Every promise of the groups that were measured."""
-    found: list[Check] = []
+    """Check every target of the measured groups."""
+    outcomes: list[Check] = []
     if results.single:
-        found += _single(results.single)
+        outcomes += _single(results.single)
     if results.batch:
-        found += _batch(results.batch)
+        outcomes += _batch(results.batch)
     if results.start:
-        found += _start(results.start)
+        outcomes += _start(results.start)
     if results.overload:
-        found += _overload(results.overload)
-    return found
+        outcomes += _overload(results.overload)
+    return outcomes
 
 
 def best(rates: dict[str, float], names: Sequence[str]) -> str | None:
-    """Which of ``names`` has the highest rate; None if none was measured."""
+    """The one of ``names`` with the highest rate; None if none was measured."""
     measured = [name for name in names if name in rates]
     return max(measured, key=rates.__getitem__, default=None)
 

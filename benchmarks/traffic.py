@@ -1,4 +1,4 @@
-"""The customers that are sent, and the bodies they are sent in."""
+"""The customers that are sent, and the bodies that hold them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from training.truth import GeneratorConfig
 
 CustomerJson = dict[str, str | int | float]
 SEED: Final = 20_000_003
-"""Not the training data's: the customers sent are none of those the model was fitted on."""
+"""Another seed than the training data's: the model was fitted on other customers."""
 
 
 def customers(rows: int) -> list[CustomerJson]:
-    """``rows`` distinct generated customers with all 19 features, as JSON values.
+    """Generate ``rows`` distinct customers with all 19 features, as JSON values.
 
-    Customers with a blank total are left out: what to do with one is a rule of the API that the peers do not have.
+    Customers with a blank total are left out: only the API has a rule for them, and the peers do not.
     """
     spare = rows // 10 + 100
     frame = generate(GeneratorConfig(rows=rows + spare, seed=SEED)).customers
@@ -26,13 +26,13 @@ def customers(rows: int) -> list[CustomerJson]:
     for feature in FEATURES:
         kind = object if feature.is_category else int if feature.integer else float
         frame[feature.name] = frame[feature.name].astype(kind)
-    # DataFrame.to_dict gives Python's own numbers, which JSON takes.
+    # DataFrame.to_dict returns Python's own numbers, which JSON can hold.
     records: list[CustomerJson] = frame.to_dict("records")  # type: ignore[assignment]  # keys are the feature names
     return records
 
 
 def one(customer: CustomerJson) -> bytes:
-    """The customer itself, as the API takes it."""
+    """The customer itself, as the API accepts it."""
     return json.dumps(customer).encode()
 
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.training``: time and memory of training and of file scoring; writes docs/training.md."""
+"""``python -m benchmarks.training``: measures time and memory of training and file scoring; writes docs/training.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from app.names import MLFLOW_CLIENT
+from app.names import MLFLOW_CLIENT, STAGING
 from benchmarks import machine, report, sections
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
@@ -55,7 +55,7 @@ $scoring
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One command: wall-clock seconds, peak resident memory, and what it printed as JSON."""
+    """The measurements of one command: wall-clock seconds, peak resident memory, and its JSON output."""
 
     seconds: float
     peak_mib: float
@@ -73,7 +73,7 @@ def measure(arguments: Sequence[str], env: dict[str, str], *, cores: set[int]) -
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.DEVNULL)  # noqa: S603 - our own
-        # wait4 gives the resources of this one child.
+        # wait4 returns the resources of this one child.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - began
@@ -107,7 +107,7 @@ def _train(data: Path, rows: int, url: str, env: dict[str, str], cores: set[int]
 
 def _score(data: Path, rows: int, url: str, env: dict[str, str], core: int) -> tuple[str, ...]:
     out = data.with_name(f"{data.stem}-scores.parquet")
-    done = measure(["score", str(data), str(out), "--model", "staging", "--tracking-uri", url], env, cores={core})
+    done = measure(["score", str(data), str(out), "--model", STAGING, "--tracking-uri", url], env, cores={core})
     if done.answer["rows"] != rows:
         raise BenchError(f"{done.answer['rows']} of {rows} rows were scored")
     return f"{rows:,}", f"{done.seconds:.1f}", f"{rows / done.seconds:,.0f}", f"{done.peak_mib:,.0f}"
@@ -125,7 +125,7 @@ def run(work: Path) -> str:
     with mlflow_server.tracking_server(home, "the benchmark", None) as url:
         training = _train(telco, TELCO_ROWS, url, env, cores) + _train(large, LARGE_ROWS, url, env, cores)
         logistic = ["train", "--data", str(large), "--tracking-uri", url]
-        measure(logistic, env, cores=cores)  # the one that is staged last is what scores
+        measure(logistic, env, cores=cores)  # the version that is staged last does the scoring
         scoring = [_score(data, rows, url, env, min(cores)) for data, rows in ((large, LARGE_ROWS), (huge, HUGE_ROWS))]
     facts = machine.describe()
     return _TEXT.substitute(
@@ -154,7 +154,7 @@ def main() -> int:
             sys.stderr.write(f"{error}\n")
             return 2
     old = options.out.read_text("utf-8") if options.out.exists() else ""
-    options.out.write_text(sections.kept(old, text, "gates"), encoding="utf-8")
+    options.out.write_text(sections.with_section_of(old, text, "gates"), encoding="utf-8")
     sys.stdout.write(text)
     return 0
 

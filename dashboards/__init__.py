@@ -1,4 +1,4 @@
-"""Grafana dashboards, one module each; the Grafana of the platform is given all of them."""
+"""Grafana dashboards, one module for each; the platform's Grafana has all of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dashboards.panels import Dashboard
 
 
 def pages() -> dict[str, Dashboard]:
-    """All dashboards as typed values, by the name of their module."""
+    """Return all dashboards as typed values, by the name of their module."""
     return {
         "api": api.page(),
         "business": business.page(),
@@ -19,5 +19,5 @@ def pages() -> dict[str, Dashboard]:
 
 
 def every(docs: str = "") -> dict[str, dict[str, Any]]:
-    """All dashboards as Grafana's JSON; ``docs`` is where people read the runbooks that panels link."""
+    """Return all dashboards as Grafana's JSON; ``docs`` is the address where people read the runbooks."""
     return {name: page.as_json(docs) for name, page in pages().items()}

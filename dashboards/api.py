@@ -1,4 +1,4 @@
-"""API Performance: is the API up, how fast does it answer, what does it refuse."""
+"""API Performance: whether the API is up, how fast it answers, and what it refuses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _quantile(q: float, by: str = "le") -> str:
 
 
 def _summary() -> list[Panel]:
-    # A pod that waits for its model fails its probes; that is no client's error.
+    # Only routes of clients: a pod that waits for its model fails its probes, which is no client's error.
     ours = 'route=~"/v1/.+"'
     failed = _rate(REQUESTS, where=f'{ours}, status=~"5.."')
     return [
@@ -167,7 +167,7 @@ def _refused() -> list[Panel]:
 
 
 def page() -> Dashboard:
-    """The whole page."""
+    """Return the whole page."""
     return Dashboard(
         uid="churn-api",
         title="API Performance",

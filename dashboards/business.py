@@ -1,8 +1,8 @@
-"""Business KPIs: how many customers are at risk, and what they pay."""
+"""Business KPIs: how many customers are at risk of churning, and what they pay."""
 
 from __future__ import annotations
 
-from dashboards.panels import Dashboard, Query, Row, Stat, Timeseries
+from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Timeseries
 
 AT_RISK = "churn_monthly_revenue_at_risk_total"
 SCORED = "churn_monthly_revenue_scored_total"
@@ -17,9 +17,8 @@ def _hourly(metric: str, by: str = "") -> str:
     return f"{grouped} (increase({metric}[1h]))"
 
 
-def page() -> Dashboard:
-    """The whole page."""
-    figures = [
+def _figures() -> list[Panel]:
+    return [
         Stat(
             title="Customers scored",
             description="Predictions in the range shown; a customer scored twice counts twice.",
@@ -53,7 +52,10 @@ def page() -> Dashboard:
             width=6,
         ),
     ]
-    costs = [
+
+
+def _costs() -> list[Panel]:
+    return [
         Stat(
             title="Cost of 1,000 predictions",
             description="What serving asked for in the last day, at the prices of infra/prices.json; needs a cluster.",
@@ -81,7 +83,10 @@ def page() -> Dashboard:
             width=12,
         ),
     ]
-    trends = [
+
+
+def _trends() -> list[Panel]:
+    return [
         Timeseries(
             title="Customers by risk band",
             description="Scored in the hour before.",
@@ -104,14 +109,18 @@ def page() -> Dashboard:
             unit="currencyUSD",
         ),
     ]
+
+
+def page() -> Dashboard:
+    """Return the whole page."""
     return Dashboard(
         uid="churn-business",
         title="Business KPIs",
         description="Customers and revenue at risk, as predicted.",
         rows=[
-            Row(title="In the range shown", panels=figures),
-            Row(title="By hour", panels=trends),
-            Row(title="Cost", panels=costs),
+            Row(title="In the range shown", panels=_figures()),
+            Row(title="By hour", panels=_trends()),
+            Row(title="Cost", panels=_costs()),
         ],
         since="now-7d",
     )

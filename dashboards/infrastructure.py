@@ -204,7 +204,7 @@ def _jobs() -> list[Panel]:
 
 
 def page() -> Dashboard:
-    """The whole page."""
+    """Return the whole page."""
     return Dashboard(
         uid="churn-infrastructure",
         title="Infrastructure Health",

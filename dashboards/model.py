@@ -1,4 +1,4 @@
-"""Model Metrics: which version serves, since when, and what it predicts."""
+"""Model Metrics: which version serves, how old it is, and what it predicts."""
 
 from __future__ import annotations
 
@@ -70,7 +70,6 @@ def _versions() -> list[Panel]:
 
 
 def _predictions() -> list[Panel]:
-    quantile = f"sum by (le, model_version) (rate({SCORE}_bucket{{model_version=~'$version'}}[$__rate_interval]))"
     total = 'sum by (model_version) (rate(churn_predictions_total{model_version=~"$version"}[$__rate_interval]))'
     return [
         Timeseries(
@@ -90,6 +89,12 @@ def _predictions() -> list[Panel]:
             ],
             unit="percentunit",
         ),
+    ]
+
+
+def _scores() -> list[Panel]:
+    quantile = f"sum by (le, model_version) (rate({SCORE}_bucket{{model_version=~'$version'}}[$__rate_interval]))"
+    return [
         Timeseries(
             title="Mean score",
             description="Mean predicted probability, by version: a jump without a new version is drift or broken data.",
@@ -173,14 +178,14 @@ def _drift() -> list[Panel]:
 
 
 def page() -> Dashboard:
-    """The whole page."""
+    """Return the whole page."""
     return Dashboard(
         uid="churn-model",
         title="Model Metrics",
         description="Versions in service and what they predict.",
         rows=[
             Row(title="Versions", panels=_versions()),
-            Row(title="Predictions", panels=_predictions()),
+            Row(title="Predictions", panels=[*_predictions(), *_scores()]),
             Row(title="Drift", panels=_drift()),
         ],
         variables=[Variable(name="version", metric="churn_predictions_total", label="model_version")],

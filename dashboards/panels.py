@@ -1,4 +1,4 @@
-"""Grafana dashboards as typed values: what is on them; the JSON, the ids and the places are worked out here."""
+"""Grafana dashboards as typed values; this module derives their JSON, with ids and positions, from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Literal
 SCHEMA_VERSION: Final = 42
 COLUMNS: Final = 24
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
-"""By a variable, so that a dashboard imported by hand finds the Prometheus of any Grafana."""
+"""A variable, so that a dashboard imported by hand finds the Prometheus of any Grafana."""
 
 Unit = Literal["short", "percentunit", "reqps", "ops", "s", "bytes", "currencyUSD", "none", "dateTimeAsIso", "cores"]
 Color = Literal["green", "yellow", "orange", "red", "blue"]
@@ -17,7 +17,7 @@ Color = Literal["green", "yellow", "orange", "red", "blue"]
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A PromQL expression and the name of its series, with labels as ``{{label}}``."""
+    """A PromQL expression, and the legend of its series, with labels as ``{{label}}``."""
 
     expr: str
     legend: str = ""
@@ -25,7 +25,7 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """What every panel has. ``thresholds`` are values from which a color holds; below the first it is green."""
+    """What every panel has. ``thresholds`` are the values at which a color starts; below the first one it is green."""
 
     kind: ClassVar[str]
     height: ClassVar[int]
@@ -38,18 +38,18 @@ class Panel:
     width: int = 8
     thresholds: Sequence[tuple[float, Color]] = ()
     runbook: str = ""
-    """Path below ``docs/runbooks/`` of what to do when it looks bad, with its anchor."""
+    """Path and anchor below ``docs/runbooks/`` of what to do when the panel looks bad."""
 
     def options(self) -> dict[str, Any]:
-        """The options of this kind of panel."""
+        """Return the options of this kind of panel."""
         raise NotImplementedError
 
     def custom(self) -> dict[str, Any]:
-        """How this kind draws a field."""
+        """Return how this kind of panel draws a field."""
         return {}
 
     def as_json(self, number: int, x: int, y: int) -> dict[str, Any]:
-        """The panel at its place."""
+        """Return the panel's JSON, at its position."""
         steps = [{"color": "green", "value": None}, *({"color": c, "value": v} for v, c in self.thresholds)]
         return {
             "id": number,
@@ -116,7 +116,7 @@ class Timeseries(Panel):
 
 @dataclass(frozen=True, kw_only=True)
 class Stat(Panel):
-    """One figure, colored by its thresholds."""
+    """A single figure, colored by its thresholds."""
 
     kind: ClassVar[str] = "stat"
     height: ClassVar[int] = 4
@@ -135,7 +135,7 @@ class Stat(Panel):
 
 @dataclass(frozen=True, kw_only=True)
 class Table(Panel):
-    """Series as rows, with a column for each label."""
+    """Series as rows, with one column for each label."""
 
     kind: ClassVar[str] = "table"
     height: ClassVar[int] = 8
@@ -147,7 +147,7 @@ class Table(Panel):
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:
-    """A choice of values of a label, taken from a metric; all of them at first. In a query it is ``$name``."""
+    """A choice among the values of a label of a metric, at first all of them; ``$name`` in a query."""
 
     name: str
     metric: str
@@ -172,7 +172,7 @@ class Variable:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A heading and its panels, from left to right."""
+    """A heading, and its panels from left to right."""
 
     title: str
     panels: Sequence[Panel]
@@ -191,7 +191,7 @@ class Dashboard:
     variables: Sequence[Variable] = ()
 
     def as_json(self, docs: str = "") -> dict[str, Any]:
-        """What Grafana loads from a file; ``docs`` is where people read this repository, for links to runbooks."""
+        """Return what Grafana loads from a file; ``docs`` is where people read this repository, for runbook links."""
         return {
             "uid": self.uid,
             "title": self.title,
@@ -223,18 +223,18 @@ class Dashboard:
 
 
 def _placed(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """All panels with their ids and places: a line is full at 24 columns, and as high as its highest panel."""
-    made: list[dict[str, Any]] = []
+    """Return all panels with ids and positions; a line holds 24 columns and is as high as its highest panel."""
+    panels: list[dict[str, Any]] = []
     y = 0
     for row in rows:
         place = {"h": 1, "w": COLUMNS, "x": 0, "y": y}
-        made.append({"id": len(made) + 1, "type": "row", "title": row.title, "collapsed": False, "gridPos": place})
-        made[-1]["panels"] = []
+        panels.append({"id": len(panels) + 1, "type": "row", "title": row.title, "collapsed": False, "gridPos": place})
+        panels[-1]["panels"] = []
         y, x, height = y + 1, 0, 0
         for panel in row.panels:
             if x + panel.width > COLUMNS:
                 y, x, height = y + height, 0, 0
-            made.append(panel.as_json(len(made) + 1, x, y))
+            panels.append(panel.as_json(len(panels) + 1, x, y))
             x, height = x + panel.width, max(height, panel.height)
         y += height
-    return made
+    return panels

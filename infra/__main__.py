@@ -1,21 +1,20 @@
-"""`pulumi up`: load the settings, build the stack, export what people need next."""
+"""Entry point of `pulumi up`: load the settings, build the stack, export its outputs."""
 
 from __future__ import annotations
 
 import pulumi
 
-from infra.settings import load
-from infra.stack import build_cloud, build_cluster, cluster_provider, refuse
+from infra.config_loader import load
+from infra.stack import build_cloud, build_cluster, check_prerequisites, cluster_provider
 from infra.versions import locked_digests
 
 
 def main() -> None:
-    """Build the stack that Pulumi selected."""
+    """Build the stack that Pulumi has selected."""
     settings = load()
-    refuse(settings, locked_digests())
+    check_prerequisites(settings, locked_digests())
     cloud = build_cloud(settings)
-    platform = build_cluster(settings, cloud, cluster_provider(settings, cloud))
-    for name, value in platform.outputs.items():
+    for name, value in build_cluster(settings, cloud, cluster_provider(settings, cloud)).items():
         pulumi.export(name, value)
 
 

@@ -1,7 +1,7 @@
-"""What there is to configure of a stack, section by section.
+"""The configuration of a stack, section by section.
 
-A value that differs between environments stands in all three ``Pulumi.<stack>.yaml`` and has no default here; whatever
-is the same everywhere is a constant beside its use. Everything is checked at once, before any resource is made.
+A value that differs between environments is in all three ``Pulumi.<stack>.yaml`` and has no default here; a value that
+is the same everywhere is a constant beside its use. Everything is checked at once, before any resource is created.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from infra.config_aws import (
 )
 from infra.config_types import Cron, Host, Positive, Quantity, Replicas, Section, Tag
 
-PROJECT: Final = "churn"
-
 
 class ConfigError(pulumi.RunError):
-    """The configuration cannot work: a line for each key, its value and the remedy. shown without traceback."""
+    """The configuration cannot work; the message has a line for each wrong key, with its value and what to do about it.
+
+    Pulumi shows it without a traceback.
+    """
 
 
 class Resources(Section):
-    """What a container asks for and may use at most."""
+    """Requests and limits of a container."""
 
     cpu_request: Quantity
     cpu_limit: Quantity
@@ -41,14 +42,14 @@ class Resources(Section):
 
 
 class ClusterSettings(Section):
-    """Which Kubernetes cluster: one that exists (`local`) or one of our own on AWS (`eks`)."""
+    """The Kubernetes cluster: an existing one (`local`), or one that the stack creates on AWS (`eks`)."""
 
     kind: Literal["local", "eks"]
     context: str = Field(description="Context of the kubeconfig for kind local; empty takes the current one.")
 
 
 class ImageSettings(Section):
-    """Where the project's own images are, and whether every image must be pinned by its digest."""
+    """Registry and tag of the project's own images, and whether every image must be pinned by its digest."""
 
     registry: str
     tag: Tag
@@ -56,7 +57,7 @@ class ImageSettings(Section):
 
 
 class QuotaSettings(Section):
-    """What all pods of one namespace may ask for together."""
+    """What all pods of one namespace may request together."""
 
     cpu: Quantity
     memory: Quantity
@@ -71,14 +72,14 @@ class NamespaceSettings(Section):
 
 
 class StateSettings(Section):
-    """What becomes of volumes and secrets when their resource is removed from the stack."""
+    """What happens to volumes and secrets when their resource is removed from the stack."""
 
     protect: bool
     """Pulumi refuses to delete or replace them, and the cluster keeps them."""
 
 
 class IngressSettings(Section):
-    """The NGINX in front of everything; `none` leaves the Services to port-forwarding."""
+    """The NGINX in front of everything; with `none`, Services are reached by port-forwarding only."""
 
     kind: Literal["nginx", "none"]
     domain: Host
@@ -106,7 +107,7 @@ class ApiSettings(Section):
 
 
 class MlflowSettings(Section):
-    """The MLflow server; its artifacts are on a volume where the cloud gives no bucket."""
+    """The MLflow server; its artifacts are on a volume where the cloud provides no bucket."""
 
     replicas: Replicas
     artifacts_gib: Positive
@@ -114,7 +115,7 @@ class MlflowSettings(Section):
 
 
 class DatabaseSettings(Section):
-    """PostgreSQL: a pod of ours, or RDS."""
+    """PostgreSQL: a pod, or RDS."""
 
     kind: Literal["in-cluster", "rds"]
     storage_gib: Positive
@@ -153,13 +154,13 @@ class PrometheusSettings(Section):
 
 
 class ThanosSettings(Section):
-    """Metrics of all Prometheus replicas as one, and kept in a bucket."""
+    """The metrics of all Prometheus replicas as one, kept in a bucket."""
 
     enabled: bool
     replicas: Replicas
     retention_days: Positive
     storage_gib: Positive
-    """Of the compactor, which unpacks a block at a time."""
+    """Volume of the compactor, which unpacks one block at a time."""
 
 
 class GrafanaSettings(Section):
@@ -169,7 +170,7 @@ class GrafanaSettings(Section):
 
 
 class AlertmanagerSettings(Section):
-    """Who hears of alerts."""
+    """Receivers of alerts."""
 
     replicas: Replicas
     slack: bool
@@ -181,9 +182,9 @@ class AlertmanagerSettings(Section):
     smtp_user: str
     pagerduty: bool
     deadman: bool
-    """Send the Watchdog to a service outside that calls when it stays away."""
+    """Send the Watchdog to an outside service, which notifies people when it stops arriving."""
     docs_url: str
-    """Where people read this repository, so that a message links its runbook; empty gives the path in it."""
+    """Address where people read this repository, for links to runbooks; if empty, a message has only the path."""
 
     @model_validator(mode="after")
     def _receivers(self) -> Self:
@@ -195,9 +196,9 @@ class AlertmanagerSettings(Section):
 
 
 CHANNELS: Final = {"slack": "slack_url", "email": "smtp_password", "pagerduty": "pagerduty_routing_key"}
-"""Ways to tell people of an alert, and the secret value that each needs."""
+"""Channels by which people hear of an alert, and the secret that each of them needs."""
 RECEIVER_SECRETS: Final = {**CHANNELS, "deadman": "deadman_url"}
-"""The same with the service that expects the Watchdog, which is no way to tell people anything."""
+"""The same, with the service that expects the Watchdog, which is not a channel to people."""
 
 
 class BackupSettings(Section):
@@ -211,7 +212,7 @@ class BackupSettings(Section):
 class ReceiverSecrets(Section):
     """Secrets of the alert receivers, for stacks without AWS Secrets Manager: `pulumi config set --secret --path`."""
 
-    # An error must not show what it found wrong.
+    # An error message must not contain a secret.
     model_config = ConfigDict(hide_input_in_errors=True)
 
     slack_url: str = ""
@@ -253,11 +254,11 @@ class Settings(Section):
     def _together(self) -> Self:
         if self.cluster.kind == "local" and self.database.kind == "rds":
             raise ValueError(
-                "database.kind is 'rds' but cluster.kind is 'local': RDS is only made beside EKS; use 'in-cluster'"
+                "database.kind is 'rds' but cluster.kind is 'local': RDS is only available with EKS; use 'in-cluster'"
             )
         if self.edge.balancer == "alb" and self.eks.nodes == "managed":
             raise ValueError(
-                "edge.balancer is 'alb' but eks.nodes is 'managed': only Auto Mode brings what makes an ALB; use 'nlb'"
+                "edge.balancer is 'alb' but eks.nodes is 'managed': only Auto Mode can create an ALB; use 'nlb'"
             )
         if self.cluster.kind == "local" and self.mlflow.replicas > 1:
             raise ValueError(
@@ -265,6 +266,6 @@ class Settings(Section):
             )
         if self.cluster.kind == "local" and self.thanos.enabled:
             raise ValueError(
-                "thanos.enabled is true but cluster.kind is 'local': Thanos keeps metrics in S3; use false"
+                "thanos.enabled is true but cluster.kind is 'local': Thanos stores metrics in S3; use false"
             )
         return self

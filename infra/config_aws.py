@@ -1,4 +1,4 @@
-"""Sections for a stack on AWS; where ``cluster.kind`` is `local` they are checked and then of no use."""
+"""Sections for a stack on AWS; where ``cluster.kind`` is `local` they are validated but not used."""
 
 from __future__ import annotations
 
@@ -11,31 +11,10 @@ from infra.config_types import Cidr, Positive, Section
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-KEPT_DAYS: Final = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
-)
-"""How long CloudWatch can keep logs."""
+RETENTION_DAYS: Final = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+)  # fmt: skip
+"""The retentions of logs that CloudWatch offers."""
 WORLD: Final = "0.0.0.0/0"
 
 
@@ -52,8 +31,8 @@ def _email(text: str) -> str:
 
 
 def _log_days(days: int) -> int:
-    if days not in KEPT_DAYS:
-        raise ValueError(f"CloudWatch keeps logs for one of {', '.join(map(str, KEPT_DAYS))} days")
+    if days not in RETENTION_DAYS:
+        raise ValueError(f"CloudWatch keeps logs for one of {', '.join(map(str, RETENTION_DAYS))} days")
     return days
 
 
@@ -64,12 +43,12 @@ Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
 
 
 class AccountSettings(Section):
-    """Which account and region, and who pays."""
+    """Account and region, and the tags by which costs are allocated."""
 
     region: Region
     account_id: str = Field(
         pattern=r"^(\d{12})?$",
-        description="The only account that the stack may be made in; empty takes that of the credentials.",
+        description="The only account that the stack may use; empty takes that of the credentials.",
     )
     owner: str = Field(pattern=r"^[\w.@+-]+$", description="Cost-allocation tag of everything.")
     cost_center: str = Field(pattern=r"^[\w.@+-]+$", description="Cost-allocation tag of everything.")
@@ -79,7 +58,7 @@ class NetworkSettings(Section):
     """The VPC."""
 
     cidr: Cidr
-    zones: list[str] = Field(description="Names of zones, which never move; empty takes the region's first ones.")
+    zones: list[str] = Field(description="Names of zones, which pins them; empty takes the region's first ones.")
     zone_count: Annotated[int, Field(ge=2, le=4)]
     nat: Literal["one", "per-zone"]
     log_days: LogDays
@@ -92,7 +71,7 @@ class NetworkSettings(Section):
 
 
 class ManagedNodes(Section):
-    """Sizes of managed node groups, where the nodes are not EKS Auto Mode's."""
+    """Sizes of managed node groups, for clusters without EKS Auto Mode."""
 
     instance_types: Annotated[list[str], Field(min_length=1)]
     min_nodes: Positive
@@ -113,7 +92,7 @@ class EksSettings(Section):
     nodes: Literal["auto", "managed"]
     identity: Literal["irsa", "pod-identity"]
     public_cidrs: list[Cidr] = Field(description="Who may reach the API server from outside; empty makes it private.")
-    admins: list[Principal] = Field(description="Besides whoever makes the cluster, which is the deployment's role.")
+    admins: list[Principal] = Field(description="Besides the role that creates the cluster, that of the deployment.")
     log_days: LogDays
     cpu_limit: Positive
     """Cores of all on-demand nodes of Auto Mode together."""
@@ -124,17 +103,20 @@ class EksSettings(Section):
     @classmethod
     def _restricted(cls, cidrs: list[str]) -> list[str]:
         if WORLD in cidrs:
-            raise ValueError(f"{WORLD} lets everybody try: name the networks of people and of the deployment")
+            raise ValueError(
+                f"{WORLD} lets everybody try to connect: name the networks of people and of the deployment"
+            )
         return cidrs
 
 
 class RdsSettings(Section):
-    """PostgreSQL of MLflow and Grafana, where ``database.kind`` is `rds`."""
+    """PostgreSQL for MLflow and Grafana, where ``database.kind`` is `rds`."""
 
     instance_class: str = Field(pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")
     storage_gib: Annotated[int, Field(ge=20)]
     max_storage_gib: Annotated[int, Field(ge=20)]
     multi_az: bool
+    log_days: LogDays
     backup_days: Annotated[int, Field(ge=1, le=35)]
 
     @model_validator(mode="after")
@@ -145,10 +127,10 @@ class RdsSettings(Section):
 
 
 class BucketSettings(Section):
-    """What protects the buckets beyond versions and encryption."""
+    """Protection of the buckets beyond versions and encryption."""
 
     object_lock: bool = Field(
-        description="Backups cannot be deleted before their time, by nobody; only from the start."
+        description="Nobody can delete a backup before its time; can be turned on only for a new bucket."
     )
     copy_region: Annotated[str, Field(pattern=r"^([a-z]{2}(-[a-z]+)+-\d)?$")] = Field(
         description="Region with a second copy of the backups; empty makes none."
@@ -156,7 +138,7 @@ class BucketSettings(Section):
 
 
 class SecretSettings(Section):
-    """Secrets Manager and rotation."""
+    """Secrets Manager, and rotation of secrets."""
 
     rotation_days: Annotated[int, Field(ge=1, le=365)]
     overlap_days: Annotated[int, Field(ge=1)] = Field(description="How long an old API key still works.")
@@ -176,11 +158,11 @@ class SecretSettings(Section):
 
 
 class EdgeSettings(Section):
-    """The load balancer in front of NGINX, its names and its firewall."""
+    """The load balancer in front of NGINX, its DNS names and its firewall."""
 
     balancer: Literal["nlb", "alb"]
     hosted_zone_id: Annotated[str, Field(pattern=r"^(Z[A-Z0-9]+)?$")] = Field(
-        description="Zone of the domain in Route 53; empty makes one."
+        description="Zone of the domain in Route 53; empty creates one."
     )
     waf: bool
     waf_requests_per_5_minutes: Annotated[int, Field(ge=10)]
@@ -188,12 +170,12 @@ class EdgeSettings(Section):
     @model_validator(mode="after")
     def _layer(self) -> Self:
         if self.waf and self.balancer != "alb":
-            raise ValueError("waf is on but balancer is 'nlb', which has no layer for it: use 'alb'")
+            raise ValueError("waf is on but balancer is 'nlb', which cannot have a firewall: use 'alb'")
         return self
 
 
 class BudgetSettings(Section):
-    """What a month may cost before people hear of it."""
+    """The monthly budget, and who hears when it is spent."""
 
     monthly_usd: Positive
     emails: list[Email]
@@ -202,5 +184,5 @@ class BudgetSettings(Section):
 class RegistrySettings(Section):
     """The project's images in ECR."""
 
-    create: bool = Field(description="Whether this stack makes the repositories, which every stack may pull from.")
+    create: bool = Field(description="Whether this stack creates the repositories, from which every stack may pull.")
     keep_images: Positive

@@ -1,4 +1,4 @@
-"""The kinds of values that sections of the configuration are made of."""
+"""Types of the values in the configuration."""
 
 from __future__ import annotations
 
@@ -49,6 +49,6 @@ Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_len
 
 
 class Section(BaseModel):
-    """A part of the configuration: closed, so that a misspelt key is an error, and unchangeable."""
+    """A section of the configuration: immutable, and closed, so that a misspelt key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,6 +1,6 @@
-"""Who may connect to whom: the one list that every network policy comes from.
+"""Who may connect to whom: the list that all network policies are made from.
 
-Everything not listed is refused in both directions, but for DNS, which every pod may ask.
+Everything else is refused in both directions, except for DNS, which every pod may use.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from infra.naming import Workload
 
 @dataclass(frozen=True, kw_only=True)
 class Outside:
-    """Something that is no pod: networks, less the parts of them that are not meant."""
+    """A peer that is not a pod: networks, with some parts excluded."""
 
     name: str
     cidrs: tuple[str, ...]
@@ -27,9 +27,9 @@ Peer = Workload | Outside
 
 PRIVATE: Final = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 INTERNET: Final = Outside(name="internet", cidrs=("0.0.0.0/0",), without=PRIVATE)
-"""Public addresses only: no pod, no node, no metadata service."""
+"""Public addresses only: no pods, no nodes, no metadata service."""
 CLIENTS: Final = Outside(name="clients", cidrs=("0.0.0.0/0",))
-"""Whoever the load balancer lets through, which may be private addresses as well."""
+"""Everybody whom the load balancer admits; they may have private addresses too."""
 HTTPS: Final = 443
 KUBERNETES_PORTS: Final = (HTTPS, 6443)
 SMTP: Final = 587
@@ -38,7 +38,7 @@ KUBELET: Final = 10250
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """One allowed direction to one port of the target."""
+    """An allowed connection from a source to one port of a target."""
 
     source: Peer
     target: Peer
@@ -55,7 +55,7 @@ def _out(source: Workload, target: Outside, *ports: int) -> list[Edge]:
 
 
 def workloads(settings: Settings) -> tuple[Workload, ...]:
-    """Every workload of the stack, each of which gets a policy."""
+    """Return every workload of the stack; each of them gets a policy."""
     optional = [
         (n.INGRESS, settings.ingress.kind == "nginx"),
         (n.BLACKBOX, settings.ingress.kind == "nginx"),
@@ -116,7 +116,7 @@ def _monitoring(cloud: CloudOutputs) -> list[Edge]:
 
 
 def _thanos(cloud: CloudOutputs) -> list[Edge]:
-    """Grafana asks the query, that the sidecars and the store; whoever reads or writes blocks speaks with S3."""
+    """Return the edges of Thanos: Grafana to the query, the query to sidecars and store, and all with blocks to S3."""
     aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
     users = (n.PROMETHEUS, n.THANOS_STORE, n.THANOS_COMPACT) if cloud.metrics_bucket is not None else ()
     return [
@@ -128,7 +128,7 @@ def _thanos(cloud: CloudOutputs) -> list[Edge]:
 
 
 def _balancer(cloud: CloudOutputs) -> list[Edge]:
-    """An ALB asks NGINX itself whether it is well; an NLB looks whether it accepts connections."""
+    """Return the edge for an ALB's health checks of NGINX; an NLB only checks that it accepts connections."""
     if cloud.load_balancer is None or cloud.load_balancer.kind != "alb":
         return []
     return _to(n.INGRESS, "ready", Outside(name="balancer", cidrs=(cloud.load_balancer.vpc_cidr,)))
@@ -136,8 +136,8 @@ def _balancer(cloud: CloudOutputs) -> list[Edge]:
 
 def _outward(cloud: CloudOutputs) -> list[Edge]:
     api_server = Outside(name="api-server", cidrs=cloud.api_server_cidrs)
-    asking = (n.INGRESS, n.PROMETHEUS, n.KUBE_STATE_METRICS)
-    edges = [edge for workload in asking for edge in _out(workload, api_server, *KUBERNETES_PORTS)]
+    clients = (n.INGRESS, n.PROMETHEUS, n.KUBE_STATE_METRICS)
+    edges = [edge for workload in clients for edge in _out(workload, api_server, *KUBERNETES_PORTS)]
     if cloud.region is not None:
         # S3, STS and KMS: public addresses unless the network has endpoints for them, which have private ones.
         aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
@@ -147,8 +147,8 @@ def _outward(cloud: CloudOutputs) -> list[Edge]:
 
 
 def edges(settings: Settings, cloud: CloudOutputs) -> tuple[Edge, ...]:
-    """Every allowed edge between what this stack has."""
-    here = set(workloads(settings))
+    """Return every allowed edge between the workloads of this stack."""
+    present = set(workloads(settings))
     every = [
         *_requests(),
         *_database(settings, cloud),
@@ -158,5 +158,7 @@ def edges(settings: Settings, cloud: CloudOutputs) -> tuple[Edge, ...]:
         *_outward(cloud),
     ]
     return tuple(
-        edge for edge in every if all(isinstance(peer, Outside) or peer in here for peer in (edge.source, edge.target))
+        edge
+        for edge in every
+        if all(isinstance(peer, Outside) or peer in present for peer in (edge.source, edge.target))
     )

@@ -1,4 +1,4 @@
-"""The cloud of a local cluster: there is none, so the stack makes every secret's value itself."""
+"""The cloud of a local cluster, which has none: the stack itself generates the value of every secret."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from infra import secret_files as s
 from infra.cloud import CloudOutputs, Database
 from infra.config import ConfigError, Settings
 from infra.credentials import Maker, key_file
-from infra.naming import POSTGRES
+from infra.naming import POSTGRES, PROJECT
 
 FIRST_KEY = "local"
-"""Id of the API key that a local stack makes for its owner."""
+"""Id of the API key that a local stack generates for its owner."""
 
 
 def require_kubeconfig(context: str) -> Path:
-    """The kubeconfig that kubectl would take.
+    """Return the kubeconfig that kubectl would use.
 
     Raises:
-        ConfigError: no such file, or no such context in it; nothing has been made by then.
+        ConfigError: there is no such file, or it has no such context.
     """
     candidates = [Path(item) for item in os.environ.get("KUBECONFIG", "").split(os.pathsep) if item]
     candidates = candidates or [Path.home() / ".kube" / "config"]
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
-        looked = ", ".join(map(str, candidates))
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None:
+        places = ", ".join(map(str, candidates))
         raise ConfigError(
-            f"there is no kubeconfig at {looked}: start a cluster (kind create cluster) or set KUBECONFIG"
+            f"there is no kubeconfig at {places}: start a cluster (kind create cluster) or set KUBECONFIG"
         )
     try:
-        content: Any = yaml.safe_load(found.read_text(encoding="utf-8"))
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         names = [item["name"] for item in content["contexts"]]
         current = context or content["current-context"]
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ConfigError(f"{found} is no kubeconfig: it needs contexts and current-context ({error!r})") from None
+        raise ConfigError(f"{path} is no kubeconfig: it needs contexts and current-context ({error!r})") from None
     if current not in names:
-        raise ConfigError(f"{found} has no context {current!r}: set churn:cluster.context to one of {sorted(names)}")
-    return found
+        raise ConfigError(f"{path} has no context {current!r}: set {PROJECT}:cluster.context to one of {sorted(names)}")
+    return path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class LocalCloudArgs:
 
 
 class LocalCloud(pulumi.ComponentResource):
-    """Random values for every secret, kept (encrypted) in the stack's state."""
+    """Random values for every secret, stored encrypted in the stack's state."""
 
     outputs: CloudOutputs
 

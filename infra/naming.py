@@ -1,30 +1,36 @@
-"""Names, labels and ports: what workloads call each other by. Selectors are derived, never written."""
+"""Names, labels and ports of workloads. Selectors are derived from them, never written out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final
 
-PART_OF: Final = "churn"
+PROJECT: Final = "churn"
+"""The project: part of every name, label and configuration key."""
 
-INGRESS_NAMESPACE: Final = "churn-ingress"
-SERVING: Final = "churn-serving"
-MLOPS: Final = "churn-mlops"
-MONITORING: Final = "churn-monitoring"
-NODES: Final = "churn-nodes"
+INGRESS_NAMESPACE: Final = f"{PROJECT}-ingress"
+SERVING: Final = f"{PROJECT}-serving"
+MLOPS: Final = f"{PROJECT}-mlops"
+MONITORING: Final = f"{PROJECT}-monitoring"
+NODES: Final = f"{PROJECT}-nodes"
 NAMESPACES: Final = (INGRESS_NAMESPACE, SERVING, MLOPS, MONITORING, NODES)
 
+PART_OF: Final = "app.kubernetes.io/part-of"
+"""The label by which everything of the platform is found."""
+OWNER_LABELS: Final = {PART_OF: PROJECT, "app.kubernetes.io/managed-by": "pulumi"}
+"""Labels of every object that the program creates."""
+
 OWN_UID: Final = 10001
-"""User of the images this project builds."""
+"""User in the images that this project builds."""
 NOBODY_UID: Final = 65534
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """Something that runs as pods of one kind.
+    """A program that runs in pods of one kind.
 
-    ``ports`` are by name, as in the container, the Service, the probes and the policies. ``uid`` is the numeric user of
-    its image, which Pod Security wants to see.
+    ``ports`` have the names that the container, the Service, the probes and the policies use. ``uid`` is the numeric
+    user of its image, which Pod Security requires.
     """
 
     name: str
@@ -34,16 +40,16 @@ class Workload:
 
     @property
     def selector(self) -> dict[str, str]:
-        """Labels that find exactly this workload's pods in its namespace."""
-        return {"app.kubernetes.io/name": self.name, "app.kubernetes.io/part-of": PART_OF}
+        """Labels that select exactly this workload's pods in its namespace."""
+        return {"app.kubernetes.io/name": self.name, PART_OF: PROJECT}
 
     @property
     def host(self) -> str:
-        """Name of its Service inside the cluster."""
+        """Host name of its Service inside the cluster."""
         return f"{self.name}.{self.namespace}.svc"
 
     def url(self, port: str = "http") -> str:
-        """Address inside the cluster."""
+        """Return its address inside the cluster."""
         return f"http://{self.host}:{self.ports[port]}"
 
 
@@ -53,7 +59,7 @@ INGRESS: Final = Workload(
     uid=101,
     ports={"http": 80, "https": 443, "metrics": 9113, "ready": 8081},
 )
-"""NGINX names its own port when it redirects to HTTPS, so it must listen on the ports that clients see."""
+"""NGINX puts its own port into redirects to HTTPS, so it must listen on the ports that clients use."""
 API: Final = Workload(name="api", namespace=SERVING, uid=OWN_UID, ports={"http": 8000})
 CACHE: Final = Workload(name="cache", namespace=SERVING, uid=999, ports={"redis": 6379})
 MLFLOW: Final = Workload(name="mlflow", namespace=MLOPS, uid=OWN_UID, ports={"http": 5000})
@@ -84,5 +90,5 @@ NODE_EXPORTER: Final = Workload(name="node-exporter", namespace=NODES, uid=NOBOD
 POSTGRES_EXPORTER: Final = Workload(
     name="postgres-exporter", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9187}
 )
-"""Beside Prometheus, which may look for pods there already, and Grafana, which is a client of the database as well."""
+"""In the namespace of Prometheus, which may find pods there, and of Grafana, another client of the database."""
 BLACKBOX: Final = Workload(name="blackbox", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9115})

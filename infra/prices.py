@@ -1,8 +1,8 @@
-"""What the platform's resources cost: `prices.json`, the one price table, and what rules and documents make of it.
+"""What the platform's resources cost: the price table `prices.json`, and the figures that rules and documents use.
 
-A pod pays for what it asks for: a virtual CPU and a GiB of memory an hour, each worked out from two instance types that
-differ in their memory alone. The prices are for comparing and noticing growth, not for a bill; the table says where
-they come from and that they are not verified.
+A pod pays for what it requests. The hourly prices of a virtual CPU and of a GiB of memory are derived from two instance
+types that differ only in memory. They serve to compare and to notice growth, not to predict a bill; the table says
+where they come from, and that they are not verified.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ GENERAL: Final = Instance(**TABLE["instances"]["general"])
 COMPUTE: Final = Instance(**TABLE["instances"]["compute"])
 
 GIB_HOUR: Final = (GENERAL.hour - COMPUTE.hour) / (GENERAL.memory_gib - COMPUTE.memory_gib)
-"""Dollars of one GiB of memory for one hour."""
+"""Dollars an hour for one GiB of memory."""
 VCPU_HOUR: Final = (GENERAL.hour - GIB_HOUR * GENERAL.memory_gib) / GENERAL.vcpus
-"""Dollars of one virtual CPU for one hour."""
+"""Dollars an hour for one virtual CPU."""
 
 
 def pod_month(*, vcpus: float, memory_gib: float) -> float:
-    """Dollars a month for a pod that asks for so much."""
+    """Return the dollars a month for a pod with these requests."""
     return (vcpus * VCPU_HOUR + memory_gib * GIB_HOUR) * float(TABLE["hours_per_month"])
 
 
 def rules() -> str:
-    """The prices as a rule file for Prometheus: dollars an hour of one unit, as kube-state-metrics counts it.
+    """Return the prices as a rule file for Prometheus, in dollars an hour for one core and for one byte of memory.
 
-    That is one core of ``cpu`` and one byte of ``memory``.
+    These are the units of kube-state-metrics.
     """
     units = {"cpu": VCPU_HOUR, "memory": GIB_HOUR / GIB}
     records = [

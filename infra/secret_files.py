@@ -1,27 +1,56 @@
-"""The platform's secrets: which there are, and the files a pod finds in each; values are the cloud's matter."""
+"""The platform's secrets: which ones there are, and the files that a pod finds in each; the cloud has the values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pulumi
 
 from infra import naming as n
 
+SECRETS_DIR: Final = f"/run/secrets/{n.PROJECT}"
+"""Folder in a pod below which each secret has a folder of its own."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SecretSpec:
-    """A secret and its files, which are also the keys of its JSON in AWS Secrets Manager."""
+    """A secret, its files, and the folder where a pod finds them.
+
+    The files are also the keys of the secret's JSON in AWS Secrets Manager.
+    """
 
     name: str
     files: tuple[str, ...]
+    folder: str = ""
+    """Below `SECRETS_DIR`; the secret's name if empty."""
+
+    @property
+    def path(self) -> str:
+        """Folder with the files, in a pod that mounts the secret."""
+        return f"{SECRETS_DIR}/{self.folder or self.name}"
+
+    def file(self, name: str) -> str:
+        """Return the path of one file in a pod.
+
+        Raises:
+            ValueError: the secret has no such file.
+        """
+        if name not in self.files:
+            raise ValueError(f"the secret {self.name} has no file {name}, only {', '.join(self.files)}")
+        return f"{self.path}/{name}"
+
+    def at(self, folder: str) -> SecretSpec:
+        """Return the same secret for a workload that mounts it in another folder."""
+        return replace(self, folder=folder)
 
 
 PG_SERVICE: Final = "pg_service.conf"
-"""libpq's service file: host, database, user and password of one login. libpq reads it anew for each connection, so a
-rotated password needs no restart, and nothing of it is in a command line or the environment."""
+"""libpq's service file: host, database, user and password of one login. libpq reads it for every new connection, so a
+rotated password needs no restart, and no command line or environment variable contains it."""
+PG_SERVICE_NAME: Final = n.PROJECT
+"""The only service in that file."""
 
 API_KEYS: Final = SecretSpec(name="api-keys", files=("keys.json",))
 MLFLOW_ADMIN: Final = SecretSpec(name="mlflow-admin", files=("username", "password", "session_key"))
@@ -58,19 +87,19 @@ READERS: Final = {
     n.GRAFANA.name: (GRAFANA_ADMIN, POSTGRES_GRAFANA),
     n.ALERTMANAGER.name: (ALERT_RECEIVERS,),
 }  # fmt: skip
-"""Which workload mounts which secrets: the rights of its role on AWS; a test compares it with what is mounted."""
+"""Which secrets each workload mounts, and so may read on AWS; a test compares the table with what is mounted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KubernetesSource:
-    """Values held by the stack itself, for Kubernetes Secrets: file name → content, marked secret."""
+    """Values for Kubernetes Secrets that the stack itself holds: content by file name, marked secret."""
 
     values: Mapping[str, pulumi.Output[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AwsSource:
-    """A secret of AWS Secrets Manager whose JSON has the files as keys."""
+    """A secret in AWS Secrets Manager whose JSON has the file names as keys."""
 
     arn: pulumi.Input[str]
 

@@ -1,9 +1,8 @@
-"""The whole program: the cloud around the cluster, then everything in it."""
+"""The whole program: the cloud around the cluster, then everything inside it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -12,14 +11,14 @@ import pulumi_random
 import pulumi_tls
 
 if TYPE_CHECKING:
-    from infra.aws.facts import Facts
+    from infra.aws.account import Account
 from infra import edges, secret_files
 from infra.cloud import CloudOutputs
-from infra.config import PROJECT, ConfigError, Settings
+from infra.config import ConfigError, Settings
 from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
-from infra.naming import PROMETHEUS, THANOS_QUERY
+from infra.naming import PROJECT, PROMETHEUS, THANOS_QUERY
 from infra.parts.context import Context
-from infra.versions import Images, demanded, locked_digests
+from infra.versions import Images, digest_required, locked_digests
 from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
 from infra.workloads.artifact_volume import ArtifactVolume, ArtifactVolumeArgs
@@ -46,50 +45,45 @@ from infra.workloads.routes import Routes, RoutesArgs, hosts
 from infra.workloads.thanos import Thanos, ThanosArgs
 from infra.workloads.training import Training, TrainingArgs
 
-
-@dataclass(frozen=True, kw_only=True)
-class Platform:
-    """What a stack exports."""
-
-    outputs: Mapping[str, pulumi.Input[object]]
+Outputs = dict[str, pulumi.Input[object]]
 
 
-def refuse(settings: Settings, digests: Mapping[str, str]) -> None:
-    """See, before anything is made, that nothing is missing outside of the configuration.
+def check_prerequisites(settings: Settings, digests: Mapping[str, str]) -> None:
+    """Check what a stack needs besides its configuration, before any resource is created.
 
     Raises:
-        ConfigError: an image that the stack runs has no digest where it demands them; a local stack's kubeconfig is
-            not there, or has no such context.
+        ConfigError: an image that the stack runs has no locked digest although digests are required; or the kubeconfig
+            of a local stack is missing or lacks the configured context.
     """
     images = Images(settings=settings.images, digests=digests)
     missing = images.without_digest(settings) if settings.images.require_digests else []
     if missing:
-        raise ConfigError(demanded(missing))
+        raise ConfigError(digest_required(missing))
     if settings.cluster.kind == "local":
         require_kubeconfig(settings.cluster.context)
 
 
-def build_cloud(settings: Settings, facts: Facts | None = None) -> CloudOutputs:
-    """Everything around the cluster: for `local` only the secrets' values, made once and kept in the state.
+def build_cloud(settings: Settings, account: Account | None = None) -> CloudOutputs:
+    """Build everything around the cluster; for a local cluster that is only the values of the secrets.
 
-    ``facts`` are what only AWS knows; without them it is asked.
+    AWS is asked for the account and its zones unless ``account`` is given.
     """
     if settings.cluster.kind == "eks":
-        # Takes a second and much memory, which a local stack does without.
+        # Importing the AWS SDK takes a second and much memory, which a local stack does without.
         from infra.aws import cloud  # noqa: PLC0415
 
-        return cloud.build(settings, tuple(hosts(settings.ingress.domain)), facts)
+        return cloud.build(settings, tuple(hosts(settings.ingress.domain)), account)
     args = LocalCloudArgs(settings=settings)
     return LocalCloud("local", args, pulumi.ResourceOptions(provider=pulumi_random.Provider("random"))).outputs
 
 
 def cluster_provider(settings: Settings, cloud: CloudOutputs) -> k8s.Provider:
-    """The provider of every Kubernetes object: never the default one, which could reach another cluster.
+    """Create the provider of every Kubernetes object; the default one could reach another cluster.
 
     Raises:
-        ConfigError: there is no kubeconfig, or it has no such context.
+        ConfigError: there is no kubeconfig, or it lacks the configured context.
     """
-    # Without an identifier a changed kubeconfig would replace the provider, and with it every object.
+    # Without an identifier, a changed kubeconfig would replace the provider and every object with it.
     if cloud.kubeconfig is not None:
         kubeconfig: pulumi.Output[str] = pulumi.Output.secret(cloud.kubeconfig)
         return k8s.Provider(
@@ -112,8 +106,11 @@ def build_cluster(
     cloud: CloudOutputs,
     provider: pulumi.ProviderResource,
     digests: Mapping[str, str] | None = None,
-) -> Platform:
-    """Every workload, in the order in which they need each other; ``digests`` are the lock file's unless given."""
+) -> Outputs:
+    """Build every workload, in order of dependency, and return what the stack exports.
+
+    ``digests`` of the images default to those of the lock file.
+    """
     images = Images(settings=settings.images, digests=locked_digests() if digests is None else digests)
     context = Context(cloud=cloud, images=images, state=settings.state, domain=settings.ingress.domain)
     ground = _ground(settings, cloud, provider)
@@ -122,39 +119,35 @@ def build_cluster(
     inside = pulumi.ResourceOptions(providers=[provider], depends_on=ground)
     data = _data(settings, context, inside)
     with_data = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=data))
-    return Platform(
-        outputs={
-            **_serving(settings, context, inside),
-            **_monitoring(settings, context, inside, with_data),
-            **_jobs(settings, context, with_data),
-            **_logins(cloud),
-            **cloud.outputs,
-            "image_registry": settings.images.registry,
-            "image_tag": settings.images.tag,
-        }
-    )
-
-
-Outputs = dict[str, pulumi.Input[object]]
+    outputs: Outputs = {
+        **_serving(settings, context, inside),
+        **_monitoring(settings, context, inside, with_data),
+        **_logins(cloud),
+        **cloud.outputs,
+        "image_registry": settings.images.registry,
+        "image_tag": settings.images.tag,
+    }
+    _jobs(settings, context, with_data)
+    return outputs
 
 
 def _logins(cloud: CloudOutputs) -> Outputs:
-    """The first API key and people's passwords, where the stack made them: secret, for `--show-secrets`."""
+    """Return the first API key and people's passwords, where the stack generates them; `--show-secrets` shows them."""
     people = {"grafana_password": secret_files.GRAFANA_ADMIN, "mlflow_password": secret_files.MLFLOW_ADMIN}
     sources = {output: cloud.secrets[spec.name] for output, spec in people.items()}
-    made: Outputs = {
+    passwords: Outputs = {
         output: source.values["password"]
         for output, source in sources.items()
         if isinstance(source, secret_files.KubernetesSource)
     }
-    return made if cloud.first_api_key is None else {**made, "api_key": cloud.first_api_key}
+    return passwords if cloud.first_api_key is None else {**passwords, "api_key": cloud.first_api_key}
 
 
 def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderResource) -> list[pulumi.Resource]:
-    """Namespaces and everything in them that must be there before any pod."""
-    of_provider = pulumi.ResourceOptions(providers=[provider])
-    namespaces = Namespaces("namespaces", NamespacesArgs(settings=settings.namespaces), of_provider)
-    after = pulumi.ResourceOptions.merge(of_provider, pulumi.ResourceOptions(depends_on=[namespaces]))
+    """Build the namespaces, and everything in them that must exist before any pod."""
+    options = pulumi.ResourceOptions(providers=[provider])
+    namespaces = Namespaces("namespaces", NamespacesArgs(settings=settings.namespaces), options)
+    after = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[namespaces]))
     workloads, allowed = edges.workloads(settings), edges.edges(settings, cloud)
     meshed = settings.namespaces.mesh == "istio"
     network_args = NetworkArgs(workloads=workloads, edges=allowed, dns_cidrs=cloud.dns_cidrs, mesh=meshed)
@@ -165,13 +158,14 @@ def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderRe
 
 
 def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-    """The database, its backups, and the model registry, whose migration wants to see a backup."""
+    """Build the database, its backups, and the model registry, whose migration requires a recent backup."""
     zone = settings.backup.time_zone
-    on_volume = None
+    artifacts_claim = None
     if context.cloud.artifacts_bucket is None:
         volume_args = ArtifactVolumeArgs(gib=settings.mlflow.artifacts_gib, context=context)
-        on_volume = ArtifactVolume("mlflow-volume", volume_args, inside).claim
-    backup = Backup("backup", BackupArgs(settings=settings.backup, context=context, artifacts_claim=on_volume), inside)
+        artifacts_claim = ArtifactVolume("mlflow-volume", volume_args, inside).claim
+    backup_args = BackupArgs(settings=settings.backup, context=context, artifacts_claim=artifacts_claim)
+    backup = Backup("backup", backup_args, inside)
     before: list[pulumi.Resource] = [backup]
     if settings.database.kind == "in-cluster":
         before.append(Postgres("postgres", PostgresArgs(settings=settings.database, context=context), inside))
@@ -180,7 +174,7 @@ def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
     mlflow_args = MlflowArgs(
         settings=settings.mlflow,
         context=context,
-        artifacts_claim=on_volume,
+        artifacts_claim=artifacts_claim,
         backup_claim=backup.claim,
         time_zone=zone,
     )
@@ -189,7 +183,7 @@ def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
 
 
 def _serving(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
-    """The API, its cache and the edge."""
+    """Build the API, its cache and the edge; return the addresses that clients use."""
     if settings.cache.enabled:
         Cache("cache", CacheArgs(settings=settings.cache, context=context), inside)
     Api("api", ApiArgs(settings=settings.api, context=context, cache=settings.cache.enabled), inside)
@@ -197,7 +191,7 @@ def _serving(settings: Settings, context: Context, inside: pulumi.ResourceOption
 
 
 def _edge(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
-    """The way in: certificate, controller, routes."""
+    """Build what lets clients in: the certificate, the ingress controller, the routes."""
     certificate = Certificate(
         "certificate",
         CertificateArgs(hosts=hosts(context.domain), state=context.state),
@@ -215,12 +209,12 @@ def _edge(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
         RoutesArgs(settings=settings.ingress, context=context),
         pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[ingress])),
     )
-    _names(context, ingress, inside)
+    _dns_records(context, ingress, inside)
     return {**{f"{name}_url": url for name, url in routes.urls.items()}, "certificate": certificate.pem}
 
 
-def _names(context: Context, ingress: Ingress, inside: pulumi.ResourceOptions) -> None:
-    """The names of the stack's hosts, where the cloud keeps them: of the NLB of the Service, or of an ALB before it."""
+def _dns_records(context: Context, ingress: Ingress, inside: pulumi.ResourceOptions) -> None:
+    """Point the stack's hosts at the load balancer, where the cloud has DNS: the Service's NLB, or an ALB before it."""
     address = ingress.address
     if behind_alb(context.cloud):
         args = BalancerArgs(context=context)
@@ -233,7 +227,7 @@ def _names(context: Context, ingress: Ingress, inside: pulumi.ResourceOptions) -
 def _monitoring(
     settings: Settings, context: Context, inside: pulumi.ResourceOptions, with_data: pulumi.ResourceOptions
 ) -> Outputs:
-    """Metrics, alerts and dashboards; of these Grafana and the exporter of the database need the database."""
+    """Build metrics, alerts and dashboards; Grafana and the database exporter wait for the database."""
     alertmanager = Alertmanager(
         "alertmanager", AlertmanagerArgs(settings=settings.alertmanager, context=context), inside
     )
@@ -242,7 +236,7 @@ def _monitoring(
         context=context,
         stack=settings.stack,
         workloads=edges.workloads(settings),
-        # Kubelets of EKS have certificates of the cluster's authority; those of kind and minikube sign their own.
+        # EKS signs the kubelets' certificates with the cluster's authority; in kind and minikube they sign their own.
         verify_kubelets=settings.cluster.kind == "eks",
         thanos=settings.thanos.enabled,
     )
@@ -261,9 +255,8 @@ def _monitoring(
     return {"alert_channels": list(alertmanager.channels)}
 
 
-def _jobs(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
-    """Drills and training, the first of which comes with the stack."""
+def _jobs(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> None:
+    """Build drills and training; the first training runs as a part of `pulumi up`."""
     zone = settings.backup.time_zone
     Drill("drill", DrillArgs(time_zone=zone, context=context), inside)
     Training("training", TrainingArgs(settings=settings.training, time_zone=zone, context=context), inside)
-    return {}

@@ -1,4 +1,4 @@
-"""Every image of the platform, by tag, and the digests that `churn images lock` found for them."""
+"""Every image of the platform: its tag, and the digest that `churn images lock` wrote down for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.config import ConfigError, ImageSettings, Settings
+from infra.naming import PROJECT
 
 LOCK_FILE: Final = Path(__file__).with_name("images.lock.json")
 """``{"registry/name:tag": "sha256:..."}``, written online by `churn images lock`, read by every stack."""
@@ -27,46 +28,46 @@ PUBLIC: Final = {
     "pushgateway": "quay.io/prometheus/pushgateway:v1.11.2",
     "thanos": "quay.io/thanos/thanos:v0.42.4",
 }
-DEMAND: Final = "churn:images.require_digests"
+DIGESTS_KEY: Final = f"{PROJECT}:images.require_digests"
 OWN: Final = ("api", "mlflow", "ops", "training")
-"""Images this project builds, each a target of its Dockerfile."""
+"""Images that this project builds; each is a target of its Dockerfile."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """References of all images of one stack."""
+    """References to all images of one stack."""
 
     settings: ImageSettings
     digests: Mapping[str, str]
 
     def tagged(self, name: str) -> str:
-        """Reference by tag of a public image or one of ours."""
+        """Return the reference by tag to a public image or one of our own."""
         if name in OWN:
             return f"{self.settings.registry}/{name}:{self.settings.tag}"
         return PUBLIC[name]
 
     def reference(self, name: str) -> str:
-        """What a container runs: the tag, and the digest where one is locked.
+        """Return what a container runs: the tag, with the digest where one is locked.
 
         Raises:
-            ConfigError: the stack demands digests and the lock file has none for this image.
+            ConfigError: the stack requires digests and the lock file has none for this image.
         """
         tagged = self.tagged(name)
         digest = self.digests.get(tagged)
         if digest is not None:
             return f"{tagged}@{digest}"
         if self.settings.require_digests:
-            raise ConfigError(demanded([tagged]))
+            raise ConfigError(digest_required([tagged]))
         return tagged
 
     def without_digest(self, stack: Settings) -> list[str]:
-        """References of images that the stack runs and the lock file has no digest for."""
-        wanted = [self.tagged(name) for name in (*PUBLIC, *OWN) if name not in unused(stack)]
-        return [tagged for tagged in wanted if self.digests.get(tagged) is None]
+        """List the images that the stack runs and the lock file has no digest for."""
+        images = [self.tagged(name) for name in (*PUBLIC, *OWN) if name not in unused(stack)]
+        return [tagged for tagged in images if self.digests.get(tagged) is None]
 
 
 def unused(stack: Settings) -> set[str]:
-    """Public images that a stack has no use for."""
+    """Return the public images that a stack does not run."""
     optional = {
         "cache": stack.cache.enabled,
         "ingress": stack.ingress.kind == "nginx",
@@ -76,15 +77,15 @@ def unused(stack: Settings) -> set[str]:
     return {name for name, on in optional.items() if not on}
 
 
-def demanded(missing: Sequence[str]) -> str:
-    """What is wrong, and the remedy."""
+def digest_required(missing: Sequence[str]) -> str:
+    """Say which images lack a digest, and what to do about it."""
     return (
-        f"{DEMAND} is true, but {LOCK_FILE.name} has no digest for {', '.join(missing)}: "
+        f"{DIGESTS_KEY} is true, but {LOCK_FILE.name} has no digest for {', '.join(missing)}: "
         "run `churn images lock --own` where the registries can be reached, and commit the file"
     )
 
 
 def locked_digests() -> dict[str, str]:
-    """Digests of the lock file."""
+    """Read the digests of the lock file."""
     digests: dict[str, str] = json.loads(LOCK_FILE.read_text(encoding="utf-8"))
     return digests

@@ -1,4 +1,4 @@
-"""What the commands print: words for people, JSON for machines, plain text where there is no terminal."""
+"""Prints the output of commands: text for people, JSON for programs, plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ops.progress import Stages, counted, waiting
 
 
 class UnfinishedError(Exception):
-    """A command failed after it had a result; its cause says why."""
+    """A command failed after it had produced a result; its cause says why."""
 
     def __init__(self, result: Mapping[str, Any]) -> None:
         self.result = dict(result)
-        super().__init__("failed after it had a result")
+        super().__init__("failed after it had produced a result")
 
 
 class Output:
-    """One command's output. With ``as_json``, standard output holds the JSON result only and words go to stderr."""
+    """Prints one command's output. With ``as_json``, standard output has only the JSON result; text goes to stderr."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        # Soft wrap: a line that somebody copies or greps is never cut by us.
+        # With soft wrapping, lines that somebody copies or greps are never broken.
         self._console = Console(stderr=as_json, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
     @property
@@ -36,7 +36,7 @@ class Output:
         return self._console.is_terminal
 
     def say(self, text: str = "", style: str | None = None) -> None:
-        """Print a line for people, at once."""
+        """Print a line for people, without buffering."""
         self._console.print(text, style=style)
         self._console.file.flush()
 
@@ -48,7 +48,7 @@ class Output:
         self._console.file.flush()
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table; without a terminal, lines of padded columns that are never cut."""
+        """Print a table; without a terminal, as lines of padded columns that are never cut."""
         if not self.is_terminal:
             widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
             for row in (columns, *rows):
@@ -60,7 +60,7 @@ class Output:
         self._console.print(table, soft_wrap=False)
 
     def result(self, data: Mapping[str, Any] | Sequence[Any], words: Callable[[], None]) -> None:
-        """Print a command's result: ``data`` as JSON if it was asked for, else ``words()``."""
+        """Print a command's result: ``data`` if the user asked for JSON, else by calling ``words``."""
         if self.as_json:
             print_json(data)
         else:
@@ -68,9 +68,9 @@ class Output:
 
     @contextmanager
     def stages(self) -> Iterator[Callable[[str, str], None]]:
-        """Show the stages of a long command; the value is called with a stage's name and detail as it begins.
+        """Show the stages of a long command; yields a function to call with a stage's name and detail when it begins.
 
-        On a terminal a spinner runs beside the current stage; elsewhere a line is printed as each stage ends.
+        On a terminal a spinner runs beside the current stage; elsewhere a line is printed when a stage ends.
         """
         stages = Stages(self._console)
         with stages.display:
@@ -78,21 +78,21 @@ class Output:
             stages.finish()
 
     def counted(self, name: str) -> AbstractContextManager[Callable[[int, float], None]]:
-        """Show how a step over rows goes; see :func:`ops.progress.counted`."""
+        """Show the progress of a step over rows; see :func:`ops.progress.counted`."""
         return counted(self._console, name)
 
     def waiting(self, text: str) -> AbstractContextManager[None]:
-        """Show what is being waited for; see :func:`ops.progress.waiting`."""
+        """Show what the command is waiting for; see :func:`ops.progress.waiting`."""
         return waiting(text, self._console)
 
     @contextmanager
     def result_even_if_it_fails(self, data: Mapping[str, Any], words: Callable[[], None]) -> Iterator[None]:
-        """Print a result that stands whatever the rest of the command comes to.
+        """Print a result that stays valid even if the rest of the command fails.
 
-        Words are printed at once. JSON is printed once, at the end: an error becomes a part of it.
+        Text is printed at once. JSON is printed once, at the end, so that it can include an error.
 
         Raises:
-            UnfinishedError: in the place of an error, with the result, for :func:`ops.cli.failures.tell`.
+            UnfinishedError: in place of any error, with the result, for :func:`ops.cli.failures.tell`.
         """
         if not self.as_json:
             words()
@@ -112,14 +112,14 @@ def print_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def warn(message: str) -> None:
-    """Say on stderr what somebody should look at though the command goes on."""
+    """Print a warning on stderr, while the command continues."""
     Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False).print(
         Text.assemble(("Warning: ", "bold yellow"), message)
     )
 
 
 def print_error(message: str) -> None:
-    """Say on stderr why a command failed; the first line is the reason."""
+    """Print on stderr why a command failed; the first line is the reason."""
     Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False).print(
         Text.assemble(("Error: ", "bold red"), message)
     )

@@ -1,16 +1,53 @@
-"""Failures that an operator can act on."""
+"""Errors that an operator can act on, and the exit codes that they mean."""
 
 from __future__ import annotations
 
+import sys
+from enum import IntEnum
 from typing import Final
 
-BAD_INPUT: Final = 2
-"""Exit code of a pod's program for what only a person can put right: its job is not tried again."""
+
+class ExitCode(IntEnum):
+    """What `churn` and every program of a pod end with; jobs are retried by it, and docs/dr.md has the table."""
+
+    DONE = 0
+    """It worked, or there was nothing to do."""
+    FAILED = 1
+    """It failed, a gate refused it, or it may pass when it is tried again."""
+    BAD_INPUT = 2
+    """A person must act: bad data, bad usage, a wrong configuration. A job is not tried again."""
 
 
 class OpsError(Exception):
-    """Something the operator can put right; the message is one line that says what and how."""
+    """Something that the operator can put right; the message says what and how."""
 
 
 class TemporaryError(OpsError):
-    """The same, but it may pass by itself: worth another try."""
+    """Something that may pass by itself, and is worth another try."""
+
+
+class RefusedError(OpsError):
+    """A decision against a model, such as a gate's: the command worked, and its answer is no."""
+
+
+_WRONG_INPUT: Final = (
+    ("training.files", "PathError"),
+    ("training.violations", "DataError"),
+    ("pydantic", "ValidationError"),
+)
+"""Errors of packages that are slow to load, or that not every image has."""
+
+
+def is_error_of(error: BaseException, module: str, name: str) -> bool:
+    """Whether an error is of a class of a module, without importing it: one that is not loaded raised nothing."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(error, getattr(loaded, name))
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """The exit code that an error means."""
+    if isinstance(error, OpsError):
+        return ExitCode.FAILED if isinstance(error, TemporaryError | RefusedError) else ExitCode.BAD_INPUT
+    if any(is_error_of(error, module, name) for module, name in _WRONG_INPUT):
+        return ExitCode.BAD_INPUT
+    return ExitCode.FAILED

@@ -1,4 +1,4 @@
-"""What a command is doing and how far it is: a bar or a spinner on a terminal, plain lines elsewhere."""
+"""Shows what a command is doing and how far it is: a bar or a spinner on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column
 
 LINE_SECONDS: Final = 10.0
-"""Between two lines of one long step where there is no terminal."""
+"""Time between two lines of a long step, without a terminal."""
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _doing: list[str] = []
 
 
 def doing() -> str:
-    """The step that is under way or was the last one, for the message of an error; empty before the first."""
+    """Return the current step, or the last one, for an error message; empty before the first step."""
     return _doing[-1] if _doing else ""
 
 
 def note(step: str) -> None:
-    """Remember what is being done."""
+    """Remember the current step."""
     _doing[:] = [step]
 
 
 @contextmanager
 def waiting(text: str, console: Console | None = None) -> Iterator[None]:
-    """Say what is being waited for, on stderr unless told otherwise; on a terminal with a spinner and the time."""
+    """Print what the command is waiting for, by default on stderr; on a terminal with a spinner and the time."""
     note(text)
     console = console or Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
@@ -52,10 +52,9 @@ def waiting(text: str, console: Console | None = None) -> Iterator[None]:
 def counted(
     console: Console, name: str, *, line_seconds: float = LINE_SECONDS
 ) -> Iterator[Callable[[int, float], None]]:
-    """Show how a step over rows goes; the value is called with the rows so far and the share that is done (0 to 1).
+    """Show the progress of a step over rows; yields a function to call with the rows so far and their share (0 to 1).
 
-    Rate and time left are those of the whole step up to now. Without a terminal a line is printed every
-    ``line_seconds``.
+    Rate and remaining time are averages over the whole step. Without a terminal, ``line_seconds`` pass between lines.
     """
     note(name)
     started = printed = time.monotonic()
@@ -74,7 +73,7 @@ def counted(
     shown = Progress(
         TextColumn("{task.description}", style="bold"), BarColumn(bar_width=None),
         TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.fields[pace]}"),
-        # A console of its own: with soft wrapping, which lines to copy need, a display loses its columns.
+        # A separate console: the soft wrapping that copied lines need would break the columns of a display.
         console=Console(stderr=console.stderr), expand=True, transient=True,
     )  # fmt: skip
     with shown:
@@ -85,7 +84,7 @@ def counted(
 
 
 def pace(rows: int, share: float, seconds: float) -> str:
-    """Rows so far, rows a second, and the time left at that rate, where there is one."""
+    """Describe the rows so far, the rate, and the remaining time at that rate if there is one."""
     text = f"{rows:,} rows"
     if seconds > 0 and rows:
         text += f", {rows / seconds:,.0f} rows/s"
@@ -102,10 +101,10 @@ def _clock(seconds: float) -> str:
 
 
 class Stages:
-    """The stages of a long command: a spinner beside the current one, or a line as each one ends."""
+    """Shows the stages of a long command: a spinner beside the current one, or a line when one ends."""
 
     def __init__(self, console: Console) -> None:
-        # A console of its own, as for the bar.
+        # A separate console, as for the bar.
         self.display = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}", style="bold"),

@@ -2,6 +2,8 @@
 
 import os
 
-# Read when MLflow is first imported: nothing about a run is sent to anybody but the tracking server it names.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DO_NOT_TRACK", "true")
+from app.names import NO_TELEMETRY
+
+# MLflow reads these when it is first imported.
+for _name, _value in NO_TELEMETRY.items():
+    os.environ.setdefault(_name, _value)

@@ -1,4 +1,4 @@
-"""Addresses of MLflow's pages; imports nothing, so that any command may show one."""
+"""Addresses of MLflow's pages, in a module without imports that any command can use."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ VIEW: Final = "figures"
 
 
 def runs_address(experiment_id: str) -> str:
-    """Path of the runs' page with that view in MLflow's view of model training, relative to the server's address."""
+    """Path of the page that shows an experiment's runs in that view, relative to the server's address."""
     return f"#/experiments/{experiment_id}/runs?viewStateShareKey={VIEW}&workflowType=machine_learning"

@@ -1,4 +1,4 @@
-"""The file of scores: its columns, what it says about the model they came from, and its writer."""
+"""The file of scores: its columns, what it says about the model, and its writer."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from app.model import DECISIONS, RISK_BANDS, Model, Scores
-from app.schemas import ID_COLUMN, SCHEMA_VERSION
+from app.decisions import DECISIONS, RISK_BANDS
+from app.model import Model
+from app.schemas import ID_COLUMN, SCHEMA_VERSION, Scores
 
 PROBABILITY: Final = "churn_probability"
 CSV_ROWS: Final = 16_384
-"""Put into text at once: a seventh faster than pyarrow's default."""
+"""Rows turned into text at once: a seventh faster than pyarrow's default."""
 _MOMENT: Final = pa.timestamp("ms", tz="UTC")
 _STRUCTURAL: Final = frozenset(',"\r\n')
-"""What a value of a CSV file may not hold unless it is quoted."""
+"""Characters that a value of a CSV file may only hold in quotes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """One run's answers as Arrow batches; every row names the model's version and the time of the run."""
+    """The answers of one run as Arrow batches; every row names the model's version and the time of the run."""
 
     model: Model
     scored_at: datetime
@@ -52,7 +53,7 @@ class Answers:
         return pa.record_batch(list(columns.values()), schema=pa.schema(fields))
 
     def metadata(self) -> dict[str, str]:
-        """What a Parquet file says about itself, beside its columns."""
+        """What a Parquet file says about itself, besides its columns."""
         manifest = self.model.manifest
         return {
             "churn.model_name": manifest.model_name,
@@ -72,12 +73,12 @@ class Answers:
         return f"{self.scored_at:%Y-%m-%dT%H:%M:%SZ}"
 
     def _same(self, rows: int) -> list[pa.Array]:
-        """Columns of one value, cut from the longest that were needed yet: they cost next to nothing."""
+        """Columns of one value, cut from the longest ones needed so far, so that they cost next to nothing."""
         if not self._constants or len(self._constants[0]) < rows:
             index = pa.array(np.zeros(rows, dtype=np.int8))
             texts = [self.model.manifest.model_name, self.model.origin.version]
             if self.csv:
-                # Plain text: a CSV file's writer would look each row up in a dictionary again.
+                # Plain text: the CSV writer would look each row up in a dictionary again.
                 texts.append(self._moment())
                 columns = [pa.DictionaryArray.from_arrays(index, [text]).dictionary_decode() for text in texts]
             else:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from training.pipeline import Labels, Scores
+from app.schemas import Scores
+from training.pipeline import Labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Estimate:
 
 
 Clusters: TypeAlias = npt.NDArray[np.int64]
-"""A number for each row, equal for the rows of one customer: they say less than as many customers."""
+"""A number for each row, equal for the rows of one customer: those tell less than the same number of customers."""
 
 
 def auc(churned: Labels, scores: Scores, clusters: Clusters | None = None) -> Estimate:
@@ -43,14 +44,14 @@ def auc(churned: Labels, scores: Scores, clusters: Clusters | None = None) -> Es
 
 
 def auc_difference(churned: Labels, first: Scores, second: Scores) -> Estimate:
-    """AUC of ``first`` minus that of ``second`` on the same rows; the error knows that the rows are the same."""
+    """AUC of ``first`` minus that of ``second``; the error takes into account that the rows are the same."""
     a, of_a = _influence(churned, first)
     b, of_b = _influence(churned, second)
     return Estimate(value=a - b, error=_error(of_a - of_b))
 
 
 def mean_difference(first: Scores, second: Scores) -> Estimate:
-    """Mean of ``first`` minus that of ``second``, row by row: of two losses for example."""
+    """Mean of ``first`` minus mean of ``second``, row by row, of two losses for example."""
     difference = first - second
     return Estimate(value=float(difference.mean()), error=float(difference.std(ddof=1)) / np.sqrt(len(difference)))
 
@@ -69,7 +70,7 @@ def _influence(churned: Labels, scores: Scores) -> tuple[float, npt.NDArray[np.f
     if not m or not n:
         raise ValueError(f"{m} of {len(churned)} rows are churners: both classes are needed")
     ranks = _ranks(scores)
-    # How many of the other class each row is on the right side of, as a share; half of a tie counts.
+    # The share of the other class that each row is on the right side of; a tie counts half.
     placement = np.empty(len(scores))
     placement[positive] = (ranks[positive] - _ranks(scores[positive])) / n
     placement[~positive] = 1 - (ranks[~positive] - _ranks(scores[~positive])) / m
@@ -78,7 +79,7 @@ def _influence(churned: Labels, scores: Scores) -> tuple[float, npt.NDArray[np.f
 
 
 def _ranks(values: Scores) -> Scores:
-    """Ranks from 1; equal values share the middle of theirs."""
+    """Ranks from 1; equal values share the mean of their ranks."""
     return np.asarray(pd.Series(values).rank(), dtype=np.float64)
 
 

@@ -1,4 +1,4 @@
-"""The causes of what is wrong in a data file, by code, and how each is said in one line with its remedy."""
+"""Causes of what is wrong in a data file, by code: the line that reports each cause, and its remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from training.violations import Violation
 
 OTHER: Final = "other"
-"""The cause of a violation that says all there is to say by itself."""
+"""Cause of a violation whose own text says everything."""
 BLANK: Final = "blank"
 RENAME: Final = "rename"
 NEAR_NAME: Final = "near-name"
@@ -26,16 +26,16 @@ BAD_ID: Final = "bad-id"
 COLUMN_TYPE: Final = "column-type"
 
 VALUES_SHOWN: Final = 5
-"""Distinct values of a cause in one column that are shown with their rows."""
+"""Distinct values that are shown with their rows, for one cause in one column."""
 MEANINGS_SHOWN: Final = 3
 NAMES_SHOWN: Final = 30
-"""Column names in one line; the rest are counted."""
+"""Column names shown in one line; the others are only counted."""
 _MAY_BE_BLANK: Final = " and ".join(feature.name for feature in FEATURES if feature.nullable)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValueCause:
-    """A cause of wrong values: what one does, what many do, and the remedy. One line is about all its columns."""
+    """A cause of wrong values: its text for one value, for several, and the remedy. One line covers all columns."""
 
     one: str
     many: str
@@ -44,7 +44,7 @@ class ValueCause:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnCause:
-    """A cause of whole columns, ``{names}``, of which ``{columns}`` says how many there are."""
+    """A cause that concerns whole columns: ``{names}`` lists them, ``{columns}`` counts them."""
 
     line: str
     remedy: str
@@ -52,7 +52,7 @@ class ColumnCause:
 
 VALUES: Final = {
     "decimal-comma": ValueCause(
-        one="looks like a decimal comma", many="look like decimal commas", remedy="write {them} with a point"
+        one="looks like a decimal comma", many="look like decimal commas", remedy="write {them} with a decimal point"
     ),
     "thousands": ValueCause(
         one="has a thousands separator",
@@ -60,7 +60,7 @@ VALUES: Final = {
         remedy="write the digits without separators, and a point before the decimals",
     ),
     "currency": ValueCause(
-        one="has a currency sign", many="have currency signs", remedy="write the number alone, with a point"
+        one="has a currency sign", many="have currency signs", remedy="write the number alone, with a decimal point"
     ),
     "unit": ValueCause(
         one="has a unit after the number", many="have a unit after the number", remedy="write the number alone"
@@ -97,7 +97,7 @@ VALUES: Final = {
 }
 
 WITH_COMMA: Final = ("decimal-comma", "thousands", "currency")
-"""Causes of a number with a comma, which splits it in two where it has no quotes around it."""
+"""Causes of numbers with a comma, which splits a number in two unless quotes surround it."""
 
 COLUMNS: Final = {
     RENAME: ColumnCause(
@@ -110,7 +110,7 @@ COLUMNS: Final = {
         remedy="remove the column",
     ),
     AGAIN: ColumnCause(
-        line="{columns} give again what another column gives: {names}; remove them", remedy="remove the column"
+        line="{columns} repeat what another column gives: {names}; remove them", remedy="remove the column"
     ),
     UNKNOWN_COLUMN: ColumnCause(
         line="{columns} are unknown, only the documented ones are accepted: {names}; remove or rename them",
@@ -128,21 +128,21 @@ GENERIC: Final = {
     "not-a-number": "values are not numbers",
     "out-of-range": "values are out of range",
     "not-whole": "values are not whole numbers",
-    "unknown-category": "values are no accepted categories",
-    "unknown-label": "values are no labels",
+    "unknown-category": "values are not accepted categories",
+    "unknown-label": "values are not labels",
     BAD_ID: "values cannot be an id",
-    WRONG_WIDTH: "rows have another number of fields than the header",
+    WRONG_WIDTH: "rows have a different number of fields than the header",
 }
-"""Causes that are known no further: each line is about one column and what it expects."""
+"""Causes that say no more than what is wrong: each line is about one column and what it expects."""
 _REMEDIES: Final = {
     BLANK: "fill in what is missing",
     BAD_ID: "use letters, digits, _, . and - only, at most 64 of them",
-    WRONG_WIDTH: "put values that have a comma in quotes, and remove commas at the end of lines",
+    WRONG_WIDTH: "put values with a comma in quotes, and remove commas at the end of lines",
 }
 
 
 def grouped(violations: Iterable[Violation]) -> list[list[Violation]]:
-    """The violations by cause, in the order they came up; what has no known cause is by column as well."""
+    """Group the violations by cause, in order of appearance; those of a generic cause by column as well."""
     groups: dict[tuple[str, str], list[Violation]] = {}
     for number, violation in enumerate(violations):
         cause = violation.cause
@@ -153,7 +153,7 @@ def grouped(violations: Iterable[Violation]) -> list[list[Violation]]:
 
 
 def line(group: Sequence[Violation]) -> str:
-    """One line for the violations of one cause: how many, where, an example and the remedy."""
+    """Describe the violations of one cause in one line: how many, where, an example and the remedy."""
     first, cause = group[0], group[0].cause
     if known := VALUES.get(cause):
         count = sum(violation.count for violation in group)
@@ -167,26 +167,26 @@ def line(group: Sequence[Violation]) -> str:
         names = [f"{v.column} -> {v.meant}" if v.meant and cause != AGAIN else v.column for v in group]
         return about.line.format(columns=f"{len(group):,} columns", names=_enumerated(names))
     count = sum(violation.count for violation in group)
-    remedy = f"; {found}" if (found := hint(first)) else ""
+    remedy = f"; {text}" if (text := hint(first)) else ""
     return f"{first.column}: {count:,} {GENERIC[cause]} ({_examples(group)}); expected {first.expected}{remedy}"
 
 
 def details(group: Sequence[Violation]) -> Iterator[str]:
-    """What the line about them does not say: which rows have which value, and what a missing column must hold."""
+    """List what the line about them leaves out: which rows have which value, and what a missing column must hold."""
     cause = group[0].cause
     if (cause in COLUMNS and cause != MISSING_COLUMN) or (len(group) == 1 and cause not in VALUES):
         return
     columns: dict[str, list[Violation]] = {}
     for violation in group:
         columns.setdefault(violation.column, []).append(violation)
-    for column, found in columns.items():
-        yield from map(str, found[:VALUES_SHOWN])
-        if rest := found[VALUES_SHOWN:]:
+    for column, same_column in columns.items():
+        yield from map(str, same_column[:VALUES_SHOWN])
+        if rest := same_column[VALUES_SHOWN:]:
             yield f"{column}: and {sum(violation.count for violation in rest):,} more rows with other values"
 
 
 def hint(violation: Violation) -> str:
-    """How this violation is put right, or an empty text when what is expected says it all."""
+    """How to correct this violation; an empty text if the expected value says it all."""
     cause = violation.cause
     if known := VALUES.get(cause):
         remedy = _remedy(known, violation.count)
@@ -198,7 +198,7 @@ def hint(violation: Violation) -> str:
 
 
 def groups_as_dicts(violations: Iterable[Violation], *, rows_shown: int) -> Iterator[dict[str, object]]:
-    """Each cause in each column, for machines; values are as in the message."""
+    """Each cause in each column, for programs; values look as in the message."""
     groups: dict[tuple[str, str], list[Violation]] = {}
     for violation in violations:
         groups.setdefault((violation.cause, violation.column), []).append(violation)
@@ -217,13 +217,13 @@ def groups_as_dicts(violations: Iterable[Violation], *, rows_shown: int) -> Iter
 
 
 def _examples(group: Sequence[Violation]) -> str:
-    """The first value of the group, or the first values whose meaning is known, each with it."""
+    """The first value of the group, or the first values whose meaning is known, each with its meaning."""
     first = [_example(v.value, v.meant) for v in group if v.meant or v is group[0]]
     return ", ".join(list(dict.fromkeys(first))[: MEANINGS_SHOWN if group[0].meant else 1])
 
 
 def _example(value: str, meant: str) -> str:
-    # Quotes only where blanks at the ends would be lost without them.
+    # Keep the quotes only where spaces at the ends would be lost without them.
     bare = value[1:-1]
     plain = bare if value[:1] == value[-1:] == "'" and bare == bare.strip() else value
     return f"{meant} for {plain}" if meant else plain

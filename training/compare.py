@@ -1,4 +1,4 @@
-"""Which version a candidate is held against, and the rows it is held against it on."""
+"""The version that a candidate is compared with, and the rows of the comparison."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mlflow.entities.model_registry import ModelVersion
 
 from app import model as serving
 from app.bundle import MANIFEST_TAG, OVERRIDE_TAG, GateResult
-from app.schemas import SCHEMA_VERSION, Features
+from app.names import PRODUCTION
+from app.schemas import SCHEMA_VERSION, Features, Scores
 from training import ledger, regression
 from training.auc import Estimate
 from training.config import GateLimits
 from training.mlflow_store import (
-    PRODUCTION,
     SCHEMA_TAG,
     RegistryError,
     by_alias,
@@ -24,13 +24,13 @@ from training.mlflow_store import (
     get_version,
     plain_errors,
 )
-from training.pipeline import Labels, Scores
+from training.pipeline import Labels
 from training.population_check import SCORE, PopulationCheck
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A version that wants to be served: how it scores coded customers, its holdout, its scores and its AUC there."""
+    """A version proposed for serving: how it scores coded customers, its holdout, and its scores and AUC there."""
 
     score: Callable[[Features], Scores]
     features: Features
@@ -41,31 +41,31 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Production:
-    """The version in production: its model, or why nothing can be compared with it."""
+    """The version in production: its model, or the reason why nothing can be compared with it."""
 
     version: ModelVersion
     model: serving.Model | None = None
     doubt: str = ""
 
     def differences(self, features: Features, scores: Scores) -> list[str]:
-        """In what these customers are another population than the one it was trained on, in sentences."""
+        """Sentences about how these customers differ from those that it was trained on."""
         if self.model is None:
             return []
         check = PopulationCheck(self.model.reference)
         check.add(features, scores)
         return [
-            f"not like the customers of version {self.version.version} in production: {difference.words}"
+            f"unlike the customers of version {self.version.version} in production: {difference.words}"
             for difference in check.differences()
             if difference.name != SCORE
         ]
 
 
 def production(client: MlflowClient, version: ModelVersion | None) -> Production | None:
-    """The :func:`incumbent` with its model; None without any."""
+    """The :func:`incumbent` with its model; None if there is none."""
     if version is None:
         return None
     if version.tags.get(MANIFEST_TAG) is None:
-        return Production(version=version, doubt="is not one that `churn train` made")
+        return Production(version=version, doubt="was not made by `churn train`")
     if version.tags.get(SCHEMA_TAG) != str(SCHEMA_VERSION):
         return Production(version=version, doubt="was made for another customer schema")
     try:
@@ -73,12 +73,12 @@ def production(client: MlflowClient, version: ModelVersion | None) -> Production
     except RegistryError as error:
         return Production(version=version, doubt=f"cannot be loaded ({error})")
     if model.manifest.refusals and version.tags.get(OVERRIDE_TAG) is None:
-        return Production(version=version, doubt="is one that its gates refused")
+        return Production(version=version, doubt="was refused by its gates")
     return Production(version=version, model=model)
 
 
 def gate(client: MlflowClient, current: Production | None, candidate: Candidate, limits: GateLimits) -> GateResult:
-    """The regression gate of a candidate beside what is in production."""
+    """The verdict of the regression gate on a candidate, against the version in production."""
     if current is None:
         return regression.not_applicable("there is no production version yet")
     if current.model is None:
@@ -87,7 +87,7 @@ def gate(client: MlflowClient, current: Production | None, candidate: Candidate,
     try:
         features, churned = fetch_holdout(client, current.version)
     except RegistryError:
-        pass  # it was pruned, or never stored: the recorded figures remain
+        pass  # deleted, or never stored: the recorded figures remain
     else:
         own = regression.Rows(
             churned=churned, candidate=candidate.score(features), production=current.model.score(features)
@@ -108,7 +108,7 @@ def gate(client: MlflowClient, current: Production | None, candidate: Candidate,
 
 
 def moves(client: MlflowClient, model_name: str) -> list[ledger.Move]:
-    """Every move of every alias, oldest first.
+    """Read every move of every alias, oldest first.
 
     Raises:
         RegistryError: no such model, or no server.
@@ -118,10 +118,10 @@ def moves(client: MlflowClient, model_name: str) -> list[ledger.Move]:
 
 
 def incumbent(client: MlflowClient, model_name: str) -> ModelVersion | None:
-    """The version that a new one has to hold against, and that a rollback goes back to.
+    """The version that a new one is compared with, and that a rollback returns to.
 
-    It is the one that `churn` put into production last: where the alias was moved by hand, nothing speaks for the
-    version it names now. Without any such move in the ledger it is the one the alias names.
+    It is the version that `churn` put into production last: if the alias was moved by hand, no gate vouches for the
+    version that it names now. If the ledger has no such move, it is the version that the alias names.
     """
     return last_promoted(client, model_name) or by_alias(client, model_name, PRODUCTION)
 
@@ -130,7 +130,7 @@ def last_promoted(client: MlflowClient, model_name: str) -> ModelVersion | None:
     """The version that `churn` put into production last, as the ledger says; None without such a move or version."""
     try:
         known = moves(client, model_name)
-    except RegistryError:  # the model is not there yet
+    except RegistryError:  # the model does not exist yet
         return None
     for move in reversed(known):
         if move.alias == PRODUCTION and move.action in ledger.BY_CHURN:

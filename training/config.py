@@ -1,10 +1,13 @@
-"""What a training run is told: data, model, split, cost model, gate limits and where the registry is."""
+"""Configuration of a training run: data, model, split, cost model, gate limits and registry."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
+from app.names import MODEL_NAME
 
 ModelType = Literal["logistic_regression", "gradient_boosting"]
 MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")
@@ -29,9 +32,9 @@ class CostModel(_Frozen):
     of ``monthly_charges``.
     """
 
-    offer_cost: Annotated[float, Field(gt=0)] = 40.0
-    customer_value: Annotated[float, Field(gt=0)] = 600.0
-    retained_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    offer_cost: Annotated[float, Field(gt=0)] = OFFER_COST
+    customer_value: Annotated[float, Field(gt=0)] = CUSTOMER_VALUE
+    retained_share: Annotated[float, Field(gt=0, le=1)] = RETAINED_SHARE
 
     @property
     def threshold(self) -> float:
@@ -49,28 +52,29 @@ class CostModel(_Frozen):
 
 
 class GateLimits(_Frozen):
-    """What a version must keep to before an alias moves to it.
+    """Limits that a version must respect before an alias moves to it.
 
     Attributes:
-        parity_difference_max: between ONNX and the native model, on any row.
-        skill_margin: the lower bound of the holdout's AUC must be so far above 0.5, which knowing nothing reaches.
-        skill_standard_errors: of the AUC between its value and that bound; 2.58 leaves 0.5 % of a model without skill.
-        churners_min: in the holdout; with fewer, no bound of an AUC means anything.
-        contradiction_standard_errors: by which holdout and cross-validation may differ in AUC.
-        duplicate_share_max: of the held-out rows, whose features stand in the training part too, label and all.
-        duplicate_agreement_max: share of those rows with their twins' label from which they are copies, not different
-            customers who happen to be alike.
-        ceiling_standard_errors: by which the AUC may pass the known ceiling of the data.
-        leak_error_rate: chance that an honest file is called a leak by one of its features, shared out among them.
+        parity_difference_max: largest difference between ONNX and the native model, on any row.
+        skill_margin: how far the lower bound of the holdout's AUC must be above 0.5, the AUC of knowing nothing.
+        skill_standard_errors: standard errors between the AUC and that bound; with 2.58 a model without skill passes in
+            0.5 % of cases.
+        churners_min: fewest churners in the holdout; with fewer, no bound of an AUC means anything.
+        contradiction_standard_errors: standard errors by which the AUC of holdout and cross-validation may differ.
+        duplicate_share_max: share of the held-out rows whose features also occur in the training part.
+        duplicate_agreement_max: share of those rows that have their twins' label; above it they are copies, not
+            different customers who happen to be alike.
+        ceiling_standard_errors: standard errors by which the AUC may exceed the known ceiling of the data.
+        leak_error_rate: chance that an honest file is taken for a leak, divided among all its features.
         leak_feature_auc: a feature whose AUC alone is surely above it is a leak.
-        near_leak_feature_auc: one surely above this must be acknowledged.
-        leak_auc: the same two bounds for the whole model, where no ceiling of the data is known.
+        near_leak_feature_auc: a feature surely above this must be acknowledged.
+        leak_auc: the same bound for the whole model, if no ceiling of the data is known.
         near_leak_auc: likewise.
-        calibration_error_max: expected calibration error on the holdout.
-        calibration_chance_max: chance makes that limit grow on a small holdout, but never past this.
-        auc_loss_max: against the present production version on the same rows.
+        calibration_error_max: largest expected calibration error on the holdout.
+        calibration_chance_max: on a small holdout chance raises that limit, but never above this.
+        auc_loss_max: largest loss against the version in production, on the same rows.
         brier_loss_max: likewise.
-        regression_standard_errors: of the difference, beyond what may be lost: equal models differ by chance too.
+        regression_standard_errors: standard errors allowed beyond that loss: equal models differ by chance too.
     """
 
     parity_difference_max: Annotated[float, Field(gt=0)] = 1e-5
@@ -99,16 +103,16 @@ class TrainConfig(_Frozen):
     Attributes:
         source: CSV or Parquet file with the 19 features and ``churned``; a local path or ``s3://``.
         model: ``auto`` takes the candidate with the best cross-validated AUC.
-        test_share: of the customers, held out from fitting and used for every reported figure.
-        cv_folds: for the cross-validated AUC, on at most ``cv_rows_max`` training rows.
-        calibration_folds: for the out-of-fold scores the calibration is fitted on.
+        test_share: share of the customers held out from fitting, and used for every reported figure.
+        cv_folds: folds of the cross-validated AUC, on at most ``cv_rows_max`` training rows.
+        calibration_folds: folds of the out-of-fold scores that the calibration is fitted on.
         bootstrap_count: resamples of the holdout for the 95 % intervals.
         tracking_uri: of the MLflow server.
     """
 
     source: Annotated[str, Field(min_length=1)]
     model: Literal["auto", "logistic_regression", "gradient_boosting"] = "logistic_regression"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 7
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
     test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
     cv_folds: Annotated[int, Field(ge=2, le=20)] = 5
     cv_rows_max: Annotated[int, Field(ge=1000)] = 50_000
@@ -117,5 +121,5 @@ class TrainConfig(_Frozen):
     cost: CostModel = CostModel()
     gates: GateLimits = GateLimits()
     tracking_uri: Annotated[str, Field(min_length=1)]
-    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "churn"
-    experiment: Annotated[str, Field(min_length=1)] = "churn"
+    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = MODEL_NAME
+    experiment: Annotated[str, Field(min_length=1)] = MODEL_NAME

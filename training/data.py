@@ -1,4 +1,4 @@
-"""Customers as training sees them: loaded from a file, every row checked, ready to be coded for a model."""
+"""Customers for training: loaded from a file, every row checked, ready to be coded for a model."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Dataset:
     Attributes:
         customers: exactly the 19 features in order: categories as pandas categories in the schema's order, numbers as
             float64, blank totals filled by :func:`app.schemas.blank_total`.
-        ids: customer_id of each row (may repeat), or ``None`` when the file has none. A row whose id is missing has a
-            text that no other row has and no id can be, so that it is a customer of its own.
+        ids: customer_id of each row (may repeat), or ``None`` when the file has none. A row without an id has a text of
+            its own that cannot be an id, so that it counts as one more customer.
         churned: 0 or 1 for each row, or ``None`` when loaded without labels.
         source: as given to :func:`load`.
         sha256: of the file's bytes.
         truth: what is known about generated data, or ``None``.
-        notes: what was read otherwise than written and what looks odd, in sentences.
+        notes: sentences about what was read differently from how it is written, and what looks odd.
     """
 
     customers: pd.DataFrame
@@ -54,7 +54,7 @@ def load(source: str, *, labelled: bool = True) -> Dataset:
         labelled: whether ``churned`` is required; if not, it is ignored.
 
     Raises:
-        DataError: the file cannot be read, or with every violation found in it.
+        DataError: the file cannot be read, or has violations; all of them are in the message.
     """
     findings = Findings()
     try:
@@ -63,7 +63,7 @@ def load(source: str, *, labelled: bool = True) -> Dataset:
             sha256 = file_sha256(path)
             truth = read_truth(path, sha256, source)
     except DataError as error:
-        # The reader knows the local copy only.
+        # The reader only knows the local copy.
         raise DataError(source, error.violations) from error
     churned = np.concatenate([b.churned for b in batches if b.churned is not None]) if labelled and batches else None
     if churned is not None and not findings and len(np.unique(churned)) == 1:
@@ -117,7 +117,7 @@ def encode_frame(frame: pd.DataFrame) -> Features:
 
 
 def category(feature: Feature, codes: npt.NDArray[np.int8]) -> pd.Categorical[str]:
-    """Codes of a feature as pandas keeps them."""
+    """A feature as a pandas category, made from its codes."""
     return pd.Categorical.from_codes(codes, categories=pd.Index(feature.categories))
 
 

@@ -1,4 +1,4 @@
-"""What a person reads on MLflow's pages of the registered model and of its versions."""
+"""Descriptions of the registered model and of its versions, for people who read MLflow's pages."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from training.markdown import cell, for_mlflow, table
 log = logging.getLogger(__name__)
 
 LENGTH_MAX: Final = 5000
-"""Characters that MLflow's tables hold of a description."""
+"""Longest description that MLflow's tables hold, in characters."""
 MOVES_SHOWN: Final = 10
 _REASON_MAX: Final = 100
-"""Characters of a reason that fit into its table; the ledger has all of it."""
+"""Characters of a reason that fit into the table; the ledger has the whole reason."""
 
 _INTRODUCTION: Final = (
     "The probability that a customer churns, for deciding who gets a retention offer. The API serves the version with "
@@ -31,12 +31,12 @@ _INTRODUCTION: Final = (
 )
 _ALIASES: Final = "## Aliases"
 _SECTIONS: Final = ("Data", "Figures on the holdout", "Gates", "Warnings")
-"""Of the model card, those that a version's description repeats."""
+"""Sections of the model card that a version's description repeats."""
 
 
 @contextmanager
 def only_logged(doing: str) -> Iterator[None]:
-    """Log what MLflow refuses, in one line: what only people read is no reason for a training or a move to fail."""
+    """Only log what MLflow refuses: a text for people is no reason for a training run or a move to fail."""
     try:
         yield
     except MlflowException as error:
@@ -44,9 +44,10 @@ def only_logged(doing: str) -> Iterator[None]:
 
 
 def describe(client: MlflowClient, model_name: str) -> None:
-    """Write the registered model's description anew: the present aliases and the last moves.
+    """Rewrite the registered model's description with the present aliases and the last moves.
 
-    What a person wrote above the heading of the aliases stays. Where MLflow refuses it, that is only logged.
+    Text that a person wrote above the heading of the aliases stays. If MLflow refuses the description, that is only
+    logged.
     """
     with only_logged(f"describe model {model_name!r} in MLflow"):
         model = client.get_registered_model(model_name)
@@ -55,7 +56,7 @@ def describe(client: MlflowClient, model_name: str) -> None:
 
 
 def of_model(model_name: str, present: str, aliases: dict[str, str], moves: list[Move]) -> str:
-    """The description that follows ``present``; of ``moves``, oldest first, it has the last ten, the newest first."""
+    """The description that replaces ``present``, with the last ten of ``moves`` (oldest first), the newest on top."""
     introduction = present.partition(_ALIASES)[0].strip() or _INTRODUCTION
 
     def link(version: str | None) -> str:
@@ -82,10 +83,10 @@ def of_model(model_name: str, present: str, aliases: dict[str, str], moves: list
 
 
 def of_version(client: MlflowClient, run_id: str) -> str | None:
-    """A version's description: the summary of the model card that its run has as a description.
+    """A version's description: a summary of the model card that describes its run.
 
     Returns:
-        None where the run has none, or where MLflow does not give it, which is only logged.
+        None if the run has no card, or if MLflow does not return it, which is only logged.
     """
     card: str | None = None
     with only_logged(f"read the model card of run {run_id} from MLflow"):
@@ -94,15 +95,15 @@ def of_version(client: MlflowClient, run_id: str) -> str | None:
 
 
 def summary(card: str) -> str:
-    """The model card's first paragraph, which MLflow shows in its table of versions, and its sections on evidence."""
+    """Shorten a model card to its first paragraph, which MLflow shows in its table of versions, and the evidence."""
     head, *sections = re.split(r"^## ", card, flags=re.MULTILINE)
     paragraphs = [part for part in head.split("\n\n") if part.strip() and not part.startswith("# ")]
-    kept = [f"## {section.strip()}" for section in sections if section.partition("\n")[0].strip() in _SECTIONS]
-    return shortened("\n\n".join([*(part.strip() for part in paragraphs[:1]), *kept]))
+    chosen = [f"## {section.strip()}" for section in sections if section.partition("\n")[0].strip() in _SECTIONS]
+    return shortened("\n\n".join([*(part.strip() for part in paragraphs[:1]), *chosen]))
 
 
 def shortened(text: str) -> str:
-    """At most as long as MLflow keeps, cut at the end of a line."""
+    """Cut a text at the end of a line, to the length that MLflow stores."""
     if len(text) <= LENGTH_MAX:
         return text
     return text[: LENGTH_MAX - 2].rpartition("\n")[0] + "\n…"

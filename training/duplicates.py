@@ -1,4 +1,4 @@
-"""Rows that repeat: on both sides of the split they test a model on what it was fitted on, and its AUC says nothing."""
+"""The duplicates gate: rows repeated on both sides of the split test a model on the data that it was fitted on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Content: TypeAlias = npt.NDArray[np.uint64]
 
 _WARN_SHARE: Final = 0.02
 _TWINS_MIN: Final = 20
-"""Fewer rows with a twin say nothing about whether twins share their label."""
+"""With fewer twins, nothing can be said about whether twins share their label."""
 
 
 def content(features: Features) -> Content:
@@ -27,34 +27,32 @@ def content(features: Features) -> Content:
 
 
 def groups(ids: pd.Series[str] | None, rows: Content) -> pd.Series[str]:
-    """Which rows must stay on one side of a split: those of one customer, or without an id those of equal content."""
+    """Group the rows that must stay on one side of a split: by customer, or by equal content for rows without an id."""
     contents = pd.Series(rows.astype(str))
     return contents if ids is None else ids.where(ids.notna(), contents)
 
 
 def repeated(rows: Content) -> int:
-    """How many rows say nothing that an earlier one has not said."""
+    """Count the rows that only repeat an earlier one."""
     return len(rows) - len(np.unique(rows))
 
 
 def warnings(rows: Content) -> list[str]:
-    """Repeated rows in a sentence, where they are more than a few."""
+    """Describe repeated rows in a sentence, if there are more than a few."""
     copies = repeated(rows)
     if copies <= _WARN_SHARE * len(rows):
         return []
-    return [
-        f"{copies:,} of {len(rows):,} rows are exact duplicates in their features: was the file put together twice?"
-    ]
+    return [f"{copies:,} of {len(rows):,} rows are exact duplicates in their features: was the same data added twice?"]
 
 
 def gate(rows: Content, churned: Labels, split: Split, *, with_ids: bool, limits: GateLimits) -> GateResult:
-    """No holdout of copies.
+    """Check that the holdout does not consist of copies.
 
-    Customers may be alike: then their labels differ as those of others do. Held-out rows are copies of training rows
-    when nearly all share the label of their twins.
+    Customers may be alike, but then their labels differ as those of other customers do. Held-out rows are copies of
+    training rows if nearly all of them share the label of their twins.
 
     Args:
-        with_ids: whether the file says who is who, so that copies under other ids stay apart.
+        with_ids: whether the file has customer ids, so that copies under other ids are not grouped.
     """
     copies = repeated(rows)
     twin, agree = _twins(rows, churned, split)
@@ -70,8 +68,8 @@ def gate(rows: Content, churned: Labels, split: Split, *, with_ids: bool, limits
     )
     if refused:
         detail += (
-            f", and {agreement:.1%} of these have its label: they are copies under other ids, and every figure is too "
-            "good. Remove the copies, or leave the column customer_id out so that the split goes by content"
+            f", and {agreement:.1%} of these have its label: they are copies under other ids, so every figure is too "
+            "good. Remove the copies, or drop the column customer_id so that the split goes by content"
         )
     return GateResult(
         name="duplicates", passed=not refused, detail=detail, value=share, limit=limits.duplicate_share_max
@@ -79,7 +77,7 @@ def gate(rows: Content, churned: Labels, split: Split, *, with_ids: bool, limits
 
 
 def _twins(rows: Content, churned: Labels, split: Split) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """For each held-out row: whether its features stand in the training part, and whether with the same label."""
+    """For each held-out row: whether the training part has the same features, and whether with the same label."""
     known = pd.Series(churned[split.train].astype(np.float64)).groupby(rows[split.train]).mean()
     label = known.reindex(rows[split.test]).to_numpy()
     twin = ~np.isnan(label)

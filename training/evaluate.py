@@ -11,9 +11,10 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
+from app.schemas import Scores
 from training.auc import Clusters
 from training.config import CostModel
-from training.pipeline import Labels, Scores
+from training.pipeline import Labels
 
 BINS: Final = 10
 LIFT_SHARE: Final = 0.10
@@ -33,7 +34,7 @@ METRICS: Final[dict[str, str]] = {
     "brier": "Brier score",
     "log_loss": "log-loss, nats",
     "calibration_error": f"expected calibration error, {BINS} equal bins of customers",
-    "lift_at_10": "churn among the 10 % with the highest scores, as a multiple of the churn of all",
+    "lift_at_10": "churn among the 10 % with the highest scores, as a multiple of the overall churn",
 }
 
 
@@ -64,7 +65,7 @@ class Ranked:
         self.order = np.argsort(-scores, kind="stable")
         self._y = churned[self.order].astype(np.float64)
         self._p = scores[self.order]
-        # The last row of each run of equal scores: only there may a threshold stand.
+        # The last row of each run of equal scores: a threshold can only be there.
         self._cuts = np.append(np.flatnonzero(np.diff(self._p)), len(scores) - 1)
         self._bins = np.linspace(0, len(scores), min(BINS, len(scores)) + 1).astype(int)[:-1]
         p = np.clip(self._p, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
@@ -79,7 +80,7 @@ class Ranked:
         negative = everyone - positive
         total, churners, stayers = everyone[-1], positive[-1], negative[-1]
         steps = np.diff(positive, prepend=0.0)
-        # Trapezoids under the ROC curve: half of a tie counts.
+        # Trapezoids under the ROC curve: a tie counts half.
         auc = float(np.diff(negative, prepend=0.0) @ (positive - steps / 2)) / (churners * stayers)
         precision = np.divide(positive, everyone, out=np.zeros_like(positive), where=everyone > 0)
         binned = np.add.reduceat(w * (self._p - self._y), self._bins)
@@ -94,9 +95,9 @@ class Ranked:
         }
 
     def bootstrap(self, count: int, seed: int, clusters: Clusters | None = None) -> list[dict[str, float]]:
-        """Metrics of ``count`` resamples with replacement; a resample of one class only is drawn again.
+        """Compute the metrics of ``count`` resamples with replacement; a resample with one class only is drawn again.
 
-        Customers are drawn, with all their rows: ``clusters`` as :func:`training.auc.auc` takes them.
+        Whole customers are drawn, with all their rows; ``clusters`` is as in :func:`training.auc.auc`.
         """
         rng = np.random.default_rng(seed)
         rows = len(self._y)
@@ -114,10 +115,10 @@ class Ranked:
 def evaluate(
     churned: Labels, scores: Scores, *, bootstrap_count: int, seed: int, clusters: Clusters | None = None
 ) -> dict[str, Metric]:
-    """Every metric of :data:`METRICS` with its interval (percentile bootstrap, Efron 1979).
+    """Compute every metric of :data:`METRICS` with its interval (percentile bootstrap, Efron 1979).
 
-    The interval of the calibration error lies high: it is a sum of absolute gaps, and resampling only adds noise to
-    them. Read its value, not its middle.
+    The interval of the calibration error is biased upwards: the error is a sum of absolute gaps, and resampling only
+    adds noise to them. Read its value, not the middle of the interval.
     """
     ranked = Ranked(churned, scores)
     point = ranked.metrics()
@@ -174,7 +175,7 @@ class Slice:
 
 
 def evaluate_slices(customers: pd.DataFrame, churned: Labels, scores: Scores, threshold: float) -> list[Slice]:
-    """Figures for every value of :data:`SLICES` that occurs."""
+    """Compute the figures of every value of :data:`SLICES` that occurs."""
     slices = []
     for feature in SLICES:
         for value, positions in customers.groupby(feature, observed=True).indices.items():
@@ -197,8 +198,8 @@ def evaluate_slices(customers: pd.DataFrame, churned: Labels, scores: Scores, th
 def offer_value(churned: Labels, scores: Scores, threshold: float, cost: CostModel) -> float:
     """Net value of offers at ``threshold``, in currency per 1,000 customers; see :class:`CostModel`."""
     offered = scores >= threshold
-    kept = cost.retained_share * float(churned[offered].sum())
-    return 1000 * (kept * cost.customer_value - float(offered.sum()) * cost.offer_cost) / len(churned)
+    customers_kept = cost.retained_share * float(churned[offered].sum())
+    return 1000 * (customers_kept * cost.customer_value - float(offered.sum()) * cost.offer_cost) / len(churned)
 
 
 def importances(model: Pipeline, customers: pd.DataFrame, churned: Labels, seed: int) -> pd.DataFrame:

@@ -25,24 +25,22 @@ from app.bundle import (
     OUTPUT_NAME,
     REFERENCE,
     Bins,
-    Explain,
     GateResult,
     Golden,
     GoldenRow,
-    Linear,
     Manifest,
-    Occlusion,
     Reference,
     RiskBands,
     digest,
     sha256,
     write_json,
 )
+from app.explain import Explain, Linear, Occlusion
 from app.model import new_session
-from app.schemas import FEATURES, SCHEMA_VERSION, Features, blank_total
+from app.schemas import FEATURES, SCHEMA_VERSION, Features, Scores, blank_total
 from training.config import ModelType
 from training.onnx_graph import to_onnx
-from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, NUMBERS, SCALE, Scores, classifier_parts, predict
+from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, NUMBERS, SCALE, classifier_parts, predict
 
 GOLDEN_ROWS: Final = 64
 _BLANK_EVERY: Final = 8
@@ -62,7 +60,7 @@ def onnx_scores(graph: bytes, features: Features) -> Scores:
 
 
 def golden(model: Pipeline, customers: pd.DataFrame, scores: Scores) -> Golden:
-    """Customers from the lowest to the highest score, as a client would send them, with the native model's scores."""
+    """Customers from the lowest to the highest score, as a client would send them, with their native scores."""
     ranks = np.linspace(0, len(scores) - 1, min(GOLDEN_ROWS, len(scores))).astype(int)
     chosen = customers.iloc[np.argsort(scores, kind="stable")[ranks]].copy()
     blank = np.arange(len(chosen)) % _BLANK_EVERY == 0
@@ -84,7 +82,7 @@ def golden(model: Pipeline, customers: pd.DataFrame, scores: Scores) -> Golden:
 
 
 def number_bins(values: npt.NDArray[np.floating]) -> Bins:
-    """At most ten bins with about equal shares; fewer where values repeat, so that no two edges are equal."""
+    """Make at most ten bins with about equal shares; fewer if values repeat, so that no two edges are equal."""
     levels = np.linspace(0, 1, REFERENCE_BINS + 1)[1:-1]
     edges = np.unique(np.quantile(values, levels, method="inverted_cdf"))
     edges = edges[edges < values.max()]  # an edge at the maximum would leave the last bin empty
@@ -93,11 +91,11 @@ def number_bins(values: npt.NDArray[np.floating]) -> Bins:
 
 
 def reference(features: Features, scores: Scores) -> Reference:
-    """The distributions drift is measured against.
+    """The distributions that drift is measured against.
 
     Args:
         features: all customers, coded, shape (rows, 19).
-        scores: of the holdout, which no fit has seen: a boosted model is surer of the rows it was fitted on.
+        scores: of the holdout, which no fit has seen: a boosted model is more certain about the rows it was fitted on.
     """
     bins = {}
     for column, feature in enumerate(FEATURES):
@@ -148,7 +146,7 @@ def _linear(model: Pipeline, features: Features) -> Linear:
 def git_revision() -> str | None:
     """The commit of this code, with ``-dirty`` when files differ from it; None outside a repository.
 
-    An image has no repository: there ``CHURN_GIT_REVISION``, set when it was built, says it.
+    An image has no repository: there ``CHURN_GIT_REVISION``, set when the image was built, holds it.
     """
     if stated := os.environ.get("CHURN_GIT_REVISION"):
         return stated
@@ -164,7 +162,7 @@ def git_revision() -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a manifest says about a model besides its files."""
+    """What a manifest says about a model, apart from its files."""
 
     model_name: str
     model_type: ModelType
@@ -184,13 +182,13 @@ def write_files(
     holdout: pd.DataFrame,
     holdout_scores: Scores,
 ) -> bytes:
-    """Write everything of a bundle but its manifest into ``folder``; returns the graph, for the gates to look at.
+    """Write a bundle without its manifest into ``folder``; returns the graph, for the gates.
 
     Args:
-        train: customers the model was fitted on, coded.
-        everyone: those and the holdout, coded.
+        train: customers that the model was fitted on, coded.
+        everyone: these and the holdout, coded.
         holdout: raw features of the held-out customers.
-        holdout_scores: the native model's scores of them.
+        holdout_scores: the native model's scores of these customers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL).write_bytes(to_onnx(model))

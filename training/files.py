@@ -1,4 +1,4 @@
-"""Paths as people give them: whether a file can be read or written, said before any work and without a slow import."""
+"""Checks of the paths that people give: can the file be read or written? Before any work, and without slow imports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ EXTENSIONS: Final = (".csv", ".parquet")
 S3: Final = "s3"
 _S3_PREFIX: Final = f"{S3}://"
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
-"""One slash is enough: a path object makes ``s3:/bucket`` of ``s3://bucket``, and nobody means a folder called so."""
+"""One slash is enough: a path object turns ``s3://bucket`` into ``s3:/bucket``, and nobody means a folder of that
+name."""
 
 
 class PathError(Exception):
@@ -31,7 +32,7 @@ class PathError(Exception):
         return f"{self.path}: {self.problem}; {self.remedy}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for a program that reads JSON."""
+        """The same content for a program that reads JSON."""
         return {"path": self.path, "problem": self.problem, "remedy": self.remedy}
 
 
@@ -40,7 +41,7 @@ def is_s3(address: str) -> bool:
 
 
 def split_s3(address: str) -> tuple[str, str]:
-    """Bucket and key of ``s3://bucket/key``.
+    """Split ``s3://bucket/key`` into bucket and key.
 
     Raises:
         PathError: it names no bucket or no object.
@@ -53,10 +54,10 @@ def split_s3(address: str) -> tuple[str, str]:
 
 
 def check_source(source: str) -> None:
-    """A file of customers can be opened. Of an object in S3 only the address is looked at.
+    """Check that a file of customers can be opened. For an object in S3 only the address is checked.
 
     Raises:
-        PathError: it is missing, a folder, unreadable, or of another kind.
+        PathError: it is missing, a folder, unreadable, or of an unknown kind.
     """
     if is_s3(source):
         _check_extension(source, split_s3(source)[1])
@@ -78,18 +79,18 @@ def check_source(source: str) -> None:
 def check_output(
     out: str, *, overwrite: bool, source: str | None = None, extensions: Sequence[str] = EXTENSIONS
 ) -> None:
-    """A file can be written: its folder can be made, and nothing of anybody's is lost by it.
+    """Check that a file can be written: its folder exists or can be created, and no other file is lost.
 
-    Whether an object exists in S3 is asked when it is written, also before the work.
+    Whether an object exists in S3 is checked when it is opened for writing, which is before the work too.
 
     Args:
         out: a local path or ``s3://bucket/key``.
         overwrite: whether an existing file may be replaced.
-        source: what is read meanwhile; it is never replaced.
-        extensions: the kinds that can be written.
+        source: the file that is read meanwhile; it is never replaced.
+        extensions: the kinds of file that can be written.
 
     Raises:
-        PathError: it cannot, with the reason.
+        PathError: it cannot be written; the message says why.
     """
     if is_s3(out):
         bucket, key = split_s3(out)
@@ -110,45 +111,45 @@ def check_output(
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Nothing is there that may not be replaced. A link counts as a file, whatever it points at.
+    """Check that nothing stands in the way that may not be replaced. A link counts as a file, whatever it points to.
 
     Raises:
-        PathError: something is.
+        PathError: something stands in the way.
     """
     if path.exists() and not path.is_file():
-        raise PathError(str(path), "it is no regular file", "name another file to write")
+        raise PathError(str(path), "it is not a regular file", "name another file to write")
     if os.path.lexists(path) and not overwrite:
         raise exists_error(str(path))
 
 
 def check_folder(folder: Path) -> None:
-    """Files can be made in a folder, or the folder itself where it is missing.
+    """Check that files can be created in a folder, or the folder itself if it is missing.
 
     Raises:
-        PathError: something on the way is a file, or may not be written to.
+        PathError: a part of the path is a file, or is not writable.
     """
     present = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not present.is_dir():
-        raise PathError(str(folder), f"{present} is a file, no folder", "name another folder")
+        raise PathError(str(folder), f"{present} is a file, not a folder", "name another folder")
     if not os.access(present, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise PathError(str(folder), f"no permission to write in the folder {present}", "name another folder")
 
 
 def exists_error(path: str) -> PathError:
-    """The refusal to replace a file."""
+    """The error for a file that may not be replaced."""
     return PathError(path, "it exists already", "name another file, or replace it with --force")
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two paths are one file: by another spelling, a link of either kind, or letters of another case."""
+    """Whether two paths lead to one file: through another spelling, a link of either kind, or different case."""
     try:
         return one.samefile(other)
-    except OSError:  # one of them is not there
+    except OSError:  # one of them does not exist
         return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _is_source(out: str, source: str) -> PathError:
-    return PathError(out, f"it is the very file that is read ({source})", "name another file to write")
+    return PathError(out, f"it is the same file as the input ({source})", "name another file to write")
 
 
 def _unknown_scheme(address: str) -> str:
@@ -157,14 +158,14 @@ def _unknown_scheme(address: str) -> str:
 
 
 def _check_content(source: str, path: Path) -> None:
-    """A file by another extension is named by what is in it, with the way to a file that can be read."""
+    """Refuse a file with an unknown extension: the message names what its content is, and how to convert it."""
     suffix = path.suffix.lower()
     if suffix in EXTENSIONS:
         return
-    found, remedy = formats.content(path)
-    if found is None:
+    actual, remedy = formats.content(path)
+    if actual is None:
         _check_extension(source, path.name)
-    raise PathError(source, f"the extension is {suffix or 'missing'}, the content {found}", remedy)
+    raise PathError(source, f"the extension is {suffix or 'missing'}, the content {actual}", remedy)
 
 
 def _check_extension(shown: str, name: str, extensions: Sequence[str] = EXTENSIONS) -> None:

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from app.schemas import Features
+from app.schemas import Features, Scores
 from training import duplicates, pipeline
 from training.auc import Clusters
 from training.config import MODEL_TYPES, ModelType, TrainConfig
 from training.data import DataError, Dataset, Violation, encode_frame
 from training.duplicates import Content
-from training.pipeline import CrossValidation, Labels, Scores, Split
+from training.pipeline import CrossValidation, Labels, Split
 
 CUSTOMERS_MIN = 50
-"""Of each class: with fewer, a fold or the holdout may have none, and every figure is noise."""
+"""Fewest customers of each class: with fewer, a fold or the holdout may have none, and every figure is noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
     """A fitted model with its native scores of every row of the file.
 
-    ``groups`` has what keeps rows on one side of the split (:func:`training.duplicates.groups`), ``validations`` the
+    ``groups`` keeps rows on one side of the split (:func:`training.duplicates.groups`), ``validations`` the
     cross-validations of the candidates, the best first.
     """
 
@@ -40,12 +40,12 @@ class Fitted:
 
     @property
     def clusters(self) -> Clusters:
-        """Which held-out rows are one customer's; see :func:`training.auc.auc`."""
+        """Which held-out rows belong to one customer; see :func:`training.auc.auc`."""
         return pd.factorize(self.groups.iloc[self.split.test])[0].astype("int64")
 
 
 def validate(data: Dataset) -> Labels:
-    """The labels of a file that is large enough to train on; :func:`training.data.load` checked every row.
+    """Check that a file is large enough to train on, and return its labels; every row is already checked.
 
     Raises:
         DataError: fewer than 50 customers of one class.
@@ -68,7 +68,7 @@ def validate(data: Dataset) -> Labels:
 def choose(
     config: TrainConfig, customers: pd.DataFrame, churned: Labels, groups: pd.Series[str]
 ) -> tuple[CrossValidation, ...]:
-    """Cross-validate the candidates, the best first; only the asked one when ``config.model`` names it."""
+    """Cross-validate the candidates, or only the one that ``config.model`` names, and sort them, the best first."""
     parts = list(pipeline.folds(groups, churned, count=config.cv_folds, rows_max=config.cv_rows_max, seed=config.seed))
     candidates = MODEL_TYPES if config.model == "auto" else (config.model,)
     results = [pipeline.cross_validate(name, customers, churned, parts, seed=config.seed) for name in candidates]
@@ -76,7 +76,7 @@ def choose(
 
 
 def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[str, str], None]) -> Fitted:
-    """Split, choose, fit and score; ``enter`` is told the name of each stage and a line about it."""
+    """Split, choose, fit and score; ``enter`` is called with the name of each stage and a line about it."""
     enter("split", f"{config.test_share:.0%} of the customers held out, seed {config.seed}")
     features = encode_frame(data.customers)
     content = duplicates.content(features)

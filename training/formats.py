@@ -1,4 +1,4 @@
-"""What a file really is, told from its first bytes, for a message about one that is not what its name says."""
+"""Recognises what a file really is by its first bytes, for messages about files that are not what their name says."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ _MAGIC: Final = (
 _COMPRESSED: Final = frozenset({"gzip", "zstd", "bzip2", "xz", "lz4", "7-Zip", "a zip archive"})
 _EXCEL: Final = frozenset({"an Excel workbook (.xlsx)", "an old Excel workbook (.xls)", "a spreadsheet (.ods)"})
 _UTF16_CHARACTERS: Final = 8
-"""Characters of Latin script that must alternate with zero bytes before a text counts as UTF-16."""
+"""Latin characters that must alternate with zero bytes before a text counts as UTF-16."""
 _MARKUP: Final = re.compile(rb"\s*<(!doctype\s+html|html|table|head|body|\?xml)", re.IGNORECASE)
 _JSON: Final = re.compile(rb'\s*(\{\s*("|\})|\[\s*[\[{])')
 
 
 def real_format(path: Path) -> str | None:
-    """The format of a file by its content: one of other programs, or ``None`` when it may be CSV."""
+    """The format of a file by its content, if another program wrote it; ``None`` if it may be CSV."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         if head.startswith(b"PK\x03\x04"):
-            # The list of what an archive holds is at its end.
+            # An archive's list of contents is at its end.
             file.seek(max(path.stat().st_size - HEAD_BYTES, 0))
             return _archive(head + file.read(HEAD_BYTES))
-    found = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
-    if found is not None:
-        return found
+    kind = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+    if kind is not None:
+        return kind
     text = head.removeprefix(b"\xef\xbb\xbf")
     if _is_utf16(text):
         return "UTF-16 text"
@@ -70,22 +70,22 @@ def looks_like_csv(path: Path) -> bool:
 
 
 def content(path: Path) -> tuple[str | None, str]:
-    """What a file of an unexpected extension is, if that can be told, and how to make a readable file of it."""
-    found = real_format(path)
-    if found is not None:
-        return found, remedy(found)
+    """What a file with an unexpected extension is, if its content shows it, and how to make it readable."""
+    kind = real_format(path)
+    if kind is not None:
+        return kind, remedy(kind)
     return ("CSV", "give a CSV file the extension .csv") if looks_like_csv(path) else (None, "")
 
 
-def remedy(found: str) -> str:
-    """How to make a readable file of one of this format."""
-    if found == PARQUET:
+def remedy(kind: str) -> str:
+    """How to convert a file of this kind to a readable one."""
+    if kind == PARQUET:
         return "give the file the extension .parquet"
-    if found in _COMPRESSED:
+    if kind in _COMPRESSED:
         return "unpack the file first"
-    if found in _EXCEL:
+    if kind in _EXCEL:
         return "open it in the spreadsheet program and save it as 'CSV UTF-8 (comma delimited)'"
-    if found.startswith("UTF-"):
+    if kind.startswith("UTF-"):
         return "save it as UTF-8, for example as 'CSV UTF-8' in Excel"
     return "export the table as CSV or Parquet"
 
@@ -97,7 +97,7 @@ def _archive(content: bytes) -> str:
 
 
 def _is_utf16(text: bytes) -> bool:
-    """Whether text without a byte order mark alternates with zero bytes, as that of Latin script does in UTF-16."""
+    """Whether text without a byte order mark alternates with zero bytes, as Latin text does in UTF-16."""
     start = text[: 2 * _UTF16_CHARACTERS]
     even, odd = start[::2], start[1::2]
     return len(start) == 2 * _UTF16_CHARACTERS and ((not any(odd) and all(even)) or (not any(even) and all(odd)))

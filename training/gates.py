@@ -1,6 +1,6 @@
-"""The checks a version must pass before an alias moves to it: pure functions from figures to a verdict in words.
+"""The gates that a version must pass before an alias moves to it: pure functions from figures to a verdict in words.
 
-Those with much to compute have a module of their own: ``duplicates``, ``leaks`` and ``regression``.
+Gates with more to compute have their own modules: ``duplicates``, ``leaks`` and ``regression``.
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ from typing import Final
 import numpy as np
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training.auc import Clusters, Estimate, auc, standard_error
 from training.config import GateLimits
 from training.evaluate import Ranked
-from training.pipeline import CrossValidation, Labels, Scores
+from training.pipeline import CrossValidation, Labels
 
 TAG: Final = "gate."
-"""Before a gate's name in the key of a tag; the tag says its verdict and figures in words."""
+"""Prefix of a tag's key, before the name of the gate; the tag's value is its verdict and figures in words."""
 PASSED: Final = "passed"
 REFUSED: Final = "refused"
 
 
 def verdict(results: list[GateResult]) -> str:
-    """One word for all gates together."""
+    """Sum up all gates in one word."""
     return REFUSED if refusals(results) else PASSED
 
 
 def to_tags(results: list[GateResult]) -> dict[str, str]:
-    """One tag a gate, for people who look at a run; what counts is in the manifest."""
+    """One tag for each gate, for people who look at a run; the manifest is what counts."""
     return {TAG + r.name: f"{PASSED if r.passed else REFUSED}: {r.detail}" for r in results}
 
 
@@ -92,7 +93,7 @@ def skill(
 def _no_skill(
     estimate: Estimate, validation: CrossValidation, *, train: Labels, holdout: Labels, limits: GateLimits
 ) -> list[str]:
-    """What speaks against skill in the AUC of holdout and cross-validation."""
+    """List what speaks against skill in the AUC on the holdout and in cross-validation."""
     reasons = []
     bound = 0.5 + limits.skill_margin
     if estimate.value <= bound or validation.mean <= bound:
@@ -102,7 +103,7 @@ def _no_skill(
     difference = estimate.value - validation.mean
     churners = int(holdout.sum())
     error = max(estimate.error, standard_error(validation.mean, churners, len(holdout) - churners))
-    # Cross-validation looks at all training rows, so its own error is smaller by the root of how many more they are.
+    # Cross-validation uses all training rows, so its own error is smaller by the root of the ratio of rows.
     allowed = limits.contradiction_standard_errors * error * (1 + len(holdout) / len(train)) ** 0.5
     if abs(difference) > allowed:
         reasons.append(
@@ -113,10 +114,10 @@ def _no_skill(
 
 
 def _not_enough(estimate: Estimate, *, train: Labels, holdout: Labels, limits: GateLimits) -> str:
-    """How many more churners a model of this AUC needs to pass: its error falls with the root of their number."""
-    wanted = (estimate.value - 0.5 - limits.skill_margin) / limits.skill_standard_errors
+    """Say how many more churners a model with this AUC needs to pass: its error falls with the root of their number."""
+    error_allowed = (estimate.value - 0.5 - limits.skill_margin) / limits.skill_standard_errors
     churners = int(train.sum()) + int(holdout.sum())
-    more = math.ceil(churners * ((estimate.error / wanted) ** 2 - 1))
+    more = math.ceil(churners * ((estimate.error / error_allowed) ** 2 - 1))
     return f"not enough data: about {max(more, 1):,} more churners are needed to tell such a model from chance"
 
 
@@ -131,11 +132,11 @@ def _worse_than_base_rate(churned: Labels, scores: Scores, *, rate: float) -> li
 
 
 def calibration(error: float, by_chance: float, rows: int, limits: GateLimits) -> GateResult:
-    """A score means a probability: the offers' threshold rests on it.
+    """Check that a score is a probability: the threshold for offers relies on it.
 
     Args:
         error: expected calibration error on the holdout.
-        by_chance: what a perfectly calibrated model reaches by chance on as many rows
+        by_chance: the error that a perfectly calibrated model reaches by chance on as many rows
             (:func:`training.evaluate.calibration_by_chance`). Both errors add up like those of independent causes, so
             the limit is the root of the sum of their squares.
         rows: of the holdout.
@@ -144,15 +145,16 @@ def calibration(error: float, by_chance: float, rows: int, limits: GateLimits) -
     if by_chance > limits.calibration_chance_max:
         needed = math.ceil(rows * (by_chance / limits.calibration_chance_max) ** 2)
         detail = (
-            f"not enough data: on {rows:,} held-out rows a perfect model may show an error of {by_chance:.4f}, so that "
-            f"one below {limits.calibration_chance_max:g} cannot be told; about {needed:,} held-out rows are needed"
+            f"not enough data: on {rows:,} held-out rows a perfect model may show an error of {by_chance:.4f}, so an "
+            f"error below {limits.calibration_chance_max:g} cannot be confirmed; about {needed:,} held-out rows are "
+            "needed"
         )
         return GateResult(name="calibration", passed=False, detail=detail, value=error, limit=limit)
     detail = (
-        f"expected calibration error {error:.4f} on the holdout; limit {limit:.4f}: {limits.calibration_error_max:g} "
-        f"of the model's own, and {by_chance:.4f} that chance alone reaches in 1 of 1,000 cases; never above "
-        f"{limits.calibration_chance_max:g}"
+        f"expected calibration error {error:.4f} on the holdout; limit {limit:.4f}, from "
+        f"{limits.calibration_error_max:g} for the model itself and {by_chance:.4f} that chance alone reaches "
+        f"in 1 of 1,000 cases; never above {limits.calibration_chance_max:g}"
     )
     if error > limit:
-        detail += f", passed by {error - limit:.4f}"
+        detail += f", exceeded by {error - limit:.4f}"
     return GateResult(name="calibration", passed=error <= limit, detail=detail, value=error, limit=limit)

@@ -1,4 +1,4 @@
-"""Synthetic customers as a frame or a file, with their truth; :mod:`training.population` says how they come about."""
+"""Synthetic customers as a frame or a file, with their truth; :mod:`training.population` draws them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Generated:
 
 
 def generate(config: GeneratorConfig) -> Generated:
-    """Generate customers in memory, about 100 bytes each; :func:`write` makes a file of any size."""
+    """Generate customers in memory, about 100 bytes each; :func:`write` creates a file of any size."""
     tally = _Tally(config)
     frames = []
     for chunk in chunks(config):
@@ -67,14 +67,14 @@ def write(
     """Generate customers into a file, with the truth beside it as ``<stem>.truth.json``.
 
     The same configuration gives the same bytes (Parquet: with the same release of pyarrow, whose name it carries).
-    Memory is that of one chunk and 8 bytes a row. Each file appears complete or not at all.
-    A CSV and a Parquet file of one stem would share the truth's name: give them different ones.
+    Memory is that of one chunk and 8 bytes a row. Each file is written completely or not at all. A CSV and a Parquet
+    file of one stem would share the truth's name: give them different ones.
 
     Args:
         config: what to generate.
-        out: ``.csv`` or ``.parquet``, a path whose folder is made when missing, or ``s3://bucket/key``.
+        out: ``.csv`` or ``.parquet``, a path whose folder is created if missing, or ``s3://bucket/key``.
         overwrite: whether an existing file, or a truth beside it, may be replaced.
-        on_progress: told how many customers there are after each chunk.
+        on_progress: called after each chunk with the number of customers so far.
 
     Raises:
         PathError: another extension, one of the files exists, or it cannot be written.
@@ -91,14 +91,14 @@ def write(
                 if on_progress is not None:
                     on_progress(chunk.first + len(chunk.probability))
         truth = tally.truth(file_sha256(data))
-        # Before the data takes its place: where this fails, neither is replaced.
+        # Before the data is put in place: if this fails, neither file is replaced.
         with delivered(truth_out, overwrite=overwrite) as beside:
             beside.write_text(truth.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return truth
 
 
 def _beside(out: str) -> str:
-    """Where the truth of an output goes."""
+    """Path of the truth of an output."""
     folder, _, name = out.rpartition("/")
     return f"{folder}/{truth_path(Path(name))}" if folder else str(truth_path(Path(out)))
 
@@ -109,7 +109,7 @@ def customer_ids(first: int, rows: int) -> list[str]:
 
 
 class _Tally:
-    """Gathers the truth of a run from its chunks."""
+    """Collects the truth of a run from its chunks."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         self._config = config
@@ -141,7 +141,8 @@ class _Tally:
             churn_rate=self._churned / rows,
             recorded_churn_rate=self._recorded / rows,
             hidden_churners=self._churned - self._recorded,
-            # Whoever churned is recorded with the same chance, so a recorded label is 1 with p (1 - delay).
+            # Everybody who churned is recorded with the same chance, so a recorded label is 1 with probability p (1 -
+            # delay).
             ceiling=ceiling(p * (1 - delay)) if delay else outcome,
             outcome_ceiling=outcome,
         )
@@ -165,10 +166,10 @@ def _column(feature: Feature, chunk: Chunk) -> pa.Array:
 
 @contextmanager
 def _writer(path: Path, *, csv: bool) -> Iterator[Callable[[pa.RecordBatch], None]]:
-    """Appends batches to one file."""
+    """Append batches to one file."""
     schema = _batch(next(chunks(GeneratorConfig(rows=1)))).schema
     if csv:
-        # Decimals print with two places always.
+        # Decimals always print with two places.
         fixed = pa.schema([f.with_type(_CENTS) if pa.types.is_float64(f.type) else f for f in schema])
         options = pa_csv.WriteOptions(quoting_style="none", quoting_header="none")
         with pa_csv.CSVWriter(path, fixed, write_options=options) as writer:

@@ -1,4 +1,4 @@
-"""The header of a CSV file, and what is wrong with a file whose first line is none."""
+"""The header of a CSV file, and what is wrong with a file that does not begin with one."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from training.violations import file_error, shown
 
 HEADER_BYTES: Final = 64 * 1024
 TITLE_LINES: Final = 20
-"""The header is looked for in that many first lines."""
+"""Number of lines at the beginning that may hold the header."""
 _DELIMITERS: Final = ";\t|:^~"
 _TELLS: Final = 3
-"""Columns of ours that a line must have at least to be a header below a title, which has fewer."""
+"""Fewest known columns that make a line a header; a title above it has fewer."""
 _SEP_LINE: Final = re.compile(r'^"?sep=.?"?$', re.IGNORECASE)
 _DECIMAL_COMMA: Final = re.compile(r"^-?\d+,\d+$")
 _CATEGORIES: Final = frozenset(c for feature in FEATURES for c in feature.categories) - {"No", "Yes"}
 
 
 def read_header(path: Path) -> list[str]:
-    """The column names of a CSV file.
+    """Read the column names of a CSV file.
 
     Raises:
         DataError: the first line is no header, or the file is not CSV; the message names the cause and the remedy.
     """
-    if found := formats.real_format(path):
+    if kind := formats.real_format(path):
         raise file_error(
             str(path),
-            f"the content is {found}, not CSV",
+            f"the content is {kind}, not CSV",
             "a CSV file saved as UTF-8",
             cause="other-format",
-            hint=formats.remedy(found),
+            hint=formats.remedy(kind),
         )
     with path.open("rb") as file:
         lines = file.read(HEADER_BYTES + 1).splitlines()
@@ -52,7 +52,7 @@ def read_header(path: Path) -> list[str]:
             cause="not-utf8",
             hint="save it as UTF-8, for example as 'CSV UTF-8' in Excel",
         ) from error
-    # What follows only explains a first line that is no header: bytes that are not UTF-8 do not matter there.
+    # From here on the code only explains a first line that is no header; bytes that are not UTF-8 do not matter.
     below = [line.decode("utf-8", errors="replace") for line in lines[1 : TITLE_LINES + 1]]
     _refuse_sep_line(path, text, below)
     names = _cells(text, ",")
@@ -70,7 +70,7 @@ def read_header(path: Path) -> list[str]:
 
 
 def _refuse_sep_line(path: Path, text: str, below: Sequence[str]) -> None:
-    # A spreadsheet may have saved the line with the commas of its other, empty columns.
+    # A spreadsheet may have saved this line with commas for its empty columns.
     if not _SEP_LINE.match(text.strip().rstrip(",;")):
         return
     delimiter = _best_delimiter(below[0]) if below else ","
@@ -119,7 +119,7 @@ def _refuse_delimiter(path: Path, text: str, names: Sequence[str], below: Sequen
         return
     cells = [cell for line in below for cell in _cells(line, delimiter)]
     example = next((cell for cell in cells if _DECIMAL_COMMA.match(cell.strip())), None)
-    numbers = f", and write numbers with a point: {example} looks like a decimal comma" if example else ""
+    numbers = f", and write numbers with a decimal point: {example} looks like a decimal comma" if example else ""
     raise file_error(
         str(path),
         f"the columns are separated by {delimiter!r}",
@@ -130,7 +130,7 @@ def _refuse_delimiter(path: Path, text: str, names: Sequence[str], below: Sequen
 
 
 def _best_delimiter(text: str) -> str:
-    """The character that splits a header into the most known columns; the comma when none does better."""
+    """The character that splits a header into the most known columns; the comma if no other does better."""
     return max("," + _DELIMITERS, key=lambda delimiter: recognised(_cells(text, delimiter)))
 
 

@@ -1,4 +1,4 @@
-"""Why a value is wrong, told from how it is written. Runs on distinct wrong values only, never on a valid file."""
+"""Recognises why a value is wrong by its spelling. Runs only on distinct wrong values, never on a valid file."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from app.schemas import FEATURES, Feature
 from training import causes
 
 LABELS: Final = ("0", "false", "no", "1", "true", "yes")
-"""Accepted spellings of the label in lower case, beside numbers equal to 0 or 1; the second half means churned."""
+"""Accepted spellings of the label in lower case, besides numbers equal to 0 or 1; the second half means churned."""
 NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-"""A number as a text file may spell it; blanks around it are removed before."""
+"""A number as a text file may spell it, without the spaces around it."""
 JUDGED: Final = 200
-"""Distinct wrong categories of a batch that are compared with the accepted ones; the others are not explained."""
+"""Largest number of distinct wrong categories in a batch that are explained."""
 SIMILAR: Final = 0.75
-"""The least ratio of :mod:`difflib` at which a category counts as meant."""
+"""Lowest ratio of :mod:`difflib` at which a value counts as a misspelt category."""
 
 _BETWEEN: Final = r"[,.'\x{2019}_ \x{00a0}\x{202f}]"
-"""What separates thousands: apostrophes, straight and typographic, and blanks, plain and unbreakable, among others."""
+"""Separators of thousands: among others straight and typographic apostrophes, plain and non-breaking spaces."""
 _DIGITS: Final = rf"\d(?:\d|{_BETWEEN})*"
 _GROUPED: Final = (
     r"(?:,\d{2,3})*,\d{3}(?:\.\d*)?",
     r"(?:\.\d{2,3})*\.\d{3}(?:,\d*)?",
     r"(?:['\x{2019} \x{00a0}\x{202f}]\d{2,3})*['\x{2019} \x{00a0}\x{202f}]\d{3}(?:[.,]\d*)?",
 )
-"""What follows the first digits of a number with thousands separators, which are all of one kind."""
+"""The part after the first digits of a number with thousands separators, all of the same kind."""
 _SIGN: Final = r"(?:[$€£¥₹₽₺₩₪฿]|[A-Za-z]{1,2}\$|R\$|(?i:usd|eur|gbp|chf|jpy|inr|brl|cad|aud|pln|sek|nok|dkk|zł|kr\.?))"
 _ANYWHERE: Final = (
     (causes.BLANK, r"^\s*$"),
@@ -41,20 +41,20 @@ _ANYWHERE: Final = (
         r"(?i)^\s*(?:null|none|nan|n/?a|<na>|#n/a|nil|\\n|-+|\x{2013}|\x{2014}|\?+|\.|unknown|missing)\s*$",
     ),
 )
-"""Causes told from the text in any column."""
+"""Causes that the text shows in any column."""
 _WRITTEN: Final = (
     *_ANYWHERE,
     ("currency", rf"^\s*[+-]?\s*(?:{_SIGN}\s*[+-]?{_DIGITS}|{_DIGITS}\s*{_SIGN})\s*$"),
-    # Three digits after the only comma are read as thousands, unless there is a zero or are too many digits before it.
+    # Three digits after a single comma count as thousands, unless a zero or too many digits stand before it.
     ("decimal-comma", r"^\s*[+-]?(?:\d*,(?:\d{1,2}|\d{4,})|0+,\d+|\d{4,},\d+)(?:[eE][+-]?\d+)?\s*$"),
     ("thousands", rf"^\s*[+-]?\d{{1,3}}(?:{'|'.join(_GROUPED)})\s*$"),
     ("unit", rf"^\s*[+-]?{_DIGITS}\s*(?:%|[A-Za-zµ°]{{1,12}}\.?(?:/[A-Za-z]{{1,12}})?)\s*$"),
 )
-"""Causes told from the text of a number, the first that fits."""
+"""Causes that the text of a number shows; the first match counts."""
 _AMBIGUOUS: Final = r"^\s*[+-]?\d{1,3},\d{3}\s*$"
-"""What may be thousands or three decimals."""
+"""Numbers whose comma may separate thousands or three decimals."""
 _HEX: Final = r"(?i)^\s*0[xob]"
-"""Numbers of programming languages, which are no numbers with a unit."""
+"""Numbers as in programming languages, which must not be taken for numbers with a unit."""
 _SHORT: Final = {"y": "Yes", "n": "No"}
 _BOOLEAN: Final = {
     "true": "Yes", "false": "No", "t": "Yes", "f": "No", "1": "Yes", "0": "No", "1.0": "Yes", "0.0": "No",
@@ -71,27 +71,27 @@ Codes = npt.NDArray[np.object_]
 
 
 def number_causes(feature: Feature, values: pa.Array) -> Codes:
-    """The cause of each wrong value of a number, from its text."""
-    found = np.full(len(values), "not-a-number", dtype=object)
+    """Find the cause of each wrong number from its text."""
+    codes = np.full(len(values), "not-a-number", dtype=object)
     open_ = ~_matches(values, _HEX)
     for cause, pattern in _WRITTEN:
         here = open_ & _matches(values, pattern)
-        found[here] = cause
+        codes[here] = cause
         open_ &= ~here
-    found[_matches(values, _AMBIGUOUS) & _decimal(feature, values, found)] = "decimal-comma"
+    codes[_matches(values, _AMBIGUOUS) & _decimal(feature, values, codes)] = "decimal-comma"
     trimmed = pc.utf8_trim_whitespace(values)
     spelled = _matches(trimmed, NUMBER)
     numbers = np.asarray(pc.fill_null(pc.cast(pc.if_else(pa.array(spelled), trimmed, None), pa.float64()), 0.0))
     inside = (numbers >= feature.minimum) & (numbers <= feature.maximum)
-    found[spelled] = np.where(inside, "not-whole", "out-of-range")[spelled]
+    codes[spelled] = np.where(inside, "not-whole", "out-of-range")[spelled]
     if feature.integer and (feature.minimum, feature.maximum) == (0, 1):
-        found[_among(values, _FLAG)] = "flag"
-    return found
+        codes[_among(values, _FLAG)] = "flag"
+    return codes
 
 
-def _decimal(feature: Feature, values: pa.Array, found: Codes) -> npt.NDArray[np.bool_]:
-    """Where an ambiguous comma is a decimal comma: beside others that are, or where thousands would be too many."""
-    if (found == "decimal-comma").any():
+def _decimal(feature: Feature, values: pa.Array, codes: Codes) -> npt.NDArray[np.bool_]:
+    """Where an ambiguous comma is a decimal comma: beside clear ones, or if thousands would be out of range."""
+    if (codes == "decimal-comma").any():
         return np.ones(len(values), dtype=np.bool_)
     digits = pc.replace_substring_regex(values, r"\D", "")
     whole = pc.if_else(pa.array(_matches(values, _AMBIGUOUS)), digits, None)
@@ -99,12 +99,12 @@ def _decimal(feature: Feature, values: pa.Array, found: Codes) -> npt.NDArray[np
 
 
 def category_causes(feature: Feature, values: pa.Array) -> Codes:
-    """The cause of each wrong value of a category."""
+    """Find the cause of each wrong category."""
     return _judged(values, lambda value: _category_cause(feature, value), "unknown-category")
 
 
 def label_causes(values: pa.Array) -> Codes:
-    """The cause of each wrong label."""
+    """Find the cause of each wrong label."""
     return _judged(values, _label_cause, "unknown-label")
 
 
@@ -119,7 +119,7 @@ def meant(column: str, value: str) -> str:
 
 
 def fold(name: str) -> str:
-    """``name`` without case, blanks, underscores and punctuation, for comparing what people write differently."""
+    """Reduce ``name`` to its letters and digits in one case, to compare different spellings."""
     return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if c.isalnum())
 
 
@@ -127,13 +127,13 @@ _CATEGORIES: Final = {feature.name: feature for feature in FEATURES if feature.c
 
 
 def _judged(values: pa.Array, judge: Callable[[str], str | None], otherwise: str) -> Codes:
-    """What ``judge`` says of each of the first values, and ``otherwise`` where it says nothing."""
-    found = np.full(len(values), otherwise, dtype=object)
+    """Ask ``judge`` for the cause of each of the first values; ``otherwise`` stands for no answer."""
+    codes = np.full(len(values), otherwise, dtype=object)
     for cause, pattern in _ANYWHERE:
-        found[_matches(values, pattern)] = cause
-    for position in np.flatnonzero(found == otherwise)[:JUDGED].tolist():
-        found[position] = judge(values[position].as_py()) or otherwise
-    return found
+        codes[_matches(values, pattern)] = cause
+    for position in np.flatnonzero(codes == otherwise)[:JUDGED].tolist():
+        codes[position] = judge(values[position].as_py()) or otherwise
+    return codes
 
 
 def _label_cause(value: str) -> str | None:
@@ -150,7 +150,7 @@ def _category_cause(feature: Feature, value: str) -> str | None:
 
 
 def _closest(categories: Sequence[str], value: str) -> str | None:
-    """The category of which ``value`` is another spelling, the only one that begins with it, or else a similar one."""
+    """The category that ``value`` spells differently, else the only one that begins with it, else a similar one."""
     folded, by_fold = fold(value), {fold(category): category for category in categories}
     if not folded or folded in by_fold:
         return by_fold.get(folded)

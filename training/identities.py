@@ -1,4 +1,4 @@
-"""The ids of customers: which are missing, and which are given to several customers."""
+"""Customer ids: which are missing, and which belong to several customers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.violations import Findings, RowNumbers
 ID_PATTERN: Final[str] = TypeAdapter(CustomerId).json_schema()["pattern"]
 ID_EXPECTED: Final = f"a text that matches {ID_PATTERN}"
 MISSING: Final = ("", "null", "none", "nan", "n/a", "na", "<na>", "#n/a")
-"""What stands for a missing id, in lower case."""
+"""Texts that stand for a missing id, in lower case."""
 _LONGEST: Final = max(map(len, MISSING))
 _DECIMAL: Final = r"^\d+\.0$"
 
@@ -29,7 +29,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class Ids:
-    """The ids of a batch: the texts as written but for blanks around them, never null; and which are missing."""
+    """The ids of a batch: the texts without the spaces around them, never null, and which of them are missing."""
 
     texts: pa.Array
     missing: Mask
@@ -44,7 +44,7 @@ class IdCheck:
         self._decimal_rows = 0
 
     def check(self, column: pa.Array, rows: RowNumbers) -> Ids:
-        """The ids of a batch; those that cannot be one are violations."""
+        """Read the ids of a batch; values that cannot be an id become violations."""
         texts = pc.cast(column, pa.string())
         if texts.null_count:
             texts = pc.fill_null(texts, "")
@@ -64,7 +64,7 @@ class IdCheck:
         return Ids(texts=texts, missing=missing)
 
     def finish(self) -> None:
-        """Say what only the whole file shows."""
+        """Note what only the whole file shows."""
         if self._rows and self._decimal_rows == self._rows:
             self._findings.changes.say(
                 f"Every {ID_COLUMN} ends in .0, as when whole numbers were saved as decimals: "
@@ -72,14 +72,14 @@ class IdCheck:
             )
 
     def _count_decimals(self, texts: pa.Array) -> None:
-        # Only a file whose first id is such a number is looked at further.
+        # Look further only if the first id is such a number.
         if self._decimal_rows == self._rows and _matches(texts[:1], _DECIMAL).all():
             self._decimal_rows += int(_matches(texts, _DECIMAL).sum())
         self._rows += len(texts)
 
 
 def apart(ids: pd.Series[str], missing: Mask) -> pd.Series[str]:
-    """``ids`` in which every missing one is a text of its own that no id can be, since it has blanks."""
+    """Replace each missing id by a text of its own, which cannot be an id because it has spaces."""
     if not missing.any():
         return ids
     own = pd.Series([f"row {number} without id" for number in np.flatnonzero(missing) + 1], dtype=object)
@@ -89,10 +89,11 @@ def apart(ids: pd.Series[str], missing: Mask) -> pd.Series[str]:
 
 
 def repeated(ids: pd.Series[str], customers: pd.DataFrame) -> str | None:
-    """A sentence about ids that stand in several rows, or ``None`` when there is none.
+    """Describe ids that occur in several rows in a sentence; ``None`` if there are none.
 
-    Rows of one customer are of different months: they differ in tenure and perhaps in what is bought, but not in
-    gender. An id whose rows differ in gender, or in anything else in the same month of tenure, is of several customers.
+    The rows of one customer are from different months: they differ in tenure and perhaps in services, but not in
+    gender. An id whose rows differ in gender, or in anything else in the same month of tenure, belongs to several
+    customers.
 
     Args:
         ids: the id of each row; a missing one is unique.
@@ -120,7 +121,7 @@ def repeated(ids: pd.Series[str], customers: pd.DataFrame) -> str | None:
 
 
 def _missing(texts: pa.Array) -> Mask:
-    # Almost all ids are longer, which is faster to see than which word they are.
+    # Almost all ids are longer than these words, and their length is faster to compare.
     short = pc.less_equal(pc.binary_length(texts), _LONGEST)
     if not pc.any(short).as_py():
         return np.zeros(len(texts), dtype=np.bool_)

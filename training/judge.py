@@ -1,18 +1,18 @@
-"""All gates over one fitted model: what each is given, and in which order their verdicts are told."""
+"""Applies the gates to one fitted model, in the order in which their verdicts are reported."""
 
 from __future__ import annotations
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training import duplicates, evaluate, gates, leaks
 from training.auc import auc
 from training.config import TrainConfig
 from training.data import Dataset
 from training.fitting import Fitted
-from training.pipeline import Scores
 
 
 def judge(config: TrainConfig, data: Dataset, fitted: Fitted, exported: Scores) -> list[GateResult]:
-    """The verdicts that need no other version; :mod:`training.regression` has the one that does.
+    """Give the verdicts that need no other version; :mod:`training.regression` has the one that does.
 
     Args:
         exported: scores of every row by the graph that would be served.

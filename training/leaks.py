@@ -1,4 +1,4 @@
-"""Features that know the answer: what one feature alone tells of the label, and what no honest model tells."""
+"""The leak gate: features that know the answer, and models that know more than an honest model can."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from training.config import GateLimits
 from training.pipeline import Labels, Split
 
 BINS: Final = 20
-"""Of a number's values: fine enough for a range that gives the label away, coarse enough to be learnt from few rows."""
+"""Bins of a number: fine enough for a range that gives the label away, coarse enough to be learnt from few rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alone:
-    """What one feature tells by itself: the AUC on the holdout of its churn rates in the training part."""
+    """What one feature tells by itself: the AUC, on the holdout, of its churn rates in the training part."""
 
     feature: str
     auc: Estimate
 
 
 def alone(features: Features, churned: Labels, split: Split, clusters: Clusters) -> list[Alone]:
-    """Every feature by itself, the strongest first.
+    """Measure every feature by itself, and sort them, the strongest first.
 
     Args:
         features: all customers, coded, shape (rows, 19).
         churned: 0 or 1 of each row.
-        split: the rates are those of ``train``, the AUC that of ``test``: none is told by chance.
+        split: the rates come from ``train``, the AUC from ``test``, so that no feature looks strong by chance.
         clusters: of the rows of ``test``.
     """
-    found = []
+    singles = []
     for column, feature in enumerate(FEATURES):
         bins = _binned(features[:, column], split, number=not feature.is_category)
         rates = _rates(bins[split.train], churned[split.train])
-        found.append(Alone(feature=feature.name, auc=auc(churned[split.test], rates[bins[split.test]], clusters)))
-    return sorted(found, key=lambda one: one.auc.value, reverse=True)
+        singles.append(Alone(feature=feature.name, auc=auc(churned[split.test], rates[bins[split.test]], clusters)))
+    return sorted(singles, key=lambda one: one.auc.value, reverse=True)
 
 
 def _binned(values: npt.NDArray[np.float32], split: Split, *, number: bool) -> npt.NDArray[np.int64]:
@@ -53,7 +53,7 @@ def _binned(values: npt.NDArray[np.float32], split: Split, *, number: bool) -> n
 
 
 def _rates(bins: npt.NDArray[np.int64], churned: Labels) -> npt.NDArray[np.float64]:
-    """Churn rate of each bin, drawn towards the rate of all as one more customer would; a bin without rows has that."""
+    """Churn rate of each bin, shrunk towards the overall rate as if by one more customer; an empty bin has that."""
     size = max(int(bins.max()) + 1, BINS + 1)
     overall = float(churned.mean())
     rows = np.bincount(bins, minlength=size)
@@ -63,15 +63,15 @@ def _rates(bins: npt.NDArray[np.int64], churned: Labels) -> npt.NDArray[np.float
 def gate(
     model: Estimate, single: list[Alone], *, churners: int, stayers: int, ceiling_auc: float | None, limits: GateLimits
 ) -> GateResult:
-    """The model does not know more than can be known, and no feature is the label in disguise.
+    """Check that the model does not know more than can be known, and that no feature is the label in disguise.
 
-    A bound counts as passed when the AUC is above it by more than chance: by as many standard errors as make
-    ``leak_error_rate`` for all features together (Bonferroni), so few rows and many features ask for more.
+    A bound counts as exceeded if the AUC is above it by more than chance: by the number of standard errors that gives
+    ``leak_error_rate`` for all features together (Bonferroni), so fewer rows and more features ask for more.
 
     Args:
         model: AUC on the holdout of ``churners`` and ``stayers`` rows.
         single: from :func:`alone`.
-        ceiling_auc: of the true probabilities, for generated data; None where nobody knows it.
+        ceiling_auc: AUC of the true probabilities, for generated data; None if it is not known.
     """
     errors = -NormalDist().inv_cdf(limits.leak_error_rate / (len(single) + 1))
     surely = [(one, one.auc.low(errors)) for one in single]
@@ -86,10 +86,12 @@ def gate(
     if leaks:
         detail += f"; {_named(leaks)} alone nearly decides the label: was it written after the customer left? Remove it"
     elif near:
-        detail += f"; {_named(near)} alone tells much of the label: known on the day of the prediction?"
+        detail += f"; {_named(near)} alone tells much about the label: was it known on the day of the prediction?"
         needs = "--acknowledge leak"
     elif not above and ceiling_auc is None and model.low(errors) > limits.near_leak_auc:
-        detail += f"; surely above {limits.near_leak_auc:g}, which models of churn seldom reach: what knows so much?"
+        detail += (
+            f"; surely above {limits.near_leak_auc:g}, which churn models seldom reach: which feature knows so much?"
+        )
         needs = "--acknowledge leak"
     passed = not leaks and not above
     return GateResult(
@@ -98,7 +100,7 @@ def gate(
 
 
 def _unbounded(model: Estimate, errors: float, limits: GateLimits) -> tuple[bool, str, float]:
-    """Whether the model knows too much, in words, and the limit: where nobody knows what can be known."""
+    """Whether the model knows too much, the explanation and the limit, for data without a known ceiling."""
     above = model.low(errors) > limits.leak_auc
     words = "surely above" if above else "refused only when it is surely above"
     detail = f"AUC {model.value:.4f}: no known ceiling for this data; {words} {limits.leak_auc:g}"

@@ -1,7 +1,7 @@
-"""Who moved which alias, when, from which run and on what evidence: one tag of the registered model for each move.
+"""The ledger: who moved which alias, when and on what evidence; one tag of the registered model for each move.
 
-A move is only ever added, under a key of its own, so that two operators at the same time cannot overwrite each
-other's line. It lives in the registry, so it is in the registry's backup.
+Moves are only ever added, each under its own key, so that two operators at the same time cannot overwrite each other's.
+The ledger lives in the registry, so the registry's backup includes it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -23,7 +24,7 @@ MOVE_TAG: Final = "mlflow.churn.move."
 """MLflow's pages hide tags whose key begins with ``mlflow.``; people read the moves in the model's description."""
 _FORMER_MOVE_TAG: Final = "move."
 _VALUE_MAX: Final = 4000
-"""Characters of a tag's value that every store of MLflow keeps."""
+"""Longest value of a tag, in characters, that every store of MLflow accepts."""
 
 Action = Literal["stage", "promote", "rollback", "by hand"]
 BY_CHURN: Final = frozenset({"promote", "rollback"})
@@ -31,9 +32,9 @@ BY_CHURN: Final = frozenset({"promote", "rollback"})
 
 
 class Move(BaseModel):
-    """One move of an alias. ``from_version`` is None when the alias was new; ``at`` is in UTC.
+    """One move of an alias. ``from_version`` is None if the alias was new; ``at`` is in UTC.
 
-    Of a move by hand, ``at`` is when it was noticed.
+    For a move by hand, ``at`` is the time when it was noticed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +50,7 @@ class Move(BaseModel):
     metrics: dict[str, float] = {}
     reason: Annotated[str, Field(max_length=500)] = ""
     override: Annotated[str, Field(max_length=500)] = ""
-    """Why the version is served although gates refused it."""
+    """Reason for serving the version although gates refused it."""
     acknowledged: list[str] = []
     """Options by which the actor took responsibility for what a gate could not decide."""
 
@@ -61,7 +62,7 @@ class Move(BaseModel):
 
 
 def record(client: MlflowClient, model_name: str, move: Move) -> None:
-    """Add one move."""
+    """Add one move to the ledger."""
     value = move.model_dump_json()
     if len(value) > _VALUE_MAX:  # the verdicts matter more than their wording
         short = [gate.model_copy(update={"detail": gate.detail[:120]}) for gate in move.gates]
@@ -71,7 +72,7 @@ def record(client: MlflowClient, model_name: str, move: Move) -> None:
 
 
 def read(tags: dict[str, str]) -> list[Move]:
-    """The moves among a registered model's tags, oldest first; a tag that is no move of this format is left out."""
+    """Read the moves from a registered model's tags, oldest first; tags in any other format are ignored."""
     values = {
         key.removeprefix(prefix): value
         for prefix in (_FORMER_MOVE_TAG, MOVE_TAG)
@@ -79,7 +80,7 @@ def read(tags: dict[str, str]) -> list[Move]:
         if key.startswith(prefix)
     }
     moves = []
-    for _, value in sorted(values.items()):  # what follows the prefix begins with the time
+    for _, value in sorted(values.items()):  # after the prefix, a key begins with the time
         try:
             moves.append(Move.model_validate_json(value))
         except ValidationError:
@@ -91,22 +92,26 @@ def default_actor() -> str:
     """Who is moving an alias: ``CHURN_ACTOR`` (for automation), else the login name."""
     try:
         return os.environ.get("CHURN_ACTOR") or getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # the user of a container has no name
         return f"uid {os.getuid()}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Grounds:
+    """Why an alias moves: a reason in words, and the evidence behind it.
+
+    ``override`` and ``acknowledged`` are as in :class:`Move`.
+    """
+
+    reason: str
+    results: Sequence[GateResult] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    override: str = ""
+    acknowledged: Sequence[str] = ()
+
+
 def new_move(
-    action: Action,
-    alias: str,
-    *,
-    old: ModelVersion | None,
-    new: ModelVersion,
-    actor: str,
-    results: list[GateResult],
-    metrics: dict[str, float] | None = None,
-    reason: str,
-    override: str = "",
-    acknowledged: Sequence[str] = (),
+    action: Action, alias: str, *, old: ModelVersion | None, new: ModelVersion, actor: str, grounds: Grounds
 ) -> Move:
     """The move of ``alias`` from one version to another, now."""
     return Move(
@@ -117,9 +122,9 @@ def new_move(
         from_version=str(old.version) if old else None,
         to_version=str(new.version),
         run_id=new.run_id,
-        gates=results,
-        metrics=metrics or {},
-        reason=reason[:500],
-        override=override[:500],
-        acknowledged=list(acknowledged),
+        gates=list(grounds.results),
+        metrics=dict(grounds.metrics),
+        reason=grounds.reason[:500],
+        override=grounds.override[:500],
+        acknowledged=list(grounds.acknowledged),
     )

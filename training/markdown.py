@@ -1,4 +1,4 @@
-"""Tables in Markdown, and Markdown as MLflow's pages show it well."""
+"""Tables in Markdown, and Markdown adapted to MLflow's pages."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _MEANING: Final = re.compile(r"([\\`*_\[\]<>|#!])")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose cells are Markdown already."""
+    """Format a table; its cells are already Markdown."""
     lines = [head, [":---" for _ in head], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def cell(text: str) -> str:
-    """Text of a person for one cell: on one line, and without a meaning in Markdown."""
+    """Make text that a person wrote fit for one cell: on one line, with Markdown escaped."""
     return " ".join(_MEANING.sub(r"\\\1", text).split())
 
 
 def for_mlflow(text: str) -> str:
-    """The same text with each paragraph on one line and space between the columns of tables.
+    """Put each paragraph on one line, and space between the columns of tables.
 
     MLflow's pages break lines where the text does, and set the columns of a table without a gap.
     """

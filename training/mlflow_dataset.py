@@ -1,4 +1,4 @@
-"""A training file as MLflow's pages show it: a name, a digest, columns and the number of rows, but no value of them."""
+"""A training file as MLflow's pages show it: name, digest, columns and number of rows, but none of its values."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from training.data import Dataset
 from training.files import S3, is_s3
 
 _DIGEST_LENGTH: Final = 8
-"""Of the file's sha256, as long as MLflow's own digests. The whole one is the run's tag ``dataset_sha256``."""
+"""Characters of the file's sha256 to show, as long as MLflow's own digests; the tag ``dataset_sha256`` has all of
+it."""
 _NAME_MAX: Final = 60
 
 
 def without_credentials(source: str) -> str:
-    """A path as it is; of an address, the scheme, host and path, without a user, a password or a signature."""
+    """Return a path unchanged, and an address without user, password or signature."""
     if "://" not in source:
         return source
     parts = urlsplit(source)
@@ -36,12 +37,12 @@ def file_name(source: str) -> str:
 
 
 def run_name(model_type: ModelType, data: Dataset) -> str:
-    """What was trained on what, such as ``logistic_regression · customers.csv · 10,000 rows``."""
+    """Name of a run after model and data, such as ``logistic_regression · customers.csv · 10,000 rows``."""
     return f"{model_type} · {file_name(data.source)} · {len(data.customers):,} rows"
 
 
 def training_input(data: Dataset) -> DatasetInput:
-    """The file as the input of a run; built from what is known, since MLflow's own way looks through every value."""
+    """The file as the input of a run, built from known facts, since MLflow's own function reads every value."""
     source = without_credentials(data.source)
     columns = [ColSpec(DataType.string if f.is_category else DataType.double, f.name) for f in FEATURES]
     schema = Schema([*columns, ColSpec(DataType.integer, LABEL_COLUMN)])

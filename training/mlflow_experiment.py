@@ -1,4 +1,4 @@
-"""What MLflow's pages show of an experiment: kind, description, and a saved view with the figures of all runs."""
+"""Prepares an experiment for MLflow's pages: kind, description, and a saved view with the figures of all runs."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _WIDTHS: Final = {
     "metrics.`calibration_error`": 145,
     "attributes.`Dataset`": 260,
 }
-"""In pixels, of columns whose content is longer than MLflow's default."""
+"""Widths in pixels of columns whose content is wider than MLflow's default."""
 
 
 def prepare(client: MlflowClient, experiment: Experiment) -> None:
-    """Set what is not set yet; what a person has changed stays. Where MLflow refuses it, that is only logged.
+    """Set what is not set yet; changes made by people stay. If MLflow refuses it, that is only logged.
 
-    MLflow's page of the runs shows no figure unless it is told which. The kind says that this is model training and
-    not the work on a language model, for pages that go by it; those of MLflow 3.17 go by the address, or else by what
+    MLflow's page of runs shows only the figures that a view selects. The kind says that this is model training and not
+    work on a language model, for pages that depend on it; those of MLflow 3.17 depend on the address, or else on what
     the reader used last.
     """
-    made = experiment.creation_time or 0
+    created = experiment.creation_time or 0
     columns = {"selectedColumns": _COLUMNS, "columnOrder": _ALWAYS_SHOWN + _COLUMNS, "columnWidths": _WIDTHS}
-    view = {"name": "Figures", "createdAt": made, "updatedAt": made, "state": json.dumps(columns)}
+    view = {"name": "Figures", "createdAt": created, "updatedAt": created, "state": json.dumps(columns)}
     note = f"Training runs of the churn model. [Compare their figures]({runs_address(experiment.experiment_id)})."
-    wanted = {KIND_TAG: _KIND, VIEW_TAG: json.dumps(view), MLFLOW_RUN_NOTE: note}
+    tags = {KIND_TAG: _KIND, VIEW_TAG: json.dumps(view), MLFLOW_RUN_NOTE: note}
     with only_logged(f"describe experiment {experiment.name!r} in MLflow"):
-        for key, value in wanted.items():
+        for key, value in tags.items():
             if key not in experiment.tags:
                 client.set_experiment_tag(experiment.experiment_id, key, value)

@@ -12,24 +12,22 @@ from pathlib import Path
 from typing import Final
 
 import mlflow
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
-from sklearn.pipeline import Pipeline
 
-from app.bundle import ARTIFACT_FOLDER, GateResult, digest
+from app.bundle import ARTIFACT_FOLDER, digest
+from training.candidate import CandidateVersion, LoggedModel, Run
 from training.config import ModelType, TrainConfig
 from training.data import Dataset
-from training.export import Facts
 from training.gates import to_tags, verdict
 from training.markdown import for_mlflow
 from training.mlflow_dataset import run_name, training_input, without_credentials
 from training.mlflow_experiment import prepare
 from training.mlflow_store import EVALUATION_FOLDER, plain_errors
 from training.native import FILE, TRUSTED_TYPES
-from training.report import PLOTS, Evaluation
+from training.report import CARD, PLOTS
 
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
 _EXAMPLE_ROWS: Final = 3
@@ -37,11 +35,11 @@ _EXAMPLE_ROWS: Final = 3
 
 @contextmanager
 def started(config: TrainConfig, data: Dataset, model_type: ModelType) -> Iterator[str]:
-    """A running MLflow run of a model of ``model_type`` on ``data``; it ends as failed when the block raises.
+    """Start an MLflow run of a model of ``model_type`` on ``data``; it ends as failed if the block raises.
 
     Yields the run's id.
     """
-    # The caller prints what it wants printed.
+    # Printing is up to the caller.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     with plain_errors(f"cannot log to experiment {config.experiment!r} at {config.tracking_uri}"):
@@ -49,50 +47,35 @@ def started(config: TrainConfig, data: Dataset, model_type: ModelType) -> Iterat
         mlflow.set_registry_uri(config.tracking_uri)
         client = MlflowClient()
         prepare(client, mlflow.set_experiment(config.experiment))
-        with mlflow.start_run(run_name=run_name(model_type, data)) as run:
-            client.log_inputs(run.info.run_id, [training_input(data)])
-            yield str(run.info.run_id)
+        with mlflow.start_run(run_name=run_name(model_type, data)) as active:
+            client.log_inputs(active.info.run_id, [training_input(data)])
+            yield str(active.info.run_id)
 
 
-def log(
-    config: TrainConfig,
-    client: MlflowClient,
-    folder: Path,
-    *,
-    model: Pipeline,
-    holdout: pd.DataFrame,
-    facts: Facts,
-    evaluation: Evaluation,
-    results: list[GateResult],
-) -> tuple[str, str]:
-    """Log everything to the running run.
-
-    Args:
-        folder: holds ``plots/``, ``model_card.md``, ``serving/`` and ``evaluation/``.
-
-    Returns:
-        id of the logged model, with the bundle and the holdout among its artifacts, and sha256 of the native model.
-    """
+def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
+    """Log everything about a candidate to the running MLflow run; the bundle and the holdout go to its logged model."""
+    facts, evaluation, folder, model = candidate.facts, candidate.evaluation, candidate.folder, run.fitted.model
     mlflow.log_params(
         {"model_type": facts.model_type}
-        | _flat(config.model_dump(mode="json", exclude={"tracking_uri"}))
-        | {"source": without_credentials(config.source), "cost.threshold": facts.threshold}
+        | _flat(run.config.model_dump(mode="json", exclude={"tracking_uri"}))
+        | {"source": without_credentials(run.config.source), "cost.threshold": facts.threshold}
     )
     mlflow.log_metrics(evaluation.grouped_metrics() | {"data_warnings": float(len(evaluation.warnings))})
-    card = folder / "model_card.md"
+    card = folder / CARD
     mlflow.set_tags(
         {
             "dataset_sha256": facts.dataset_sha256,
             "git_revision": facts.git_revision or "unknown",
-            "gate": verdict(results),
-            **to_tags(results),
+            "gate": verdict(candidate.results),
+            **to_tags(candidate.results),
             MLFLOW_RUN_NOTE: _as_note_of(facts.run_id, card.read_text(encoding="utf-8")),
         }
     )
     mlflow.log_artifacts(str(folder / PLOTS), PLOTS)
     mlflow.log_artifact(str(card))
     # Plain strings: the schema of the input is names and numbers, not pandas' categories.
-    example = holdout.head(_EXAMPLE_ROWS).astype(dict.fromkeys(holdout.select_dtypes("category"), "object"))
+    example = run.holdout.head(_EXAMPLE_ROWS)
+    example = example.astype(dict.fromkeys(example.select_dtypes("category"), "object"))
     with warnings.catch_warnings():
         # Only MLflow's own code runs here; it warns about its own type hints and its use of pandas.
         warnings.simplefilter("ignore")
@@ -107,19 +90,19 @@ def log(
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS],
         )
     for name in (ARTIFACT_FOLDER, EVALUATION_FOLDER):
-        client.log_model_artifacts(info.model_id, str(folder / name), name)
-    # skops' file is not the same twice, so the digest is that of the file MLflow keeps.
+        run.client.log_model_artifacts(info.model_id, str(folder / name), name)
+    # skops never writes the same file twice, so the digest is taken from the file that MLflow stores.
     native = download_artifacts(f"{info.artifact_path}/{FILE}", dst_path=str(folder / "native"))
-    return str(info.model_id), digest(Path(native)).sha256
+    return LoggedModel(model_id=str(info.model_id), native_sha256=digest(Path(native)).sha256)
 
 
 def log_seconds(seconds: dict[str, float]) -> None:
-    """How long each stage took, in seconds."""
+    """Log how long each stage took, in seconds."""
     mlflow.log_metrics({f"training_seconds/{stage}": value for stage, value in seconds.items()})
 
 
 def _as_note_of(run_id: str, card: str) -> str:
-    """The model card for the run's page, its plots at the address that MLflow has for the run's artifacts."""
+    """Adapt the model card to the run's page: MLflow serves the plots as artifacts of the run."""
     return for_mlflow(card.replace(f"]({PLOTS}/", f"](get-artifact?run_uuid={run_id}&path={PLOTS}/"))
 
 

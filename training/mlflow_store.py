@@ -1,4 +1,4 @@
-"""Calls to MLflow's registry, with errors an operator can act on; the rules of a move are in ``registry``."""
+"""Calls to MLflow's registry, with errors that an operator can act on; the rules are in :mod:`training.registry`."""
 
 from __future__ import annotations
 
@@ -34,9 +34,6 @@ from app.schemas import FEATURE_NAMES, LABEL_COLUMN, Features
 from training import descriptions
 from training.pipeline import Labels
 
-STAGING: Final = "staging"
-PRODUCTION: Final = "production"
-PREVIOUS: Final = "previous"
 SCHEMA_TAG: Final = "schema_version"
 
 EVALUATION_FOLDER: Final = "evaluation"
@@ -46,7 +43,7 @@ HOLDOUT_ROWS_MAX: Final = 50_000
 _LOGGED_MODEL: Final = "models:/"
 _ANSWER_SECONDS: Final = 3.0
 _CLIENT_LIMITS: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-"""MLflow's own defaults keep an operator waiting for minutes before they say that the server is gone."""
+"""With MLflow's own defaults an operator waits for minutes before hearing that the server is gone."""
 
 
 class RegistryError(Exception):
@@ -66,7 +63,7 @@ def plain_errors(doing: str) -> Iterator[None]:
 
 
 def connect(tracking_uri: str) -> MlflowClient:
-    """A client of a server that answers.
+    """Connect to a server, and check that it answers.
 
     Raises:
         RegistryError: nothing answers at ``tracking_uri`` within three seconds.
@@ -133,10 +130,10 @@ def _download(client: MlflowClient, version: ModelVersion, path: str, folder: Pa
 
 
 def fetch_model(client: MlflowClient, version: ModelVersion, *, verdict_required: bool = True) -> serving.Model:
-    """Download a version's bundle and load it the way serving does, every digest checked.
+    """Download a version's bundle and load it as serving does, with every digest checked.
 
     Args:
-        verdict_required: False takes an intact version that its gates refused too, to look at it.
+        verdict_required: False also accepts an intact version that its gates refused, to look at it.
 
     Raises:
         RefusedVersionError: it is intact, but must not be served.
@@ -168,9 +165,9 @@ def fetch_model(client: MlflowClient, version: ModelVersion, *, verdict_required
 
 
 def store_override(client: MlflowClient, version: ModelVersion, override: Override) -> None:
-    """Put a person's decision beside the manifest it is about, and its digest into the version's tag.
+    """Store a person's decision beside the manifest that it is about, and its digest in the version's tag.
 
-    The file first: a tag without its file is refused by serving, a file without its tag overrides nothing.
+    The file comes first: serving refuses a tag without its file, while a file without its tag overrides nothing.
     """
     source = version.source or ""
     if not source.startswith(_LOGGED_MODEL):
@@ -193,7 +190,7 @@ def write_holdout(folder: Path, features: Features, churned: Labels, seed: int) 
 
 
 def fetch_holdout(client: MlflowClient, version: ModelVersion) -> tuple[Features, Labels]:
-    """The rows a version was judged on: features of shape (rows, 19), and labels."""
+    """Download the rows that a version was judged on: features of shape (rows, 19), and labels."""
     with tempfile.TemporaryDirectory() as folder:
         frame = pd.read_parquet(_download(client, version, f"{EVALUATION_FOLDER}/{HOLDOUT}", Path(folder)))
     features = np.ascontiguousarray(frame[list(FEATURE_NAMES)].to_numpy(dtype=np.float32))

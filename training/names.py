@@ -1,4 +1,4 @@
-"""Which column of a file is which of ours, and what the names of the others probably mean."""
+"""Matches the columns of a file to ours, and guesses what its other names mean."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from training.hints import fold
 from training.violations import FILE, Findings, shown
 
 SIMILAR: Final = 0.8
-"""The least ratio of :mod:`difflib` at which a name counts as meant."""
+"""Lowest ratio of :mod:`difflib` at which a name counts as a misspelling of another."""
 COMPARED: Final = 100
-"""Unknown names that are compared with the missing ones; a file with more has another schema."""
+"""Largest number of unknown names that are compared with the missing ones; a file with more has another schema."""
 
 _OURS: Final = (*FEATURE_NAMES, ID_COLUMN, LABEL_COLUMN)
 _FOLDED: Final = {
     **{fold(theirs): ours for theirs, ours in IBM_COLUMNS.items()},
     **{fold(ours): ours for ours in _OURS},
-    # IBM's newer file gives the label as words and as a number.
+    # IBM's newer file has the label both in words and as a number.
     "churnlabel": LABEL_COLUMN,
     "churnvalue": LABEL_COLUMN,
 }
 _INDEX: Final = re.compile(r"^(Unnamed: 0(\.\d+)*|__index_level_\d+__)$")
-"""Names that pandas gives the row index of a frame in a file."""
+"""Names under which pandas writes the row index of a frame."""
 _EXPECTED: Final = {
     causes.RENAME: "the name {}",
     causes.AGAIN: "one column for {}",
@@ -36,30 +36,31 @@ _EXPECTED: Final = {
 _LABEL: Final = re.compile(
     r"^((is|has)?churn(ed|er)?(flag|yn|ind|indicator|status)?|exited|attrition(flag)?|target|label)$"
 )
-"""Folded names that others give the label."""
+"""Folded names that other data sets use for the label."""
 _LEAK: Final = re.compile(r"^(churn|customerstatus$)")
-"""Folded names of what is known only from who churned: IBM's Churn Score, Churn Reason and the like."""
+"""Folded names of columns that can be known only after a customer churned: IBM's Churn Score, Churn Reason and so
+on."""
 
 
 def ours(name: str) -> str:
-    """Our name for a column: itself, or what IBM's own name stands for."""
+    """Our name for a column: the same name, or the one that IBM's name stands for."""
     return IBM_COLUMNS.get(name, name)
 
 
 def known(name: str) -> str | None:
-    """The column of ours that ``name`` spells, whatever its case, blanks and punctuation."""
+    """The column of ours that ``name`` spells, ignoring case, spaces and punctuation."""
     return _FOLDED.get(fold(name))
 
 
 def recognised(names: Iterable[str]) -> int:
-    """How many of ``names`` are columns of ours, however they are spelt."""
+    """Count the ``names`` that are columns of ours, in any spelling."""
     return len({known(name) for name in names} - {None})
 
 
 def columns_of(names: Sequence[str], required: Mapping[str, str], findings: Findings) -> dict[str, str]:
-    """The file's name of each of our columns in it; everything wrong with the names is a violation.
+    """Map each of our columns to its name in the file; everything wrong with the names becomes a violation.
 
-    A column that only needs another name is given under the right one, so that its values are checked as well.
+    A column that only needs another name is mapped all the same, so that its values are checked too.
 
     Args:
         names: the columns of the file, in order.
@@ -67,7 +68,7 @@ def columns_of(names: Sequence[str], required: Mapping[str, str], findings: Find
         findings: receives violations, and a note about a row index.
     """
     counts = Counter(ours(name) for name in _without_index(names, findings))
-    found = {ours(name): name for name in names if ours(name) in _OURS and counts[ours(name)] == 1}
+    exact = {ours(name): name for name in names if ours(name) in _OURS and counts[ours(name)] == 1}
     unknown = [name for name in counts if name not in _OURS]
     renamed = _renamed(unknown, set(counts))
     matched = (counts.keys() | renamed.keys()) & set(FEATURE_NAMES)
@@ -90,33 +91,33 @@ def columns_of(names: Sequence[str], required: Mapping[str, str], findings: Find
     for name in missing:
         if name not in near:
             findings.add_column(name, "column is missing", required[name], cause=causes.MISSING_COLUMN)
-    return found | renamed
+    return exact | renamed
 
 
 def _without_index(names: Sequence[str], findings: Findings) -> list[str]:
-    kept = []
+    unexplained = []
     for position, name in enumerate(names):
         if _INDEX.match(name) or (position == 0 and not name.strip() and len(names) > 1):
             findings.changes.add(notes.INDEX, repr(name))
         else:
-            kept.append(name)
-    return kept
+            unexplained.append(name)
+    return unexplained
 
 
 def _renamed(unknown: Sequence[str], taken: set[str]) -> dict[str, str]:
-    """The unknown names that are ours but for case, blanks and punctuation, by our name."""
-    found: dict[str, str] = {}
+    """The unknown names that differ from ours only in case, spaces and punctuation, by our name."""
+    renamed: dict[str, str] = {}
     for name in unknown:
         target = known(name)
         if target and target not in taken:
-            found.setdefault(target, name)
-    return found
+            renamed.setdefault(target, name)
+    return renamed
 
 
 def _explain(
     unknown: Sequence[str], renamed: Mapping[str, str], missing: Sequence[str], findings: Findings
 ) -> set[str]:
-    """Report every unknown name with what it probably means; returns the missing columns that were found so."""
+    """Report every unknown name with its probable meaning; returns the missing columns that this explains."""
     by_fold = {fold(name): name for name in missing}
     by_fold |= {fold(theirs): name for theirs, name in IBM_COLUMNS.items() if name in missing}
     targets = {name: target for target, name in renamed.items()}

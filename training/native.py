@@ -1,4 +1,4 @@
-"""The native scikit-learn model of a version: saved by skops, loaded only after its digest and with our own trust list.
+"""The native scikit-learn model of a version: saved by skops, and loaded only after a check of its digest.
 
 MLflow's own loader reads the list of trusted types from the model's MLmodel file, where a forged model would name its
 own. So a native model is never loaded through MLflow; serving does not load one at all.
@@ -26,14 +26,14 @@ _CALIBRATION: Final = (
 )
 TRUSTED_TYPES: Final[dict[ModelType, list[str]]] = {
     "logistic_regression": [*_CALIBRATION, "numpy.float32", "numpy.float64"],
-    # A forged tree may point outside its arrays and crash the process: one more reason to check the digest first.
+    # A forged tree may point outside its arrays and crash the process: another reason to check the digest first.
     "gradient_boosting": [
         *_CALIBRATION,
         "numpy.float32",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     ],
 }
-"""All that a native model may hold besides skops' own defaults."""
+"""The only types that a native model may hold besides skops' own defaults."""
 
 
 class NativeModelError(Exception):
@@ -48,7 +48,7 @@ def load_native(path: Path, model_type: ModelType, digest: str) -> Pipeline:
         digest: sha256 of the file, from the version's tag :data:`DIGEST_TAG`.
 
     Raises:
-        NativeModelError: another file than the registered one.
+        NativeModelError: it is not the registered file.
     """
     data = path.read_bytes()
     if sha256(data) != digest:

@@ -1,4 +1,4 @@
-"""What is read otherwise than it is written, and what looks odd, in a file that can be used: one sentence each."""
+"""Sentences about a usable file: what is read differently from how it is written, and what looks odd."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ IDS_MISSING: Final = "ids-missing"
 
 _COLUMNS: Final = {
     INDEX: "A row index was ignored: the column named {columns}.",
-    TRIMMED: "Blanks around values of {columns} were removed.",
+    TRIMMED: "Spaces around values of {columns} were removed.",
     BOOLEANS: "True and false in {columns} were read as Yes and No.",
 }
-"""By kind, a sentence about columns; the other kinds are about rows."""
+"""The sentence of each kind that is about columns; the other kinds are about rows."""
 
 
 class Notes:
-    """Gathers notes batch by batch: the columns of each kind, and the rows, in the order they came up."""
+    """Collects notes batch by batch: the columns and the number of rows of each kind, in order of appearance."""
 
     def __init__(self) -> None:
         self._columns: dict[str, dict[str, int]] = {}
         self._said: list[str] = []
 
     def add(self, kind: str, column: str, rows: int = 0) -> None:
-        """A column of this kind, in ``rows`` more rows."""
+        """Note a column of this kind, in ``rows`` more rows."""
         columns = self._columns.setdefault(kind, {})
         columns[column] = columns.get(column, 0) + rows
 
     def say(self, sentence: str) -> None:
-        """A note in its own words."""
+        """Add a note in its own words."""
         self._said.append(sentence)
 
     def sentences(self) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ class Notes:
 
 
 def counted(number: int, one: str, many: str) -> str:
-    """``1 row``, ``2,000 rows``: the number with the word for it."""
+    """Format a count with its noun: ``1 row``, ``2,000 rows``."""
     return f"{number:,} {one if number == 1 else many}"
 
 

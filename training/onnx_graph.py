@@ -23,7 +23,7 @@ from training.pipeline import CATEGORY_BRANCH, CLASSIFY, ENCODE, NUMBER_BRANCH, 
 
 _BOOSTING: Final = "SklearnHistGradientBoostingClassifier"
 _OPSET: Final = {"": 18, "ai.onnx.ml": 3}
-"""Read by every ONNX Runtime since 1.14, and by the server that scores."""
+"""Supported by every ONNX Runtime since 1.14, and by the server that scores."""
 
 
 def to_onnx(model: Pipeline) -> bytes:
@@ -55,7 +55,7 @@ def to_onnx(model: Pipeline) -> bytes:
         custom_conversion_functions={HistGradientBoostingClassifier: _convert_boosting},
         custom_shape_calculators={HistGradientBoostingClassifier: get_shape_calculator(_BOOSTING)},
     )
-    # Nobody reads the label: the decision is taken at our own threshold.
+    # Nobody reads the label: the decision depends on our own threshold.
     served = Extractor(graph).extract_model([INPUT_NAME], [OUTPUT_NAME])
     if isinstance(received, DoubleTensorType):
         _compute_in_double(served.graph)
@@ -64,7 +64,7 @@ def to_onnx(model: Pipeline) -> bytes:
 
 
 def _compute_in_double(graph: onnx.GraphProto) -> None:
-    """Make a graph over doubles take and give float32.
+    """Make a graph that computes in doubles accept and return float32.
 
     The last bit of a double may depend on how many rows are scored together; rounded to float32 it is gone.
     """

@@ -1,4 +1,4 @@
-"""Files written for people: complete or not at all, CSV or Parquet by extension, and never over another by accident."""
+"""Output files: written completely or not at all, CSV or Parquet by extension, never over another file by accident."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _FULL: Final = {
     errno.EFBIG: "it grows beyond the largest size a file may have here",
 }
 _NAME_CHARACTERS: Final = 50
-"""Of the target's name in a temporary file's: at four bytes each it stays below the 255 that a name may have."""
+"""Characters of the target's name in a temporary file's name: at four bytes each they stay below the limit of 255."""
 _TEMPORARY: Final = ".tmp"
 
 
 def is_csv(out: str) -> bool:
-    """Whether ``out``, which was checked, asks for CSV rather than Parquet."""
+    """Whether ``out``, already checked, is a CSV file rather than Parquet."""
     return out.lower().endswith(".csv")
 
 
 @contextmanager
 def delivered(out: str, *, overwrite: bool) -> Iterator[Path]:
-    """A local path for the content of ``out``, which gets it when the context ends well.
+    """Provide a local path for the content of ``out``, which receives it if the context ends without an error.
 
     Args:
         out: a local path (see :func:`replaced`) or ``s3://bucket/key``, which is uploaded whole at the end.
@@ -58,13 +58,13 @@ def delivered(out: str, *, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def replaced(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
-    """A temporary path beside ``target`` that takes its place when the context ends well, and is removed otherwise.
+    """Provide a temporary path beside ``target`` that replaces it if the context ends without an error.
 
-    The target's folder is made when it is missing. A file that is replaced passes its permissions on. What a killed
-    writer of the same target left is removed first; a link is replaced, not what it points at.
+    The target's folder is created if it is missing. A replaced file passes its permissions on. Leftovers of a killed
+    writer of the same target are removed first. A link is replaced, not the file that it points to.
 
     Raises:
-        PathError: it exists and must not be replaced, it cannot be made there, or the disk is full.
+        PathError: it exists and must not be replaced, it cannot be created there, or the disk is full.
     """
     check_free(target, overwrite=overwrite)
     check_folder(target.parent)
@@ -84,7 +84,7 @@ def replaced(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def room(shown: str) -> Iterator[None]:
-    """Say which file there was no room for.
+    """Name the file if the disk is full while it is written.
 
     Raises:
         PathError: the disk is full.
@@ -114,25 +114,25 @@ def _prefix(target: Path) -> str:
 
 
 def _new_temporary(target: Path) -> tuple[Path, int]:
-    """An empty file beside the target, and an open descriptor that holds its lock as long as its writer lives."""
+    """Create an empty file beside the target, and a descriptor that holds its lock as long as the writer lives."""
     mode = _permissions(target)
     while True:
         path = target.with_name(f"{_prefix(target)}{uuid4().hex}{_TEMPORARY}")
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        # A file system without locks, or of another owner, has none to lose either: nobody removes what he cannot lock.
+        # A file system without locks is safe too: nobody removes a file that he cannot lock.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if mode is not None:
             with contextlib.suppress(OSError):
                 os.fchmod(descriptor, mode)
-        # Another run may have taken it for left over before it was locked.
+        # Another run may have removed it as a leftover before it was locked.
         if path.exists():
             return path, descriptor
         os.close(descriptor)
 
 
 def _permissions(target: Path) -> int | None:
-    """Of the file that is there; None for the usual ones."""
+    """Permissions of the existing file; None if there is none."""
     try:
         return stat.S_IMODE(target.stat().st_mode)
     except OSError:
@@ -140,7 +140,7 @@ def _permissions(target: Path) -> int | None:
 
 
 def _remove_left_over(target: Path) -> None:
-    """Remove the temporary files of this target whose writer is dead: they are locked by nobody."""
+    """Remove the temporary files of this target that nobody holds a lock on: their writers are dead."""
     for path in list(target.parent.iterdir()):
         if not (path.name.startswith(_prefix(target)) and path.name.endswith(_TEMPORARY)):
             continue
@@ -154,7 +154,7 @@ def _publish(temporary: Path, target: Path, *, overwrite: bool) -> None:
         temporary.replace(target)
         return
     try:
-        # Unlike a rename, it fails if the target came to be meanwhile.
+        # Unlike a rename, this fails if the target has appeared meanwhile.
         os.link(temporary, target)
     except FileExistsError:
         raise exists_error(str(target)) from None

@@ -23,12 +23,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from app.schemas import FEATURES
+from app.schemas import FEATURES, Scores
 from training.config import ModelType
 
 Labels = npt.NDArray[np.int8]
 Indices = npt.NDArray[np.int64]
-Scores = npt.NDArray[np.float64]
 
 CATEGORIES: Final = [f.name for f in FEATURES if f.is_category]
 NUMBERS: Final = [f.name for f in FEATURES if not f.is_category]
@@ -72,7 +71,7 @@ def customer_ranks(ids: pd.Series | None, churned: Labels, seed: int) -> Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Row numbers of the two parts, in an order that has nothing to do with the file's."""
+    """Row numbers of the two parts, in an order unrelated to the file's."""
 
     train: Indices
     test: Indices
@@ -91,7 +90,7 @@ def folds(
 ) -> Iterator[tuple[Indices, Indices]]:
     """Row numbers to fit on and to score, for each of ``count`` folds over at most about ``rows_max`` rows.
 
-    Stratified and grouped like :func:`split`, with a seed of its own so that the folds are not slices of the split.
+    Stratified and grouped like :func:`split`, but with another seed, so that the folds are not slices of the split.
     """
     ranks = customer_ranks(ids, churned, (seed + 1) % 2**32)
     rows = np.flatnonzero(ranks < min(1.0, rows_max / len(churned)))
@@ -101,7 +100,7 @@ def folds(
 
 
 def _rounded(*kinds: type) -> list[tuple[str, FunctionTransformer]]:
-    """Steps that round to float32, as a client's numbers reach the served model, and go on in the last kind.
+    """Steps that round to float32, as numbers of a client reach the served model, and continue in the last kind.
 
     Trees would otherwise compare other values with their thresholds than serving does, and the logit of a very large
     bill would differ by more than the scores may.
@@ -187,7 +186,7 @@ def cross_validate(
     *,
     seed: int,
 ) -> CrossValidation:
-    """AUC on each fold. Without the calibration: a rising function of the score leaves its order, so the AUC, alone."""
+    """AUC on each fold, without the calibration: a rising function of the score leaves the AUC as it is."""
     aucs = []
     for train, test in parts:
         model = Pipeline([(ENCODE, _encoder(model_type)), (CLASSIFY, _classifier(model_type, seed))])

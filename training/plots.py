@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
+from app.schemas import Scores
 from training.config import CostModel
 from training.evaluate import BINS, Metric, offer_value
-from training.pipeline import Labels, Scores
+from training.pipeline import Labels
 
-mpl.use("Agg")  # no display where training runs
+mpl.use("Agg")  # training has no display
 
-from matplotlib.axes import Axes  # after the backend is chosen
+from matplotlib.axes import Axes  # the backend must be chosen first
 from matplotlib.figure import Figure
 
 _DPI: Final = 110
@@ -34,7 +35,7 @@ def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _thinned(*arrays: np.ndarray) -> list[np.ndarray]:
-    """At most 2,000 points of a curve: more cannot be seen and take seconds to draw."""
+    """Reduce a curve to at most 2,000 points: more cannot be seen and take seconds to draw."""
     rows = np.unique(np.linspace(0, len(arrays[0]) - 1, _POINTS_MAX).astype(int))
     return [array[rows] for array in arrays]
 
@@ -84,14 +85,14 @@ def gain(churned: Labels, scores: Scores) -> Figure:
     figure, axes = _figure(
         "Gain and lift, holdout", "customers contacted, highest scores first (share)", "churners reached (share)"
     )
-    found = np.append(0, np.cumsum(churned[np.argsort(-scores, kind="stable")])) / churned.sum()
-    share, found = _thinned(np.linspace(0, 1, len(found)), found)
-    axes.plot(share, found, color=_CHURN, label="gain: churners reached")
+    gain = np.append(0, np.cumsum(churned[np.argsort(-scores, kind="stable")])) / churned.sum()
+    share, gain = _thinned(np.linspace(0, 1, len(gain)), gain)
+    axes.plot(share, gain, color=_CHURN, label="gain: churners reached")
     axes.plot([0, 1], [0, 1], "--", color=_GREY, label="by chance")
     lift = axes.twinx()
-    kept = share >= _LIFT_FROM  # below, the ratio of two small numbers only shows noise
-    lift.plot(share[kept], found[kept] / share[kept], ":", color="#1f5fa8", label="lift (right axis)")
-    lift.set_ylabel("lift (multiple of the churn of all)")
+    shown = share >= _LIFT_FROM  # below, the ratio of two small numbers only shows noise
+    lift.plot(share[shown], gain[shown] / share[shown], ":", color="#1f5fa8", label="lift (right axis)")
+    lift.set_ylabel("lift (multiple of the overall churn rate)")
     lift.set_ylim(bottom=0)
     lines = [*axes.get_lines(), *lift.get_lines()]
     axes.legend(lines, [str(line.get_label()) for line in lines], loc="lower right")

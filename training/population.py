@@ -4,10 +4,10 @@ Shares and prices follow the public IBM Telco data; the logit of churn, :data:`C
 churn rate (about 26.5 %) and to a Bayes-optimal AUC near 0.84. Features it does not name carry
 no signal of their own.
 
-Randomness: customer i belongs to chunk i // 250,000, chunk c has
-the PCG64 stream of ``SeedSequence(seed, spawn_key=(c,))``, and each customer takes one uniform number for each name
-in :data:`DRAWS`, in that order, turned into values by inverse distribution functions. So the first rows do not
-depend on how many follow, a knob leaves all other draws alone, and nothing hangs on a library's samplers.
+Randomness: customer i belongs to chunk i // 250,000, chunk c has the PCG64 stream of ``SeedSequence(seed,
+spawn_key=(c,))``, and each customer takes one uniform number for each name in :data:`DRAWS`, in that order, turned into
+values by inverse distribution functions. So the first rows do not depend on how many follow, a knob leaves all other
+draws alone, and nothing depends on a library's samplers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ COEFFICIENTS: Final[Mapping[str, float]] = {
     "dependents": -0.20,  # dependents is Yes
     "new_monthly": 0.45,  # month-to-month with tenure_months below NEW_MONTHS: an interaction
 }
-"""The logit's terms, and where each applies."""
+"""Terms of the logit, and the customers that each applies to."""
 CENTRAL_CHARGES: Final = 65.0
 NEW_MONTHS: Final = 6
 
@@ -64,7 +64,7 @@ SHARES: Final[Mapping[str, float]] = {
     "multiple_lines": 0.47,  # of those with a phone
 }
 PAPERLESS_SHARES: Final = (0.29, 0.56, 0.77)
-"""By internet service: none, DSL, fibre; so are the next."""
+"""By internet service: none, DSL, fibre; the same holds for the next two."""
 ELECTRONIC_CHECK_SHARES: Final = (0.08, 0.28, 0.53)
 ADD_ON_SHARES: Final[Mapping[str, float]] = {
     "online_security": 0.37,
@@ -102,7 +102,7 @@ class Chunk:
 
 
 def coefficients(config: GeneratorConfig) -> dict[str, float]:
-    """The logit's coefficients with the knobs applied."""
+    """Coefficients of the logit, with the knobs applied."""
     shifted = dict(COEFFICIENTS)
     shifted["intercept"] += config.prior_shift
     shifted["tenure"] += config.tenure_coefficient_change
@@ -113,7 +113,7 @@ def chunks(config: GeneratorConfig) -> Iterator[Chunk]:
     """Generate the customers in chunks of at most :data:`CHUNK_ROWS`."""
     for number, first in enumerate(range(0, config.rows, CHUNK_ROWS)):
         stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence(config.seed, spawn_key=(number,))))
-        # Row by row, so that a shorter last chunk begins like a full one.
+        # Drawn row by row, so that a shorter last chunk begins like a full one.
         uniform = stream.random((min(CHUNK_ROWS, config.rows - first), len(DRAWS)))
         yield _chunk(config, first, dict(zip(DRAWS, np.ascontiguousarray(uniform.T), strict=True)))
 
@@ -136,7 +136,7 @@ def _chunk(config: GeneratorConfig, first: int, uniform: Mapping[str, Numbers]) 
 
 
 def _pick(uniform: Numbers, *shares: float) -> Codes:
-    """Codes 0, 1, … with these shares; the last takes the rest."""
+    """Draw codes 0, 1, … with these shares; the last code takes the rest."""
     return np.searchsorted(np.cumsum(shares), uniform, side="right").astype(np.int8)
 
 
@@ -145,12 +145,12 @@ def _coded(feature: str, value: str) -> np.int8:
 
 
 def _categories(config: GeneratorConfig, uniform: Mapping[str, Numbers]) -> dict[str, Codes]:
-    """Every category; services and payment hang together as in the IBM data."""
+    """Draw every category; services and payment are related as in the IBM data."""
     no_internet = (1 - config.fibre_share) * SHARES["no_internet"]
     internet = _pick(uniform["internet_service"], no_internet, 1 - config.fibre_share - no_internet)
     online = internet != _coded("internet_service", "No")
     dsl = internet == _coded("internet_service", "DSL")
-    # Every line but a part of the DSL ones comes with a phone.
+    # Every line includes a phone, except some of the DSL lines.
     phone = ~dsl | (uniform["phone_service"] >= SHARES["no_phone"])
     partner = uniform["partner"] < SHARES["partner"]
     codes = {

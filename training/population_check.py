@@ -1,9 +1,9 @@
-"""Says when a file of customers is another population than the one its model was trained on.
+"""Detects that the customers of a file are another population than the one the model was trained on.
 
 The index is the population stability index (PSI) over the bins of the version's drift reference: the sum over bins of
 (p - q) ln(p / q), with half a customer added to each bin. Without drift, PSI of n customers against N reference rows in
 B bins is about chi-square with B - 1 degrees of freedom times (1/n + 1/N); a limit adds the upper 1e-5 point of that to
-:data:`SERIOUS`, so that a small file is not blamed for its noise.
+:data:`SERIOUS`, so that a small file is not reported for its noise.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from app.bundle import Bins, Reference
-from app.model import Scores
-from app.schemas import FEATURES, Feature, Features
+from app.schemas import FEATURES, Feature, Features, Scores
 
 SERIOUS: Final = 0.25
-"""A shift that a model is usually built again for; the alerts on the served stream begin at 0.1 already."""
+"""A shift that usually calls for a new model; the alerts on served requests already begin at 0.1."""
 SCORE: Final = "churn_probability"
 EXTREME: Final = 0.001
-"""A probability nearer than this to 0 or 1 is a certainty that data of this kind cannot give."""
+"""A probability closer than this to 0 or 1 claims a certainty that such data cannot give."""
 HOLDOUT_SHARE: Final = 0.2
-"""Of the training rows: so many scores are behind the reference of the score."""
+"""Share of the training rows whose scores are behind the score's reference."""
 BATCH_SAMPLE: Final = 4096
-"""Rows looked at of a batch, evenly spaced; the others count as they do, so that the look costs next to nothing."""
+"""Rows sampled from a batch, evenly spaced and standing for the others, so that the check costs next to nothing."""
 _Z: Final = 4.27
 """Upper 1e-5 point of the normal distribution."""
 
@@ -36,7 +35,7 @@ Counts = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One feature, or the score, whose distribution is not the training's; ``words`` says how it differs."""
+    """One feature, or the score, whose distribution differs from the one in training; ``words`` says how."""
 
     name: str
     psi: float
@@ -45,7 +44,7 @@ class Difference:
 
 
 class PopulationError(Exception):
-    """The file's customers are another population, and that was to be refused."""
+    """The file's customers are another population, and the caller asked to refuse that."""
 
     def __init__(self, source: str, differences: tuple[Difference, ...]) -> None:
         self.source = source
@@ -59,7 +58,7 @@ class PopulationError(Exception):
 
 
 class PopulationCheck:
-    """Gathers the bins of a file's customers batch by batch and holds them against a reference."""
+    """Counts the bins of a file's customers batch by batch, and compares them with a reference."""
 
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
@@ -76,7 +75,7 @@ class PopulationCheck:
             scores: their probabilities, shape (rows,).
         """
         step = -(-len(scores) // BATCH_SAMPLE)
-        # A whole column at once in memory: counting strided ones takes three times as long.
+        # Each column contiguous in memory: counting a strided one takes three times as long.
         sampled, some = np.ascontiguousarray(features[::step].T), scores[::step]
         weight = len(scores) / len(some)
         for feature, values in zip(FEATURES, sampled, strict=True):
@@ -93,7 +92,7 @@ class PopulationCheck:
             return ()
         # Kish's effective size of a sample whose rows have different weights.
         size = self._rows**2 / self._squares
-        found = []
+        differing = []
         for feature in FEATURES:
             counts, bins = self._counts[feature.name], self._reference.features[feature.name]
             psi, limit = _psi(counts, bins, self._reference.rows), _limit(len(counts), size, self._reference.rows)
@@ -101,10 +100,10 @@ class PopulationCheck:
                 shares = counts / counts.sum()
                 words = _category_words(feature, shares, bins) if bins.edges is None else _number_words(shares, bins)
                 unit = f" (a number of {feature.unit})" if feature.unit else ""
-                found.append(
+                differing.append(
                     Difference(name=feature.name, psi=psi, limit=limit, words=f"{feature.name}{unit}: {words}")
                 )
-        return (*found, *self._score_differences(size))
+        return (*differing, *self._score_differences(size))
 
     def _score_differences(self, size: float) -> list[Difference]:
         bins, holdout = self._reference.score, max(1, round(self._reference.rows * HOLDOUT_SHARE))
@@ -114,7 +113,7 @@ class PopulationCheck:
         certain = (f"below {EXTREME}", f"above {1 - EXTREME}")
         ends = zip(self._extremes / self._rows, (bins.proportions[0], bins.proportions[-1]), certain, strict=True)
         for share, usual, place in ends:
-            # The reference's outermost bin holds at least all of its own extreme scores.
+            # The outermost bin of the reference holds at least all of its extreme scores.
             margin = 0.1 + _Z * math.sqrt(usual * (1 - usual) * (1 / size + 1 / holdout))
             if share > usual + margin:
                 words.append(f"{share:.0%} of the rows have a probability {place}")
@@ -133,7 +132,7 @@ def _psi(counts: Counts, bins: Bins, reference_rows: int) -> float:
 
 
 def _limit(bins: int, size: float, reference_rows: int) -> float:
-    """:data:`SERIOUS` and what chance alone may add; the quantile of chi-square is Wilson and Hilferty's."""
+    """:data:`SERIOUS` plus what chance alone may add; the quantile of chi-square is Wilson and Hilferty's."""
     freedom = bins - 1
     if not freedom:
         return SERIOUS
@@ -143,7 +142,7 @@ def _limit(bins: int, size: float, reference_rows: int) -> float:
 
 
 def _number_words(shares: Counts, bins: Bins) -> str:
-    """Where the two distributions are furthest apart, and both medians."""
+    """Say where the two distributions are furthest apart, and both medians."""
     if not bins.edges:
         return "it differs"
     below, usual = np.cumsum(shares)[:-1], np.cumsum(bins.proportions)[:-1]

@@ -25,23 +25,23 @@ from training.violations import FILE, DataError, Findings, RowNumbers, Violation
 
 CSV_BLOCK_BYTES: Final = 4 * 1024 * 1024
 RAGGED_ROWS_KEPT: Final = 1000
-"""A CSV file with more rows of a wrong width is not read further: it is another format."""
+"""A CSV file with more rows of the wrong width is read no further: it has another format."""
 ROW_CHARACTERS: Final = 10_000
-"""A longer row of a wrong width is not looked at further."""
+"""A longer row of the wrong width is not examined."""
 _DICTIONARIES: Final = (*CODES, LABEL_COLUMN)
-"""Columns of few distinct values, which are checked instead of the rows."""
+"""Columns with few distinct values: those are checked instead of the rows."""
 _DECIMALS: Final[Mapping[str | None, Feature]] = {f.name: f for f in FEATURES if not f.categories and not f.integer}
 
 Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 
 
 class Table(Protocol):
-    """An open table; ``fields`` are its columns as they stand in the file."""
+    """An open table; ``fields`` are its columns as the file has them."""
 
     fields: list[pa.Field]
 
-    def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:
-        """Yield 1-based data row numbers, and columns under the keys of ``wanted`` (its values name the file's)."""
+    def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:
+        """Yield 1-based data row numbers, and columns by the keys of ``columns``, whose values are the file's names."""
 
     def lines(self, rows: Sequence[int]) -> Mapping[int, int]:
         """The line of the file in which each of the ascending data rows begins; empty for a format without lines."""
@@ -50,11 +50,11 @@ class Table(Protocol):
 
 
 def open_table(path: Path, findings: Findings) -> AbstractContextManager[Table]:
-    """Open a CSV or Parquet file, told apart by extension.
+    """Open a CSV or Parquet file, distinguished by extension.
 
     Args:
         path: a local file.
-        findings: receives what only a reader sees, such as rows of a wrong width.
+        findings: receives what only a reader sees, such as rows of the wrong width.
 
     Raises:
         DataError: unknown extension, empty file, or not a file of that format.
@@ -81,14 +81,14 @@ class _Csv:
         }
         self.fields = [pa.field(name, pa.string()) for name in self._header]
 
-    def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:  # noqa: ARG002 - a CSV file comes in blocks of bytes
-        # Positions stand for names, which may repeat in the file.
-        position = {name: str(self._header.index(theirs)) for name, theirs in wanted.items()}
+    def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:  # noqa: ARG002 - a CSV file comes in blocks of bytes
+        # Positions instead of names, which may repeat in the file.
+        position = {name: str(self._header.index(theirs)) for name, theirs in columns.items()}
         kinds = {
             position[name]: pa.dictionary(pa.int32(), pa.string()) if name in _DICTIONARIES else pa.string()
-            for name in wanted
+            for name in columns
         }
-        kept = 0
+        rows_read = 0
         try:
             with pa_csv.open_csv(
                 self._path,
@@ -102,12 +102,12 @@ class _Csv:
                 pa_csv.ConvertOptions(column_types=kinds, include_columns=list(kinds)),
             ) as reader:
                 for batch in reader:
-                    yield self._numbers(kept, batch.num_rows), {name: batch[at] for name, at in position.items()}
-                    kept += batch.num_rows
+                    yield self._numbers(rows_read, batch.num_rows), {name: batch[at] for name, at in position.items()}
+                    rows_read += batch.num_rows
         except pa.ArrowInvalid as error:
-            # After that many ragged rows the reader was stopped by us; a header and nothing else has no row to judge.
+            # After too many ragged rows we stopped the reader ourselves; a file with only a header has no row to check.
             if len(self._ragged) < RAGGED_ROWS_KEPT and "Could not skip initial" not in str(error):
-                self._findings.add(_csv_problem(self._path, error, kept))
+                self._findings.add(_csv_problem(self._path, error, rows_read))
 
     def lines(self, rows: Sequence[int]) -> Mapping[int, int]:
         return lines_of(self._path, rows)
@@ -121,19 +121,19 @@ class _Csv:
         at, split = np.array([number]), self._split_number(row.text)
         if split is None:
             expected = f"{row.expected_columns} fields, as in the header"
-            found = pa.array([f"{row.actual_columns} fields"])
-            self._findings.add_cells(FILE, expected, at, found, lambda _: np.array([causes.WRONG_WIDTH], dtype=object))
+            counts = pa.array([f"{row.actual_columns} fields"])
+            self._findings.add_cells(FILE, expected, at, counts, lambda _: np.array([causes.WRONG_WIDTH], dtype=object))
         else:
             feature, value = split
             expected = f"a number without commas, in a row of {row.expected_columns} fields"
             self._findings.add_cells(feature.name, expected, at, value, partial(number_causes, feature))
         if len(self._ragged) < RAGGED_ROWS_KEPT:
             return "skip"
-        self._findings.stop(f"reading stopped at row {number:,}, after {RAGGED_ROWS_KEPT:,} rows of another width")
+        self._findings.stop(f"reading stopped at row {number:,}, after {RAGGED_ROWS_KEPT:,} rows of the wrong width")
         return "error"
 
     def _split_number(self, text: str) -> tuple[Feature, pa.Array] | None:
-        """The first number that its comma split into two fields of a row that is too wide, and its feature."""
+        """The first number that its comma split into two fields, in a row that is too wide, and its feature."""
         cells = next(csv.reader([text]), []) if len(text) <= ROW_CHARACTERS else []
         if not 0 < len(cells) - len(self._header) <= len(self._decimals) or not self._may_be_last(cells[-1].strip()):
             return None
@@ -144,12 +144,12 @@ class _Csv:
         return None
 
     def _may_be_last(self, cell: str) -> bool:
-        """Whether the last field of a row that is too wide can be the last column, which a split number moved there."""
+        """Whether the last field of a row that is too wide fits the last column, moved there by a split number."""
         return bool(cell) if known(self._header[-1]) != LABEL_COLUMN else cell.lower() in LABELS
 
-    def _numbers(self, kept: int, rows: int) -> RowNumbers:
-        """Data row numbers of the next ``rows`` rows, those of a wrong width counted too."""
-        index = np.arange(kept, kept + rows, dtype=np.int64)
+    def _numbers(self, rows_read: int, rows: int) -> RowNumbers:
+        """Data row numbers of the next ``rows`` rows; rows of the wrong width count too."""
+        index = np.arange(rows_read, rows_read + rows, dtype=np.int64)
         ragged = np.array(self._ragged, dtype=np.int64)
         before = np.searchsorted(ragged - np.arange(len(ragged)) - 1, index, side="right")
         return index + before + 1
@@ -161,18 +161,18 @@ class _Parquet:
         try:
             schema = pq.read_schema(path)
             categories = [f.name for f in schema if is_text(f.type) and ours(f.name) in _DICTIONARIES]
-            # Small buffers instead of whole column chunks: a row group may hold the whole file.
+            # Use small buffers instead of whole column chunks: a row group may hold the whole file.
             self._file = pq.ParquetFile(path, read_dictionary=categories, pre_buffer=False, buffer_size=1024 * 1024)
         except (pa.ArrowException, OSError) as error:
             raise _not_parquet(path, error) from error
         self.fields = list(self._file.schema_arrow)
 
-    def batches(self, wanted: Mapping[str, str], batch_rows: int) -> Batches:
+    def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:
         seen = 0
         try:
-            for batch in self._file.iter_batches(batch_rows, columns=list(wanted.values()), use_threads=False):
+            for batch in self._file.iter_batches(batch_rows, columns=list(columns.values()), use_threads=False):
                 rows = np.arange(seen + 1, seen + 1 + batch.num_rows, dtype=np.int64)
-                yield rows, {name: batch[theirs] for name, theirs in wanted.items()}
+                yield rows, {name: batch[theirs] for name, theirs in columns.items()}
                 seen += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             self._findings.add_column(FILE, f"unreadable after row {seen:,} ({_first_line(error)})", "a Parquet file")
@@ -188,20 +188,20 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _csv_problem(path: Path, error: Exception, kept: int) -> Violation:
-    """What stopped the reader, as a violation of the file."""
-    where, message = f"after row {kept:,}", _first_line(error)
+def _csv_problem(path: Path, error: Exception, rows_read: int) -> Violation:
+    """Describe what stopped the reader, as a violation of the file."""
+    where, message = f"after row {rows_read:,}", _first_line(error)
     cause, hint = causes.OTHER, ""
     lines: tuple[int, ...] = ()
     if "straddling" in message:
         value = f"a row longer than {CSV_BLOCK_BYTES:,} bytes {where}"
-        expected = "shorter rows; look for a quote never closed"
+        expected = "shorter rows; look for an unclosed quote"
     elif "out of sync" in message:
-        value = f"a quoted value that goes over lines {where}"
-        expected = "one line a row; look for a quote never closed"
-    elif found := not_utf8(path):
-        # Also in a row of a wrong width, which the reader cannot hand over then.
-        byte, line = found
+        value = f"a quoted value that spans several lines {where}"
+        expected = "one line a row; look for an unclosed quote"
+    elif position := not_utf8(path):
+        # This includes rows of the wrong width, which the reader cannot hand over in that case.
+        byte, line = position
         value, expected = f"a byte that is not UTF-8 (0x{byte:02x})", "a CSV file saved as UTF-8"
         cause, lines = "not-utf8", (line,)
         hint = "it may be Windows-1252 or Latin-1: save it as UTF-8, for example as 'CSV UTF-8' in Excel"
@@ -217,11 +217,11 @@ def _other_extension(path: Path) -> DataError:
 
 
 def _not_parquet(path: Path, error: Exception) -> DataError:
-    found = "CSV" if formats.looks_like_csv(path) else formats.real_format(path)
-    if found in {None, formats.PARQUET}:
+    kind = "CSV" if formats.looks_like_csv(path) else formats.real_format(path)
+    if kind in {None, formats.PARQUET}:
         return file_error(str(path), f"unreadable ({_first_line(error)})", "a Parquet file")
-    hint = "give the file the extension .csv" if found == "CSV" else formats.remedy(str(found))
-    value = f"the content is {found}, not Parquet"
+    hint = "give the file the extension .csv" if kind == "CSV" else formats.remedy(str(kind))
+    value = f"the content is {kind}, not Parquet"
     return file_error(str(path), value, "a Parquet file", cause="other-format", hint=hint)
 
 

@@ -1,19 +1,22 @@
-"""A new version enters the registry: registered whatever its gates say, staged when they passed."""
+"""Adds a new version to the registry: registered whatever its gates say, staged only if they passed."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from app.bundle import MANIFEST_TAG, STAGE_TAG, STAGES, GateResult
+from app.names import PRODUCTION, STAGING
 from app.schemas import SCHEMA_VERSION
 from training import descriptions, gates, ledger
-from training.config import ModelType
-from training.mlflow_store import PRODUCTION, SCHEMA_TAG, STAGING, by_alias, create_version, get_version, plain_errors
+from training.mlflow_store import SCHEMA_TAG, by_alias, create_version, get_version, plain_errors
 from training.native import DIGEST_TAG
 from training.responsibility import GateRefusedError
+
+if TYPE_CHECKING:
+    from training.candidate import CandidateVersion, LoggedModel  # importing it loads the plots' libraries
 
 STAGE_NONE, STAGE_ARCHIVED = "None", "Archived"
 STAGE_STAGING, STAGE_PRODUCTION = STAGES[STAGING], STAGES[PRODUCTION]
@@ -22,33 +25,23 @@ GATE_TAG: Final = "gate"
 """Version tag with the verdict of all gates together."""
 
 
-def register(
-    client: MlflowClient,
-    model_name: str,
-    *,
-    model_id: str,
-    run_id: str,
-    model_type: ModelType,
-    manifest_sha256: str,
-    native_sha256: str,
-    dataset_sha256: str,
-    results: list[GateResult],
-) -> str:
+def register(client: MlflowClient, candidate: CandidateVersion, logged: LoggedModel) -> str:
     """Register a logged model as the next version, with its verdicts; a refused one too, so that it can be looked at.
 
     Returns:
         the version's number.
     """
+    facts = candidate.facts
     tags = {
-        MANIFEST_TAG: manifest_sha256,
-        DIGEST_TAG: native_sha256,
+        MANIFEST_TAG: candidate.manifest_sha256,
+        DIGEST_TAG: logged.native_sha256,
         SCHEMA_TAG: str(SCHEMA_VERSION),
-        "model_type": model_type,
-        "dataset_sha256": dataset_sha256,
+        "model_type": facts.model_type,
+        "dataset_sha256": facts.dataset_sha256,
         STAGE_TAG: STAGE_NONE,
-        GATE_TAG: gates.verdict(results),
+        GATE_TAG: gates.verdict(candidate.results),
     }
-    return create_version(client, model_name, model_id=model_id, run_id=run_id, tags=tags)
+    return create_version(client, facts.model_name, model_id=logged.model_id, run_id=facts.run_id, tags=tags)
 
 
 def stage(
@@ -60,10 +53,10 @@ def stage(
     metrics: dict[str, float],
     actor: str,
 ) -> None:
-    """Move ``staging`` to a version that passed.
+    """Move ``staging`` to a version that passed its gates.
 
     Raises:
-        GateRefusedError: it did not; no alias moves.
+        GateRefusedError: it did not pass; no alias moves.
     """
     if gates.refusals(results):
         raise GateRefusedError(version, results)
@@ -75,13 +68,11 @@ def stage(
         old=old,
         new=candidate,
         actor=actor,
-        results=results,
-        metrics=metrics,
-        reason="passed its gates",
+        grounds=ledger.Grounds(reason="passed its gates", results=results, metrics=metrics),
     )
     with plain_errors(f"cannot stage version {version}"):
         ledger.record(client, model_name, move)
-        # The word first: serving takes a version behind the alias without it for one that was moved by hand.
+        # The tag first: serving reports an alias as moved by hand if its version lacks the tag.
         tag_stage(client, candidate, STAGE_STAGING)
         client.set_registered_model_alias(model_name, STAGING, version)
         if old is not None and old.version != candidate.version and old.tags.get(STAGE_TAG) == STAGE_STAGING:

@@ -1,9 +1,9 @@
-"""The registry's rules: how a version is registered, staged, promoted and rolled back.
+"""The rules of the registry: how versions are promoted and rolled back.
 
-Aliases: ``staging`` is the newest version that passed its gates, ``production`` what the API serves, ``previous``
-what it served before. The version tag ``stage`` says the same in a word for people. A move is written to the ledger
-(:mod:`training.ledger`) before the alias moves, so that none can go unrecorded; should MLflow fail in between, the
-move is in the ledger and is repeated by asking again.
+Aliases: ``staging`` is the newest version that passed its gates, ``production`` what the API serves, ``previous`` what
+it served before. The version tag ``stage`` shows the same to people, in one word. A move is written to the ledger
+(:mod:`training.ledger`) before the alias moves, so that no move goes unrecorded. If MLflow fails in between, the ledger
+has the move, and the same command repeats it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from mlflow.entities.model_registry import ModelVersion
 
 from app import model as serving
 from app.bundle import GateResult, Override
+from app.names import PREVIOUS, PRODUCTION, STAGING
 from training import compare, descriptions, gates, ledger
 from training.auc import auc
 from training.config import GateLimits
 from training.ledger import Move
 from training.mlflow_store import (
-    PREVIOUS,
-    PRODUCTION,
-    STAGING,
     RegistryError,
     by_alias,
     connect,
@@ -39,8 +37,6 @@ from training.responsibility import DecisionNeededError, GateRefusedError, Respo
 _EVIDENCE: Final = ("auc", "average_precision", "brier", "log_loss", "calibration_error", "lift_at_10")
 
 __all__ = [
-    "PREVIOUS",
-    "PRODUCTION",
     "DecisionNeededError",
     "GateRefusedError",
     "Move",
@@ -62,21 +58,21 @@ def promote(
     limits: GateLimits | None = None,
     responsibility: Responsibility | None = None,
 ) -> Move:
-    """Make a version the one that is served.
+    """Put a version into production.
 
-    Its bundle is verified and it is compared with whatever is in production now, which may have changed since it was
-    trained. ``production`` moves to it, ``previous`` to the version that was there.
+    Its bundle is verified, and it is compared with the version that is in production now, which may differ from
+    the one at its training. ``production`` moves to it, ``previous`` to the version that was there.
 
     Args:
         tracking_uri: of the MLflow server.
         version: number of the version; by default the one ``staging`` points to.
-        actor: who does it; by default :func:`training.ledger.default_actor`.
-        reason: kept in the ledger.
-        responsibility: what a person answers for where gates refuse, or cannot decide.
+        actor: who promotes it; by default :func:`training.ledger.default_actor`.
+        reason: recorded in the ledger.
+        responsibility: what a person takes responsibility for if gates refuse, or cannot decide.
 
     Raises:
         GateRefusedError: it was refused at training, or is worse than production, and nobody overrode that.
-        DecisionNeededError: it asks what only a person can answer, and nobody did.
+        DecisionNeededError: it raises a question that only a person can answer, and nobody answered it.
         RegistryError: no such version, nothing staged, a damaged bundle, or no server.
     """
     client = connect(tracking_uri)
@@ -104,11 +100,9 @@ def promote(
         old=current,
         new=candidate,
         actor=actor,
-        results=results,
-        metrics=metrics,
-        reason=reason,
-        override=taken.override,
-        acknowledged=acknowledged,
+        grounds=ledger.Grounds(
+            reason=reason, results=results, metrics=metrics, override=taken.override, acknowledged=acknowledged
+        ),
     )
     _set_production(client, move, candidate, current=current, before=before)
     return move
@@ -121,7 +115,7 @@ def _verdicts(
     before: ModelVersion | None,
     limits: GateLimits,
 ) -> list[GateResult]:
-    """The verdicts sealed in the version's manifest, with that of the regression beside ``before`` as of now."""
+    """The verdicts sealed in the version's manifest, with the regression gate repeated against ``before``."""
     features, churned = fetch_holdout(client, version)
     scores = model.score(features)
     candidate = compare.Candidate(
@@ -143,7 +137,7 @@ def _override(
     actor: str,
     reason: str,
 ) -> None:
-    """Put the decision where serving looks for it."""
+    """Store the decision where serving looks for it."""
     store_override(
         client,
         version,
@@ -160,7 +154,7 @@ def _override(
 def rollback(tracking_uri: str, model_name: str, *, actor: str | None = None, reason: str = "") -> Move:
     """Serve the previous version again; what was in production becomes ``previous``, so a second call undoes the first.
 
-    Where the alias was moved by hand, that move is undone: the version that was promoted last serves again.
+    If the alias was moved by hand, that move is undone: the version that was promoted last serves again.
 
     Raises:
         RefusedVersionError: the version to go back to must not be served.
@@ -174,22 +168,21 @@ def rollback(tracking_uri: str, model_name: str, *, actor: str | None = None, re
         raise RegistryError(
             f"{model_name!r} has no earlier production version to roll back to: promote another version instead"
         )
-    model = fetch_model(client, target)  # raises unless it may still be served
+    model = fetch_model(client, target)  # raises if it must no longer be served
     move = ledger.new_move(
         "rollback",
         PRODUCTION,
         old=current,
         new=target,
         actor=actor or ledger.default_actor(),
-        results=model.manifest.gates or [],
-        reason=reason,
+        grounds=ledger.Grounds(reason=reason, results=model.manifest.gates or []),
     )
     _set_production(client, move, target, current=current, before=before)
     return move
 
 
 def history(tracking_uri: str, model_name: str) -> list[Move]:
-    """Every move of every alias, oldest first; last, if there is one, a move by hand that no command has met yet.
+    """List every move of every alias, oldest first, and at the end a move by hand that no command has recorded yet.
 
     Raises:
         RegistryError: no such model, or no server.
@@ -203,7 +196,7 @@ def history(tracking_uri: str, model_name: str) -> list[Move]:
 
 
 def _moved_by_hand(current: ModelVersion | None, before: ModelVersion | None) -> Move | None:
-    """The move of ``production`` that went past `churn`, as it is noticed now; None where there was none."""
+    """The move of ``production`` that was made without `churn`, as noticed now; None if there was none."""
     if current is None or before is None or current.version == before.version:
         return None
     return ledger.new_move(
@@ -212,8 +205,7 @@ def _moved_by_hand(current: ModelVersion | None, before: ModelVersion | None) ->
         old=before,
         new=current,
         actor="unknown",
-        results=[],
-        reason="not by churn: the alias was moved in MLflow; `churn rollback` undoes it",
+        grounds=ledger.Grounds(reason="not by churn: the alias was moved in MLflow; `churn rollback` undoes it"),
     )
 
 
@@ -225,19 +217,20 @@ def _set_production(
     current: ModelVersion | None,
     before: ModelVersion | None,
 ) -> None:
-    """Record the move, then make it.
+    """Record the move, then carry it out.
 
     Args:
-        current: what the alias names now. Put there by hand it never becomes ``previous``: nothing speaks for it.
-        before: what `churn` put into production last.
+        current: the version that the alias names now. If it was put there by hand it never becomes ``previous``: no
+            gate vouches for it.
+        before: the version that `churn` put into production last.
     """
     with plain_errors(f"cannot move {PRODUCTION!r} to version {target.version}"):
         if noticed := _moved_by_hand(current, before):
-            # The ledger is in the order of time, and this came first.
+            # The ledger is in order of time, and this move came first.
             at = move.at - timedelta(microseconds=1)
             ledger.record(client, target.name, noticed.model_copy(update={"at": at}))
         ledger.record(client, target.name, move)
-        # The word first: serving takes a version behind the alias without it for one that was moved by hand.
+        # The tag first: serving reports an alias as moved by hand if its version lacks the tag.
         tag_stage(client, target, STAGE_PRODUCTION)
         # `previous` next: a failure in between leaves `production` where it was.
         if before is not None and before.version != target.version:

@@ -1,7 +1,7 @@
-"""Not worse than production: on the new holdout, and on what production itself was promoted with.
+"""The regression gate: not worse than production on the new holdout, nor on the one production was promoted with.
 
 The new holdout alone would let a worthless file excuse a worthless model: on random labels nobody is better than
-anybody. So the candidate is also held against production's own holdout, and its AUC against the one recorded then.
+anybody. So the candidate is also compared on production's own holdout, and its AUC with the one recorded then.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training.auc import Estimate, auc_difference, mean_difference
 from training.config import GateLimits
 from training.evaluate import Ranked
-from training.pipeline import Labels, Scores
+from training.pipeline import Labels
 
 NAME: Final = "regression"
 _INTERVAL_ERRORS: Final = 3.92
@@ -38,7 +39,7 @@ class Comparison:
     detail: str
 
     def worse(self, limits: GateLimits) -> list[str]:
-        """What got worse by more than the limit and chance together."""
+        """List what got worse by more than the limit and chance together."""
         errors = limits.regression_standard_errors
         reasons = []
         if self.auc_loss.low(errors) > limits.auc_loss_max:
@@ -53,7 +54,7 @@ class Comparison:
 
 
 def compared(rows: Rows, version: str) -> Comparison:
-    """Hold a candidate against production on the same rows."""
+    """Compare a candidate with production on the same rows."""
     new, old = (Ranked(rows.churned, scores).metrics() for scores in (rows.candidate, rows.production))
     labels = rows.churned.astype(float)
     return Comparison(
@@ -75,12 +76,12 @@ def gate(
     version: str,
     limits: GateLimits,
 ) -> GateResult:
-    """The verdict on a candidate beside the version in production.
+    """Judge a candidate against the version in production.
 
     Args:
         here: the candidate's own holdout.
-        own: the holdout that production was promoted with; None where it is not stored.
-        recorded: production's figures of then, with the ends of their intervals.
+        own: the holdout that production was promoted with; None if it is not stored.
+        recorded: production's figures at that time, with the ends of their intervals.
         candidate: its AUC on its own holdout.
     """
     on_new = compared(here, version)
@@ -93,7 +94,7 @@ def gate(
         detail.append(f"on the {len(own.churned):,} rows version {version} was promoted with: {on_own.detail}")
         then += [f"{reason} on those rows" for reason in on_own.worse(limits)]
     then += _below_the_record(recorded, candidate, version, limits)
-    # A world that has changed looks like this: better where it is now, worse where it was. So does a poisoned file.
+    # A changed world looks like this: better on the new rows, worse on the old ones. So does a poisoned file.
     person = bool(then) and not worse and on_new.better(limits)
     if person:
         detail.append("better on the new rows, worse than what production was promoted with: has the world changed?")
@@ -108,7 +109,7 @@ def gate(
 
 
 def _below_the_record(recorded: dict[str, float], candidate: Estimate, version: str, limits: GateLimits) -> list[str]:
-    """Whether the candidate's AUC on its holdout is surely below the one that production was promoted with."""
+    """Report an AUC of the candidate on its holdout that is surely below the one production was promoted with."""
     if not {"auc", "auc_low", "auc_high"} <= recorded.keys():
         return []
     error = (recorded["auc_high"] - recorded["auc_low"]) / _INTERVAL_ERRORS
@@ -118,19 +119,19 @@ def _below_the_record(recorded: dict[str, float], candidate: Estimate, version: 
     if loss <= allowed:
         return []
     reason = (
-        f"AUC {candidate.value:.4f} on its own rows, version {version} was promoted with {recorded['auc']:.4f} on its "
-        f"own: worse by {loss:.4f}, chance and limit allow {allowed:.4f}"
+        f"AUC {candidate.value:.4f} on its own rows, while version {version} was promoted with {recorded['auc']:.4f} "
+        f"on its own: worse by {loss:.4f}, chance and limit allow {allowed:.4f}"
     )
     return [reason]
 
 
 def not_applicable(reason: str) -> GateResult:
-    """The verdict where there is nothing to compare with."""
+    """The verdict if there is nothing to compare with."""
     return GateResult(name=NAME, passed=True, detail=f"not applicable: {reason}")
 
 
 def another_schema(version: str, reason: str) -> GateResult:
-    """The verdict where production cannot be compared with: a person decides whether it is to be replaced."""
+    """The verdict if no comparison with production is possible: a person decides whether to replace it."""
     return GateResult(
         name=NAME,
         passed=True,

@@ -1,4 +1,4 @@
-"""What a run found, gathered for its readers: metrics for MLflow, plots, and the model card."""
+"""The results of a run for its readers: metrics for MLflow, plots, and the model card."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Final
 import pandas as pd
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training import plots
 from training.config import CostModel, TrainConfig
 from training.data import Dataset
@@ -20,10 +21,12 @@ from training.export import Facts
 from training.gates import verdict
 from training.markdown import table
 from training.mlflow_dataset import file_name
-from training.pipeline import CrossValidation, Labels, Scores
+from training.pipeline import CrossValidation, Labels
 
 PLOTS: Final = "plots"
 """Folder of the plots, beside the model card and among the run's artifacts."""
+CARD: Final = "model_card.md"
+"""File of the model card."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Evaluation:
         return {name: metric.value for name, metric in self.metrics.items()}
 
     def flat_metrics(self) -> dict[str, float]:
-        """By name: each figure, the ends of its interval as ``<name>_low`` and ``<name>_high``, and the CV's AUC."""
+        """All figures by name, with the ends of their intervals (``<name>_low``, ``<name>_high``), and the CV's AUC."""
         flat: dict[str, float] = {}
         for name, metric in self.metrics.items():
             flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
@@ -51,7 +54,7 @@ class Evaluation:
         return flat | {"cv_auc": best.mean, "cv_auc_deviation": best.deviation}
 
     def grouped_metrics(self) -> dict[str, float]:
-        """All figures, by names that MLflow's pages show in groups: what stands before a slash is the group.
+        """All figures, by names that MLflow's pages show in groups: the part before a slash is the group.
 
         The headline figures have no group and come first; ``uncertainty/`` has the ends of their intervals.
         """
@@ -128,14 +131,14 @@ def _cost_text(evaluation: Evaluation, cost: CostModel) -> str:
 
 
 def _warnings(warnings: Sequence[str]) -> str:
-    """A section with what looks odd in the data; nothing where nothing does."""
+    """A section about what looks odd in the data; empty if nothing does."""
     if not warnings:
         return ""
     return "## Warnings\n\n" + "".join(f"- {warning}\n" for warning in warnings) + "\n"
 
 
 def _headline(data: Dataset, facts: Facts, evaluation: Evaluation, results: list[GateResult]) -> str:
-    """The model in a few words, without Markdown: MLflow's table of versions shows their beginning."""
+    """Sum up the model in a few words, without Markdown: MLflow's table of versions shows the beginning."""
     auc = evaluation.metrics["auc"]
     return (
         f"AUC {auc.value:.4f}, gates {verdict(results)}. 95 % interval of the AUC {auc.low:.4f} to {auc.high:.4f}; "
@@ -145,7 +148,7 @@ def _headline(data: Dataset, facts: Facts, evaluation: Evaluation, results: list
 
 
 def _plots_text(folder: Path) -> str:
-    """The plots that are in the folder, one below the other; empty without any."""
+    """A section with the plots in the folder, one below the other; empty if there are none."""
     images = [f"![{path.stem.replace('_', ' ')}]({PLOTS}/{path.name})" for path in sorted(folder.glob("*.png"))]
     return "\n\n".join(["## Plots", *images, ""]) if images else ""
 
@@ -202,7 +205,7 @@ AUC in {config.cv_folds}-fold cross-validation on the training part: {validation
 {_plots_text(path.parent / PLOTS)}## Limits
 
 No causes: a high score says who leaves, not who stays because of an offer. Blank `total_charges` counts as
-`tenure_months * monthly_charges`. Scores are calibrated on the training period; churn that shifts shifts them.
+`tenure_months * monthly_charges`. Scores are calibrated on the training period; if churn changes, they no longer hold.
 """,
         encoding="utf-8",
     )

@@ -1,4 +1,4 @@
-"""What a person answers for at a promotion: refusals that are overridden, and questions that no gate can decide."""
+"""What a person takes responsibility for at a promotion: overridden refusals, and questions that no gate can decide."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class GateRefusedError(RegistryError):
 
 
 class DecisionNeededError(RegistryError):
-    """A version that passed its gates, but asks what only a person can answer."""
+    """A version that passed its gates, but raises a question that only a person can answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Responsibility:
-    """What the person who promotes has said.
+    """The decisions of the person who promotes.
 
     Attributes:
         override: why the version is to be served although gates refused it; "" overrides nothing.
-        acknowledged: gates whose warnings were looked at.
+        acknowledged: gates whose warnings the person has considered.
         replace_schema: the version in production, with which this one cannot be compared, is to be replaced.
     """
 
@@ -41,28 +41,28 @@ class Responsibility:
     replace_schema: bool = False
 
     def check(self, version: str, results: list[GateResult]) -> list[str]:
-        """The options that were needed and given, for the ledger.
+        """Check the options against the verdicts; returns those that were needed and set, for the ledger.
 
         Raises:
             GateRefusedError: a gate refused the version and was not overridden.
             DecisionNeededError: an option is missing.
-            RegistryError: an option has nothing to answer for.
+            RegistryError: an option is set that no gate asks for.
         """
         refused = gates.refusals(results)
         if refused and not self.override:
             raise GateRefusedError(version, results)
         if self.override and not refused:
             raise RegistryError(f"version {version} passed every gate: promote it without --override")
-        given = {f"{ACKNOWLEDGE} {name}" for name in self.acknowledged}
+        options = {f"{ACKNOWLEDGE} {name}" for name in self.acknowledged}
         if self.replace_schema:
-            given.add(REPLACE_SCHEMA)
+            options.add(REPLACE_SCHEMA)
         needed = {gate.needs: gate for gate in results if gate.needs}
-        if idle := sorted(given - needed.keys()):
+        if idle := sorted(options - needed.keys()):
             raise RegistryError(f"{', '.join(idle)}: no gate of version {version} asks for that; leave it out")
-        missing = [option for option in needed if option not in given]
-        if missing and not self.override:  # who overrides refusals answers for the rest as well
+        missing = [option for option in needed if option not in options]
+        if missing and not self.override:  # whoever overrides refusals takes responsibility for the rest as well
             questions = "; ".join(f"{needed[option].name}: {needed[option].detail}" for option in missing)
             raise DecisionNeededError(
                 f"version {version} needs a person's decision, {' and '.join(missing)}, because of gate {questions}"
             )
-        return sorted(given)
+        return sorted(options)

@@ -1,4 +1,4 @@
-"""What a training run gives back, and how it tells how far it is."""
+"""The result of a training run, and the report of its progress."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from training.evaluate import Metric
 from training.pipeline import CrossValidation
 
 OnStage = Callable[[str, str], None]
-"""Called with a stage's name and a line about it when it begins."""
+"""Called when a stage begins, with its name and a line about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """What a run made. ``staged`` is False when a gate refused the version; ``gates`` says which and by how much.
+    """The outcome of a run. ``staged`` is False if a gate refused the version; ``gates`` says which and by how much.
 
-    ``warnings`` says in words what looks odd in the data.
+    ``warnings`` says what looks odd in the data, in sentences.
     """
 
     version: str
@@ -36,7 +36,7 @@ class TrainResult:
 
 @dataclass
 class Progress:
-    """Announces each stage and keeps how long it took."""
+    """Announces each stage and measures how long it takes."""
 
     on_stage: OnStage
     seconds: dict[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Writes a finished file to S3: whole or not at all, and over an existing object only when told."""
+"""Writes a finished file to S3: whole or not at all, and over an existing object only on request."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MISSING = "404"
 
 @contextmanager
 def uploaded(out: str, folder: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A path in ``folder`` whose file is uploaded to ``out`` when the context ends well.
+    """Provide a path in ``folder`` whose file is uploaded to ``out`` if the context ends without an error.
 
-    That the bucket answers and the object is free is checked first.
+    First it is checked that the bucket answers and that the object may be written.
 
     Raises:
         PathError: the object exists, there is no such bucket, no access, no credentials, or no S3.
@@ -40,7 +40,7 @@ def _exists(client: Any, out: str, bucket: str, key: str) -> bool:
         try:
             client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            # The answer does not tell a missing bucket from a missing object.
+            # The answer does not say whether the bucket or the object is missing.
             if error.response["Error"]["Code"] != _MISSING:
                 raise
             client.head_bucket(Bucket=bucket)

@@ -1,4 +1,4 @@
-"""What looks odd in data that is valid: told in words, never refused, since only the customer's owner can know."""
+"""Warnings about data that is valid but looks odd. Nothing is refused: only the owner of the data can judge it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pandas as pd
 from app.schemas import FEATURES, blank_total
 
 _SHARE: Final = 0.05
-"""Of the rows, from which an oddity is told."""
+"""Share of the rows from which an oddity is reported."""
 _TENURE_MIN: Final = 3
-"""Months after which a total cannot be far from tenure times bill by one odd month."""
+"""Months after which one unusual month can no longer take a total far from tenure times bill."""
 _SERVICE: Final = "_service"
 _FAR: Final = 2.0
 _THOUSAND: Final = 1000.0
 
 
 def warnings(customers: pd.DataFrame) -> list[str]:
-    """Everything odd about customers, as sentences with counts; see :attr:`training.data.Dataset.customers`."""
+    """Describe everything odd about :attr:`training.data.Dataset.customers`, in sentences with counts."""
     return [*_contradictions(customers), *_totals(customers), *_constant(customers)]
 
 
 def _contradictions(customers: pd.DataFrame) -> list[str]:
-    """Add-ons whose category says that their service is missing, against the column of the service itself."""
-    told = []
+    """Compare add-ons whose category says that their service is missing with the column of that service."""
+    sentences = []
     names = [f.name for f in FEATURES if f.name.endswith(_SERVICE)]
     services = {f"No {name.removesuffix(_SERVICE)} service": name for name in names}
     for feature in FEATURES:
@@ -35,11 +35,11 @@ def _contradictions(customers: pd.DataFrame) -> list[str]:
             says_no = (customers[service] == "No").to_numpy()
             wrong = int((without != says_no).sum())
             if wrong:
-                told.append(
+                sentences.append(
                     f"{feature.name} contradicts {service} in {wrong:,} of {len(customers):,} rows: {word!r} and "
-                    f"{service} = 'No' should stand together"
+                    f"{service} = 'No' should go together"
                 )
-    return told
+    return sentences
 
 
 def _totals(customers: pd.DataFrame) -> list[str]:
@@ -51,24 +51,26 @@ def _totals(customers: pd.DataFrame) -> list[str]:
         return []
     expected = np.asarray(blank_total(tenure[settled], monthly[settled]))  # type: ignore[arg-type]  # elementwise
     ratio = total[settled] / expected
-    told = []
+    sentences = []
     far = (ratio > _FAR) | (ratio < 1 / _FAR)
     if far.mean() > _SHARE:
-        told.append(
+        sentences.append(
             f"total_charges is far from tenure_months * monthly_charges in {int(far.sum()):,} of "
             f"{int(settled.sum()):,} rows (typically {np.median(ratio[far]):.3g} times it){_thousands(ratio[far])}"
         )
     if len(ratio) > 1 and (ratio == 1).all():
-        told.append(
+        sentences.append(
             "every total_charges equals tenure_months * monthly_charges: it was blank or computed, and adds nothing"
         )
-    return told
+    return sentences
 
 
 def _thousands(ratio: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
-    """A thousands mark taken for a decimal mark divides just these values by 1,000."""
+    """Explain how a thousands separator read as a decimal point divides exactly these values by 1,000."""
     like = (ratio * _THOUSAND < _FAR) & (ratio * _THOUSAND > 1 / _FAR)
-    return ": 1.854 may have meant 1,854, with a thousands mark taken for a decimal mark" if like.mean() > 0.5 else ""  # noqa: PLR2004  # most of them
+    if like.mean() <= 0.5:  # noqa: PLR2004  # not most of them
+        return ""
+    return ": 1.854 may stand for 1,854, with a thousands separator read as a decimal point"
 
 
 def _constant(customers: pd.DataFrame) -> list[str]:

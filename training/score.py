@@ -1,4 +1,4 @@
-"""Scoring of a whole file with a servable bundle, as a stream: memory does not depend on the number of rows."""
+"""Scores a whole file with a servable bundle, as a stream: memory does not depend on the number of rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Final
 import numpy as np
 import pyarrow.parquet as pq
 
-from app.model import DECISIONS, RISK_BANDS, Model, Origin, Scores, load
+from app.decisions import DECISIONS, RISK_BANDS
+from app.model import Model, Origin, load
+from app.schemas import Scores
 from training import readers
 from training.answers import Answers, writer
 from training.files import check_output
@@ -24,12 +26,12 @@ from training.violations import DataError, Findings
 BATCH_ROWS: Final = 65_536
 
 OnProgress = Callable[[int, float], None]
-"""Told after each batch: rows scored so far, and the share of the file that is done, from 0 to 1."""
+"""Called after each batch with the rows scored so far and the share of the file that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSummary:
-    """What was scored: rows, rows by decision and by risk band, the mean probability, and the model's own words.
+    """The outcome: rows, also by decision and by risk band, the mean probability, and what identifies the model.
 
     ``differences`` is empty unless the customers are another population than the model was trained on.
     """
@@ -46,17 +48,39 @@ class ScoreSummary:
     scored_at: datetime
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
-    """What was read otherwise than written, in sentences."""
+    """Sentences about what was read differently from how it is written."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A bundle (:mod:`app.bundle`) on disk, and what the registry knows of it.
+
+    Attributes:
+        manifest_sha256: the registered digest of the manifest; None if nobody knows it.
+        override_sha256: the registered digest of the override, for a version whose gates somebody overrode.
+        version: the registered number of the version; by default a name made from the manifest's digest.
+    """
+
+    path: Path
+    manifest_sha256: str | None = None
+    override_sha256: str | None = None
+    version: str | None = None
+
+    def load(self) -> Model:
+        """The model, verified as for serving.
+
+        Raises:
+            BundleError: the model must not be used, see :func:`app.model.load`.
+        """
+        origin = None if self.version is None else Origin(version=self.version, source="mlflow")
+        return load(self.path, origin, manifest_sha256=self.manifest_sha256, override_sha256=self.override_sha256)
 
 
 def score(
-    model_dir: Path,
+    model_folder: ModelFolder,
     source: str,
     out: Path | str,
     *,
-    manifest_sha256: str | None = None,
-    override_sha256: str | None = None,
-    version: str | None = None,
     overwrite: bool = False,
     strict: bool = False,
     batch_rows: int = BATCH_ROWS,
@@ -64,21 +88,18 @@ def score(
 ) -> ScoreSummary:
     """Score every customer of a file.
 
-    ``out`` gets, in the order of the source, customer_id (when the source has it), churn_probability, decision
+    ``out`` receives, in the order of the source, customer_id (when the source has it), churn_probability, decision
     ("churn" from the manifest's threshold on, else "stay"), risk_band ("low", "medium", "high"), model_name,
     model_version and scored_at (UTC, one value for the whole file).
 
     Args:
-        model_dir: a bundle (:mod:`app.bundle`), verified as for serving.
+        model_folder: the model, verified as for serving.
         source: CSV or Parquet file, local or ``s3://``; a ``churned`` column is ignored.
         out: ``.csv`` or ``.parquet``, local or ``s3://``; written only when every row of the source is valid.
-        manifest_sha256: the registered digest of the manifest, when it is known.
-        override_sha256: the registered digest of the override, for a version whose gates somebody overrode.
-        version: the registered number of the version; by default a name from the manifest's digest.
         overwrite: whether an existing ``out`` may be replaced; never if it is the source itself.
         strict: whether to write nothing if the customers are another population than the model was trained on.
         batch_rows: rows scored at once from a Parquet file.
-        on_progress: told how far the scoring is.
+        on_progress: reports how far the scoring is.
 
     Raises:
         PathError: ``out`` exists, is the source, or cannot be written.
@@ -88,8 +109,7 @@ def score(
     """
     out = str(out)
     check_output(out, overwrite=overwrite, source=source)
-    origin = None if version is None else Origin(version=version, source="mlflow")
-    model = load(model_dir, origin, manifest_sha256=manifest_sha256, override_sha256=override_sha256)
+    model = model_folder.load()
     answers = Answers(model=model, scored_at=datetime.now(UTC).replace(microsecond=0), csv=is_csv(out))
     tally = _Tally(model, answers.scored_at)
     findings = Findings()
@@ -106,18 +126,17 @@ def score(
             if strict and differences:
                 raise PopulationError(source, differences)
     except DataError as error:
-        # The reader knows the local copy only.
+        # The reader only knows the local copy.
         raise DataError(source, error.violations) from error
     return tally.summary(out, differences, findings.notes)
 
 
 class _Tally:
-    """Scores batches and counts what came out."""
+    """Scores batches and counts the results."""
 
     def __init__(self, model: Model, scored_at: datetime) -> None:
         self._model = model
         self._scored_at = scored_at
-        self._bands = (model.manifest.risk_bands.medium, model.manifest.risk_bands.high)
         self._decisions = np.zeros(len(DECISIONS), dtype=np.int64)
         self._risk_bands = np.zeros(len(RISK_BANDS), dtype=np.int64)
         self._total = 0.0
@@ -128,10 +147,7 @@ class _Tally:
         """Score one batch; returns its answers."""
         features = batch.features()
         probability: Scores = self._model.score(features)
-        # As app.model decides for one customer.
-        decision = (probability >= self._model.manifest.threshold).astype(np.int8)
-        medium, high = self._bands
-        risk = (probability >= medium).astype(np.int8) + (probability >= high)
+        decision, risk = (codes.astype(np.int8) for codes in self._model.thresholds.codes(probability))
         self._decisions += np.bincount(decision, minlength=len(DECISIONS))
         self._risk_bands += np.bincount(risk, minlength=len(RISK_BANDS))
         self._total += float(probability.sum())
@@ -159,7 +175,7 @@ class _Tally:
 
 
 def _share_done(path: Path) -> Callable[[int, int], float]:
-    """The share of a file that so many batches, and rows in them, are; by bytes for CSV, which has no row count."""
+    """A function from batches and rows to the share of a file that is done: by bytes for CSV, by rows for Parquet."""
     if is_csv(str(path)):
         size = path.stat().st_size
         return lambda batches, _: min(1.0, batches * readers.CSV_BLOCK_BYTES / max(size, 1))
@@ -167,7 +183,7 @@ def _share_done(path: Path) -> Callable[[int, int], float]:
 
     def of_parquet(_: int, rows: int) -> float:
         nonlocal total
-        # Asked for once there are rows: the reader has opened the file then, so it is a Parquet file.
+        # Read only once there are rows: by then the reader has opened the file, so it is a Parquet file.
         total = total or pq.read_metadata(path).num_rows
         return rows / total
 

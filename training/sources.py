@@ -1,4 +1,4 @@
-"""Where data comes from: a local path, or an object in S3 that is fetched to a temporary file first."""
+"""Sources of data: a local path, or an object in S3 that is downloaded to a temporary file first."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from training.violations import file_error
 
 @contextmanager
 def fetched(source: str) -> Iterator[Path]:
-    """A local file with the content of ``source``; a copy from S3 lives as long as the context.
+    """Provide a local file with the content of ``source``; a copy from S3 lives as long as the context.
 
-    A ``<stem>.truth.json`` that lies beside the source lies beside the copy too. S3 is reached as boto3 is configured
-    by its usual variables, ``AWS_ENDPOINT_URL`` among them.
+    A ``<stem>.truth.json`` beside the source is copied too. For S3, boto3 reads its usual variables,
+    ``AWS_ENDPOINT_URL`` among them.
 
     Raises:
         DataError: no such file, object or bucket, no credentials, no access, or an unknown scheme.
@@ -49,10 +49,10 @@ def file_sha256(path: Path) -> str:
 
 
 def read_truth(data: Path, data_sha256: str, source: str) -> Truth | None:
-    """The truth beside a generated file, or ``None`` when there is none.
+    """Read the truth beside a generated file; ``None`` if there is none.
 
     Raises:
-        DataError: the truth cannot be read, or was written for another content of the file.
+        DataError: the truth cannot be read, or was written for a file with other content.
     """
     path = truth_path(data)
     if not path.is_file():
@@ -73,7 +73,7 @@ def read_truth(data: Path, data_sha256: str, source: str) -> Truth | None:
 
 
 def new_client() -> Any:
-    """A client of S3 as boto3 is configured by its usual variables; it gives up soon where nothing answers."""
+    """A client of S3, configured by the usual variables of boto3; it gives up soon if nothing answers."""
     import boto3  # noqa: PLC0415 - as in _download
     from botocore.config import Config  # noqa: PLC0415 - as in _download
 
@@ -81,7 +81,7 @@ def new_client() -> Any:
 
 
 def _download(source: str, bucket: str, key: str, folder: Path) -> Path:
-    # Here, because the import takes half a second that a local file need not wait for.
+    # Imported here: it takes half a second, which a local file need not wait for.
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # noqa: PLC0415
 
     if not bucket or not key or key.endswith("/"):
@@ -94,7 +94,7 @@ def _download(source: str, bucket: str, key: str, folder: Path) -> Path:
         try:
             client.download_file(bucket, beside, str(truth_path(target)))
         except ClientError as error:
-            # Without the right to list the bucket, an absent object is answered with 403.
+            # For a caller that may not list the bucket, S3 answers 403 for an object that does not exist.
             if error.response["Error"]["Code"] not in {"404", "403"}:
                 raise
     except NoCredentialsError as error:
@@ -107,7 +107,7 @@ def _download(source: str, bucket: str, key: str, folder: Path) -> Path:
 
 
 def refusal(client: Any, bucket: str, error: Any) -> str:
-    """What a request was refused for; the 404 of an object's head does not tell bucket from object."""
+    """The reason for a refusal; a HEAD request's 404 does not say whether the bucket or the object is missing."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - as in _download
 
     code = str(error.response["Error"]["Code"])

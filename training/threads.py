@@ -1,8 +1,8 @@
-"""How many threads numerical libraries may start.
+"""The number of threads that numerical libraries may start.
 
-A library that counts the machine's cores inside a container, or on a machine shared with others, starts more
-threads than there are CPUs for it; they then spin while they wait for each other. The same fit took 0.3 s with a
-right count and 39 s without. So the count comes from what is really available, before the libraries load.
+A library that counts the machine's cores inside a container, or on a machine shared with others, starts more threads
+than there are CPUs for it; they then spin while they wait for each other. The same fit took 0.3 s with the right count
+and 39 s without it. So the count is set from what is really available, before the libraries load.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _quota(cgroup: Path) -> float | None:
             period = (cgroup / "cpu/cpu.cfs_period_us").read_text().strip()
         return None if limit in {"max", "-1"} else int(limit) / int(period)
     except (OSError, ValueError):
-        return None  # no cgroup, or a file of another form: the affinity alone decides
+        return None  # no cgroup, or a file in another format: the affinity alone decides
 
 
 def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -62,7 +62,7 @@ def limit_threads(environ: MutableMapping[str, str] = os.environ) -> int:
     count = environ[OPENMP].split(",")[0]
     threads = int(count) if count.isdigit() and int(count) > 0 else 1
     if "numpy" in sys.modules:  # too late for the environment: tell the loaded libraries themselves
-        # Here, because importing it earlier would load a library before the counts are set.
+        # Imported here: earlier, it would load a library before the counts are set.
         import threadpoolctl  # type: ignore[import-untyped]  # noqa: PLC0415  # published without types; see above
 
         threadpoolctl.threadpool_limits({"openmp": threads, "blas": 1})

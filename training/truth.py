@@ -1,8 +1,7 @@
-"""What is known about generated data: the configuration it came from and the best any model can reach on it.
+"""What is known about generated data: its configuration, and the best result that any model can reach on it.
 
-The true probability of every generated customer is known, so the expected score of the Bayes-optimal
-classifier has a closed form. It lies beside the data as ``<stem>.truth.json``; a model that scores above
-it has seen the answer.
+The true probability of every generated customer is known, so the expected score of the Bayes-optimal classifier has a
+closed form. It lies beside the data as ``<stem>.truth.json``; a model that scores higher has seen the answer.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Probabilities = npt.NDArray[np.float64]
 
 DECIMALS: Final = 9
-"""Decimals kept in the stored truth: the last bits of a sum differ between processors."""
+"""Decimals in the stored truth: the last bits of a sum differ between processors."""
 
 
 class _Frozen(BaseModel):
@@ -25,7 +24,9 @@ class _Frozen(BaseModel):
 
 
 class GeneratorConfig(_Frozen):
-    """What to generate. The defaults are the undisturbed world; each knob changes one thing and keeps every other draw.
+    """What to generate.
+
+    The defaults are the undisturbed world; each knob changes one thing and leaves every other draw as it was.
 
     Attributes:
         rows: customers to generate.
@@ -113,5 +114,5 @@ def stored(value: float) -> float:
 
 
 def truth_path(data: Path) -> Path:
-    """Where the truth of a data file lies."""
+    """Path of the truth of a data file."""
     return data.with_name(data.stem + ".truth.json")

@@ -1,4 +1,4 @@
-"""What is wrong with a data file, all of it, in bounded memory."""
+"""Collects everything that is wrong with a data file, in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from training.notes import Notes
 
 ROWS_SHOWN: Final = 10
 LINES_SHOWN: Final = 50
-"""Lines of causes, and then of details, in a message; the rest are counted."""
+"""Lines of causes in a message, and again lines of details; the others are only counted."""
 VALUES_KEPT: Final = 20
-"""Distinct wrong values kept for each column, expectation and cause; the rest are counted together."""
+"""Distinct wrong values stored for each column, expectation and cause; the others are counted together."""
 VALUE_CHARACTERS: Final = 60
 FILE: Final = "(file)"
-"""Stands where a violation is about the file, not a column."""
+"""Takes the place of the column name if a violation concerns the file itself."""
 
 BLANK: Final = "(blank)"
 _OTHERS: Final = "(other values)"
 
 RowNumbers = npt.NDArray[np.int64]
 Judge = Callable[[pa.Array], npt.NDArray[np.object_]]
-"""Gives each of the wrong values of a column, an Arrow string array, the code of its cause."""
+"""Returns the code of the cause of each wrong value; the values are an Arrow string array."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Violation:
         count: how many rows there are.
         cause: a code of :mod:`training.causes`.
         meant: the accepted value or name that was probably meant, or empty.
-        hint: what else helps to put it right, beside the remedy of its cause.
+        hint: what else helps to correct it, besides the remedy of its cause.
     """
 
     column: str
@@ -56,7 +56,7 @@ class Violation:
     lines: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        # The remedy of wrong values stands once, in the line about their cause.
+        # The remedy for wrong values appears once, in the line about their cause.
         remedy = causes.hint(self) if self.cause not in causes.VALUES else ""
         ending = f"; {remedy}" if remedy else ""
         return f"{self.column}:{self._where()} {self.value}; expected {self.expected}{ending}"
@@ -71,7 +71,7 @@ class Violation:
 
 
 class DataError(Exception):
-    """A data file that cannot be used, with every reason found: nothing was trained or written."""
+    """A data file that cannot be used, with every reason; nothing was trained or written."""
 
     def __init__(self, source: str, violations: Iterable[Violation]) -> None:
         self.source = source
@@ -80,11 +80,11 @@ class DataError(Exception):
 
     @property
     def problems(self) -> int:
-        """Wrong values, columns and faults of the file itself."""
+        """Number of wrong values, wrong columns and faults of the file itself."""
         return sum(max(violation.count, 1) for violation in self.violations)
 
     def as_dict(self) -> dict[str, object]:
-        """Everything for machines, fit for JSON: the counts, the line of each cause, and each cause by column."""
+        """Everything for programs, ready for JSON: the counts, the line of each cause, and each cause by column."""
         return {
             "source": self.source,
             "problems": self.problems,
@@ -114,7 +114,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.changes = Notes()
-        """What is read otherwise than it is written."""
+        """Values that are read differently from how they are written."""
         self._whole: list[Violation] = []
         self._cells: dict[tuple[str, str, str], dict[str, _Kept]] = {}
         self._lines: Mapping[int, int] = {}
@@ -125,13 +125,13 @@ class Findings:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was changed or looks odd in a file that can be used, in sentences."""
+        """Sentences about what was changed or looks odd in a usable file."""
         return self.changes.sentences()
 
     def add_column(
         self, column: str, value: str, expected: str, *, cause: str = causes.OTHER, meant: str = "", hint: str = ""
     ) -> None:
-        """A violation of a whole column or of the file."""
+        """Add a violation of a whole column or of the file."""
         value = shown(value)
         self.add(
             Violation(
@@ -143,56 +143,56 @@ class Findings:
         self._whole.append(violation)
 
     def add_cells(self, column: str, expected: str, rows: RowNumbers, values: pa.Array, judge: Judge) -> None:
-        """Wrong values of one column in the data rows ``rows`` (1-based); ``values`` holds them in any Arrow type."""
+        """Add wrong values of one column, at the data rows ``rows`` (1-based); ``values`` may be of any Arrow type."""
         if not len(rows):
             return
-        # Cut before grouping: a field may be megabytes long. One character more than is shown marks the cut.
+        # Cut before grouping: a field may be megabytes long. One character more than is shown marks a cut value.
         text = pc.utf8_slice_codeunits(pc.cast(values, pa.string(), safe=False), 0, VALUE_CHARACTERS + 1)
         grouped = pc.fill_null(text, "").dictionary_encode()
         codes = np.asarray(grouped.indices)
         judged = judge(grouped.dictionary)
         for cause in dict.fromkeys(judged.tolist()):
             alike = np.flatnonzero(judged == cause)
-            kept = self._cells.setdefault((column, expected, cause), {})
+            by_value = self._cells.setdefault((column, expected, cause), {})
             rest = np.isin(codes, alike)
             for code in alike[: 2 * VALUES_KEPT].tolist():
                 value = grouped.dictionary[code].as_py()
                 key = shown(repr(value)) if value.strip() else BLANK
-                if key in kept or len(kept) < VALUES_KEPT:
+                if key in by_value or len(by_value) < VALUES_KEPT:
                     here = codes == code
-                    kept.setdefault(key, _Kept(value)).add(rows[here])
+                    by_value.setdefault(key, _Kept(value)).add(rows[here])
                     rest &= ~here
             if rest.any():
-                kept.setdefault(_OTHERS, _Kept("")).add(rows[rest])
+                by_value.setdefault(_OTHERS, _Kept("")).add(rows[rest])
 
     def stop(self, why: str) -> None:
         """Note that the file was not read to its end because of the violations so far."""
         self._stopped = why
 
     def rows_shown(self) -> list[int]:
-        """The data rows that messages name, ascending: those whose lines in the file are wanted."""
-        kept = (value for values in self._cells.values() for value in values.values())
-        return sorted({row for value in kept for row in value.rows})
+        """The data rows that messages name, ascending; :meth:`place` takes their lines in the file."""
+        cell = (value for values in self._cells.values() for value in values.values())
+        return sorted({row for value in cell for row in value.rows})
 
     def place(self, lines: Mapping[int, int]) -> None:
-        """Say in which line of the file each of :meth:`rows_shown` begins."""
+        """Set the line of the file in which each row of :meth:`rows_shown` begins."""
         self._lines = lines
 
     def violations(self) -> tuple[Violation, ...]:
-        """Everything found: whole columns first, then values in the order they came up."""
+        """All violations: whole columns first, then values in order of appearance."""
         cells = [
             Violation(
                 column=column,
-                rows=tuple(kept.rows),
-                count=kept.count,
+                rows=tuple(cell.rows),
+                count=cell.count,
                 value=key,
                 expected=expected,
                 cause=cause,
-                meant=meant(column, kept.value),
-                lines=tuple(self._lines[row] for row in kept.rows if row in self._lines),
+                meant=meant(column, cell.value),
+                lines=tuple(self._lines[row] for row in cell.rows if row in self._lines),
             )
             for (column, expected, cause), values in self._cells.items()
-            for key, kept in values.items()
+            for key, cell in values.items()
         ]
         if self._stopped and cells:
             cells[0] = replace(cells[0], hint=self._stopped)
@@ -204,7 +204,7 @@ class Findings:
 
 
 class _Kept:
-    """A wrong value, the first rows with it and their number."""
+    """A wrong value, the first rows that have it, and the number of all rows that do."""
 
     def __init__(self, value: str) -> None:
         self.value = value
@@ -217,7 +217,7 @@ class _Kept:
 
 
 def shown(value: str) -> str:
-    """``value`` at a length fit for a message."""
+    """Shorten ``value`` for a message."""
     return value if len(value) <= VALUE_CHARACTERS else value[:VALUE_CHARACTERS] + "…"
 
 

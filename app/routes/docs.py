@@ -1,4 +1,4 @@
-"""``/docs``: Swagger UI over the description of the API, from this process alone.
+"""``/docs``: Swagger UI for the description of the API, served by this process alone.
 
 Its script, style and icon are files of the package ``fastapi-offline``, sent from the disk. The package's code is not
 imported: it would build another application.
@@ -21,7 +21,7 @@ _SCRIPT, _STYLE, _ICON = DOCS_FILES
 _NO_OTHER_HOST: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 )
-"""What a browser may load and ask. The page starts its script inline, and the script adds styles and images so."""
+"""What a browser may load and contact. The page starts its script inline; the script adds inline styles and images."""
 
 
 def routes(title: str, openapi_url: str) -> list[Route]:

@@ -8,25 +8,13 @@ from fastapi import APIRouter, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
-from app.service import Service
+from app.service import RegistryReport, Service
 
 
 class Live(BaseModel):
     """The process runs. Nothing else is looked at, so no outage elsewhere restarts it."""
 
     status: Literal["alive"] = "alive"
-
-
-class RegistryReport(BaseModel):
-    """What is known of the model registry."""
-
-    reachable: bool | None = Field(description="null before the first look-up, and for a local folder.")
-    last_success: float | None = Field(description="Unix time of its last answer.")
-    last_error: str | None
-    refused: str | None = Field(description="The version, or the local copy, that was refused, and why.")
-    moved_by_hand: str | None = Field(
-        description="The version that the alias was moved to outside of `churn`; null if `churn` put it there."
-    )
 
 
 class Ready(BaseModel):
@@ -39,25 +27,18 @@ class Ready(BaseModel):
 
 
 def report(service: Service) -> Ready:
-    """The state that ``/ready`` tells."""
-    counters = service.metrics.model
-    state = service.registry
+    """The state that ``/ready`` reports."""
+    counters = service.live
     return Ready(
         status="draining" if service.draining else "ready" if counters else "starting",
         model_version=counters.model.origin.version if counters else None,
         model_source=counters.model.origin.source if counters else None,
-        registry=RegistryReport(
-            reachable=state.reachable,
-            last_success=state.last_success,
-            last_error=state.last_error,
-            refused=state.refused,
-            moved_by_hand=state.moved_by_hand,
-        ),
+        registry=service.registry,
     )
 
 
 def router(service: Service) -> APIRouter:
-    """Probes and the scrape."""
+    """The routes of the probes and of the Prometheus scrape."""
     routes = APIRouter(tags=["operation"])
 
     @routes.get("/live", summary="Is the process alive?")

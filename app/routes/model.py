@@ -57,7 +57,7 @@ def _describe(counters: ModelCounters) -> ModelReport:
 
 
 def router(service: Service, refresh: Callable[[], Awaitable[None]]) -> APIRouter:
-    """What serves, and a way to look for a new version now."""
+    """The routes that describe the live model and look for a new version at once."""
     routes = APIRouter(prefix="/v1/model", tags=["model"])
 
     @routes.get("", summary="Which model answers?")

@@ -1,6 +1,6 @@
 """``POST /v1/predict`` and ``POST /v1/predict/batch``: raw bytes in, ready bytes out.
 
-These are ASGI endpoints and not FastAPI functions: dependency machinery and response models would take longer than
+These are ASGI endpoints and not FastAPI functions: dependency injection and response models would take longer than
 validation and scoring together. :mod:`app.openapi` documents them from the models at the end of this file.
 """
 
@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import BODY_TOO_LARGE, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA, ApiError
+from app.explain import Explained
 from app.model import Model
 from app.parsing import Parser, Row, encode_one, wants_explanation
 from app.schemas import EXAMPLE, FEATURE_NAMES, ID_COLUMN, Customer, Features, encode
@@ -24,16 +25,14 @@ from app.service import Service
 
 _JSON_HEADERS: Final = ((b"content-type", b"application/json"),)
 _CHARGES: Final = FEATURE_NAMES.index("monthly_charges")
-
-
 _MAX_LENGTH_DIGITS: Final = 18
-"""More are no size that a body can have, and thousands are more than int() takes."""
+"""No body has a longer Content-Length, and int() refuses thousands of digits."""
 
 
 async def _next_part(receive: Receive) -> Message:
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise ClientDisconnect  # what has come so far may be whole JSON, but it is not what the client wanted to send
+        raise ClientDisconnect  # what has come so far may be complete JSON, but it is not what the client meant to send
     return message
 
 
@@ -45,7 +44,7 @@ class _BodyReader:
         self._timeout = timeout_seconds
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body of a JSON request.
+        """Return the whole body of a JSON request.
 
         Raises:
             ApiError: not JSON by its headers, too large, or too slow.
@@ -112,7 +111,7 @@ class PredictOne(_Endpoint):
         counters = self._service.counters
         model = counters.model
         score = await self._score(model, coded)
-        decision, band = model.decision(score), model.band(score)
+        decision, band = model.thresholds.decide(score)
         charges = row["monthly_charges"]
         high = band == "high"
         counters.add(coded, score, decision, band)
@@ -151,8 +150,7 @@ class PredictBatch(_Endpoint):
         model = counters.model
         scores = model.score(features)
         values: list[float] = scores.tolist()
-        decisions = [model.decision(v) for v in values]
-        bands = [model.band(v) for v in values]
+        decisions, bands = model.thresholds.decide_all(scores)
         counters.add_many(features, scores, decisions, bands)
         self._count(features, bands)
         answer = {
@@ -177,24 +175,13 @@ def _predictions(rows: list[Row], scores: list[float], decisions: list[str], ban
     ]
 
 
-# What the routes answer, for the OpenAPI page and for clients.
+# The shapes of the answers, for the OpenAPI page and for clients.
 
 _Probability = Annotated[float, Field(ge=0, le=1, description="Probability that the customer leaves.")]
 _Decision = Annotated[
     Literal["churn", "stay"], Field(description="'churn' at or above the threshold that the cost model chose.")
 ]
 _Band = Annotated[Literal["low", "medium", "high"], Field(description="Band of the probability.")]
-
-
-class Explained(BaseModel):
-    """Why: contributions to the logit of the probability."""
-
-    method: Literal["linear", "occlusion"] = Field(
-        description="'linear': base and contributions add up to the logit. 'occlusion': the change of the logit when "
-        "the feature is set to the reference customer's value; they need not add up."
-    )
-    base: float = Field(description="The logit of the average ('linear') or reference ('occlusion') customer.")
-    contributions: dict[str, float] = Field(description="By feature; positive pushes towards churn.")
 
 
 class Prediction(BaseModel):

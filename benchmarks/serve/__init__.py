@@ -1,1 +1,1 @@
-"""The servers of the peers and baselines, each run as a program of its own, and most in an environment of its own."""
+"""The servers of the peers and baselines, each a separate program, and most in a separate environment."""

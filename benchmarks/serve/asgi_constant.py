@@ -1,4 +1,4 @@
-"""A bare ASGI application with a constant answer: the rate the load generator can reach at all."""
+"""A bare ASGI application with a constant answer: the highest rate that the load generator can reach."""
 
 from __future__ import annotations
 

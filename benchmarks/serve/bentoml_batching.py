@@ -1,4 +1,4 @@
-"""As bentoml_service, with BentoML's adaptive batching across requests on."""
+"""Like bentoml_service, with BentoML's adaptive batching across requests switched on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As litserve_server, with LitServe's batching across requests on; each request holds one customer."""
+"""Like litserve_server, with LitServe's batching across requests switched on; each request holds one customer."""
 
 from __future__ import annotations
 

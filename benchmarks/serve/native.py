@@ -1,7 +1,7 @@
-"""What every peer does with a request: customers as JSON objects, a pandas frame, scikit-learn's predict_proba.
+"""The work that every peer does for a request: JSON objects to a pandas frame, and scikit-learn's predict_proba.
 
-Runs in each peer's own environment, so it imports nothing of the project. The benchmark gives the file of the
-registered version's native model in BENCH_SKOPS and the types it may hold, comma-separated, in BENCH_TRUSTED.
+Runs in each peer's own environment, so it imports nothing of the project. The benchmark sets BENCH_SKOPS to the file of
+the registered version's native model, and BENCH_TRUSTED to the types that it may hold, separated by commas.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Everything around the cluster on AWS. Import it only when a stack is built: the SDK takes about a second."""
+"""Everything around the cluster on AWS. Import it only to build a stack: importing the SDK takes about a second."""

@@ -1,4 +1,4 @@
-"""Network access lists: a second, stateless fence around each tier of subnets, whatever security groups say."""
+"""Network access lists: a second, stateless barrier around each tier of subnets, besides security groups."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from infra.kit.options import child
 
 ANYWHERE: Final = "0.0.0.0/0"
 EPHEMERAL: Final = (1024, 65535)
-"""Where answers arrive."""
+"""Ports at which answers arrive."""
 POSTGRES: Final = (5432, 5432)
 ALL: Final = "-1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Traffic that may pass; what no rule names is refused."""
+    """Traffic that may pass; anything without a rule is refused."""
 
     cidr: str
     ports: tuple[int, int] | None = None
@@ -29,10 +29,11 @@ class Rule:
 
 
 def rules(vpc: str, private: Sequence[str]) -> dict[str, tuple[list[Rule], list[Rule]]]:
-    """What may come into, and go out of, each tier.
+    """Return what may enter and leave each tier: its rules for incoming and for outgoing traffic.
 
-    Public subnets hold load balancers and NAT gateways; private ones nodes and pods, whose answers from the internet
-    come back through the NAT gateways; the database's speak PostgreSQL with the private ones and nothing else.
+    Public subnets contain load balancers and NAT gateways; private ones contain nodes and pods, which reach the
+    internet through the NAT gateways; the database's subnets exchange PostgreSQL traffic with the private ones and
+    nothing else.
     """
     world = [Rule(cidr=ANYWHERE, ports=EPHEMERAL), Rule(cidr=ANYWHERE, ports=EPHEMERAL, protocol="udp")]
     everything = [Rule(cidr=ANYWHERE, protocol=ALL)]
@@ -60,7 +61,7 @@ class AccessListsArgs:
 
 
 class AccessLists(pulumi.ComponentResource):
-    """A list for each tier."""
+    """One list for each tier."""
 
     def __init__(self, name: str, args: AccessListsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:AccessLists", name, {}, opts)
@@ -78,8 +79,8 @@ class AccessLists(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _numbered(found: Sequence[Rule]) -> list[tuple[int, Rule]]:
-    return [(100 + 10 * index, rule) for index, rule in enumerate(found)]
+def _numbered(rules_of_tier: Sequence[Rule]) -> list[tuple[int, Rule]]:
+    return [(100 + 10 * index, rule) for index, rule in enumerate(rules_of_tier)]
 
 
 def _entry(number: int, rule: Rule) -> dict[str, Any]:

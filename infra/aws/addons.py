@@ -1,4 +1,4 @@
-"""Add-ons of the cluster, each at one version: an unrelated `pulumi up` never upgrades one."""
+"""Add-ons of the cluster, each pinned to one version, so that an unrelated `pulumi up` never upgrades one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from infra.aws.scope import Scope
 from infra.kit.options import child
 
 POLL_SECONDS: Final = 120
-"""How often the driver looks for rotated secrets."""
+"""How often the driver checks for rotated secrets."""
 _ON_EVERY_NODE: Final = [{"operator": "Exists"}]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AddonSpec:
-    """An add-on of EKS at one version. Versions are for the Kubernetes version that the stacks run."""
+    """An add-on of EKS at one version, which fits the Kubernetes version that the stacks run."""
 
     name: str
     version: str
@@ -45,18 +45,18 @@ POD_IDENTITY: Final = AddonSpec(name="eks-pod-identity-agent", version="v1.3.10-
 NETWORK: Final = AddonSpec(
     name="vpc-cni",
     version="v1.22.4-eksbuild.3",
-    # Without it network policies are objects that nobody enforces.
+    # Without it nothing enforces network policies.
     configuration={"enableNetworkPolicy": "true"},
 )
 PROXY: Final = AddonSpec(name="kube-proxy", version="v1.36.0-eksbuild.25")
 DNS: Final = AddonSpec(name="coredns", version="v1.14.3-eksbuild.23")
 VOLUMES: Final = AddonSpec(name="aws-ebs-csi-driver", version="v1.66.0-eksbuild.1")
 BEFORE_NODES: Final = (NETWORK, PROXY)
-"""A node becomes ready only with these."""
+"""Without these no node becomes ready."""
 
 
-def wanted(nodes: str, identity: str) -> tuple[AddonSpec, ...]:
-    """What a cluster needs: Auto Mode brings network, DNS, volumes and the Pod Identity agent itself."""
+def required(nodes: str, identity: str) -> tuple[AddonSpec, ...]:
+    """Return the add-ons that a cluster needs; Auto Mode itself brings network, DNS, volumes and Pod Identity."""
     if nodes == "auto":
         return (SECRETS, METRICS)
     agent = (POD_IDENTITY,) if identity == "pod-identity" else ()
@@ -65,7 +65,7 @@ def wanted(nodes: str, identity: str) -> tuple[AddonSpec, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class AddonsArgs:
-    """Which, in which cluster; ``roles`` are of those that speak with AWS, by the add-on's name."""
+    """The add-ons, and by their names the ``roles`` of those that call AWS."""
 
     scope: Scope
     addons: Sequence[AddonSpec]
@@ -73,7 +73,7 @@ class AddonsArgs:
 
 
 class Addons(pulumi.ComponentResource):
-    """A resource for each add-on."""
+    """One resource for each add-on."""
 
     def __init__(self, name: str, args: AddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Addons", name, {}, opts)
@@ -85,7 +85,7 @@ class Addons(pulumi.ComponentResource):
                 addon_version=addon.version,
                 configuration_values=json.dumps(addon.configuration, sort_keys=True) if addon.configuration else None,
                 service_account_role_arn=args.roles.get(addon.name),
-                # What somebody changed by hand is ours again after an update.
+                # An update reverts what somebody changed by hand.
                 resolve_conflicts_on_create="OVERWRITE",
                 resolve_conflicts_on_update="OVERWRITE",
                 opts=child(self),

@@ -1,4 +1,4 @@
-"""A bucket that keeps what it is given: versioned, encrypted, closed to the public and to plain HTTP."""
+"""A bucket that does not lose data: versioned, encrypted, closed to the public and to plain HTTP."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import s3
 
-from infra.aws.scope import Scope, kept
+from infra.aws.scope import Scope
 from infra.kit.iam import Statement, document
-from infra.kit.options import child
+from infra.kit.options import child, stateful
 
 UPLOAD_DAYS = 7
-"""After which an upload that was never finished is given up; its parts cost as if it were."""
+"""After how many days an unfinished upload is removed; its parts are billed until then."""
 OLD_VERSION_DAYS = 30
-"""How long what was overwritten or deleted can be had back."""
+"""How long an overwritten or deleted object can be recovered."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """After how many days objects move to a cheaper class."""
+    """A cheaper storage class, and after how many days objects move to it."""
 
     days: int
     storage_class: str
@@ -28,7 +28,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A tag by which an object is given up."""
+    """A tag on objects that may expire."""
 
     key: str
     value: str
@@ -36,7 +36,7 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class BucketArgs:
-    """Name, key and life of a bucket. Without a key S3's own encrypts, which is all that log delivery can write to."""
+    """Name, key and lifecycle of a bucket; without a key S3 encrypts with its own, which log delivery requires."""
 
     scope: Scope
     bucket: str
@@ -44,20 +44,20 @@ class BucketArgs:
     stages: Sequence[Stage] = ()
     expire_days: int | None = None
     expire_mark: Mark | None = None
-    """Which objects alone expire at that age; all of them without it."""
+    """Tag of the objects that expire at that age; without one, all objects do."""
     lock_days: int | None = None
-    """For so long nobody can delete a version, not even the account's owner."""
+    """How long nobody can delete a version, not even the owner of the account."""
     logs: pulumi.Input[str] | None = None
-    """The bucket that keeps who read what."""
+    """The bucket that receives access logs."""
     statements: Sequence[Statement] = ()
-    """Of its policy, besides that of TLS."""
+    """Statements of its policy, besides the one that requires TLS."""
     old_version_days: int = OLD_VERSION_DAYS
     region: str | None = None
-    """Where it is, if not where the stack is."""
+    """Region of the bucket, if not that of the stack."""
 
 
 class Bucket(pulumi.ComponentResource):
-    """The bucket and what is said beside it."""
+    """The bucket and the resources that configure it."""
 
     id: pulumi.Output[str]
     arn: pulumi.Output[str]
@@ -71,7 +71,7 @@ class Bucket(pulumi.ComponentResource):
             region=args.region,
             object_lock_enabled=args.lock_days is not None,
             force_destroy=False,
-            opts=kept(self, args.scope),
+            opts=stateful(self, args.scope.settings.state),
         )
         self.id, self.arn = bucket.id, bucket.arn
         self._close(name, args)
@@ -113,7 +113,7 @@ class Bucket(pulumi.ComponentResource):
             rule=s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
             opts=child(self),
         )
-        # Two at once to one bucket are refused as a conflict.
+        # S3 refuses two simultaneous changes of one bucket as a conflict.
         s3.BucketPolicy(
             f"{name}-policy",
             bucket=self.id,
@@ -153,13 +153,13 @@ class Bucket(pulumi.ComponentResource):
             bucket=self.id,
             region=args.region,
             rules=lifecycle(args),
-            # Rules about versions hold only once there are versions.
+            # Rules about versions take effect only once versioning is on.
             opts=child(self, after=[self.versions]),
         )
 
 
 def tls_only(arn: pulumi.Input[str]) -> Statement:
-    """Refuses whatever comes unencrypted."""
+    """Return the statement that refuses unencrypted requests."""
     return Statement(
         sid="OnlyTls",
         effect="Deny",
@@ -171,7 +171,7 @@ def tls_only(arn: pulumi.Input[str]) -> Statement:
 
 
 def lifecycle(args: BucketArgs) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
-    """Rules for all objects: uploads given up, old versions gone, each its stages; and an end, for the marked alone."""
+    """Return the lifecycle rules for unfinished uploads, old versions, cheaper storage classes and expiry."""
     every = s3.BucketLifecycleConfigurationRuleFilterArgs(prefix="")
     rules = [
         s3.BucketLifecycleConfigurationRuleArgs(

@@ -1,4 +1,4 @@
-"""What the stack may cost a month: people hear of it at half, at most of it, when it is spent, and when it will be."""
+"""The stack's monthly budget: people hear when half of it, most of it or all of it is spent, or is forecast to be."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pulumi_aws import budgets
 
 from infra.aws.scope import Scope
 from infra.kit.options import child
+from infra.naming import PROJECT
 
 SPENT_PERCENT: Final = (50, 80, 100)
 EXPECTED_PERCENT: Final = 100
@@ -17,20 +18,20 @@ EXPECTED_PERCENT: Final = 100
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetArgs:
-    """The stack."""
+    """The stack and its account."""
 
     scope: Scope
 
 
 class Budget(pulumi.ComponentResource):
-    """One budget over everything with the stack's tag."""
+    """One budget for everything with the stack's tag."""
 
     def __init__(self, name: str, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Budget", name, {}, opts)
         settings = args.scope.settings.budget
         thresholds = [*(("ACTUAL", percent) for percent in SPENT_PERCENT), ("FORECASTED", EXPECTED_PERCENT)]
         if not settings.emails:
-            pulumi.log.warn("churn:budget.emails is empty: the budget is to be seen, but nobody is told", self)
+            pulumi.log.warn(f"{PROJECT}:budget.emails is empty: nobody will hear of the budget", self)
         budgets.Budget(
             f"{name}-monthly",
             name=f"{args.scope.prefix}-monthly",
@@ -38,10 +39,10 @@ class Budget(pulumi.ComponentResource):
             time_unit="MONTHLY",
             limit_amount=str(settings.monthly_usd),
             limit_unit="USD",
-            # The tag must be activated once for cost allocation, in the account that pays.
+            # Somebody has to activate the tag for cost allocation once, in the account that pays.
             cost_filters=[
                 budgets.BudgetCostFilterArgs(
-                    name="TagKeyValue", values=[f"user:churn:stack${args.scope.settings.stack}"]
+                    name="TagKeyValue", values=[f"user:{PROJECT}:stack${args.scope.settings.stack}"]
                 )
             ],
             notifications=[

@@ -1,4 +1,4 @@
-"""Nodes and volumes as Kubernetes sees them: the stack's pools and storage class, made inside of the cluster."""
+"""Nodes and volumes as Kubernetes sees them: node pools and storage class, objects inside the cluster."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pulumi_kubernetes.storage.v1 import StorageClass
 from infra.aws.scope import Scope
 from infra.cloud import Spot
 from infra.kit.options import child
+from infra.naming import OWNER_LABELS, PROJECT
 
 STORAGE_CLASS: Final = "gp3-encrypted"
 SPOT: Final = Spot(label=("churn.io/capacity", "spot"), taint=("churn.io/spot", "true"))
-"""Nodes that AWS takes back at two minutes' notice: only what says that it bears that comes to them."""
-NODE_CLASS: Final = "churn"
+"""Nodes that AWS reclaims at two minutes' notice; only pods that tolerate the taint run on them."""
+NODE_CLASS: Final = PROJECT
 FILE_SYSTEM: Final = "ext4"
 NODE_DISK: Final = "80Gi"
 LIFE_HOURS: Final = 14 * 24
-"""A node lives no longer, so that its image is never old; Auto Mode's own limit is 21 days."""
-LABELS: Final = {"app.kubernetes.io/part-of": "churn", "app.kubernetes.io/managed-by": "pulumi"}
+"""Maximum age of a node, so that its image is never old; Auto Mode's own limit is 21 days."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CapacityArgs:
-    """The stack, the nodes' network and role, and the key of what they keep."""
+    """The stack, the nodes' network and role, and the key for their disks."""
 
     scope: Scope
     subnets: Sequence[pulumi.Input[str]]
@@ -39,18 +39,18 @@ class CapacityArgs:
 
 
 class Capacity(pulumi.ComponentResource):
-    """The storage class, and with Auto Mode the node class, its two pools and the switch of network policies."""
+    """The storage class and, with Auto Mode, the node class, its two pools and the switch for network policies."""
 
     def __init__(self, name: str, args: CapacityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Capacity", name, {}, opts)
         auto = args.scope.settings.eks.nodes == "auto"
         StorageClass(
             f"{name}-storage",
-            metadata=ObjectMetaArgs(name=STORAGE_CLASS, labels=LABELS),
+            metadata=ObjectMetaArgs(name=STORAGE_CLASS, labels=OWNER_LABELS),
             provisioner="ebs.csi.eks.amazonaws.com" if auto else "ebs.csi.aws.com",
             parameters=volume_parameters(args),
             allow_volume_expansion=True,
-            # In the zone of the pod that asks first, not in any.
+            # Creates the volume in the zone of the first pod that uses it.
             volume_binding_mode="WaitForFirstConsumer",
             reclaim_policy="Retain" if args.scope.settings.state.protect else "Delete",
             opts=child(self),
@@ -60,10 +60,10 @@ class Capacity(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _auto_mode(self, name: str, args: CapacityArgs) -> None:
-        # Without it network policies are objects that nobody enforces.
+        # Without it nothing enforces network policies.
         ConfigMap(
             f"{name}-network-policy",
-            metadata=ObjectMetaArgs(name="amazon-vpc-cni", namespace="kube-system", labels=LABELS),
+            metadata=ObjectMetaArgs(name="amazon-vpc-cni", namespace="kube-system", labels=OWNER_LABELS),
             data={"enable-network-policy-controller": "true"},
             opts=child(self),
         )
@@ -71,7 +71,7 @@ class Capacity(pulumi.ComponentResource):
             f"{name}-nodes",
             api_version="eks.amazonaws.com/v1",
             kind="NodeClass",
-            metadata=ObjectMetaArgs(name=NODE_CLASS, labels=LABELS),
+            metadata=ObjectMetaArgs(name=NODE_CLASS, labels=OWNER_LABELS),
             spec=node_class_spec(args),
             opts=child(self),
         )
@@ -85,14 +85,14 @@ class Capacity(pulumi.ComponentResource):
                 f"{name}-{role}",
                 api_version="karpenter.sh/v1",
                 kind="NodePool",
-                metadata=ObjectMetaArgs(name=f"churn-{role}", labels=LABELS),
+                metadata=ObjectMetaArgs(name=f"{PROJECT}-{role}", labels=OWNER_LABELS),
                 spec=spec,
                 opts=child(self, after=[node_class]),
             )
 
 
 def volume_parameters(args: CapacityArgs) -> dict[str, pulumi.Input[str]]:
-    """Of EBS volumes: kind, encryption, and the tags that the account's bill is split by."""
+    """Return the parameters of EBS volumes: type, encryption, and the cost-allocation tags."""
     tags = {
         f"tagSpecification_{index}": f"{key}={value}"
         for index, (key, value) in enumerate(args.scope.tags.items(), start=1)
@@ -107,7 +107,7 @@ def volume_parameters(args: CapacityArgs) -> dict[str, pulumi.Input[str]]:
 
 
 def node_class_spec(args: CapacityArgs) -> dict[str, Any]:
-    """Nodes in private subnets with encrypted disks, our tags, and every refused packet in a log."""
+    """Return the spec of nodes in private subnets, with encrypted disks, our tags, and a log of refused packets."""
     return {
         "role": args.node_role,
         "subnetSelectorTerms": [{"id": subnet} for subnet in args.subnets],
@@ -120,7 +120,7 @@ def node_class_spec(args: CapacityArgs) -> dict[str, Any]:
 
 
 def pool_spec(capacity: str, cpu_limit: int, spot: Spot | None = None) -> dict[str, Any]:
-    """A pool of one kind of capacity, up to a number of cores."""
+    """Return the spec of a pool with one kind of capacity and a maximum number of cores."""
     template: dict[str, Any] = {
         "nodeClassRef": {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": NODE_CLASS},
         "expireAfter": f"{LIFE_HOURS}h",
@@ -143,7 +143,7 @@ def pool_spec(capacity: str, cpu_limit: int, spot: Spot | None = None) -> dict[s
         "disruption": {
             "consolidationPolicy": "WhenEmptyOrUnderutilized",
             "consolidateAfter": "5m",
-            # One at a time: disruption budgets of pods then have somewhere to send them.
+            # One node at a time, so that evicted pods have somewhere to go.
             "budgets": [{"nodes": "1"}],
         },
     }

@@ -1,4 +1,4 @@
-"""The cloud of a stack on AWS, from the network to the secrets: everything that the cluster's half needs of it."""
+"""The cloud of a stack on AWS, from the network to the secrets: everything that the workloads need of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pulumi_random
 
 from infra import edges
 from infra.aws import grants
+from infra.aws.account import Account, look_up
 from infra.aws.budget import Budget, BudgetArgs
 from infra.aws.capacity import SPOT, STORAGE_CLASS
 from infra.aws.cluster import DNS
@@ -18,7 +19,6 @@ from infra.aws.compute import Compute, ComputeArgs
 from infra.aws.database import PORT, DatabaseArgs
 from infra.aws.database import Database as Rds
 from infra.aws.dns import Addresses, AddressesArgs, Dns, DnsArgs
-from infra.aws.facts import Facts, asked
 from infra.aws.identity import Identity, IdentityArgs
 from infra.aws.keys import Keys, KeysArgs
 from infra.aws.network import Network, NetworkArgs
@@ -35,19 +35,19 @@ from infra.naming import POSTGRES
 
 @dataclass(frozen=True, kw_only=True)
 class AwsCloudArgs:
-    """The stack in its account, and the hosts that clients reach."""
+    """The stack in its account, and the host names that clients use."""
 
     scope: Scope
     hosts: tuple[str, ...]
 
 
-def provider(settings: Settings, facts: Facts | None) -> aws.Provider:
-    """AWS in one region and, once it is known, one account, with the stack's tags on everything.
+def provider(settings: Settings, account: Account | None) -> aws.Provider:
+    """Create the provider for one region and, if it is known, one account; it tags everything with the stack's tags.
 
-    Nothing is looked up that only a call could tell: credentials are checked by the first thing that is made.
+    It makes no call to AWS: the first resource that is created shows whether the credentials are valid.
     """
-    account_id = settings.account.account_id if facts is None else facts.account_id
-    tags = Scope(settings=settings, facts=facts or Facts(account_id="", zones=())).tags
+    account_id = settings.account.account_id if account is None else account.id
+    tags = Scope(settings=settings, account=account or Account(id="", zones=())).tags
     return aws.Provider(
         "aws",
         region=settings.account.region,
@@ -56,11 +56,11 @@ def provider(settings: Settings, facts: Facts | None) -> aws.Provider:
     )
 
 
-def build(settings: Settings, hosts: tuple[str, ...], facts: Facts | None) -> CloudOutputs:
-    """The whole cloud; what only AWS knows is asked of it, unless ``facts`` say it."""
-    made = provider(settings, facts)
-    scope = Scope(settings=settings, facts=facts or asked(settings, made))
-    providers: list[pulumi.ProviderResource] = [made, eks.Provider("eks"), pulumi_random.Provider("random")]
+def build(settings: Settings, hosts: tuple[str, ...], account: Account | None) -> CloudOutputs:
+    """Build the whole cloud; AWS is asked for the account and its zones unless ``account`` is given."""
+    aws_provider = provider(settings, account)
+    scope = Scope(settings=settings, account=account or look_up(settings, aws_provider))
+    providers: list[pulumi.ProviderResource] = [aws_provider, eks.Provider("eks"), pulumi_random.Provider("random")]
     args = AwsCloudArgs(scope=scope, hosts=hosts)
     return AwsCloud("cloud", args, pulumi.ResourceOptions(providers=providers)).outputs
 
@@ -90,7 +90,7 @@ class AwsCloud(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _postgres(self) -> tuple[Database, pulumi.Output[str] | None]:
-        """Where PostgreSQL answers, and the secret of its superuser where RDS makes it."""
+        """Return where PostgreSQL is reached, and its superuser's secret if RDS creates one."""
         scope, keys, network = self._scope, self._keys, self._network
         if scope.settings.database.kind == "in-cluster":
             return Database(host=POSTGRES.host), None
@@ -103,11 +103,12 @@ class AwsCloud(pulumi.ComponentResource):
             secret_key=keys.secrets,
             log_key=keys.logs,
         )
-        made = Rds("database", args, self._inside)
-        return Database(host=made.host, port=PORT, cidrs=scope.addresses.database), made.master_secret
+        instance = Rds("database", args, self._inside)
+        database = Database(host=instance.host, port=PORT, cidrs=scope.addresses.database)
+        return database, instance.master_secret
 
     def _secrets(self, superuser: pulumi.Output[str] | None) -> SecretStore:
-        """The secrets, and their rotation."""
+        """Create the secrets and their rotation."""
         scope, keys = self._scope, self._keys
         args = SecretStoreArgs(scope=scope, key=keys.secrets, database=self._database, superuser=superuser)
         store = SecretStore("secrets", args, self._inside)
@@ -123,15 +124,16 @@ class AwsCloud(pulumi.ComponentResource):
         return store
 
     def _identities(self) -> dict[str, Identity]:
-        """A role for each workload that has to do with AWS, by the workload's name."""
+        """Create a role for each workload that uses AWS; return them by the workload's name."""
         cluster = self._compute.cluster
-        things = grants.Things(
+        grantable = grants.Grantable(
             secrets=self._store.sources,
             storage=self._storage,
             data_key=self._keys.data,
             secret_key=self._keys.secrets,
         )
-        wanted = {workload: grants.statements(workload, things) for workload in edges.workloads(self._scope.settings)}
+        workloads = edges.workloads(self._scope.settings)
+        rights = {workload: grants.statements(workload, grantable) for workload in workloads}
         return {
             workload.name: Identity(
                 f"identity-{workload.name}",
@@ -145,7 +147,7 @@ class AwsCloud(pulumi.ComponentResource):
                 ),
                 self._inside,
             )
-            for workload, statements in wanted.items()
+            for workload, statements in rights.items()
             if statements
         }
 
@@ -164,11 +166,11 @@ class AwsCloud(pulumi.ComponentResource):
             roles={name: identity.arn for name, identity in identities.items()} if irsa else {},
             pod_identity=not irsa,
             load_balancer=self._balancer(),
-            zones=len(scope.facts.zones),
+            zones=len(scope.account.zones),
             spot=SPOT,
             api_server_cidrs=(plan.vpc,),
             node_cidrs=plan.private,
-            # Auto Mode answers on each node, by the address of the Service.
+            # With Auto Mode each node answers DNS at the address of the Service.
             dns_cidrs=(DNS,) if scope.settings.eks.nodes == "auto" else (),
             kubeconfig=self._compute.cluster.kubeconfig,
             capacity=self._compute.capacity,
@@ -193,14 +195,14 @@ class AwsCloud(pulumi.ComponentResource):
         return Addresses("addresses", args, self._inside)
 
     def _exports(self) -> dict[str, pulumi.Input[object]]:
-        facts = self._scope.facts
-        found: dict[str, pulumi.Input[object]] = {
-            "account": facts.account_id,
-            "zones": list(facts.zones),
+        account = self._scope.account
+        exports: dict[str, pulumi.Input[object]] = {
+            "account": account.id,
+            "zones": list(account.zones),
             "cluster": self._compute.cluster.name,
-            "registry": address(facts.account_id, self._scope.region),
+            "registry": address(account.id, self._scope.region),
             "api_key_secrets": dict(self._store.clients),
         }
         if self._dns.name_servers is not None:
-            found["name_servers"] = self._dns.name_servers
-        return found
+            exports["name_servers"] = self._dns.name_servers
+        return exports

@@ -1,4 +1,4 @@
-"""The EKS cluster behind an interface of our own: `pulumi_eks` makes it in its own provider, which shows nothing."""
+"""The EKS cluster behind our own interface: `pulumi_eks` creates it in a provider of its own, which hides its parts."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from infra.config_aws import EksSettings
 from infra.kit.options import child
 
 SERVICES: Final = "172.20.0.0/16"
-"""Addresses of Services inside of the cluster."""
+"""Addresses of Services inside the cluster."""
 DNS: Final = "172.20.0.10/32"
 LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 SYSTEM_POOL: Final = "system"
-"""The one pool of Auto Mode's own that stays: for its add-ons. Ours take our tags and our key."""
+"""The only built-in pool of Auto Mode that is used, for its add-ons; our own pools have our tags and our key."""
 ADMIN: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterArgs:
-    """Where the cluster lives and what encrypts it."""
+    """The cluster's network, and the keys that encrypt it."""
 
     scope: Scope
     vpc_id: pulumi.Input[str]
@@ -43,12 +43,11 @@ class Cluster(pulumi.ComponentResource):
     name: str
     kubeconfig: pulumi.Output[str]
     issuer: pulumi.Output[str]
-    """Without its scheme."""
+    """Address of the OIDC issuer, without its scheme."""
     issuer_arn: pulumi.Output[str]
     node_group: pulumi.Output[str]
     """The security group that every node is in."""
     roles: ClusterRoles
-    made: eks.Cluster
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Cluster", name, {}, opts)
@@ -57,11 +56,11 @@ class Cluster(pulumi.ComponentResource):
         self.name = scope.prefix
         roles_args = ClusterRolesArgs(scope=scope, data_key=args.data_key, cluster_key=args.cluster_key)
         self.roles = ClusterRoles(f"{name}-roles", roles_args, pulumi.ResourceOptions(parent=self))
-        # EKS would make it without a key and keep it for ever.
+        # EKS itself would create it without a key and without an expiry.
         logs = log_group(
             self, f"{name}-logs", path=f"/aws/eks/{self.name}/cluster", days=settings.log_days, key=args.log_key
         )
-        self.made = eks.Cluster(
+        cluster = eks.Cluster(
             f"{name}-eks",
             name=self.name,
             version=settings.version,
@@ -88,14 +87,14 @@ class Cluster(pulumi.ComponentResource):
                 pulumi.ResourceOptions(protect=scope.settings.state.protect),
             ),
         )
-        self.kubeconfig = self.made.kubeconfig_json
-        self.issuer, self.issuer_arn = self.made.oidc_issuer, self.made.oidc_provider_arn
-        self.node_group = self.made.cluster_security_group_id
+        self.kubeconfig = cluster.kubeconfig_json
+        self.issuer, self.issuer_arn = cluster.oidc_issuer, cluster.oidc_provider_arn
+        self.node_group = cluster.cluster_security_group_id
         self.register_outputs({"kubeconfig": pulumi.Output.secret(self.kubeconfig)})
 
 
 def access(admins: Sequence[str]) -> dict[str, eks.AccessEntryArgs] | None:
-    """Administrators of the cluster besides its maker, by their place in the list."""
+    """Return the access entries of the cluster's administrators, besides whoever creates it."""
     whole = aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster")
     return {
         f"admin-{index}": eks.AccessEntryArgs(
@@ -107,7 +106,7 @@ def access(admins: Sequence[str]) -> dict[str, eks.AccessEntryArgs] | None:
 
 
 def _nodes(settings: EksSettings, roles: ClusterRoles) -> dict[str, Any]:
-    """Auto Mode, or nothing: managed node groups and their add-ons are resources of our own."""
+    """Return the options of Auto Mode, or those for no nodes: managed node groups are resources of our own."""
     if settings.nodes == "auto":
         compute = eks.ClusterComputeConfigArgs(node_pools=[SYSTEM_POOL], node_role_arn=roles.node.arn)
         return {
@@ -118,7 +117,7 @@ def _nodes(settings: EksSettings, roles: ClusterRoles) -> dict[str, Any]:
         "skip_default_node_group": True,
         "skip_default_security_groups": True,
         "create_instance_role": False,
-        # Each would be looked up as "the most recent", and upgraded by an unrelated change.
+        # EKS would install the most recent version of each, so an unrelated change would upgrade it.
         "bootstrap_self_managed_addons": False,
         "use_default_vpc_cni": True,
         "coredns_addon_options": eks.CoreDnsAddonOptionsArgs(enabled=False),

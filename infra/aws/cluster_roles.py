@@ -1,4 +1,4 @@
-"""The two roles of an EKS cluster: its own, with which it makes nodes, volumes and load balancers, and its nodes'."""
+"""The two roles of an EKS cluster: its own, to create nodes, volumes and load balancers, and that of its nodes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ NODE_POLICIES: Final = {
     "managed": ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonEKS_CNI_Policy"),
 }
 OWN_CLUSTER: Final = {"aws:RequestTag/eks:eks-cluster-name": "${aws:PrincipalTag/eks:eks-cluster-name}"}
-"""Only what is tagged as this cluster's; EKS sets both tags."""
+"""Matches only resources tagged as this cluster's; EKS sets both tags."""
 
 
 def tagging(scope: Scope) -> list[Statement]:
-    """Lets Auto Mode put our tags, cost allocation among them, on what it makes; managed policies allow only its own.
+    """Return the rights to put our tags on what Auto Mode creates; AWS's managed policies allow only its own tags.
 
-    These actions make things that have no name yet, so the condition is what bounds them.
+    These actions create resources that have no name yet, so a condition has to limit them instead.
     """
     ec2, balancers = scope.arn("ec2", ""), scope.arn("elasticloadbalancing", "")
     equals = {"StringEquals": OWN_CLUSTER}
@@ -74,7 +74,7 @@ def tagging(scope: Scope) -> list[Statement]:
 
 
 def volumes(key: pulumi.Input[str]) -> list[Statement]:
-    """Lets volumes be encrypted by our key; a grant goes to EC2 alone."""
+    """Return the rights to encrypt volumes with our key; grants are possible only to services of AWS."""
     return [
         Statement(
             sid="UseKey",
@@ -98,7 +98,7 @@ def volumes(key: pulumi.Input[str]) -> list[Statement]:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterRolesArgs:
-    """The stack; the keys of volumes and of Kubernetes' secrets."""
+    """The stack, and the keys for volumes and for Kubernetes' secrets."""
 
     scope: Scope
     data_key: pulumi.Input[str]
@@ -128,9 +128,9 @@ class ClusterRoles(pulumi.ComponentResource):
     def _role(self, name: str, role: str, service: str, policies: tuple[str, ...]) -> iam.Role:
         actions = ["sts:AssumeRole", "sts:TagSession"] if role == "cluster" else ["sts:AssumeRole"]
         trust = Statement(sid="Service", actions=actions, principals={"Service": [service]})
-        made = iam.Role(f"{name}-{role}", assume_role_policy=document([trust]), opts=child(self))
+        created = iam.Role(f"{name}-{role}", assume_role_policy=document([trust]), opts=child(self))
         for policy in policies:
             iam.RolePolicyAttachment(
-                f"{name}-{role}-{policy}", role=made.name, policy_arn=f"{MANAGED}/{policy}", opts=child(self)
+                f"{name}-{role}-{policy}", role=created.name, policy_arn=f"{MANAGED}/{policy}", opts=child(self)
             )
-        return made
+        return created

@@ -1,4 +1,4 @@
-"""Where pods run: the cluster, its add-ons, and its nodes where they are not Auto Mode's."""
+"""Where pods run: the cluster, its add-ons, and its nodes unless Auto Mode provides them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ComputeArgs:
 
 
 class Compute(pulumi.ComponentResource):
-    """Cluster first, then what a node needs to become ready, then nodes, then all other add-ons."""
+    """The cluster, then the add-ons without which no node becomes ready, then the nodes, then all other add-ons."""
 
     cluster: Cluster
 
@@ -49,13 +49,13 @@ class Compute(pulumi.ComponentResource):
         )
         self.cluster = Cluster(f"{name}-cluster", cluster_args, self._after(network))
         ready = [self.cluster, *(self._nodes(name) if settings.nodes == "managed" else [])]
-        wanted = addons.wanted(settings.nodes, settings.identity)
-        roles = self._addon_roles(name) if addons.VOLUMES in wanted else {}
-        Addons(f"{name}-addons", AddonsArgs(scope=scope, addons=wanted, roles=roles), self._after(*ready))
+        required = addons.required(settings.nodes, settings.identity)
+        roles = self._addon_roles(name) if addons.VOLUMES in required else {}
+        Addons(f"{name}-addons", AddonsArgs(scope=scope, addons=required, roles=roles), self._after(*ready))
         self.register_outputs({})
 
     def capacity(self, options: pulumi.ResourceOptions) -> Capacity:
-        """Storage class and pools, once there is a provider for the inside of the cluster."""
+        """Create storage class and pools, which need a provider for the inside of the cluster."""
         args = CapacityArgs(
             scope=self._args.scope,
             subnets=self._args.network.private_subnets,
@@ -78,7 +78,7 @@ class Compute(pulumi.ComponentResource):
         return [NodeGroups(f"{name}-nodes", args, self._after(self.cluster, first))]
 
     def _addon_roles(self, name: str) -> dict[str, pulumi.Input[str]]:
-        """The volume driver makes volumes with a role of its own."""
+        """Create the role with which the volume driver creates volumes; return it by the add-on's name."""
         args = IdentityArgs(
             scope=self._args.scope,
             namespace="kube-system",

@@ -1,4 +1,4 @@
-"""A second copy of a bucket in another region, made by S3 itself: for the day on which a region is gone."""
+"""A second copy of a bucket in another region, maintained by S3 itself, in case a whole region is lost."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pulumi_aws import iam, kms, s3
 
 from infra.aws.bucket import Bucket, BucketArgs
 from infra.aws.keys import DELETION_DAYS, policy
-from infra.aws.scope import Scope, kept
+from infra.aws.scope import Scope
 from infra.kit.iam import Statement, document, service_trust
-from infra.kit.options import child
+from infra.kit.options import child, stateful
 
 
 @dataclass(frozen=True, kw_only=True)
 class CopyArgs:
-    """What is copied, where to, and how the source was made."""
+    """The source and how it was configured, and the region of the copy."""
 
     scope: Scope
     region: str
@@ -26,7 +26,7 @@ class CopyArgs:
 
 
 class Copy(pulumi.ComponentResource):
-    """Key and bucket in the other region, and the role and rule that fill it."""
+    """Key and bucket in the other region, and the role and rule by which S3 fills the bucket."""
 
     def __init__(self, name: str, args: CopyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Copy", name, {}, opts)
@@ -38,7 +38,7 @@ class Copy(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=DELETION_DAYS,
             policy=document(policy(scope.account_root)),
-            opts=kept(self, scope),
+            opts=stateful(self, scope.settings.state),
         )
         like = replace(args.like, bucket=scope.bucket("backups-copy"), key=key.arn, region=args.region, logs=None)
         target = Bucket(f"{name}-target", like, pulumi.ResourceOptions(parent=self))
@@ -46,7 +46,7 @@ class Copy(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _role(self, name: str, args: CopyArgs, key: kms.Key, target: Bucket) -> iam.Role:
-        own = {"StringEquals": {"aws:SourceAccount": args.scope.facts.account_id}}
+        own = {"StringEquals": {"aws:SourceAccount": args.scope.account.id}}
         role = iam.Role(
             f"{name}-role", assume_role_policy=document(service_trust("s3.amazonaws.com", own)), opts=child(self)
         )
@@ -91,7 +91,7 @@ class Copy(pulumi.ComponentResource):
 def rights(
     source: pulumi.Input[str], source_key: pulumi.Input[str], target: pulumi.Input[str], target_key: pulumi.Input[str]
 ) -> list[Statement]:
-    """What S3 needs to read versions of one bucket and write them to another."""
+    """Return the rights that S3 needs to copy versions from one bucket to another."""
     return [
         Statement(sid="List", actions=["s3:GetReplicationConfiguration", "s3:ListBucket"], resources=[source]),
         Statement(

@@ -10,18 +10,18 @@ import pulumi
 from pulumi_aws import ec2, iam, rds, vpc
 
 from infra.aws.log_group import log_group
-from infra.aws.scope import Scope, kept, named
-from infra.database import MAX_CONNECTIONS, RESERVED
+from infra.aws.scope import Scope, named
+from infra.connections import MAX_CONNECTIONS, RESERVED
 from infra.kit.iam import document, service_trust
-from infra.kit.options import child
+from infra.kit.options import child, stateful
 
 MAJOR: Final = "15"
-"""As the pod's of a local stack, and as the dumps' programs."""
+"""The same version as in the pod of a local stack, and as the programs that make dumps."""
 PORT: Final = 5432
 USER: Final = "churn_admin"
 MONITORING_SECONDS: Final = 60
 INSIGHT_DAYS: Final = 7
-"""The longest that costs nothing."""
+"""The longest retention without a charge."""
 LOGS: Final = ("postgresql", "upgrade")
 MONITORING_POLICY: Final = "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"
 PARAMETERS: Final = {
@@ -32,23 +32,23 @@ PARAMETERS: Final = {
     "idle_in_transaction_session_timeout": "600000",
     "log_min_duration_statement": "1000",
     "log_lock_waits": "1",
-    # Values of parameters may be anything, hashes of passwords among them.
+    # Parameter values may contain anything, including hashes of passwords.
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
 STATIC: Final = ("max_connections", "superuser_reserved_connections")
-"""Taken up at the next restart only."""
+"""Parameters that take effect only after a restart."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseArgs:
-    """Where it is, who may connect, and what encrypts it."""
+    """The network, the clients that may connect, and the keys."""
 
     scope: Scope
     vpc_id: pulumi.Input[str]
     subnets: Sequence[pulumi.Input[str]]
     clients: pulumi.Input[str]
-    """Security group of those who may connect."""
+    """Security group of the clients that may connect."""
     data_key: pulumi.Input[str]
     secret_key: pulumi.Input[str]
     log_key: pulumi.Input[str]
@@ -59,7 +59,7 @@ class Database(pulumi.ComponentResource):
 
     host: pulumi.Output[str]
     master_secret: pulumi.Output[str]
-    """ARN of the secret that RDS makes and rotates by itself."""
+    """ARN of the secret that RDS itself creates and rotates."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Database", name, {}, opts)
@@ -80,7 +80,7 @@ class Database(pulumi.ComponentResource):
         )
         instance = self._instance(name, args, subnets, parameters)
         self.host = instance.address
-        self.master_secret = instance.master_user_secrets.apply(lambda found: found[0].secret_arn or "")
+        self.master_secret = instance.master_user_secrets.apply(lambda secrets: secrets[0].secret_arn or "")
         self.register_outputs({"host": self.host})
 
     def _group(self, name: str, args: DatabaseArgs) -> ec2.SecurityGroup:
@@ -119,7 +119,7 @@ class Database(pulumi.ComponentResource):
     ) -> rds.Instance:
         scope = args.scope
         settings, protect = scope.settings.rds, scope.settings.state.protect
-        days = scope.settings.eks.log_days
+        days = settings.log_days
         groups: list[pulumi.Resource] = [
             log_group(
                 self, f"{name}-log-{log}", path=f"/aws/rds/instance/{scope.prefix}/{log}", days=days, key=args.log_key
@@ -149,7 +149,7 @@ class Database(pulumi.ComponentResource):
             manage_master_user_password=True,
             master_user_secret_kms_key_id=args.secret_key,
             iam_database_authentication_enabled=True,
-            # Clear of our own backups, 02:00 to 04:30.
+            # Outside the windows of our own backups, 02:00 to 04:30.
             backup_window="00:00-01:00",
             maintenance_window="sun:07:00-sun:08:00",
             backup_retention_period=settings.backup_days,
@@ -166,5 +166,5 @@ class Database(pulumi.ComponentResource):
             final_snapshot_identifier=f"{scope.prefix}-final" if protect else None,
             apply_immediately=False,
             tags=named(scope.prefix, "postgres"),
-            opts=kept(self, scope, after=groups),
+            opts=stateful(self, scope.settings.state, after=groups),
         )

@@ -1,4 +1,4 @@
-"""The domain's zone in Route 53 and a public certificate for its hosts, proven by records in that zone."""
+"""The domain's zone in Route 53, and a public certificate for its hosts, validated by records in that zone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final
 import pulumi
 from pulumi_aws import acm, route53
 
-from infra.aws.scope import Scope, kept
-from infra.kit.options import child
+from infra.aws.scope import Scope
+from infra.kit.options import child, stateful
 
 TTL: Final = 300
 
@@ -25,28 +25,33 @@ class DnsArgs:
 
 
 class Dns(pulumi.ComponentResource):
-    """Zone (unless one is given), certificate, and the records that prove it."""
+    """The zone (unless the stack uses an existing one), the certificate, and the records that validate it."""
 
     zone_id: pulumi.Output[str]
     name_servers: pulumi.Output[Sequence[str]] | None
-    """To be entered at the parent domain; None where the zone was there already."""
+    """To be entered at the parent domain; None where the stack uses an existing zone."""
     certificate: pulumi.Output[str]
-    """ARN; known only once the certificate is issued."""
+    """ARN, known only after the certificate has been issued."""
 
     def __init__(self, name: str, args: DnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Dns", name, {}, opts)
-        given = args.scope.settings.edge.hosted_zone_id
+        existing = args.scope.settings.edge.hosted_zone_id
         self.name_servers = None
-        if given:
-            self.zone_id = pulumi.Output.from_input(given)
+        if existing:
+            self.zone_id = pulumi.Output.from_input(existing)
         else:
-            zone = route53.Zone(f"{name}-zone", name=args.domain, comment="Made by Pulumi", opts=kept(self, args.scope))
+            zone = route53.Zone(
+                f"{name}-zone",
+                name=args.domain,
+                comment="Made by Pulumi",
+                opts=stateful(self, args.scope.settings.state),
+            )
             self.zone_id, self.name_servers = zone.zone_id, zone.name_servers
         self.certificate = self._certificate(name, args)
         self.register_outputs({"zone_id": self.zone_id})
 
     def _certificate(self, name: str, args: DnsArgs) -> pulumi.Output[str]:
-        wanted = acm.Certificate(
+        certificate = acm.Certificate(
             f"{name}-certificate",
             domain_name=args.hosts[0],
             subject_alternative_names=list(args.hosts[1:]),
@@ -54,18 +59,18 @@ class Dns(pulumi.ComponentResource):
             key_algorithm="EC_prime256v1",
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
-        records = [self._proof(name, index, wanted) for index in range(len(args.hosts))]
+        records = [self._proof(name, index, certificate) for index in range(len(args.hosts))]
         issued = acm.CertificateValidation(
             f"{name}-issued",
-            certificate_arn=wanted.arn,
+            certificate_arn=certificate.arn,
             validation_record_fqdns=[record.fqdn for record in records],
             opts=child(self),
         )
         return issued.certificate_arn
 
-    def _proof(self, name: str, index: int, wanted: acm.Certificate) -> route53.Record:
-        """AWS asks for one record for each name, in an order of its own."""
-        proof = wanted.domain_validation_options[index]
+    def _proof(self, name: str, index: int, certificate: acm.Certificate) -> route53.Record:
+        """Create one of the records that AWS asks for, one for each name in an order of its own."""
+        proof = certificate.domain_validation_options[index]
         return route53.Record(
             f"{name}-proof-{index + 1}",
             zone_id=self.zone_id,
@@ -84,7 +89,7 @@ def _known(value: str | None) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class AddressesArgs:
-    """Hosts, and the load balancer they are names of."""
+    """The hosts, and the load balancer that they point at."""
 
     zone_id: pulumi.Input[str]
     hosts: Sequence[str]
@@ -92,7 +97,7 @@ class AddressesArgs:
 
 
 class Addresses(pulumi.ComponentResource):
-    """A record for each host; the load balancer's name is known only when the cluster has made it."""
+    """One record for each host; the load balancer's name is known only after the cluster has created it."""
 
     def __init__(self, name: str, args: AddressesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Addresses", name, {}, opts)

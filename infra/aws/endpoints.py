@@ -1,4 +1,4 @@
-"""Endpoints in the VPC for the services that pods use most: their traffic passes no NAT gateway, which bills it."""
+"""VPC endpoints for the services that pods use most: their traffic bypasses the NAT gateways, which bill for it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ INTERFACES: Final = {
     "secrets": "secretsmanager",
     "logs": "logs",
 }
-"""Services by our name for them."""
+"""Names of AWS's services by our own names."""
 HTTPS: Final = 443
 
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointsArgs:
-    """The VPC, the subnets that endpoints have addresses in, and the tables that know the way to S3."""
+    """The VPC, the subnets in which endpoints have addresses, and the route tables that get a route to S3."""
 
     scope: Scope
     vpc_id: pulumi.Input[str]
@@ -35,7 +35,7 @@ class EndpointsArgs:
 
 
 class Endpoints(pulumi.ComponentResource):
-    """A gateway for S3, and interfaces that the VPC's own addresses reach."""
+    """A gateway for S3, and interfaces that are reachable from within the VPC."""
 
     def __init__(self, name: str, args: EndpointsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Endpoints", name, {}, opts)

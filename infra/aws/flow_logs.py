@@ -1,4 +1,4 @@
-"""Flow logs: who spoke to whom in the VPC, and what was refused."""
+"""Flow logs: who connected to whom in the VPC, and what was refused."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from infra.kit.options import child
 
 WRITE: Final = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
 MINUTES: Final = 10
-"""Between two records of a connection."""
+"""Interval between two records of a connection."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowLogsArgs:
-    """The VPC, and the key of logs."""
+    """The VPC, and the key for logs."""
 
     scope: Scope
     vpc_id: pulumi.Input[str]
@@ -28,14 +28,14 @@ class FlowLogsArgs:
 
 
 class FlowLogs(pulumi.ComponentResource):
-    """A log group, a role that may write to it, and the flow log."""
+    """The log group, a role that may write to it, and the flow log."""
 
     def __init__(self, name: str, args: FlowLogsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:FlowLogs", name, {}, opts)
         scope = args.scope
         days = scope.settings.network.log_days
         group = log_group(self, f"{name}-group", path=f"/{scope.prefix}/flow", days=days, key=args.key)
-        own = {"StringEquals": {"aws:SourceAccount": scope.facts.account_id}}
+        own = {"StringEquals": {"aws:SourceAccount": scope.account.id}}
         role = iam.Role(
             f"{name}-role",
             assume_role_policy=document(service_trust("vpc-flow-logs.amazonaws.com", own)),

@@ -1,4 +1,4 @@
-"""What each workload may do on AWS: read the secrets that it mounts, and use the buckets that are its business."""
+"""What each workload may do on AWS: read the secrets that it mounts, and use the buckets that it needs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ WRITE_OBJECTS: Final = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"
 CHANGE_OBJECTS: Final = (*WRITE_OBJECTS, "s3:DeleteObject")
 MARK_OBJECTS: Final = (*WRITE_OBJECTS, "s3:PutObjectTagging")
 LIST: Final = ("s3:GetBucketLocation", "s3:ListBucket")
-LOOK_AT_KEY: Final = ("s3:GetEncryptionConfiguration",)
-LOOK_AT_LIFE: Final = ("s3:GetLifecycleConfiguration",)
+READ_ENCRYPTION: Final = ("s3:GetEncryptionConfiguration",)
+READ_LIFECYCLE: Final = ("s3:GetLifecycleConfiguration",)
 READ_KEY: Final = ("kms:Decrypt",)
 WRITE_KEY: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Things:
-    """What rights are about."""
+class Grantable:
+    """Everything that a workload may be granted rights to."""
 
     secrets: dict[str, SecretSource]
     storage: Storage
@@ -38,25 +38,25 @@ class Things:
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """A bucket, what may be done with its objects, and what of the bucket itself may be looked at besides its list."""
+    """A bucket, the actions on its objects, and the actions on the bucket itself besides listing it."""
 
-    what: str
+    name: str
     bucket: pulumi.Input[str]
     objects: Sequence[str]
-    looks: Sequence[str] = ()
+    on_bucket: Sequence[str] = ()
 
     def statements(self, key: pulumi.Input[str]) -> list[Statement]:
-        """These rights, and those to the key that encrypts the objects."""
+        """Return these rights, and those to the key that encrypts the objects."""
         key_actions = READ_KEY if set(self.objects) <= set(READ_OBJECTS) else WRITE_KEY
         return [
-            Statement(sid=f"List{self.what}", actions=[*LIST, *self.looks], resources=[self.bucket]),
-            Statement(sid=f"Use{self.what}", actions=self.objects, resources=[pulumi.Output.concat(self.bucket, "/*")]),
-            Statement(sid=f"Key{self.what}", actions=key_actions, resources=[key]),
+            Statement(sid=f"List{self.name}", actions=[*LIST, *self.on_bucket], resources=[self.bucket]),
+            Statement(sid=f"Use{self.name}", actions=self.objects, resources=[pulumi.Output.concat(self.bucket, "/*")]),
+            Statement(sid=f"Key{self.name}", actions=key_actions, resources=[key]),
         ]
 
 
 def on_secrets(arns: Sequence[pulumi.Input[str]], key: pulumi.Input[str]) -> list[Statement]:
-    """Read secrets, as the driver does with the pod's own role."""
+    """Return the rights to read secrets, which the driver does with the pod's own role."""
     if not arns:
         return []
     return [
@@ -69,43 +69,43 @@ def on_secrets(arns: Sequence[pulumi.Input[str]], key: pulumi.Input[str]) -> lis
     ]
 
 
-def statements(workload: Workload, things: Things) -> list[Statement]:
-    """All rights of one workload; none for one that has nothing to do with AWS."""
+def statements(workload: Workload, grantable: Grantable) -> list[Statement]:
+    """Return all rights of one workload; there are none for a workload that does not use AWS."""
     return [
-        *on_secrets(_arns(secret_files.READERS.get(workload.name, ()), things), things.secret_key),
-        *_s3(workload, things),
+        *on_secrets(_arns(secret_files.READERS.get(workload.name, ()), grantable), grantable.secret_key),
+        *_s3(workload, grantable),
     ]
 
 
-def _arns(specs: Sequence[SecretSpec], things: Things) -> list[pulumi.Input[str]]:
-    sources = [things.secrets.get(spec.name) for spec in specs]
+def _arns(specs: Sequence[SecretSpec], grantable: Grantable) -> list[pulumi.Input[str]]:
+    sources = [grantable.secrets.get(spec.name) for spec in specs]
     return [source.arn for source in sources if isinstance(source, AwsSource)]
 
 
-def _s3(workload: Workload, things: Things) -> list[Statement]:
-    storage, key = things.storage, things.data_key
+def _s3(workload: Workload, grantable: Grantable) -> list[Statement]:
+    storage, key = grantable.storage, grantable.data_key
     artifacts, backups, data = storage.artifacts.arn, storage.backups.arn, storage.data.arn
     rights = {
-        # Artifacts go through the server, and only it deletes them.
-        n.MLFLOW.name: [Use(what="Artifacts", bucket=artifacts, objects=(*READ_OBJECTS, *CHANGE_OBJECTS))],
-        n.TRAINING.name: [Use(what="Data", bucket=data, objects=READ_OBJECTS)],
-        # It writes backups and cannot remove any: it marks them, and the bucket's lifecycle removes those in time.
+        # Artifacts pass through the server, and only the server deletes them.
+        n.MLFLOW.name: [Use(name="Artifacts", bucket=artifacts, objects=(*READ_OBJECTS, *CHANGE_OBJECTS))],
+        n.TRAINING.name: [Use(name="Data", bucket=data, objects=READ_OBJECTS)],
+        # The job writes backups but cannot delete any: it tags them, and the bucket's lifecycle deletes them later.
         n.BACKUP.name: [
-            Use(what="Artifacts", bucket=artifacts, objects=READ_OBJECTS),
+            Use(name="Artifacts", bucket=artifacts, objects=READ_OBJECTS),
             Use(
-                what="Backups",
+                name="Backups",
                 bucket=backups,
                 objects=(*READ_OBJECTS, *MARK_OBJECTS),
-                looks=(*LOOK_AT_KEY, *LOOK_AT_LIFE),
+                on_bucket=(*READ_ENCRYPTION, *READ_LIFECYCLE),
             ),
         ],
-        n.DRILL.name: [Use(what="Backups", bucket=backups, objects=READ_OBJECTS, looks=LOOK_AT_KEY)],
+        n.DRILL.name: [Use(name="Backups", bucket=backups, objects=READ_OBJECTS, on_bucket=READ_ENCRYPTION)],
     }
     if storage.metrics is not None:
         metrics = storage.metrics.arn
         rights |= {
-            n.PROMETHEUS.name: [Use(what="Metrics", bucket=metrics, objects=(*READ_OBJECTS, *WRITE_OBJECTS))],
-            n.THANOS_STORE.name: [Use(what="Metrics", bucket=metrics, objects=READ_OBJECTS)],
-            n.THANOS_COMPACT.name: [Use(what="Metrics", bucket=metrics, objects=(*READ_OBJECTS, *CHANGE_OBJECTS))],
+            n.PROMETHEUS.name: [Use(name="Metrics", bucket=metrics, objects=(*READ_OBJECTS, *WRITE_OBJECTS))],
+            n.THANOS_STORE.name: [Use(name="Metrics", bucket=metrics, objects=READ_OBJECTS)],
+            n.THANOS_COMPACT.name: [Use(name="Metrics", bucket=metrics, objects=(*READ_OBJECTS, *CHANGE_OBJECTS))],
         }
     return [statement for use in rights.get(workload.name, ()) for statement in use.statements(key)]

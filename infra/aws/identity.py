@@ -1,4 +1,4 @@
-"""Workload identity: a role for one service account, by IRSA or by EKS Pod Identity, with rights to named things."""
+"""Workload identity: a role for one service account, by IRSA or by EKS Pod Identity, with rights to named resources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.kit.options import child
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityArgs:
-    """Whose role it is, what it may do, and who says which pod is whose."""
+    """The service account, its rights, and the issuer of its tokens."""
 
     scope: Scope
     namespace: str
@@ -24,15 +24,15 @@ class IdentityArgs:
     issuer: pulumi.Output[str]
     issuer_arn: pulumi.Input[str]
     managed_policy: str | None = None
-    """ARN of a policy of AWS, for its own add-ons."""
+    """ARN of a policy managed by AWS, for AWS's own add-ons."""
 
 
 class Identity(pulumi.ComponentResource):
-    """Role, policy and, for Pod Identity, the association."""
+    """Role, policy and, with Pod Identity, the association."""
 
     arn: pulumi.Output[str]
     annotated: bool
-    """Whether the service account has to name the role: with Pod Identity the association does."""
+    """Whether an annotation of the service account names the role; with Pod Identity the association does."""
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Identity", name, {}, opts)
@@ -59,8 +59,7 @@ class Identity(pulumi.ComponentResource):
 
     def _trust(self, args: IdentityArgs) -> pulumi.Output[str]:
         if self.annotated:
-            made: pulumi.Output[str] = irsa_trust(args.issuer_arn, args.issuer, args.namespace, args.account).apply(
-                document
-            )
-            return made
-        return document(pod_identity_trust(args.scope.facts.account_id, args.scope.cluster_arn))
+            trust = irsa_trust(args.issuer_arn, args.issuer, args.namespace, args.account)
+            policy: pulumi.Output[str] = trust.apply(document)
+            return policy
+        return document(pod_identity_trust(args.scope.account.id, args.scope.cluster_arn))

@@ -1,4 +1,4 @@
-"""Keys that encrypt what the stack keeps: one each for data, secrets, logs and the cluster, so rights stay apart."""
+"""Encryption keys: one each for data, secrets, logs and the cluster, so that rights to them can differ."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 import pulumi
 from pulumi_aws import kms
 
-from infra.aws.scope import Scope, kept
+from infra.aws.scope import Scope
 from infra.kit.iam import Statement, document
-from infra.kit.options import child
+from infra.kit.options import child, stateful
 
 USE: Final = (
     "kms:Decrypt",
@@ -43,11 +43,11 @@ _ADMINISTRATION: Final = (
     "kms:UpdateKeyDescription",
 )
 DELETION_DAYS: Final = 30
-"""How long a key that was scheduled for deletion can be had back, and with it all it encrypts."""
+"""How long the deletion of a key can be cancelled; afterwards everything encrypted with it is lost."""
 
 
 def policy(account_root: str, logs: str | None = None, log_arns: str | None = None) -> list[Statement]:
-    """Who may use a key: the account's IAM policies decide, and CloudWatch where the key is that of logs.
+    """Return who may use a key: whoever the account's IAM policies allow, and CloudWatch for the key of logs.
 
     In a key's policy the resource `*` means the key itself.
     """
@@ -74,19 +74,19 @@ def policy(account_root: str, logs: str | None = None, log_arns: str | None = No
 
 @dataclass(frozen=True, kw_only=True)
 class KeysArgs:
-    """The stack."""
+    """The stack and its account."""
 
     scope: Scope
 
 
 class Keys(pulumi.ComponentResource):
-    """A key per purpose, each with a name and yearly rotation; gone only after a month."""
+    """A key for each purpose, with an alias, yearly rotation, and a month before a deletion is final."""
 
     data: pulumi.Output[str]
     secrets: pulumi.Output[str]
     logs: pulumi.Output[str]
     cluster: pulumi.Output[str]
-    """ARNs."""
+    """This and the others are ARNs."""
 
     def __init__(self, name: str, args: KeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Keys", name, {}, opts)
@@ -108,7 +108,7 @@ class Keys(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=DELETION_DAYS,
             policy=document(statements),
-            opts=kept(self, scope),
+            opts=stateful(self, scope.settings.state),
         )
         kms.Alias(
             f"{name}-{role}-alias", name=f"alias/{scope.prefix}-{role}", target_key_id=key.key_id, opts=child(self)

@@ -1,4 +1,4 @@
-"""Log groups: encrypted, and kept for as long as the stack says, which CloudWatch by itself does for ever."""
+"""Log groups: encrypted, and with the retention of the stack, where CloudWatch's default is to keep logs for ever."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from infra.kit.options import child
 def log_group(
     parent: pulumi.Resource, name: str, *, path: str, days: int, key: pulumi.Input[str]
 ) -> cloudwatch.LogGroup:
-    """A group at ``path``, by which whoever writes to it finds it."""
+    """Create a group at ``path``, the name under which its writers find it."""
     return cloudwatch.LogGroup(name, name=path, retention_in_days=days, kms_key_id=key, opts=child(parent))

@@ -1,9 +1,9 @@
-"""The VPC: public, private and isolated database subnets in every zone, and the ways in and out of them."""
+"""The VPC: public, private and isolated database subnets in every zone, and the routes between them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
@@ -17,16 +17,25 @@ from infra.kit.options import child
 
 PUBLIC_ROLE: Final = {"kubernetes.io/role/elb": "1"}
 PRIVATE_ROLE: Final = {"kubernetes.io/role/internal-elb": "1"}
-"""What load balancers find their subnets by."""
+"""Tags by which load balancers find their subnets."""
 ANYWHERE: Final = "0.0.0.0/0"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """The stack, and the key of its logs."""
+    """The stack, and the key for its logs."""
 
     scope: Scope
     log_key: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tier:
+    """Subnets of one kind, one in each zone."""
+
+    name: str
+    cidrs: Sequence[str]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Network(pulumi.ComponentResource):
@@ -37,7 +46,7 @@ class Network(pulumi.ComponentResource):
     private_subnets: list[pulumi.Output[str]]
     database_subnets: list[pulumi.Output[str]]
     ready: pulumi.Resource
-    """Nodes need the routes out: what runs on them is made after it, and goes before it."""
+    """Nodes need the routes to the internet, so whatever runs on them is created after it and deleted before it."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Network", name, {}, opts)
@@ -50,7 +59,7 @@ class Network(pulumi.ComponentResource):
             tags=named(scope.prefix, "vpc"),
             opts=child(self),
         )
-        # Whatever is made without a group of its own can reach nothing and be reached by nothing.
+        # A resource without a security group of its own can reach nothing and is reached by nothing.
         ec2.DefaultSecurityGroup(
             f"{name}-default",
             vpc_id=vpc.id,
@@ -60,12 +69,12 @@ class Network(pulumi.ComponentResource):
             opts=child(self),
         )
         tiers = {
-            "public": self._subnets(name, "public", cidrs=plan.public, vpc=vpc, scope=scope, role=PUBLIC_ROLE),
-            "private": self._subnets(name, "private", cidrs=plan.private, vpc=vpc, scope=scope, role=PRIVATE_ROLE),
-            "database": self._subnets(name, "database", cidrs=plan.database, vpc=vpc, scope=scope, role={}),
+            "public": self._subnets(name, scope, vpc, _Tier(name="public", cidrs=plan.public, tags=PUBLIC_ROLE)),
+            "private": self._subnets(name, scope, vpc, _Tier(name="private", cidrs=plan.private, tags=PRIVATE_ROLE)),
+            "database": self._subnets(name, scope, vpc, _Tier(name="database", cidrs=plan.database)),
         }
-        private_tables = self._routes(name, scope, vpc, tiers)
-        self._around(name, args, vpc, tiers, private_tables)
+        tables = self._routes(name, scope, vpc, tiers)
+        self._attachments(name, args, vpc, tiers, tables)
         self.vpc_id = vpc.id
         self.public_subnets = [subnet.id for subnet in tiers["public"]]
         self.private_subnets = [subnet.id for subnet in tiers["private"]]
@@ -73,20 +82,18 @@ class Network(pulumi.ComponentResource):
         self.ready = self
         self.register_outputs({"vpc_id": self.vpc_id})
 
-    def _subnets(
-        self, name: str, tier: str, *, cidrs: Sequence[str], vpc: ec2.Vpc, scope: Scope, role: dict[str, str]
-    ) -> list[ec2.Subnet]:
+    def _subnets(self, name: str, scope: Scope, vpc: ec2.Vpc, tier: _Tier) -> list[ec2.Subnet]:
         return [
             ec2.Subnet(
-                f"{name}-{tier}-{index}",
+                f"{name}-{tier.name}-{index}",
                 vpc_id=vpc.id,
                 cidr_block=cidr,
                 availability_zone=zone,
                 map_public_ip_on_launch=False,
-                tags=named(scope.prefix, f"{tier}-{index}") | role,
+                tags=named(scope.prefix, f"{tier.name}-{index}") | dict(tier.tags),
                 opts=child(self),
             )
-            for index, (zone, cidr) in enumerate(zip(scope.facts.zones, cidrs, strict=True), start=1)
+            for index, (zone, cidr) in enumerate(zip(scope.account.zones, tier.cidrs, strict=True), start=1)
         ]
 
     def _routes(
@@ -99,7 +106,7 @@ class Network(pulumi.ComponentResource):
         self._default_route(name, "public", public, gateway_id=gateway.id)
         for index, subnet in enumerate(tiers["public"], start=1):
             self._associate(name, f"public-{index}", public, subnet)
-        # No route but the VPC's own.
+        # It has no route but the VPC's own.
         database = self._table(name, "database", scope, vpc)
         for index, subnet in enumerate(tiers["database"], start=1):
             self._associate(name, f"database-{index}", database, subnet)
@@ -116,13 +123,13 @@ class Network(pulumi.ComponentResource):
     def _nats(
         self, name: str, scope: Scope, public: list[ec2.Subnet], gateway: ec2.InternetGateway
     ) -> list[ec2.NatGateway]:
-        """One in the first zone, or one in each: with one, the others lose their way out with that zone."""
+        """Create one gateway, or one in each zone; if there is only one, the loss of its zone cuts off all others."""
         count = 1 if scope.settings.network.nat == "one" else len(public)
-        made = []
+        gateways = []
         for index, subnet in enumerate(public[:count], start=1):
             tags = named(scope.prefix, f"nat-{index}")
             address = ec2.Eip(f"{name}-nat-address-{index}", domain="vpc", tags=tags, opts=child(self, after=[gateway]))
-            made.append(
+            gateways.append(
                 ec2.NatGateway(
                     f"{name}-nat-{index}",
                     subnet_id=subnet.id,
@@ -131,7 +138,7 @@ class Network(pulumi.ComponentResource):
                     opts=child(self, after=[gateway]),
                 )
             )
-        return made
+        return gateways
 
     def _table(self, name: str, role: str, scope: Scope, vpc: ec2.Vpc) -> ec2.RouteTable:
         return ec2.RouteTable(f"{name}-{role}", vpc_id=vpc.id, tags=named(scope.prefix, role), opts=child(self))
@@ -159,7 +166,7 @@ class Network(pulumi.ComponentResource):
             f"{name}-{role}-table", route_table_id=table.id, subnet_id=subnet.id, opts=child(self)
         )
 
-    def _around(
+    def _attachments(
         self,
         name: str,
         args: NetworkArgs,

@@ -1,4 +1,4 @@
-"""Managed node groups, where the nodes are not Auto Mode's: one on demand, one tainted on spot."""
+"""Managed node groups, for stacks without Auto Mode: one on demand, and a tainted one of spot nodes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from infra.kit.options import child
 IMAGE: Final = "AL2023_x86_64_STANDARD"
 DEVICE: Final = "/dev/xvda"
 LAUNCHED: Final = ("instance", "volume", "network-interface")
-"""What a launch makes, which the provider's tags do not reach."""
+"""Resources that a launch creates, which do not get the provider's tags."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeGroupsArgs:
-    """Where nodes live, who they are, and what encrypts their disks."""
+    """The nodes' subnets and role, and the key for their disks."""
 
     scope: Scope
     subnets: Sequence[pulumi.Input[str]]
@@ -31,7 +31,7 @@ class NodeGroupsArgs:
 
 
 class NodeGroups(pulumi.ComponentResource):
-    """A launch template and two groups."""
+    """The launch template and the two groups."""
 
     def __init__(self, name: str, args: NodeGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:NodeGroups", name, {}, opts)
@@ -54,7 +54,7 @@ class NodeGroups(pulumi.ComponentResource):
             name_prefix=f"{args.scope.prefix}-",
             update_default_version=True,
             block_device_mappings=[ec2.LaunchTemplateBlockDeviceMappingArgs(device_name=DEVICE, ebs=disk)],
-            # Pods are a hop further than the node and must not get its role.
+            # Pods are one hop further away than the node and must not get its role.
             metadata_options=ec2.LaunchTemplateMetadataOptionsArgs(
                 http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
             ),
@@ -78,7 +78,7 @@ class NodeGroups(pulumi.ComponentResource):
             capacity_type="SPOT" if spot else "ON_DEMAND",
             instance_types=sizes.instance_types,
             scaling_config=eks.NodeGroupScalingConfigArgs(
-                # Nobody adds the first node of a group when work comes, so spot keeps one.
+                # Nothing scales a group up from zero nodes, so the spot group keeps one.
                 min_size=1 if spot else sizes.min_nodes,
                 desired_size=1 if spot else sizes.min_nodes,
                 max_size=sizes.max_nodes,
@@ -87,6 +87,6 @@ class NodeGroups(pulumi.ComponentResource):
             launch_template=eks.NodeGroupLaunchTemplateArgs(id=template.id, version=template.latest_version.apply(str)),
             labels=dict([SPOT.label]) if spot else None,
             taints=taints if spot else None,
-            # An autoscaler or a person changes it between two runs.
+            # An autoscaler or a person may change it between two runs.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["scalingConfig.desiredSize"]),
         )

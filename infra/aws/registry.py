@@ -1,4 +1,4 @@
-"""Repositories of the project's own images: a tag names one image for ever, each is scanned, and old ones go."""
+"""Repositories of the project's own images: tags are immutable, each image is scanned, and old ones are deleted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, Final
 import pulumi
 from pulumi_aws import ecr
 
-from infra.aws.scope import Scope, kept
-from infra.kit.options import child
+from infra.aws.scope import Scope
+from infra.kit.options import child, stateful
+from infra.naming import PROJECT
 from infra.versions import OWN
 
 UNTAGGED_DAYS: Final = 7
@@ -18,28 +19,28 @@ UNTAGGED_DAYS: Final = 7
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryArgs:
-    """The stack, and the key of what it keeps."""
+    """The stack, and the key for its data."""
 
     scope: Scope
     key: pulumi.Input[str]
 
 
 class Registry(pulumi.ComponentResource):
-    """A repository for each image."""
+    """One repository for each image."""
 
     def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Registry", name, {}, opts)
         for image in OWN:
             repository = ecr.Repository(
                 f"{name}-{image}",
-                name=f"churn/{image}",
+                name=f"{PROJECT}/{image}",
                 image_tag_mutability="IMMUTABLE",
                 image_scanning_configuration=ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
                 encryption_configurations=[
                     ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS", kms_key=args.key)
                 ],
                 force_delete=False,
-                opts=kept(self, args.scope),
+                opts=stateful(self, args.scope.settings.state),
             )
             ecr.LifecyclePolicy(
                 f"{name}-{image}-lifecycle",
@@ -51,12 +52,12 @@ class Registry(pulumi.ComponentResource):
 
 
 def address(account_id: str, region: str) -> str:
-    """What comes before the name of each image."""
-    return f"{account_id}.dkr.ecr.{region}.amazonaws.com/churn"
+    """Return the part of a reference before the name of the image."""
+    return f"{account_id}.dkr.ecr.{region}.amazonaws.com/{PROJECT}"
 
 
 def lifecycle(keep: int) -> dict[str, Any]:
-    """Keep the newest images, and what has lost its tag for a week."""
+    """Return the rules that keep the newest images, and images without a tag for a week."""
     untagged = {
         "tagStatus": "untagged",
         "countType": "sinceImagePushed",

@@ -1,4 +1,4 @@
-"""Rotation: one function for all secrets that rotate, what it may do, and when Secrets Manager calls it."""
+"""Rotation: one function for all rotating secrets, its rights, and when Secrets Manager calls it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from infra.kit.iam import Statement, document, service_trust
 from infra.kit.options import child
 from infra.secret_files import AwsSource
 
-CODE: Final = Path(__file__).parents[2] / "ops" / "jobs" / "rotate.py"
-"""One file without dependencies but boto3, which the runtime has."""
+CODE: Final = Path(__file__).parents[2] / "ops" / "jobs" / "rotation"
+"""A package whose only dependency is boto3, which the runtime provides."""
+HANDLER: Final = f"{CODE.name}.handler.handle"
 RUNTIME: Final = "python3.13"
 MOST_SECONDS: Final = 900
-"""A function's longest life; it waits for the pods to have read the new files."""
+"""The longest that a function may run; it waits until pods have read the new files."""
 SETTLE_SECONDS: Final = 2 * POLL_SECONDS + 60
-"""After which every pod has a changed secret: the driver looks twice, and kubelets and processes read anew."""
+"""After this every pod has a changed secret: two polls of the driver, and time for kubelets and processes to reload."""
 EACH_SECRET: Final = (
     "secretsmanager:DescribeSecret",
     "secretsmanager:GetSecretValue",
@@ -36,7 +37,7 @@ EACH_SECRET: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class RotationArgs:
-    """The secrets and their key, and where MLflow and Grafana answer from outside."""
+    """The secrets and their key, and the public addresses of MLflow and Grafana."""
 
     scope: Scope
     store: SecretStore
@@ -46,14 +47,14 @@ class RotationArgs:
 
 
 class Rotation(pulumi.ComponentResource):
-    """Function, role, log group, a schedule for each secret, and a daily look at keys whose overlap is over."""
+    """Function, role, log group, a schedule for each secret, and a daily removal of API keys past their overlap."""
 
     def __init__(self, name: str, args: RotationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Rotation", name, {}, opts)
         keys = args.store.sources[secret_files.API_KEYS.name]
         admin = args.store.sources[secret_files.MLFLOW_ADMIN.name]
         if not isinstance(keys, AwsSource) or not isinstance(admin, AwsSource):
-            raise TypeError("rotation is for secrets of Secrets Manager")
+            raise TypeError("rotation needs secrets in Secrets Manager")
         rotated = args.store.rotated()
         role = self._role(name, args, [*rotated.values(), keys.arn])
         function = self._function(name, args, role, {"API_KEYS_SECRET": keys.arn, "MLFLOW_ADMIN_SECRET": admin.arn})
@@ -62,7 +63,7 @@ class Rotation(pulumi.ComponentResource):
             action="lambda:InvokeFunction",
             function=function.name,
             principal="secretsmanager.amazonaws.com",
-            source_account=args.scope.facts.account_id,
+            source_account=args.scope.account.id,
             opts=child(self),
         )
         for secret, arn in rotated.items():
@@ -73,7 +74,7 @@ class Rotation(pulumi.ComponentResource):
                 rotation_rules=secretsmanager.SecretRotationRotationRulesArgs(
                     automatically_after_days=args.scope.settings.secrets.rotation_days
                 ),
-                # The first time comes when there is something to rotate in: the services may not be up yet.
+                # The services may not be up yet, so the first rotation waits for the schedule.
                 rotate_immediately=False,
                 opts=child(self, after=[permission]),
             )
@@ -114,15 +115,15 @@ class Rotation(pulumi.ComponentResource):
         return lambda_.Function(
             f"{name}-function",
             name=f"{args.scope.prefix}-rotation",
-            description="Rotates API keys and logins: ops/jobs/rotate.py",
+            description="Rotates API keys and logins: ops/jobs/rotation",
             runtime=RUNTIME,
             architectures=["arm64"],
-            handler="rotate.handler",
-            code=pulumi.AssetArchive({"rotate.py": pulumi.StringAsset(CODE.read_text(encoding="utf-8"))}),
+            handler=HANDLER,
+            code=pulumi.AssetArchive({path: pulumi.StringAsset(text) for path, text in function_files().items()}),
             role=role.arn,
             timeout=MOST_SECONDS,
             memory_size=256,
-            # All clients' hashes are in one file: two at once would lose what the other wrote.
+            # The hashes of all clients are in one file: of two calls at once, one would overwrite the other's change.
             reserved_concurrent_executions=1,
             environment=lambda_.FunctionEnvironmentArgs(variables=environment),
             kms_key_arn=args.secret_key,
@@ -148,3 +149,8 @@ class Rotation(pulumi.ComponentResource):
             source_arn=rule.arn,
             opts=child(self),
         )
+
+
+def function_files() -> dict[str, str]:
+    """Return the function's source by its path in the archive."""
+    return {f"{CODE.name}/{path.name}": path.read_text(encoding="utf-8") for path in sorted(CODE.glob("*.py"))}

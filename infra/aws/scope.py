@@ -1,42 +1,40 @@
-"""What every component on AWS is given: the stack's settings, the account, and names that others look things up by."""
+"""What every component on AWS gets: the stack's settings, the account, and the names of shared resources."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pulumi
-
+from infra.aws.account import Account
 from infra.aws.addresses import Plan, plan
-from infra.aws.facts import Facts
-from infra.config import PROJECT, ConfigError, Settings
+from infra.config import ConfigError, Settings
+from infra.naming import PROJECT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """One stack in one account."""
+    """A stack in its account."""
 
     settings: Settings
-    facts: Facts
+    account: Account
 
     @property
     def prefix(self) -> str:
-        """Begins the name of everything that is addressed by name."""
+        """Prefix of the name of every resource that is addressed by name."""
         return f"{PROJECT}-{self.settings.stack}"
 
     @property
     def region(self) -> str:
-        """Where it all is."""
+        """Region of the stack."""
         return self.settings.account.region
 
     @property
     def account_root(self) -> str:
-        """The account as a principal: whoever its IAM policies let in."""
-        return f"arn:aws:iam::{self.facts.account_id}:root"
+        """The account as a principal: everybody whom its IAM policies allow."""
+        return f"arn:aws:iam::{self.account.id}:root"
 
     @property
     def cluster_arn(self) -> str:
-        """Of the stack's cluster, whether made yet or not."""
+        """ARN of the stack's cluster, which need not exist yet."""
         return self.arn("eks", f"cluster/{self.prefix}")
 
     @property
@@ -44,54 +42,36 @@ class Scope:
         """The stack's subnets.
 
         Raises:
-            ConfigError: the network cannot be shared out.
+            ConfigError: the network cannot be divided into them.
         """
         try:
-            return plan(self.settings.network.cidr, len(self.facts.zones))
+            return plan(self.settings.network.cidr, len(self.account.zones))
         except ValueError as error:
-            raise ConfigError(f"churn:network.cidr: {error}") from None
+            raise ConfigError(f"{PROJECT}:network.cidr: {error}") from None
 
     @property
     def tags(self) -> dict[str, str]:
-        """Cost-allocation tags, which the provider puts on everything it makes.
+        """Cost-allocation tags, which the provider puts on every resource that it creates.
 
-        What others make in the stack's name (nodes, volumes, load balancers) gets them by its own way.
+        Resources that the cluster creates (nodes, volumes, load balancers) get them in ways of their own.
         """
         account = self.settings.account
         return {
-            "churn:stack": self.settings.stack,
-            "churn:owner": account.owner,
-            "churn:cost-center": account.cost_center,
-            "churn:managed-by": "pulumi",
+            f"{PROJECT}:stack": self.settings.stack,
+            f"{PROJECT}:owner": account.owner,
+            f"{PROJECT}:cost-center": account.cost_center,
+            f"{PROJECT}:managed-by": "pulumi",
         }
 
     def arn(self, service: str, resource: str) -> str:
-        """Of something in this account and region."""
-        return f"arn:aws:{service}:{self.region}:{self.facts.account_id}:{resource}"
+        """Return the ARN of a resource in this account and region."""
+        return f"arn:aws:{service}:{self.region}:{self.account.id}:{resource}"
 
     def bucket(self, role: str) -> str:
-        """A bucket's name, which no other account of the world may have."""
-        return f"{self.prefix}-{role}-{self.facts.account_id}"
+        """Return the name of a bucket, which must be unique in the world."""
+        return f"{self.prefix}-{role}-{self.account.id}"
 
 
 def named(name: str, role: str) -> dict[str, str]:
-    """The tag that the console shows as a name."""
+    """Return the tag that AWS's console shows as the name."""
     return {"Name": f"{name}-{role}"}
-
-
-def kept(
-    parent: pulumi.Resource,
-    scope: Scope,
-    *,
-    after: Sequence[pulumi.Resource] = (),
-    ignore: Sequence[str] = (),
-) -> pulumi.ResourceOptions:
-    """Options of what holds data or a key: protected where the stack protects its state."""
-    protect = scope.settings.state.protect
-    return pulumi.ResourceOptions(
-        parent=parent,
-        protect=protect,
-        retain_on_delete=protect,
-        depends_on=list(after) or None,
-        ignore_changes=list(ignore) or None,
-    )

@@ -1,6 +1,6 @@
-"""A secret of Secrets Manager: JSON with the content of each file by its name.
+"""A secret in Secrets Manager: JSON with the content of each file by its name.
 
-The first value is the stack's, later ones are rotation's or a person's.
+The stack sets the first value; rotation or a person sets later ones.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 import pulumi
 from pulumi_aws import secretsmanager
 
-from infra.aws.scope import Scope, kept
+from infra.aws.scope import Scope
+from infra.kit.options import stateful
 
 DAY_ZERO = ("secretString", "versionStages")
-"""Of the first version: rotation moves its stage to a newer one, which Pulumi must not undo."""
+"""Properties of the first version that Pulumi must not revert, since rotation moves its stage to a newer version."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecretArgs:
-    """What it is for, its first content, and the key."""
+    """Purpose, first content and key of the secret."""
 
     scope: Scope
     role: str
@@ -45,14 +46,14 @@ class Secret(pulumi.ComponentResource):
             kms_key_id=args.key,
             tags=dict(args.tags),
             recovery_window_in_days=scope.settings.secrets.recovery_days,
-            opts=kept(self, scope),
+            opts=stateful(self, scope.settings.state),
         )
         content: pulumi.Output[str] = pulumi.Output.secret(pulumi.Output.json_dumps(dict(args.values)))
         secretsmanager.SecretVersion(
             f"{name}-first",
             secret_id=secret.id,
             secret_string=content,
-            opts=kept(self, scope, ignore=DAY_ZERO),
+            opts=stateful(self, scope.settings.state, ignore=DAY_ZERO),
         )
         self.arn = secret.arn
         self.register_outputs({"arn": self.arn})

@@ -1,4 +1,4 @@
-"""All secrets of the stack in Secrets Manager: where pods find theirs, and which of them rotate by themselves."""
+"""All secrets of the stack in Secrets Manager: the sources for pods, and which secrets rotate."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from infra.aws.scope import Scope
 from infra.aws.secret import Secret, SecretArgs
 from infra.cloud import Database
 from infra.credentials import Maker, key_file
+from infra.naming import PROJECT
 
-KIND: Final = "churn:rotation"
-CLIENT: Final = "churn:client"
-"""Tags that `ops/jobs/rotate.py` knows a secret by."""
+KIND: Final = f"{PROJECT}:rotation"
+CLIENT: Final = f"{PROJECT}:client"
+"""Tags by which `ops/jobs/rotation` recognises a secret."""
 ROTATED: Final = {
     s.MLFLOW_ADMIN.name: "mlflow-admin",
     s.MLFLOW_API.name: "mlflow-user",
     s.MLFLOW_TRAINING.name: "mlflow-user",
     s.GRAFANA_ADMIN.name: "grafana-admin",
 }
-"""Kinds of rotation by secret, besides the clients' API keys."""
+"""Kind of rotation by secret, besides the clients' API keys."""
 PURPOSES: Final = {
     s.API_KEYS.name: "Hashes of the API keys that are valid",
     s.MLFLOW_ADMIN.name: "MLflow's administrator",
@@ -42,7 +43,7 @@ PURPOSES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class SecretStoreArgs:
-    """The stack, the key, and the database; its superuser's secret where RDS makes that itself."""
+    """The stack, the key, the database, and the superuser's secret if RDS creates it."""
 
     scope: Scope
     key: pulumi.Input[str]
@@ -51,11 +52,11 @@ class SecretStoreArgs:
 
 
 class SecretStore(pulumi.ComponentResource):
-    """A secret for each of `infra.secret_files.ALL`, and one for each client with an API key."""
+    """One secret for each of `infra.secret_files.ALL`, and one for each client with an API key."""
 
     sources: dict[str, s.SecretSource]
     clients: dict[str, pulumi.Output[str]]
-    """ARN of a client's key by the client's name."""
+    """ARN of the secret with a client's key, by the client's name."""
 
     def __init__(self, name: str, args: SecretStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:SecretStore", name, {}, opts)
@@ -76,10 +77,8 @@ class SecretStore(pulumi.ComponentResource):
         for secret, content in values.items():
             kind = ROTATED.get(secret)
             tags = {KIND: kind} if kind else {}
-            made = self._secret(
-                name, replace(plain, role=secret, description=PURPOSES[secret], values=content, tags=tags)
-            )
-            self.sources[secret] = s.AwsSource(arn=made.arn)
+            filled = replace(plain, role=secret, description=PURPOSES[secret], values=content, tags=tags)
+            self.sources[secret] = s.AwsSource(arn=self._secret(name, filled).arn)
         self.clients = {client: self._client(name, plain, client, key) for client, key in keys.items()}
         self.register_outputs({})
 
@@ -97,6 +96,6 @@ class SecretStore(pulumi.ComponentResource):
         return Secret(f"{name}-{args.role}", args, pulumi.ResourceOptions(parent=self))
 
     def rotated(self) -> dict[str, pulumi.Input[str]]:
-        """ARNs of all that rotate, by a name for each."""
+        """Return the ARN of every rotating secret by its name."""
         own = {secret: source.arn for secret in ROTATED if isinstance(source := self.sources[secret], s.AwsSource)}
         return {**own, **{f"api-client-{client}": arn for client, arn in self.clients.items()}}

@@ -1,4 +1,4 @@
-"""The stack's buckets: model artifacts, training data, backups, metrics, and who read what of them."""
+"""The stack's buckets: model artifacts, training data, backups, metrics, and access logs."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from infra.aws.scope import Scope
 from infra.kit.iam import Statement
 
 BACKUP_STAGES: Final = (Stage(days=30, storage_class="STANDARD_IA"),)
-"""No colder class pays: each bills at least 90 days, which no backup has left by then."""
+"""Colder classes do not pay off: they bill at least 90 days, and a backup has fewer left by then."""
 BACKUP_DAYS: Final = 90
-"""How old what the backup job has given up must be before it goes; what it has not stays, however old."""
-GIVEN_UP: Final = Mark(key="churn-expired", value="true")
-"""`ops.backup.upload.EXPIRED`, which its image has without this package; a test ties the two."""
+"""How old an object must be before it is deleted, once the backup job has tagged it; other objects stay for ever."""
+EXPIRED: Final = Mark(key="churn-expired", value="true")
+"""The same tag as `ops.backup.upload.EXPIRED`, whose image does not contain this package; a test ties the two."""
 LOCK_DAYS: Final = 30
-"""How long a backup withstands whoever holds the keys of the account."""
+"""How long nobody can delete a backup, not even somebody with full rights in the account."""
 LOG_DAYS: Final = 365
 
 
 @dataclass(frozen=True, kw_only=True)
 class StorageArgs:
-    """The stack and the key of its data."""
+    """The stack, and the key for its data."""
 
     scope: Scope
     key: pulumi.Input[str]
 
 
 class Storage(pulumi.ComponentResource):
-    """A bucket for each purpose."""
+    """One bucket for each purpose."""
 
     artifacts: Bucket
     data: Bucket
@@ -43,7 +43,7 @@ class Storage(pulumi.ComponentResource):
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Storage", name, {}, opts)
         scope, inside = args.scope, pulumi.ResourceOptions(parent=self)
-        # Its own reads are not logged: each record would make another.
+        # Access to the logs is not logged: every record would cause another one.
         logs_args = BucketArgs(
             scope=scope,
             bucket=scope.bucket("logs"),
@@ -68,16 +68,16 @@ class Storage(pulumi.ComponentResource):
             bucket=scope.bucket("backups"),
             stages=BACKUP_STAGES,
             expire_days=BACKUP_DAYS,
-            expire_mark=GIVEN_UP,
+            expire_mark=EXPIRED,
             old_version_days=1,
             lock_days=LOCK_DAYS if scope.settings.buckets.object_lock else None,
         )
-        made = Bucket(f"{name}-backups", args, inside)
+        bucket = Bucket(f"{name}-backups", args, inside)
         region = scope.settings.buckets.copy_region
         if region:
-            copy = CopyArgs(scope=scope, region=region, source=made, source_key=plain.key or "", like=args)
+            copy = CopyArgs(scope=scope, region=region, source=bucket, source_key=plain.key or "", like=args)
             Copy(f"{name}-copy", copy, inside)
-        return made
+        return bucket
 
 
 def _delivery(scope: Scope) -> Statement:
@@ -88,6 +88,6 @@ def _delivery(scope: Scope) -> Statement:
         principals={"Service": ["logging.s3.amazonaws.com"]},
         conditions={
             "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{scope.prefix}-*"},
-            "StringEquals": {"aws:SourceAccount": scope.facts.account_id},
+            "StringEquals": {"aws:SourceAccount": scope.account.id},
         },
     )

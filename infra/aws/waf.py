@@ -1,4 +1,4 @@
-"""The firewall on the load balancer: AWS's own groups of rules, and a limit on how often one address may come."""
+"""The firewall of the load balancer: AWS's managed groups of rules, and a rate limit for each client address."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pulumi_aws import wafv2
 from infra.aws.log_group import log_group
 from infra.aws.scope import Scope
 from infra.kit.options import child
+from infra.naming import PROJECT
 
 GROUPS: Final = (
     "AWSManagedRulesAmazonIpReputationList",
@@ -19,14 +20,15 @@ GROUPS: Final = (
     "AWSManagedRulesSQLiRuleSet",
 )
 COUNTED: Final = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
-"""Rules that only count: a batch of customers and a model's files are larger than their 8 KiB. NGINX bounds bodies."""
+"""Rules that only count matches: batches and model files exceed their limit of 8 KiB, and NGINX limits bodies
+anyway."""
 HIDDEN: Final = ("authorization", "cookie", "x-api-key")
-"""Headers that no log may show."""
+"""Headers that no log may contain."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WafArgs:
-    """The stack, and the key of logs."""
+    """The stack, and the key for logs."""
 
     scope: Scope
     log_key: pulumi.Input[str]
@@ -51,7 +53,7 @@ class Waf(pulumi.ComponentResource):
             visibility_config=wafv2.WebAclVisibilityConfigArgs(**_visible("acl")),
             opts=child(self),
         )
-        # The name must begin so, or WAF refuses to write there.
+        # WAF writes only to log groups whose name begins like this.
         days = scope.settings.network.log_days
         logs = log_group(self, f"{name}-logs", path=f"aws-waf-logs-{scope.prefix}", days=days, key=args.log_key)
         wafv2.WebAclLoggingConfiguration(
@@ -71,8 +73,8 @@ class Waf(pulumi.ComponentResource):
 
 
 def _visible(name: str) -> dict[str, Any]:
-    """Counters, and samples of what was refused."""
-    return {"cloudwatch_metrics_enabled": True, "metric_name": f"churn-{name}", "sampled_requests_enabled": True}
+    """Return what is visible of a rule: counters, and samples of refused requests."""
+    return {"cloudwatch_metrics_enabled": True, "metric_name": f"{PROJECT}-{name}", "sampled_requests_enabled": True}
 
 
 def _managed(priority: int, group: str) -> wafv2.WebAclRuleArgs:

@@ -1,1 +1,1 @@
-"""Pure functions the workloads are made with: each gives the arguments of an object, none makes a resource."""
+"""Pure functions for workloads: they return arguments of objects, and none of them creates a resource."""

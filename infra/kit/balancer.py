@@ -1,4 +1,4 @@
-"""How AWS is told which load balancer to make: annotations of a Service for an NLB, of an Ingress for an ALB."""
+"""How AWS learns which load balancer to create: annotations of a Service for an NLB, of an Ingress for an ALB."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ DRAIN_SECONDS: Final = 30
 
 
 def tag_list(balancer: LoadBalancer) -> str:
-    """The stack's cost-allocation tags, as annotations want them."""
+    """Return the stack's cost-allocation tags in the form that annotations take."""
     return ",".join(f"{key}={value}" for key, value in sorted(balancer.tags.items()))
 
 
 def nlb_class(balancer: LoadBalancer | None) -> str | None:
-    """Who makes it: Auto Mode by its class; without it the cloud controller that every EKS cluster has."""
+    """Return the class by which Auto Mode makes the NLB; without one, the cluster's own cloud controller does."""
     return "eks.amazonaws.com/nlb" if balancer is not None and balancer.auto_mode else None
 
 
 def nlb_annotations(balancer: LoadBalancer) -> dict[str, pulumi.Input[str]]:
-    """Of the Service: TLS with the public certificate for clients and TLS again towards NGINX, over all zones."""
+    """Return the Service's annotations: TLS with the public certificate for clients, TLS again to NGINX, all zones."""
     common: dict[str, pulumi.Input[str]] = {
         f"{NLB}-additional-resource-tags": tag_list(balancer),
         f"{NLB}-backend-protocol": "ssl",
@@ -47,8 +47,8 @@ def nlb_annotations(balancer: LoadBalancer) -> dict[str, pulumi.Input[str]]:
 
 
 def alb_annotations(balancer: LoadBalancer) -> dict[str, pulumi.Input[str]]:
-    """Of the Ingress before NGINX; zones share the load by themselves."""
-    found: dict[str, pulumi.Input[str]] = {
+    """Return the annotations of the Ingress in front of NGINX; an ALB uses all zones by itself."""
+    annotations: dict[str, pulumi.Input[str]] = {
         f"{ALB}/backend-protocol": "HTTPS",
         f"{ALB}/healthcheck-path": "/nginx-ready",
         f"{ALB}/healthcheck-port": str(INGRESS.ports["ready"]),
@@ -61,12 +61,12 @@ def alb_annotations(balancer: LoadBalancer) -> dict[str, pulumi.Input[str]]:
         f"{ALB}/target-type": "ip",
     }
     if balancer.firewall_arn is not None:
-        found[f"{ALB}/wafv2-acl-arn"] = balancer.firewall_arn
-    return found
+        annotations[f"{ALB}/wafv2-acl-arn"] = balancer.firewall_arn
+    return annotations
 
 
 def alb_class_spec(balancer: LoadBalancer) -> dict[str, Any]:
-    """Of the IngressClassParams: where it stands, its certificate and its tags."""
+    """Return the spec of the IngressClassParams: scheme, certificate and tags."""
     return {
         "scheme": "internet-facing",
         "certificateARNs": [balancer.certificate_arn],
@@ -75,6 +75,6 @@ def alb_class_spec(balancer: LoadBalancer) -> dict[str, Any]:
 
 
 def hostname(status: pulumi.Output[Any]) -> pulumi.Output[str]:
-    """The name that AWS gave the load balancer of a Service or an Ingress."""
-    made: pulumi.Output[str] = status.apply(lambda known: known.load_balancer.ingress[0].hostname)
-    return made
+    """Return the name that AWS gave the load balancer of a Service or an Ingress."""
+    name: pulumi.Output[str] = status.apply(lambda known: known.load_balancer.ingress[0].hostname)
+    return name

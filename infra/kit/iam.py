@@ -1,4 +1,4 @@
-"""IAM documents: statements over named resources, and who may take a role. No wildcard action can be written."""
+"""IAM documents: statements about named resources, and who may assume a role. Wildcard actions are refused."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Conditions = Mapping[str, Mapping[str, pulumi.Input[Any]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """One statement. ``principals`` are for resource and trust policies only; `*` there means everybody.
+    """One statement of a policy.
 
-    ``resources`` are those of an identity or resource policy; a trust policy has none.
+    Only resource and trust policies have ``principals``, where `*` means everybody. A trust policy has no
+    ``resources``.
     """
 
     sid: str
@@ -27,10 +28,10 @@ class Statement:
     conditions: Conditions = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what grants more than it names.
+        """Refuse a statement that grants more than it names.
 
         Raises:
-            ValueError: an allowed action has a wildcard, or the statement's id is not one that IAM takes.
+            ValueError: an allowed action has a wildcard, or IAM would refuse the statement's id.
         """
         wild = [action for action in self.actions if "*" in action]
         if self.effect == "Allow" and wild:
@@ -39,28 +40,28 @@ class Statement:
             raise ValueError(f"statement id {self.sid!r} may have letters and digits only")
 
     def plain(self) -> dict[str, Any]:
-        """As IAM wants it."""
-        found: dict[str, Any] = {"Sid": self.sid, "Effect": self.effect, "Action": list(self.actions)}
+        """Return the statement in the form of IAM."""
+        statement: dict[str, Any] = {"Sid": self.sid, "Effect": self.effect, "Action": list(self.actions)}
         if self.principals is not None:
             named = self.principals if self.principals == "*" else {k: list(v) for k, v in self.principals.items()}
-            found["Principal"] = named
+            statement["Principal"] = named
         if self.resources:
-            found["Resource"] = list(self.resources)
+            statement["Resource"] = list(self.resources)
         if self.conditions:
-            found["Condition"] = {operator: dict(values) for operator, values in self.conditions.items()}
-        return found
+            statement["Condition"] = {operator: dict(values) for operator, values in self.conditions.items()}
+        return statement
 
 
 def document(statements: Sequence[Statement]) -> pulumi.Output[str]:
-    """A policy document as JSON."""
-    made: pulumi.Output[str] = pulumi.Output.json_dumps(
+    """Return a policy document as JSON."""
+    policy: pulumi.Output[str] = pulumi.Output.json_dumps(
         {"Version": VERSION, "Statement": [statement.plain() for statement in statements]}
     )
-    return made
+    return policy
 
 
 def service_trust(service: str, conditions: Conditions | None = None) -> list[Statement]:
-    """A role for a service of AWS."""
+    """Return the trust policy of a role for a service of AWS."""
     return [
         Statement(
             sid="Service",
@@ -74,7 +75,7 @@ def service_trust(service: str, conditions: Conditions | None = None) -> list[St
 def irsa_trust(
     provider_arn: pulumi.Input[str], issuer: pulumi.Output[str], namespace: str, account: str
 ) -> pulumi.Output[list[Statement]]:
-    """A role for exactly one service account of a cluster, whose issuer is named without its scheme."""
+    """Return the trust policy of a role for one service account; ``issuer`` is the cluster's, without its scheme."""
     return issuer.apply(
         lambda host: [
             Statement(
@@ -93,7 +94,7 @@ def irsa_trust(
 
 
 def pod_identity_trust(account_id: str, cluster_arn: pulumi.Input[str]) -> list[Statement]:
-    """A role for what EKS Pod Identity associates with it, in one cluster."""
+    """Return the trust policy of a role that EKS Pod Identity may give to pods of one cluster."""
     return [
         Statement(
             sid="PodIdentity",

@@ -1,7 +1,8 @@
-"""Work that ends by itself: jobs, once or by the clock, always with a deadline."""
+"""Jobs, run once or on a schedule, always with a deadline."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from pulumi_kubernetes.batch.v1 import (
@@ -16,16 +17,16 @@ from pulumi_kubernetes.batch.v1 import (
 from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs
 
 KEEP_SECONDS: Final = 7 * 24 * 3600
-"""How long a finished job of a schedule and its log are kept."""
+"""How long a finished job of a schedule is kept, and its log with it."""
 BAD_INPUT: Final = 2
-"""Exit code of our programs for what only a person can put right."""
+"""Exit code of our programs for a failure that only a person can fix."""
 
 
 def failure_policy(container: str) -> PodFailurePolicyArgs:
-    """What a failed pod means: an interruption is no failure of the work, and bad input stays bad when tried again.
+    """Return how a failed pod counts: an interruption not at all, and bad input ends the job at once.
 
-    An interruption (a spot node taken back, a drain, an eviction) does not count against the retries; the deadline
-    bounds it all the same.
+    An interruption is a reclaimed spot node, a drain or an eviction; the deadline still bounds the job. Bad input would
+    fail again however often it is retried.
     """
     return PodFailurePolicyArgs(
         rules=[
@@ -51,9 +52,9 @@ def job_spec(
     keep_seconds: int | None,
     on_failure: PodFailurePolicyArgs | None = None,
 ) -> JobSpecArgs:
-    """A job that is tried ``1 + retries`` times and ended at the deadline, which counts from its start over all tries.
+    """Return the spec of a job that runs at most ``1 + retries`` times, all of them within one deadline.
 
-    ``keep_seconds`` of None keeps a finished job: right where Pulumi itself made it and would miss it.
+    ``keep_seconds=None`` keeps the finished job, as Pulumi needs for the jobs that it creates itself.
     """
     return JobSpecArgs(
         template=template,
@@ -64,30 +65,40 @@ def job_spec(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When a job starts, by the clock of a time zone.
+
+    A start that is late by more than ``start_within_seconds`` is skipped. A suspended schedule never starts a job by
+    itself; people start jobs from it.
+    """
+
+    cron: str
+    time_zone: str
+    start_within_seconds: int = 3600
+    suspend: bool = False
+
+
 def cron_spec(
     template: PodTemplateSpecArgs,
+    schedule: Schedule,
     *,
-    schedule: str,
-    time_zone: str,
     deadline_seconds: int,
     retries: int = 2,
-    start_within_seconds: int = 3600,
-    suspend: bool = False,
     on_failure: PodFailurePolicyArgs | None = None,
 ) -> CronJobSpecArgs:
-    """A job by the clock of ``time_zone``, never two at once.
+    """Return the spec of a scheduled job of which no two run at once.
 
-    A start that is missed by more than ``start_within_seconds`` is left out. The deadline matters twice here: under
-    `Forbid`, a job that hangs would block every later one. ``suspend`` makes a template that people start jobs from.
+    That makes the deadline matter twice: a job that hangs would block every later one.
     """
     return CronJobSpecArgs(
-        schedule=schedule,
-        time_zone=time_zone,
+        schedule=schedule.cron,
+        time_zone=schedule.time_zone,
         concurrency_policy="Forbid",
-        starting_deadline_seconds=start_within_seconds,
+        starting_deadline_seconds=schedule.start_within_seconds,
         successful_jobs_history_limit=3,
         failed_jobs_history_limit=3,
-        suspend=suspend or None,
+        suspend=schedule.suspend or None,
         job_template=JobTemplateSpecArgs(
             spec=job_spec(
                 template,

@@ -1,4 +1,4 @@
-"""Metadata: each object carries the labels of its workload."""
+"""Metadata of Kubernetes objects: each one carries the labels of its workload."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
-from infra.naming import PART_OF, Workload
+from infra.naming import OWNER_LABELS, PROJECT, Workload
 
 Annotations = Mapping[str, pulumi.Input[str]]
 
 
 def labels(workload: Workload) -> dict[str, str]:
-    """Labels of every object and pod of a workload; its selector is a part of them."""
-    return workload.selector | {"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/component": workload.name}
+    """Return the labels of every object and pod of a workload; they include its selector."""
+    return workload.selector | OWNER_LABELS | {"app.kubernetes.io/component": workload.name}
 
 
 def named(
     workload: Workload, *, role: str = "", name: str = "", annotations: Annotations | None = None
 ) -> ObjectMetaArgs:
-    """Metadata of an object that is addressed by name: the workload's, ``<workload>-<role>``, or a name of its own."""
+    """Return the metadata of an object that others address: as ``<workload>``, ``<workload>-<role>``, or ``name``."""
     chosen = name or (f"{workload.name}-{role}" if role else workload.name)
     return ObjectMetaArgs(
         name=chosen, namespace=workload.namespace, labels=labels(workload), annotations=dict(annotations or {}) or None
@@ -28,17 +28,17 @@ def named(
 
 
 def unnamed(workload: Workload, *, annotations: Annotations | None = None) -> ObjectMetaArgs:
-    """Metadata of an object that Pulumi names (ConfigMap, Secret, Job): its pods roll when its content changes."""
+    """Return the metadata of an object that Pulumi names, so that changed content rolls the pods that use it."""
     return ObjectMetaArgs(
         namespace=workload.namespace, labels=labels(workload), annotations=dict(annotations or {}) or None
     )
 
 
 def cluster_wide(workload: Workload) -> ObjectMetaArgs:
-    """Metadata of an object without a namespace."""
-    return ObjectMetaArgs(name=f"{PART_OF}-{workload.name}", labels=labels(workload))
+    """Return the metadata of an object without a namespace."""
+    return ObjectMetaArgs(name=f"{PROJECT}-{workload.name}", labels=labels(workload))
 
 
 def selector(workload: Workload) -> LabelSelectorArgs:
-    """Selector of exactly this workload's pods."""
+    """Return the selector that matches exactly this workload's pods."""
     return LabelSelectorArgs(match_labels=workload.selector)

@@ -1,4 +1,4 @@
-"""Resource options of children: merged with what the component was given, never replacing it."""
+"""Resource options for children: merged with those of the component, never replacing them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from infra.config import StateSettings
 
 
 def child(parent: pulumi.Resource, *, after: Sequence[pulumi.Resource] = ()) -> pulumi.ResourceOptions:
-    """Options of a child, made after what it needs."""
+    """Return the options of a child that is created after the resources it depends on."""
     return pulumi.ResourceOptions(parent=parent, depends_on=list(after) or None)
 
 
 def stateful(
-    parent: pulumi.Resource, state: StateSettings, *, after: Sequence[pulumi.Resource] = ()
+    parent: pulumi.Resource,
+    state: StateSettings,
+    *,
+    after: Sequence[pulumi.Resource] = (),
+    ignore: Sequence[str] = (),
 ) -> pulumi.ResourceOptions:
-    """Options of a child that holds data or a secret: kept where the stack protects its state."""
+    """Return the options of a child that holds data, a key or a secret: kept where the stack protects its state."""
     return pulumi.ResourceOptions(
-        parent=parent, protect=state.protect, retain_on_delete=state.protect, depends_on=list(after) or None
+        parent=parent,
+        protect=state.protect,
+        retain_on_delete=state.protect,
+        depends_on=list(after) or None,
+        ignore_changes=list(ignore) or None,
     )

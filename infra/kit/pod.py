@@ -1,35 +1,34 @@
-"""Hardened pods: the only way this program makes one.
+"""Hardened pods: the only way in which this program makes a pod.
 
-Non-root with a numeric user, a read-only root, no capability, the runtime's seccomp profile, requests and limits, no
-service-account token unless the workload talks to the API server.
+They run as a numeric user other than root, with a read-only root file system, no capabilities and the runtime's seccomp
+profile, and without a service-account token unless the workload talks to the API server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from typing import cast
 
 import pulumi
 from pulumi_kubernetes.core.v1 import (
-    AffinityArgs,
     CapabilitiesArgs,
     ConfigMapVolumeSourceArgs,
     ContainerArgs,
     ContainerPortArgs,
     EmptyDirVolumeSourceArgs,
     EnvVarArgs,
+    EnvVarSourceArgs,
     HostPathVolumeSourceArgs,
-    LifecycleArgs,
+    ObjectFieldSelectorArgs,
     PersistentVolumeClaimVolumeSourceArgs,
     PodSecurityContextArgs,
     PodSpecArgs,
     PodTemplateSpecArgs,
-    ProbeArgs,
     ResourceRequirementsArgs,
     SeccompProfileArgs,
     SecurityContextArgs,
     SysctlArgs,
-    TolerationArgs,
     TopologySpreadConstraintArgs,
     VolumeArgs,
     VolumeMountArgs,
@@ -42,78 +41,105 @@ from infra.naming import Workload
 
 ZONE = "topology.kubernetes.io/zone"
 HOSTNAME = "kubernetes.io/hostname"
+TMP = "/tmp"  # noqa: S108 - a path in the pod, on a volume of its own
+"""Where the pod's volume `tmp` is, for temporary files."""
+
+POD_OWNED = ("security_context", "service_account_name", "service_account", "host_network", "host_pid", "host_ipc")
+"""Fields of a pod that only `harden` sets, or that no pod may have."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Probes:
-    """The three probes of a server; None where there is nothing to ask."""
-
-    startup: ProbeArgs | None = None
-    readiness: ProbeArgs | None = None
-    liveness: ProbeArgs | None = None
-
-
-NO_PROBES = Probes()
-"""Of work that ends by itself: jobs and init containers."""
-
-
-def resources(wanted: Resources, *, scratch: str = "1Gi") -> ResourceRequirementsArgs:
-    """Requests and limits; ``scratch`` bounds what the pod may write outside of its volumes."""
+def resources(size: Resources, *, scratch: str = "1Gi") -> ResourceRequirementsArgs:
+    """Return requests and limits; ``scratch`` bounds what the container may write outside its volumes."""
     return ResourceRequirementsArgs(
-        requests={"cpu": wanted.cpu_request, "memory": wanted.memory_request, "ephemeral-storage": "64Mi"},
-        limits={"cpu": wanted.cpu_limit, "memory": wanted.memory_limit, "ephemeral-storage": scratch},
+        requests={"cpu": size.cpu_request, "memory": size.memory_request, "ephemeral-storage": "64Mi"},
+        limits={"cpu": size.cpu_limit, "memory": size.memory_limit, "ephemeral-storage": scratch},
     )
 
 
-def container(
+def environment(values: Mapping[str, pulumi.Input[str]]) -> list[EnvVarArgs]:
+    """Return the variables in the order of their names, so that no edit of a dictionary rolls a pod."""
+    return [EnvVarArgs(name=name, value=value) for name, value in sorted(values.items())]
+
+
+def pod_field(name: str, path: str) -> EnvVarArgs:
+    """Return a variable with a field of the pod itself, such as ``status.podIP``."""
+    return EnvVarArgs(name=name, value_from=EnvVarSourceArgs(field_ref=ObjectFieldSelectorArgs(field_path=path)))
+
+
+def _hardened(workload: Workload, container: ContainerArgs) -> ContainerArgs:
+    """Return the container with the rights of a hardened one.
+
+    Raises:
+        ValueError: the container brings a security context.
+    """
+    if container.security_context is not None:
+        raise ValueError(f"a container of {workload.name} sets security_context, which is set here alone")
+    hardened = copy(container)
+    if hardened.ports is None:
+        hardened.ports = [ContainerPortArgs(name=key, container_port=number) for key, number in workload.ports.items()]
+    # An empty list would be rendered as one.
+    hardened.ports = hardened.ports or None
+    hardened.volume_mounts = hardened.volume_mounts or None
+    hardened.image_pull_policy = "IfNotPresent"
+    hardened.security_context = SecurityContextArgs(
+        allow_privilege_escalation=False,
+        capabilities=CapabilitiesArgs(drop=["ALL"]),
+        privileged=False,
+        read_only_root_filesystem=True,
+        run_as_non_root=True,
+        run_as_user=workload.uid,
+    )
+    return hardened
+
+
+def harden(
     workload: Workload,
+    spec: PodSpecArgs,
     *,
-    image: str,
-    resources: ResourceRequirementsArgs,
-    probes: Probes,
-    name: str | None = None,
-    command: Sequence[pulumi.Input[str]] | None = None,
-    args: Sequence[pulumi.Input[str]] | None = None,
-    env: Mapping[str, pulumi.Input[str]] | None = None,
-    env_from_fields: Mapping[str, EnvVarArgs] | None = None,
-    ports: Mapping[str, int] | None = None,
-    mounts: Sequence[VolumeMountArgs] = (),
-    lifecycle: LifecycleArgs | None = None,
-) -> ContainerArgs:
-    """A container of a workload; its ports are the workload's unless told otherwise (an init container has none)."""
-    declared = workload.ports if ports is None else ports
-    values = [EnvVarArgs(name=key, value=value) for key, value in sorted((env or {}).items())]
-    return ContainerArgs(
-        name=name or workload.name,
-        image=image,
-        image_pull_policy="IfNotPresent",
-        command=list(command) if command else None,
-        args=list(args) if args else None,
-        env=[*values, *(env_from_fields or {}).values()] or None,
-        ports=[ContainerPortArgs(name=key, container_port=number) for key, number in declared.items()] or None,
-        resources=resources,
-        startup_probe=probes.startup,
-        readiness_probe=probes.readiness,
-        liveness_probe=probes.liveness,
-        lifecycle=lifecycle,
-        volume_mounts=list(mounts) or None,
-        security_context=SecurityContextArgs(
-            allow_privilege_escalation=False,
-            capabilities=CapabilitiesArgs(drop=["ALL"]),
-            privileged=False,
-            read_only_root_filesystem=True,
-            run_as_non_root=True,
-            run_as_user=workload.uid,
-        ),
+    annotations: Annotations | None = None,
+    sysctls: Mapping[str, str] | None = None,
+) -> PodTemplateSpecArgs:
+    """Return the pod template of a workload: ``spec``, run by the workload's own service account and user.
+
+    Every container is hardened as well. Its ports are the workload's unless it lists its own; an init container lists
+    none: ``ports=[]``.
+
+    Raises:
+        ValueError: the spec sets a field of `POD_OWNED`, or a container has a security context.
+    """
+    for field in POD_OWNED:
+        if getattr(spec, field) is not None:
+            raise ValueError(f"the pod of {workload.name} sets {field}, which is set here alone")
+    hardened = copy(spec)
+    containers = cast("Sequence[ContainerArgs]", spec.containers)
+    hardened.containers = [_hardened(workload, container) for container in containers]
+    before = cast("Sequence[ContainerArgs]", spec.init_containers or [])
+    hardened.init_containers = [_hardened(workload, container) for container in before] or None
+    hardened.service_account_name = workload.name
+    if hardened.automount_service_account_token is None:
+        hardened.automount_service_account_token = False
+    hardened.enable_service_links = False
+    hardened.restart_policy = hardened.restart_policy or "Always"
+    hardened.termination_grace_period_seconds = hardened.termination_grace_period_seconds or 30
+    hardened.security_context = PodSecurityContextArgs(
+        run_as_non_root=True,
+        run_as_user=workload.uid,
+        run_as_group=workload.uid,
+        fs_group=workload.uid,
+        fs_group_change_policy="OnRootMismatch",
+        seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
+        sysctls=[SysctlArgs(name=key, value=value) for key, value in (sysctls or {}).items()] or None,
     )
+    metadata = ObjectMetaArgs(labels=labels(workload), annotations=dict(annotations or {}) or None)
+    return PodTemplateSpecArgs(metadata=metadata, spec=hardened)
 
 
 def mount(
     volume: str, path: str, *, read_only: bool = True, follow_host: bool = False, folder: str | None = None
 ) -> VolumeMountArgs:
-    """A volume, or one folder of it, in a container; written only where said so.
+    """Return the mount of a volume, or of one folder of it; read-only unless stated otherwise.
 
-    ``follow_host`` shows what the host mounts later as well.
+    With ``follow_host`` the container also sees what the host mounts later.
     """
     return VolumeMountArgs(
         name=volume,
@@ -125,22 +151,22 @@ def mount(
 
 
 def tmp_mount() -> VolumeMountArgs:
-    """The pod's volume `tmp`, where programs put what they do not keep."""
-    return mount("tmp", "/tmp", read_only=False)  # noqa: S108 - a path in the pod, on a volume of its own
+    """Return the mount of the pod's volume `tmp`."""
+    return mount("tmp", TMP, read_only=False)
 
 
 def empty_dir(name: str, *, size: str) -> VolumeArgs:
-    """A bounded scratch volume that ends with the pod."""
+    """Return a scratch volume of bounded size that ends with the pod."""
     return VolumeArgs(name=name, empty_dir=EmptyDirVolumeSourceArgs(size_limit=size))
 
 
 def config_volume(name: str, config_map: pulumi.Input[str]) -> VolumeArgs:
-    """The files of a ConfigMap."""
+    """Return a volume with the files of a ConfigMap."""
     return VolumeArgs(name=name, config_map=ConfigMapVolumeSourceArgs(name=config_map, default_mode=0o444))
 
 
 def claim_volume(name: str, claim: pulumi.Input[str], *, read_only: bool = False) -> VolumeArgs:
-    """A persistent volume by its claim."""
+    """Return the persistent volume of a claim."""
     return VolumeArgs(
         name=name,
         persistent_volume_claim=PersistentVolumeClaimVolumeSourceArgs(claim_name=claim, read_only=read_only),
@@ -148,12 +174,12 @@ def claim_volume(name: str, claim: pulumi.Input[str], *, read_only: bool = False
 
 
 def host_path_volume(name: str, path: str) -> VolumeArgs:
-    """A directory of the node that must exist; only a namespace exempted from Pod Security admits its pod."""
+    """Return an existing directory of the node; only a namespace exempt from Pod Security admits such a pod."""
     return VolumeArgs(name=name, host_path=HostPathVolumeSourceArgs(path=path, type="Directory"))
 
 
 def spread(workload: Workload, *, zones: int) -> list[TopologySpreadConstraintArgs]:
-    """Even over zones, which is a must where there are several, and over hosts as far as it goes."""
+    """Return constraints that spread pods over zones, strictly where there are several, and over hosts if possible."""
     by_zone = TopologySpreadConstraintArgs(
         max_skew=1,
         topology_key=ZONE,
@@ -165,48 +191,3 @@ def spread(workload: Workload, *, zones: int) -> list[TopologySpreadConstraintAr
         max_skew=1, topology_key=HOSTNAME, when_unsatisfiable="ScheduleAnyway", label_selector=selector(workload)
     )
     return [by_zone, by_host]
-
-
-def pod(
-    workload: Workload,
-    *,
-    containers: Sequence[ContainerArgs],
-    init_containers: Sequence[ContainerArgs] = (),
-    volumes: Sequence[VolumeArgs] = (),
-    token: bool = False,
-    grace_seconds: int = 30,
-    restart_policy: str = "Always",
-    spread_over: Sequence[TopologySpreadConstraintArgs] = (),
-    affinity: AffinityArgs | None = None,
-    node_selector: Mapping[str, str] | None = None,
-    tolerations: Sequence[TolerationArgs] = (),
-    annotations: Annotations | None = None,
-    sysctls: Mapping[str, str] | None = None,
-) -> PodTemplateSpecArgs:
-    """The pod of a workload, run by its own service account."""
-    return PodTemplateSpecArgs(
-        metadata=ObjectMetaArgs(labels=labels(workload), annotations=dict(annotations or {}) or None),
-        spec=PodSpecArgs(
-            service_account_name=workload.name,
-            automount_service_account_token=token,
-            enable_service_links=False,
-            restart_policy=restart_policy,
-            termination_grace_period_seconds=grace_seconds,
-            security_context=PodSecurityContextArgs(
-                run_as_non_root=True,
-                run_as_user=workload.uid,
-                run_as_group=workload.uid,
-                fs_group=workload.uid,
-                fs_group_change_policy="OnRootMismatch",
-                seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
-                sysctls=[SysctlArgs(name=key, value=value) for key, value in (sysctls or {}).items()] or None,
-            ),
-            containers=list(containers),
-            init_containers=list(init_containers) or None,
-            volumes=list(volumes) or None,
-            topology_spread_constraints=list(spread_over) or None,
-            affinity=affinity,
-            node_selector=dict(node_selector) if node_selector else None,
-            tolerations=list(tolerations) or None,
-        ),
-    )

@@ -1,4 +1,4 @@
-"""Probes by HTTP or TCP, or by a program of the image: none needs a shell."""
+"""Probes by HTTP, by TCP, or by a program of the image; none needs a shell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pulumi_kubernetes.core.v1 import (
 
 
 def http(path: str, *, port: str = "http", period_seconds: int = 10, failures: int = 3) -> ProbeArgs:
-    """A GET that must answer 200 to 399 within 5 s."""
+    """Return a probe by GET, which must be answered with a status from 200 to 399 within 5 s."""
     return ProbeArgs(
         http_get=HTTPGetActionArgs(path=path, port=port),
         period_seconds=period_seconds,
@@ -24,7 +24,7 @@ def http(path: str, *, port: str = "http", period_seconds: int = 10, failures: i
 
 
 def tcp(*, port: str, period_seconds: int = 10, failures: int = 3) -> ProbeArgs:
-    """A connection that must be accepted within 5 s."""
+    """Return a probe by a connection, which must be accepted within 5 s."""
     return ProbeArgs(
         tcp_socket=TCPSocketActionArgs(port=port),
         period_seconds=period_seconds,
@@ -34,7 +34,7 @@ def tcp(*, port: str, period_seconds: int = 10, failures: int = 3) -> ProbeArgs:
 
 
 def run(*command: str, period_seconds: int = 10, failures: int = 3) -> ProbeArgs:
-    """A program in the container that must end with 0 within 5 s."""
+    """Return a probe by a program in the container, which must exit with 0 within 5 s."""
     return ProbeArgs(
         exec_=ExecActionArgs(command=list(command)),
         period_seconds=period_seconds,
@@ -44,5 +44,5 @@ def run(*command: str, period_seconds: int = 10, failures: int = 3) -> ProbeArgs
 
 
 def sleep_before_stop(seconds: int) -> LifecycleArgs:
-    """Keep serving while load balancers learn that the pod goes; the kubelet sleeps, no shell is needed."""
+    """Keep a pod serving while load balancers learn that it goes away; the kubelet sleeps, so no shell is needed."""
     return LifecycleArgs(pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=seconds)))

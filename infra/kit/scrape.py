@@ -1,4 +1,4 @@
-"""Prometheus' configuration as plain data, from a list of what it scrapes."""
+"""Prometheus' configuration as plain data, made from a list of targets."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from infra.naming import BLACKBOX, PART_OF, Workload
+from infra.naming import ALERTMANAGER, BLACKBOX, PROJECT, PROMETHEUS, Workload
 
 INTERVAL = "15s"
 TIMEOUT = "10s"
 RULES = "/etc/prometheus/rules"
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-NAMESPACES_RE = f"{PART_OF}-.+"
+NAMESPACES_RE = f"{PROJECT}-.+"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """A port of a workload that serves metrics.
 
-    ``job`` is the workload's name unless it has two such ports. ``own_labels`` is for those that tell of others: their
-    own ``namespace``, ``pod`` and ``job`` labels are the ones that count. ``keep`` matches the metrics that are wanted
-    of one that gives more than anybody asks for; empty keeps all.
+    ``job`` is the workload's name, with ``role`` appended where a workload has two such ports. ``own_labels`` is for
+    exporters that report on other workloads: the ``namespace``, ``pod`` and ``job`` labels of their metrics are kept.
+    ``keep`` is a regular expression for the metrics to store; an empty one stores all.
     """
 
     workload: Workload
@@ -54,7 +54,7 @@ def _copy(source: str, target: str) -> dict[str, Any]:
 
 
 def _running(port: str) -> list[dict[str, Any]]:
-    """One address per pod that runs: a finished or evicted one is no target that is down."""
+    """Select one address for each running pod: a finished or evicted pod is not a target that is down."""
     return [
         _keep("__meta_kubernetes_pod_container_port_name", port),
         {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Succeeded|Failed", "action": "drop"},
@@ -62,22 +62,22 @@ def _running(port: str) -> list[dict[str, Any]]:
 
 
 def pod_job(target: Target) -> dict[str, Any]:
-    """The scrape job of a workload's pods."""
+    """Return the scrape job for a workload's pods."""
     place = [_copy("namespace", "namespace"), _copy("pod_name", "pod"), _copy("pod_node_name", "node")]
-    kept = {"metric_relabel_configs": [_keep("__name__", target.keep)]} if target.keep else {}
+    drop_others = {"metric_relabel_configs": [_keep("__name__", target.keep)]} if target.keep else {}
     return {
         "job_name": target.job,
         **({"honor_labels": True} if target.own_labels else {}),
         "kubernetes_sd_configs": [_pods(target.workload)],
         "relabel_configs": [*_running(target.port), *([] if target.own_labels else place)],
-        **kept,
+        **drop_others,
     }
 
 
 def node_job(job: str, path: str, *, keep: str, verify: bool) -> dict[str, Any]:
-    """A scrape job of every kubelet; ``keep`` matches ``<metric>;<namespace>`` of the series that are wanted.
+    """Return a scrape job for every kubelet; ``keep`` matches ``<metric>;<namespace>`` of the series to store.
 
-    Where kubelets sign their own certificates (kind, minikube), ``verify`` must be off.
+    ``verify`` must be off where kubelets sign their own certificates (kind, minikube).
     """
     return {
         "job_name": job,
@@ -92,7 +92,7 @@ def node_job(job: str, path: str, *, keep: str, verify: bool) -> dict[str, Any]:
 
 
 def probe_job(address: str) -> dict[str, Any]:
-    """A request through the blackbox exporter, whose answer tells of ``address`` and not of the exporter."""
+    """Return the job that requests ``address`` through the blackbox exporter; its metrics are about that address."""
     return {
         "job_name": "probe",
         "metrics_path": "/probe",
@@ -105,21 +105,19 @@ def probe_job(address: str) -> dict[str, Any]:
 def config(
     targets: Iterable[Target],
     *,
-    itself: Workload,
-    alertmanager: Workload,
     stack: str,
     verify_kubelets: bool,
     probed: str | None = None,
 ) -> dict[str, Any]:
-    """The whole `prometheus.yml`; ``probed`` is the address of the edge that is asked as clients ask it.
+    """Return the whole `prometheus.yml`; ``probed`` is an address of the edge that is requested as clients do.
 
-    The replicas of a pair differ in the external label ``replica`` alone, and alerts are sent without it, so that
-    Alertmanager sees one alert and not two.
+    The replicas of a pair differ only in the external label ``replica``. Alerts are sent without it, so Alertmanager
+    sees one alert instead of two.
     """
     own = {
-        "job_name": itself.name,
-        "static_configs": [{"targets": [f"localhost:{itself.ports['http']}"]}],
-        "relabel_configs": [{"target_label": "namespace", "replacement": itself.namespace}],
+        "job_name": PROMETHEUS.name,
+        "static_configs": [{"targets": [f"localhost:{PROMETHEUS.ports['http']}"]}],
+        "relabel_configs": [{"target_label": "namespace", "replacement": PROMETHEUS.namespace}],
     }
     kubelet = node_job("kubelet", "/metrics", keep=f"kubelet_volume_stats_.+;{NAMESPACES_RE}", verify=verify_kubelets)
     cadvisor = node_job(
@@ -138,7 +136,7 @@ def config(
         "rule_files": [f"{RULES}/*.yaml"],
         "alerting": {
             "alert_relabel_configs": [{"regex": "replica", "action": "labeldrop"}],
-            "alertmanagers": [{"kubernetes_sd_configs": [_pods(alertmanager)], "relabel_configs": _running("http")}],
+            "alertmanagers": [{"kubernetes_sd_configs": [_pods(ALERTMANAGER)], "relabel_configs": _running("http")}],
         },
         "scrape_configs": [own, *map(pod_job, targets), *([probe_job(probed)] if probed else []), kubelet, cadvisor],
     }

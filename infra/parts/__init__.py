@@ -1,1 +1,1 @@
-"""Small resources that several workloads have: secrets as files, service accounts, services, volumes."""
+"""Small resources that several workloads share: secrets as files, service accounts, services, volumes."""

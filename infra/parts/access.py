@@ -1,4 +1,4 @@
-"""What a workload may ask the API server: a role and its binding, in one namespace or for the whole cluster."""
+"""What a workload may do at the API server: a role and its binding, in one namespace or in the whole cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pulumi_kubernetes.rbac.v1 import (
 
 from infra.kit.meta import cluster_wide, labels
 from infra.kit.options import child
-from infra.naming import PART_OF, Workload
+from infra.naming import PROJECT, Workload
 
 RBAC = "rbac.authorization.k8s.io"
 
@@ -30,7 +30,7 @@ def _subject(workload: Workload) -> SubjectArgs:
 def in_namespace(
     parent: pulumi.Resource, name: str, workload: Workload, namespace: str, rules: Sequence[PolicyRuleArgs]
 ) -> RoleBinding:
-    """Rules within one namespace, which need not be the workload's own; `name` is the component's."""
+    """Grant rules within one namespace, which need not be the workload's own; ``name`` is that of the component."""
     metadata = ObjectMetaArgs(name=workload.name, namespace=namespace, labels=labels(workload))
     role = Role(f"{name}-{namespace}-role", metadata=metadata, rules=list(rules), opts=child(parent))
     return RoleBinding(
@@ -45,13 +45,13 @@ def in_namespace(
 def in_cluster(
     parent: pulumi.Resource, name: str, workload: Workload, rules: Sequence[PolicyRuleArgs]
 ) -> ClusterRoleBinding:
-    """Rules for what has no namespace; `name` is the component's."""
+    """Grant rules for resources without a namespace; ``name`` is that of the component."""
     metadata = cluster_wide(workload)
     role = ClusterRole(f"{name}-cluster-role", metadata=metadata, rules=list(rules), opts=child(parent))
     return ClusterRoleBinding(
         f"{name}-cluster-binding",
         metadata=metadata,
-        role_ref=RoleRefArgs(api_group=RBAC, kind="ClusterRole", name=f"{PART_OF}-{workload.name}"),
+        role_ref=RoleRefArgs(api_group=RBAC, kind="ClusterRole", name=f"{PROJECT}-{workload.name}"),
         subjects=[_subject(workload)],
         opts=child(parent, after=[role]),
     )

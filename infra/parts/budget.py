@@ -1,4 +1,4 @@
-"""Disruption budgets of workloads with a fixed number of pods."""
+"""Disruption budgets for workloads with several pods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.naming import Workload
 
 
 def one_at_a_time(parent: pulumi.Resource, name: str, workload: Workload) -> PodDisruptionBudget:
-    """A node drain takes one pod at a time; one that is broken anyway does not hold it up."""
+    """Let a node drain evict one pod at a time; a pod that is not ready anyway does not block it."""
     return PodDisruptionBudget(
         f"{name}-budget",
         metadata=named(workload),

@@ -1,6 +1,8 @@
-"""Persistent volumes: data that outlives its pods, and the stack where it says so."""
+"""Persistent volumes: data that outlives its pods, and also the stack where the stack protects its state."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import StatefulSetPersistentVolumeClaimRetentionPolicyArgs
@@ -18,50 +20,62 @@ from infra.naming import Workload
 from infra.parts.context import Context
 
 
-def volume_spec(context: Context, *, gib: int) -> PersistentVolumeClaimSpecArgs:
-    """What a volume of this stack is asked for with; one node mounts it at a time."""
-    return PersistentVolumeClaimSpecArgs(
-        access_modes=["ReadWriteOnce"],
-        storage_class_name=context.cloud.storage_class,
-        resources=VolumeResourceRequirementsArgs(requests={"storage": f"{gib}Gi"}),
-    )
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """A volume of this stack, which one node mounts at a time."""
+
+    context: Context
+    gib: int
+
+    @property
+    def spec(self) -> PersistentVolumeClaimSpecArgs:
+        """What the cluster is asked for."""
+        return PersistentVolumeClaimSpecArgs(
+            access_modes=["ReadWriteOnce"],
+            storage_class_name=self.context.cloud.storage_class,
+            resources=VolumeResourceRequirementsArgs(requests={"storage": f"{self.gib}Gi"}),
+        )
 
 
 def claim(
-    parent: pulumi.Resource, name: str, workload: Workload, context: Context, *, gib: int, role: str = "data"
+    parent: pulumi.Resource, name: str, workload: Workload, disk: Disk, *, role: str = "data"
 ) -> PersistentVolumeClaim:
-    """A claim named ``<workload>-<role>``, kept where the stack protects its state."""
+    """Create a claim named ``<workload>-<role>``, kept where the stack protects its state."""
     return PersistentVolumeClaim(
         f"{name}-{role}",
         metadata=named(workload, role=role),
-        spec=volume_spec(context, gib=gib),
-        opts=stateful(parent, context.state),
+        spec=disk.spec,
+        opts=stateful(parent, disk.context.state),
     )
 
 
 def claims_of_pods(
-    parent: pulumi.Resource, name: str, workload: Workload, context: Context, *, gib: int, replicas: int = 1
+    parent: pulumi.Resource, name: str, workload: Workload, disk: Disk, *, replicas: int = 1
 ) -> list[PersistentVolumeClaim]:
-    """The claims of a StatefulSet's pods, under the names by which the StatefulSet looks for them before it makes any.
+    """Create the claims of a StatefulSet's pods, under the names that the StatefulSet looks for.
 
-    Made here and not from its template, which Kubernetes lets nobody change: so a volume grows in place.
+    The StatefulSet's own template would create them too, but Kubernetes lets nobody change it; a claim that the stack
+    creates can grow in place.
     """
     return [
         PersistentVolumeClaim(
             f"{name}-data-{index}",
             metadata=named(workload, name=f"data-{workload.name}-{index}"),
-            spec=volume_spec(context, gib=gib),
-            opts=stateful(parent, context.state),
+            spec=disk.spec,
+            opts=stateful(parent, disk.context.state),
         )
         for index in range(replicas)
     ]
 
 
 def claim_template(context: Context) -> PersistentVolumeClaimArgs:
-    """What names the volume `data` in each pod of a StatefulSet; the size is that of pods somebody adds by hand."""
-    return PersistentVolumeClaimArgs(metadata=ObjectMetaArgs(name="data"), spec=volume_spec(context, gib=1))
+    """Return the template that names the volume `data` in each pod of a StatefulSet.
+
+    Its size holds only for pods that somebody adds by hand; all others find the claims of `claims_of_pods`.
+    """
+    return PersistentVolumeClaimArgs(metadata=ObjectMetaArgs(name="data"), spec=Disk(context=context, gib=1).spec)
 
 
-def kept() -> StatefulSetPersistentVolumeClaimRetentionPolicyArgs:
-    """No volume goes with its StatefulSet: the stack itself has made it and says what becomes of it."""
+def retained() -> StatefulSetPersistentVolumeClaimRetentionPolicyArgs:
+    """Return the policy by which no volume is deleted with its StatefulSet: the stack creates and deletes claims."""
     return StatefulSetPersistentVolumeClaimRetentionPolicyArgs(when_deleted="Retain", when_scaled="Retain")

@@ -1,4 +1,4 @@
-"""Service accounts: one per workload, without a token in the pod, with the cloud's role where it has one."""
+"""Service accounts: one for each workload, without a token in its pods, with its role in the cloud if it has one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 def service_account(
     parent: pulumi.Resource, name: str, workload: Workload, roles: Mapping[str, pulumi.Input[str]]
 ) -> ServiceAccount:
-    """The account a workload's pods run as; `name` is the component's."""
+    """Create the account that a workload's pods run as; ``name`` is that of the component."""
     role = roles.get(workload.name)
     return ServiceAccount(
         f"{name}-account",

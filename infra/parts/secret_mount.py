@@ -1,4 +1,4 @@
-"""A secret as files in a pod, the same for the pod wherever its values come from."""
+"""A secret as files in a pod; the pod sees the same files wherever their values come from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infra.secret_files import KubernetesSource, SecretSource, SecretSpec
 
 @dataclass(frozen=True, kw_only=True)
 class SecretMountArgs:
-    """Which secret, for whose pods, from where."""
+    """The secret, the workload that mounts it, and the source of its values."""
 
     workload: Workload
     secret: SecretSpec
@@ -27,10 +27,10 @@ class SecretMountArgs:
 
 
 class SecretMount(pulumi.ComponentResource):
-    """A Kubernetes Secret, or a class for the Secrets Store CSI driver: a pod mounts `volume` and sees files."""
+    """A Kubernetes Secret, or a class for the Secrets Store CSI driver; a pod mounts `volume`."""
 
     volume: VolumeArgs
-    """Named like the secret."""
+    """It has the name of the secret."""
 
     def __init__(self, name: str, args: SecretMountArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:parts:SecretMount", name, {}, opts)
@@ -79,6 +79,6 @@ class SecretMount(pulumi.ComponentResource):
 
 
 def _marked(value: pulumi.Output[str]) -> pulumi.Output[str]:
-    """Secret, also where a part of it (a user's name) is not."""
+    """Mark a value as secret, also where a part of it, such as the name of a user, is not."""
     marked: pulumi.Output[str] = pulumi.Output.secret(value)
     return marked

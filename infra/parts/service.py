@@ -1,11 +1,13 @@
-"""Services: how a workload is found by name."""
+"""Services: how workloads find each other by name."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import pulumi
 from pulumi_kubernetes.core.v1 import Service, ServicePortArgs, ServiceSpecArgs
 
-from infra.kit.meta import Annotations, named
+from infra.kit.meta import named
 from infra.kit.options import child
 from infra.naming import Workload
 
@@ -15,25 +17,24 @@ def cluster_ip(
     name: str,
     workload: Workload,
     *,
-    headless: bool = False,
-    sticky: bool = False,
+    kind: Literal["balanced", "sticky", "headless"] = "balanced",
     role: str = "",
-    annotations: Annotations | None = None,
 ) -> Service:
-    """A Service inside the cluster with the workload's ports; headless for pods that are addressed one by one.
+    """Create a Service inside the cluster with the workload's ports.
 
-    ``sticky`` keeps a client on one pod, where pods differ in what they know.
-
-    Pulumi waits until a Service has a ready endpoint, so the controller must not depend on it.
+    A ``sticky`` one keeps a client on one pod, where pods differ in what they know; a ``headless`` one is for pods that
+    are addressed one by one. Pulumi waits until a Service other than a headless one has a ready endpoint, so the
+    controller of its pods must not depend on it.
     """
+    headless = kind == "headless"
     return Service(
         f"{name}-{role}-service" if role else f"{name}-service",
-        metadata=named(workload, role=role, annotations=annotations),
+        metadata=named(workload, role=role),
         spec=ServiceSpecArgs(
             type="ClusterIP",
             cluster_ip="None" if headless else None,
             publish_not_ready_addresses=headless or None,
-            session_affinity="ClientIP" if sticky else None,
+            session_affinity="ClientIP" if kind == "sticky" else None,
             selector=workload.selector,
             ports=[
                 ServicePortArgs(name=port, port=number, target_port=port, protocol="TCP")

@@ -1,1 +1,1 @@
-"""One workload a file, with all its objects."""
+"""One file for each workload, with all its objects."""

@@ -1,7 +1,7 @@
 """Backups: the databases at 02:00, the artifacts at 03:00, kept on a volume and, where there is one, in a bucket.
 
-One node mounts the volume at a time, so no two jobs may: each has its window, from its schedule and its deadline, and
-the windows are apart. The time zone should be one without summer time, or one night a year has no 02:00.
+One node mounts the volume at a time, so no two jobs may overlap: each has a window, given by its schedule and its
+deadline, and the windows are disjoint. Choose a time zone without summer time, or one night a year has no 02:00.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
     PodAffinityArgs,
     PodAffinityTermArgs,
+    PodSpecArgs,
     PodTemplateSpecArgs,
     VolumeArgs,
     VolumeMountArgs,
@@ -29,27 +30,25 @@ from infra.kit import jobs, pod
 from infra.kit.meta import named, selector
 from infra.kit.options import child
 from infra.naming import BACKUP, MLFLOW, PUSHGATEWAY
-from infra.parts.claim import claim
-from infra.parts.context import Context
+from infra.parts.claim import Disk, claim
+from infra.parts.context import Context, MountedSecret
 from infra.parts.identity import service_account
 from infra.workloads.mlflow import destination
 
 CLAIM: Final = "backup-data"
-"""Name of the volume's claim, for those who read backups: the migration's check and the drill."""
+"""Name of the volume's claim, for the two readers of backups: the migration's check and the drill."""
 FOLDER: Final = "/var/lib/backups"
 ARTIFACTS: Final = "/var/lib/artifacts"
-LOGIN: Final = "/run/secrets/churn/postgres"
-SERVICE: Final = "churn"
-"""The one service of the libpq service file."""
+LOGIN: Final = secret_files.POSTGRES_BACKUP.at("postgres")
 DATABASES: Final = ("mlflow", "grafana")
 START_WITHIN_SECONDS: Final = 600
 WAIT_SECONDS: Final = 60
-"""A new pod is refused everything until its network policy is in force, which takes a second or more."""
+"""How long to wait for the database: a new pod cannot connect until its network policy is in force."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """When a backup starts, and how long it and its retries may take together."""
+    """When a backup starts, and how long it may take, all retries included."""
 
     schedule: str
     deadline_seconds: int
@@ -62,7 +61,7 @@ _RESOURCES: Final = Resources(cpu_request="100m", cpu_limit="1", memory_request=
 
 @dataclass(frozen=True, kw_only=True)
 class BackupArgs:
-    """How long to keep what; the claim with MLflow's artifacts where they are on a volume."""
+    """Retention and size; the claim with MLflow's artifacts where they are on a volume."""
 
     settings: BackupSettings
     context: Context
@@ -77,8 +76,8 @@ class Backup(pulumi.ComponentResource):
     def __init__(self, name: str, args: BackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Backup", name, {}, opts)
         account = service_account(self, name, BACKUP, args.context.cloud.roles)
-        volume = claim(self, name, BACKUP, args.context, gib=args.settings.storage_gib)
-        login = args.context.secret(self, name, BACKUP, secret_files.POSTGRES_BACKUP)
+        volume = claim(self, name, BACKUP, Disk(context=args.context, gib=args.settings.storage_gib))
+        login = args.context.secret(self, name, BACKUP, LOGIN)
         for role, window, template in (
             ("postgres", POSTGRES, _postgres(args, login)),
             ("artifacts", ARTIFACT_STORE, _artifacts(args)),
@@ -88,10 +87,12 @@ class Backup(pulumi.ComponentResource):
                 metadata=named(BACKUP, role=role),
                 spec=jobs.cron_spec(
                     template,
-                    schedule=window.schedule,
-                    time_zone=args.settings.time_zone,
+                    jobs.Schedule(
+                        cron=window.schedule,
+                        time_zone=args.settings.time_zone,
+                        start_within_seconds=START_WITHIN_SECONDS,
+                    ),
                     deadline_seconds=window.deadline_seconds,
-                    start_within_seconds=START_WITHIN_SECONDS,
                     on_failure=jobs.failure_policy(BACKUP.name),
                 ),
                 opts=child(self, after=[account, volume]),
@@ -100,27 +101,25 @@ class Backup(pulumi.ComponentResource):
         self.register_outputs({"claim": self.claim})
 
 
-def _postgres(args: BackupArgs, login: VolumeArgs) -> PodTemplateSpecArgs:
+def _postgres(args: BackupArgs, login: MountedSecret) -> PodTemplateSpecArgs:
     arguments = [
         "--service",
-        SERVICE,
+        secret_files.PG_SERVICE_NAME,
         "--wait",
         str(WAIT_SECONDS),
         *(part for name in DATABASES for part in ("--database", name)),
     ]
-    env = {"PGSERVICEFILE": f"{LOGIN}/{secret_files.PG_SERVICE}"}
-    container = _container(
-        args, "postgres", arguments, env=env, mounts=[pod.mount(secret_files.POSTGRES_BACKUP.name, LOGIN)]
-    )
-    # On a volume both jobs have to meet on MLflow's node. This one only prefers it: a dump is never more wanted than
-    # when MLflow is gone.
+    env = {"PGSERVICEFILE": login.file(secret_files.PG_SERVICE)}
+    container = _container(args, "postgres", arguments, env=env, mounts=[login.mount])
+    # With artifacts on a volume, both jobs have to run on MLflow's node. This one only prefers it: when MLflow is gone,
+    # a dump is needed more than ever.
     affinity = None
     if args.artifacts_claim is not None:
         preferred = WeightedPodAffinityTermArgs(weight=100, pod_affinity_term=_beside_mlflow())
         affinity = AffinityArgs(
             pod_affinity=PodAffinityArgs(preferred_during_scheduling_ignored_during_execution=[preferred])
         )
-    return _pod(container, [login], affinity)
+    return _pod(container, [login.volume], affinity)
 
 
 def _artifacts(args: BackupArgs) -> PodTemplateSpecArgs:
@@ -137,7 +136,7 @@ def _artifacts(args: BackupArgs) -> PodTemplateSpecArgs:
 
 
 def _beside_mlflow() -> PodAffinityTermArgs:
-    """On the node that has the artifacts' volume mounted: a second node could not."""
+    """Select the node that has the artifacts' volume mounted; no other node can mount it meanwhile."""
     return PodAffinityTermArgs(topology_key=pod.HOSTNAME, label_selector=selector(MLFLOW))
 
 
@@ -152,15 +151,14 @@ def _container(
     bucket = args.context.cloud.backups_bucket
     upload: list[pulumi.Input[str]] = [] if bucket is None else ["--upload", pulumi.Output.concat("s3://", bucket)]
     keep = ["--to", FOLDER, "--keep-days", str(args.settings.retention_days)]
-    return pod.container(
-        BACKUP,
+    return ContainerArgs(
+        name=BACKUP.name,
         image=args.context.images.reference("ops"),
-        command=["python", "-m", "ops.backup.program", what],
+        command=["python", "-m", "ops.cli", "backup", what],
         args=[*arguments, *keep, *upload],
         resources=pod.resources(_RESOURCES),
-        probes=pod.NO_PROBES,
-        env={"PUSHGATEWAY_URL": PUSHGATEWAY.url(), "HOME": "/tmp", **(env or {})},  # noqa: S108 - the pod's own volume
-        mounts=[
+        env=pod.environment({"PUSHGATEWAY_URL": PUSHGATEWAY.url(), "HOME": pod.TMP, **(env or {})}),
+        volume_mounts=[
             *mounts,
             pod.mount("backups", FOLDER, read_only=False),
             pod.tmp_mount(),
@@ -171,10 +169,10 @@ def _container(
 def _pod(
     container: ContainerArgs, volumes: Sequence[VolumeArgs] = (), affinity: AffinityArgs | None = None
 ) -> PodTemplateSpecArgs:
-    return pod.pod(
-        BACKUP,
+    spec = PodSpecArgs(
         containers=[container],
         volumes=[*volumes, pod.claim_volume("backups", CLAIM), pod.empty_dir("tmp", size="512Mi")],
         restart_policy="Never",
         affinity=affinity,
     )
+    return pod.harden(BACKUP, spec)

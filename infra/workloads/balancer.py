@@ -1,4 +1,4 @@
-"""An ALB before NGINX, where the edge needs to understand requests: it can have a firewall, which an NLB cannot."""
+"""An ALB in front of NGINX: it understands requests, so unlike an NLB it can have a firewall."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from pulumi_kubernetes.networking.v1 import (
 from infra.kit import balancer
 from infra.kit.meta import labels, named
 from infra.kit.options import child
-from infra.naming import INGRESS
+from infra.naming import INGRESS, PROJECT
 from infra.parts.context import Context
 
-CLASS: Final = "churn-alb"
+CLASS: Final = f"{PROJECT}-alb"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,22 +39,22 @@ class BalancerArgs:
 
 
 class Balancer(pulumi.ComponentResource):
-    """Class, its parameters, and one Ingress that sends everything to NGINX, which knows the hosts."""
+    """The ingress class, its parameters, and one Ingress that sends everything to NGINX, which routes by host."""
 
     address: pulumi.Output[str]
 
     def __init__(self, name: str, args: BalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Balancer", name, {}, opts)
-        wanted = args.context.cloud.load_balancer
-        if wanted is None:
-            raise ValueError("there is no load balancer where there is no cloud")
+        alb = args.context.cloud.load_balancer
+        if alb is None:
+            raise ValueError("a stack without a cloud has no load balancer")
         metadata = ObjectMetaArgs(name=CLASS, labels=labels(INGRESS))
         parameters = CustomResource(
             f"{name}-parameters",
             api_version="eks.amazonaws.com/v1",
             kind="IngressClassParams",
             metadata=metadata,
-            spec=balancer.alb_class_spec(wanted),
+            spec=balancer.alb_class_spec(alb),
             opts=pulumi.ResourceOptions(parent=self),
         )
         ingress_class = IngressClass(
@@ -70,14 +70,14 @@ class Balancer(pulumi.ComponentResource):
         )
         backend = IngressServiceBackendArgs(name=INGRESS.name, port=ServiceBackendPortArgs(name="https"))
         everything = HTTPIngressPathArgs(path="/", path_type="Prefix", backend=IngressBackendArgs(service=backend))
-        made = Ingress(
+        ingress = Ingress(
             f"{name}-ingress",
-            metadata=named(INGRESS, role="alb", annotations=balancer.alb_annotations(wanted)),
+            metadata=named(INGRESS, role="alb", annotations=balancer.alb_annotations(alb)),
             spec=IngressSpecArgs(
                 ingress_class_name=CLASS,
                 rules=[IngressRuleArgs(http=HTTPIngressRuleValueArgs(paths=[everything]))],
             ),
             opts=child(self, after=[ingress_class]),
         )
-        self.address = balancer.hostname(made.status)
+        self.address = balancer.hostname(ingress.status)
         self.register_outputs({"address": self.address})

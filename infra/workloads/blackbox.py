@@ -1,4 +1,4 @@
-"""Blackbox exporter: asks the edge as a client does, over TLS, and says until when its certificate holds."""
+"""Blackbox exporter: sends a request to the edge as a client does, and reports when the certificate expires."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 import pulumi
 import yaml
 from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs
-from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs
+from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, PodSpecArgs
 
 from infra.config import Resources
 from infra.kit import pod, probes
@@ -49,10 +49,12 @@ class Blackbox(pulumi.ComponentResource):
                 replicas=1,
                 selector=selector(BLACKBOX),
                 revision_history_limit=3,
-                template=pod.pod(
+                template=pod.harden(
                     BLACKBOX,
-                    containers=[_container(args)],
-                    volumes=[pod.config_volume("config", config.metadata.name)],
+                    PodSpecArgs(
+                        containers=[_container(args)],
+                        volumes=[pod.config_volume("config", config.metadata.name)],
+                    ),
                 ),
             ),
             opts=child(self, after=[account]),
@@ -62,10 +64,10 @@ class Blackbox(pulumi.ComponentResource):
 
 
 def modules(domain: str) -> dict[str, Any]:
-    """A GET for the API's documentation through the edge, under the name that clients use.
+    """Return the module that gets the API's documentation through the edge, under the name that clients use.
 
-    The certificate is not checked against authorities, since a stack may sign its own: what counts here is how long it
-    holds. Whether clients trust it is theirs to see.
+    The certificate is not checked against authorities, since a stack may sign its own; this probe is about how long it
+    stays valid.
     """
     http = {
         "method": "GET",
@@ -80,18 +82,16 @@ def modules(domain: str) -> dict[str, Any]:
 
 
 def _container(args: BlackboxArgs) -> ContainerArgs:
-    return pod.container(
-        BLACKBOX,
+    return ContainerArgs(
+        name=BLACKBOX.name,
         image=args.context.images.reference("blackbox"),
         resources=pod.resources(SIZE),
-        probes=pod.Probes(
-            startup=probes.http("/-/healthy", period_seconds=2, failures=30),
-            readiness=probes.http("/-/healthy"),
-            liveness=probes.http("/-/healthy"),
-        ),
+        startup_probe=probes.http("/-/healthy", period_seconds=2, failures=30),
+        readiness_probe=probes.http("/-/healthy"),
+        liveness_probe=probes.http("/-/healthy"),
         args=[
             f"--config.file={CONFIG}/blackbox.yml",
             f"--web.listen-address=:{BLACKBOX.ports['http']}",
         ],
-        mounts=[pod.mount("config", CONFIG)],
+        volume_mounts=[pod.mount("config", CONFIG)],
     )

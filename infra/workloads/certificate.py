@@ -1,6 +1,6 @@
-"""The certificate at the edge: self-signed, for every host of the stack, renewed in time by `pulumi up`.
+"""The certificate of the edge: self-signed, for every host of the stack, renewed in time by `pulumi up`.
 
-Behind a load balancer with a public certificate of its own, it encrypts the way from there to NGINX.
+Behind a load balancer, which has a public certificate of its own, it encrypts the connection from there to NGINX.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pulumi_tls import PrivateKey, SelfSignedCert, SelfSignedCertSubjectArgs
 from infra.config import StateSettings
 from infra.kit.meta import unnamed
 from infra.kit.options import child, stateful
-from infra.naming import INGRESS
+from infra.naming import INGRESS, PROJECT
 
 DAY_HOURS: Final = 24
 VALID_DAYS: Final = 365
 RENEW_DAYS: Final = 60
-"""How long before its end the next `pulumi up` makes a new one."""
+"""How long before it expires the next `pulumi up` replaces it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateArgs:
-    """The hosts it is for; the first names it."""
+    """The hosts that it is valid for; the first one is its common name."""
 
     hosts: Sequence[str]
     state: StateSettings
@@ -36,23 +36,23 @@ class Certificate(pulumi.ComponentResource):
     """A private key, its certificate and the Secret that NGINX reads them from."""
 
     pem: pulumi.Output[str]
-    """The public part, for whoever wants to trust it."""
+    """The public part, for clients that are to trust it."""
     secret_name: pulumi.Output[str]
 
     def __init__(self, name: str, args: CertificateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Certificate", name, {}, opts)
         key = PrivateKey(f"{name}-key", algorithm="ECDSA", ecdsa_curve="P256", opts=stateful(self, args.state))
-        made = SelfSignedCert(
+        certificate = SelfSignedCert(
             f"{name}-self-signed",
             private_key_pem=key.private_key_pem,
-            subject=SelfSignedCertSubjectArgs(common_name=args.hosts[0], organization="churn"),
+            subject=SelfSignedCertSubjectArgs(common_name=args.hosts[0], organization=PROJECT),
             dns_names=list(args.hosts),
             allowed_uses=["digital_signature", "server_auth"],
             validity_period_hours=VALID_DAYS * DAY_HOURS,
             early_renewal_hours=RENEW_DAYS * DAY_HOURS,
             opts=child(self),
         )
-        files: dict[str, pulumi.Output[str]] = {"tls.crt": made.cert_pem, "tls.key": key.private_key_pem}
+        files: dict[str, pulumi.Output[str]] = {"tls.crt": certificate.cert_pem, "tls.key": key.private_key_pem}
         secret = Secret(
             f"{name}-secret",
             metadata=unnamed(INGRESS),
@@ -60,6 +60,6 @@ class Certificate(pulumi.ComponentResource):
             string_data=files,
             opts=child(self),
         )
-        self.pem = made.cert_pem
+        self.pem = certificate.cert_pem
         self.secret_name = secret.metadata.name
         self.register_outputs({"pem": self.pem})

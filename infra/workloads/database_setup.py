@@ -1,7 +1,7 @@
-"""What the first start of a PostgreSQL pod does by itself, for a database of AWS: logins, databases and their rights.
+"""Logins, databases and rights on RDS: what a PostgreSQL pod sets up by itself when it starts.
 
-A Job that Pulumi waits for, run by our own program from inside of the network, where alone the database answers. Its
-name changes with its content, so a new image runs it again; run by hand it brings in changed passwords:
+Pulumi waits for this Job, which runs our own program inside the network, the only place where the database can be
+reached. Its name changes with its content, so a new image runs it again; start it by hand to apply changed passwords:
 `kubectl -n churn-mlops create job --from=cronjob/postgres-setup postgres-setup-now`.
 """
 
@@ -12,24 +12,23 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.batch.v1 import CronJob, Job
-from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs
+from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpecArgs
 
 from infra import secret_files
 from infra.config import Resources
-from infra.database import LOGIN_LIMITS, LOGINS
+from infra.connections import LOGIN_LIMITS, LOGINS
 from infra.kit import jobs, pod
 from infra.kit.meta import named, unnamed
 from infra.kit.options import child
 from infra.naming import POSTGRES_SETUP
 from infra.parts.context import Context
 from infra.parts.identity import service_account
-from infra.workloads.mlflow_jobs import login_dir, secret_mounts
 
 SUPERUSER: Final = replace(secret_files.POSTGRES_SUPERUSER, files=("username", "password"))
-"""As RDS writes it, which names the user too."""
+"""The secret as RDS writes it: it contains the user name too."""
 DEADLINE_SECONDS: Final = 600
 NEVER: Final = "0 0 1 1 *"
-"""The schedule of what is suspended: it is there to be run by hand."""
+"""The schedule of a suspended CronJob, which people start jobs from."""
 SIZE: Final = Resources(cpu_request="50m", cpu_limit="500m", memory_request="128Mi", memory_limit="256Mi")
 
 
@@ -62,11 +61,9 @@ class DatabaseSetup(pulumi.ComponentResource):
             metadata=named(POSTGRES_SETUP),
             spec=jobs.cron_spec(
                 template,
-                schedule=NEVER,
-                time_zone=args.time_zone,
+                jobs.Schedule(cron=NEVER, time_zone=args.time_zone, suspend=True),
                 deadline_seconds=DEADLINE_SECONDS,
                 retries=1,
-                suspend=True,
                 on_failure=on_failure,
             ),
             opts=child(self, after=[account]),
@@ -75,22 +72,22 @@ class DatabaseSetup(pulumi.ComponentResource):
 
     def _template(self, name: str, args: DatabaseSetupArgs) -> PodTemplateSpecArgs:
         where = args.context.cloud.database
-        secrets = (SUPERUSER, *LOGINS.values())
+        secrets = [args.context.secret(self, name, POSTGRES_SETUP, spec) for spec in (SUPERUSER, *LOGINS.values())]
         options: list[pulumi.Input[str]] = ["--host", where.host, "--port", str(where.port)]
-        options += ["--superuser", login_dir(SUPERUSER)]
+        options += ["--superuser", SUPERUSER.path]
         for login, secret in LOGINS.items():
-            options += ["--login", f"{login}:{LOGIN_LIMITS[login]}:{login_dir(secret)}"]
-        container = pod.container(
-            POSTGRES_SETUP,
+            options += ["--login", f"{login}:{LOGIN_LIMITS[login]}:{secret.path}"]
+        container = ContainerArgs(
+            name=POSTGRES_SETUP.name,
             image=args.context.images.reference("mlflow"),
             resources=pod.resources(SIZE),
-            probes=pod.NO_PROBES,
             command=["python", "-m", "ops.jobs.database_setup"],
             args=options,
-            mounts=[*secret_mounts(*secrets), pod.tmp_mount()],
+            volume_mounts=[*(secret.mount for secret in secrets), pod.tmp_mount()],
         )
-        volumes = [
-            *(args.context.secret(self, name, POSTGRES_SETUP, secret) for secret in secrets),
-            pod.empty_dir("tmp", size="16Mi"),
-        ]
-        return pod.pod(POSTGRES_SETUP, containers=[container], volumes=volumes, restart_policy="Never")
+        spec = PodSpecArgs(
+            containers=[container],
+            volumes=[*(secret.volume for secret in secrets), pod.empty_dir("tmp", size="16Mi")],
+            restart_policy="Never",
+        )
+        return pod.harden(POSTGRES_SETUP, spec)

@@ -1,4 +1,4 @@
-"""The quarterly drill: the newest backup is restored into a throwaway PostgreSQL and looked at."""
+"""The quarterly drill: it restores the newest backup into a throwaway PostgreSQL and checks it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.batch.v1 import CronJob
-from pulumi_kubernetes.core.v1 import ContainerArgs
+from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs
 
 from infra.config import Resources
 from infra.kit import jobs, pod
@@ -19,22 +19,22 @@ from infra.parts.identity import service_account
 from infra.workloads.backup import CLAIM, FOLDER
 
 SCHEDULE: Final = "0 5 1 1,4,7,10 *"
-"""After the backups' windows: the volume is mounted by one node at a time."""
+"""After the backups' windows, since one node mounts the volume at a time."""
 DEADLINE_SECONDS: Final = 4 * 3600
-"""The recovery time that is promised; a drill that takes longer has failed."""
+"""The promised recovery time; a drill that takes longer has failed."""
 SCRATCH: Final = "/var/lib/drill"
 SCRATCH_GIB: Final = 30
-"""A throwaway PostgreSQL and a copy of the artifacts."""
+"""For a throwaway PostgreSQL and a copy of the artifacts."""
 REPORTS_FOLDER: Final = "drills"
-"""Of the backups' volume; `ops.backup.root.REPORTS` makes it, and a test ties the two."""
+"""On the backups' volume; `ops.backup.root.REPORTS` is the same name, and a test ties the two."""
 REPORTS: Final = "/var/lib/drill-reports"
-"""Where that folder, and nothing else of the volume, can be written to."""
+"""Where the drill can write that folder, and nothing else of the volume."""
 _RESOURCES: Final = Resources(cpu_request="250m", cpu_limit="2", memory_request="512Mi", memory_limit="2Gi")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrillArgs:
-    """In which time zone the clock is read."""
+    """Time zone of the schedule."""
 
     time_zone: str
     context: Context
@@ -46,8 +46,7 @@ class Drill(pulumi.ComponentResource):
     def __init__(self, name: str, args: DrillArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Drill", name, {}, opts)
         account = service_account(self, name, DRILL, args.context.cloud.roles)
-        template = pod.pod(
-            DRILL,
+        spec = PodSpecArgs(
             containers=[_container(args)],
             volumes=[
                 pod.claim_volume("backups", CLAIM),
@@ -60,9 +59,8 @@ class Drill(pulumi.ComponentResource):
             f"{name}-schedule",
             metadata=named(DRILL),
             spec=jobs.cron_spec(
-                template,
-                schedule=SCHEDULE,
-                time_zone=args.time_zone,
+                pod.harden(DRILL, spec),
+                jobs.Schedule(cron=SCHEDULE, time_zone=args.time_zone),
                 deadline_seconds=DEADLINE_SECONDS,
                 retries=1,
                 on_failure=jobs.failure_policy(DRILL.name),
@@ -75,15 +73,14 @@ class Drill(pulumi.ComponentResource):
 def _container(args: DrillArgs) -> ContainerArgs:
     bucket = args.context.cloud.backups_bucket
     remote: list[pulumi.Input[str]] = [] if bucket is None else ["--remote", pulumi.Output.concat("s3://", bucket)]
-    return pod.container(
-        DRILL,
+    return ContainerArgs(
+        name=DRILL.name,
         image=args.context.images.reference("ops"),
-        command=["python", "-m", "ops.backup.drill"],
+        command=["python", "-m", "ops.cli", "drill"],
         args=["--from", FOLDER, "--scratch", SCRATCH, "--reports", REPORTS, *remote],
         resources=pod.resources(_RESOURCES, scratch=f"{SCRATCH_GIB + 1}Gi"),
-        probes=pod.NO_PROBES,
-        env={"PUSHGATEWAY_URL": PUSHGATEWAY.url(), "HOME": "/tmp"},  # noqa: S108 - a path in the pod, on its own volume
-        mounts=[
+        env=pod.environment({"PUSHGATEWAY_URL": PUSHGATEWAY.url(), "HOME": pod.TMP}),
+        volume_mounts=[
             pod.mount("backups", FOLDER),
             pod.mount("backups", REPORTS, read_only=False, folder=REPORTS_FOLDER),
             pod.mount("scratch", SCRATCH, read_only=False),

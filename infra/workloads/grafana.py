@@ -1,4 +1,4 @@
-"""Grafana: the dashboards of `dashboards/`, provisioned from files; its own settings are in PostgreSQL."""
+"""Grafana: the dashboards of `dashboards/`, provisioned from files; users and preferences are in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pulumi_kubernetes.apps.v1 import (
     DeploymentStrategyArgs,
     RollingUpdateDeploymentArgs,
 )
-from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, VolumeArgs
+from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, PodSpecArgs, VolumeArgs
 
 import dashboards
-from infra import database, secret_files
+from infra import connections, secret_files
 from infra.cloud import Database
 from infra.config import Resources
 from infra.kit import pod, probes
 from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child
-from infra.naming import GRAFANA, PROMETHEUS, Workload
+from infra.naming import GRAFANA, PROJECT, PROMETHEUS, Workload
 from infra.parts.budget import one_at_a_time
-from infra.parts.context import Context
+from infra.parts.context import Context, MountedSecret
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
 
@@ -34,18 +34,18 @@ DATA: Final = "/var/lib/grafana"
 LOGS: Final = "/var/log/grafana"
 PROVISIONING: Final = "/etc/grafana/provisioning"
 DASHBOARDS: Final = "/etc/grafana/dashboards"
-ADMIN: Final = "/run/secrets/churn/grafana-admin"
-LOGIN: Final = "/run/secrets/churn/postgres"
+ADMIN: Final = secret_files.GRAFANA_ADMIN
+LOGIN: Final = secret_files.POSTGRES_GRAFANA.at("postgres")
 DATASOURCE: Final = "prometheus"
-"""The uid of the one datasource."""
+"""The uid of the only datasource."""
 SIZE: Final = Resources(cpu_request="100m", cpu_limit="500m", memory_request="256Mi", memory_limit="512Mi")
 MIGRATION_SECONDS: Final = 600
-"""How long the first start may take: it makes the tables."""
+"""How long the first start may take, which creates the tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GrafanaArgs:
-    """The stack around it, its scale, and who answers for the metrics."""
+    """The stack around it, its scale, and the workload that it asks for metrics."""
 
     context: Context
     replicas: int = 1
@@ -53,31 +53,37 @@ class GrafanaArgs:
 
 
 class Grafana(pulumi.ComponentResource):
-    """ServiceAccount, ConfigMaps, Deployment and Service. Its dashboards come from files and cannot be edited in it."""
+    """ServiceAccount, ConfigMaps, Deployment and Service; dashboards come from files and cannot be edited in it."""
 
     def __init__(self, name: str, args: GrafanaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Grafana", name, {}, opts)
         account = service_account(self, name, GRAFANA, args.context.cloud.roles)
-        self._deployment(name, args, self._volumes(name, args), account)
+        secrets = [args.context.secret(self, name, GRAFANA, spec) for spec in (ADMIN, LOGIN)]
+        self._deployment(name, args, secrets, account)
         cluster_ip(self, name, GRAFANA)
         if args.replicas > 1:
             one_at_a_time(self, name, GRAFANA)
         self.register_outputs({})
 
-    def _volumes(self, name: str, args: GrafanaArgs) -> list[VolumeArgs]:
-        wanted = (secret_files.GRAFANA_ADMIN, secret_files.POSTGRES_GRAFANA)
+    def _volumes(self, name: str, args: GrafanaArgs, secrets: list[MountedSecret]) -> list[VolumeArgs]:
         scratch = {"data": "256Mi", "logs": "64Mi", "tmp": "64Mi"}
         return [
-            *(args.context.secret(self, name, GRAFANA, secret) for secret in wanted),
+            *(secret.volume for secret in secrets),
             *(self._files(name, role, data) for role, data in provisioned(args.metrics).items()),
             *(pod.empty_dir(volume, size=size) for volume, size in scratch.items()),
         ]
 
     def _files(self, name: str, role: str, data: Mapping[str, str]) -> VolumeArgs:
-        made = ConfigMap(f"{name}-{role}", metadata=unnamed(GRAFANA), data=dict(data), opts=child(self))
-        return pod.config_volume(role, made.metadata.name)
+        config_map = ConfigMap(f"{name}-{role}", metadata=unnamed(GRAFANA), data=dict(data), opts=child(self))
+        return pod.config_volume(role, config_map.metadata.name)
 
-    def _deployment(self, name: str, args: GrafanaArgs, volumes: list[VolumeArgs], account: pulumi.Resource) -> None:
+    def _deployment(self, name: str, args: GrafanaArgs, secrets: list[MountedSecret], account: pulumi.Resource) -> None:
+        several = args.replicas > 1
+        spec = PodSpecArgs(
+            containers=[_container(args, secrets)],
+            volumes=self._volumes(name, args, secrets),
+            topology_spread_constraints=pod.spread(GRAFANA, zones=args.context.cloud.zones) if several else None,
+        )
         Deployment(
             f"{name}-deployment",
             metadata=named(GRAFANA, annotations={"pulumi.com/timeoutSeconds": str(MIGRATION_SECONDS + 120)}),
@@ -86,21 +92,17 @@ class Grafana(pulumi.ComponentResource):
                 selector=selector(GRAFANA),
                 revision_history_limit=3,
                 strategy=_strategy(args.replicas),
-                template=pod.pod(
-                    GRAFANA,
-                    containers=[_container(args)],
-                    volumes=volumes,
-                    spread_over=pod.spread(GRAFANA, zones=args.context.cloud.zones) if args.replicas > 1 else (),
-                ),
+                template=pod.harden(GRAFANA, spec),
             ),
             opts=child(self, after=[account]),
         )
 
 
 def _strategy(replicas: int) -> DeploymentStrategyArgs:
-    """Alone, the old one is gone before a new version changes the tables.
+    """Return how a new version replaces the old one, which both change the same tables.
 
-    Of several one stays: the new one takes a lock for the change, and no more connections are held than there are pods.
+    A single pod is stopped before the new one starts. Of several, one is replaced at a time: the new one takes a lock
+    for its migration, and there are never more pods, and so connections, than replicas.
     """
     if replicas == 1:
         return DeploymentStrategyArgs(type="Recreate")
@@ -109,7 +111,7 @@ def _strategy(replicas: int) -> DeploymentStrategyArgs:
 
 
 def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:
-    """Contents of the ConfigMaps by volume name: the datasource, where dashboards are, and the dashboards."""
+    """Return the contents of the ConfigMaps by volume: datasource, provider of dashboards, and the dashboards."""
     source = {
         "name": "Prometheus",
         "uid": DATASOURCE,
@@ -121,7 +123,7 @@ def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:
         "jsonData": {"httpMethod": "POST", "timeInterval": "15s", "prometheusType": "Prometheus"},
     }
     provider = {
-        "name": "churn",
+        "name": PROJECT,
         "folder": "Churn",
         "type": "file",
         "disableDeletion": True,
@@ -138,8 +140,8 @@ def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:
 
 
 def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
-    """Grafana's settings; those whose name ends in ``__FILE`` are read from the file."""
-    pool = database.POOLS[GRAFANA.name]
+    """Return Grafana's settings; it reads those whose name ends in ``__FILE`` from that file."""
+    pool = connections.POOLS[GRAFANA.name]
     return {
         "GF_SERVER_ROOT_URL": f"https://grafana.{domain}",
         "GF_SERVER_HTTP_PORT": str(GRAFANA.ports["http"]),
@@ -152,16 +154,16 @@ def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
         "GF_DATABASE_TYPE": "postgres",
         "GF_DATABASE_HOST": pulumi.Output.format("{0}:{1}", where.host, where.port),
         "GF_DATABASE_NAME": "grafana",
-        "GF_DATABASE_USER__FILE": f"{LOGIN}/username",
-        "GF_DATABASE_PASSWORD__FILE": f"{LOGIN}/password",
+        "GF_DATABASE_USER__FILE": LOGIN.file("username"),
+        "GF_DATABASE_PASSWORD__FILE": LOGIN.file("password"),
         "GF_DATABASE_SSL_MODE": where.ssl_mode,
         "GF_DATABASE_MAX_OPEN_CONN": str(pool.most),
         "GF_DATABASE_MAX_IDLE_CONN": str(pool.size),
-        "GF_SECURITY_ADMIN_USER__FILE": f"{ADMIN}/username",
-        "GF_SECURITY_ADMIN_PASSWORD__FILE": f"{ADMIN}/password",
-        "GF_SECURITY_SECRET_KEY__FILE": f"{ADMIN}/secret_key",
-        # Newer secrets are encrypted with this one, whose default everybody knows.
-        "GF_SECRETS_MANAGER_ENCRYPTION_SECRET_KEY_V1_SECRET_KEY__FILE": f"{ADMIN}/secret_key",
+        "GF_SECURITY_ADMIN_USER__FILE": ADMIN.file("username"),
+        "GF_SECURITY_ADMIN_PASSWORD__FILE": ADMIN.file("password"),
+        "GF_SECURITY_SECRET_KEY__FILE": ADMIN.file("secret_key"),
+        # Encrypts newer kinds of secrets; its default value is public.
+        "GF_SECRETS_MANAGER_ENCRYPTION_SECRET_KEY_V1_SECRET_KEY__FILE": ADMIN.file("secret_key"),
         "GF_SECURITY_COOKIE_SECURE": "true",
         "GF_SECURITY_COOKIE_SAMESITE": "strict",
         "GF_SECURITY_CONTENT_SECURITY_POLICY": "true",
@@ -170,14 +172,14 @@ def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
         "GF_USERS_ALLOW_SIGN_UP": "false",
         "GF_USERS_ALLOW_ORG_CREATE": "false",
         "GF_PUBLIC_DASHBOARDS_ENABLED": "false",
-        # Alerts are Prometheus' and Alertmanager's.
+        # Prometheus and Alertmanager are responsible for alerts.
         "GF_UNIFIED_ALERTING_ENABLED": "false",
         **_no_calls_home(),
     }
 
 
 def _no_calls_home() -> dict[str, pulumi.Input[str]]:
-    """No network policy lets Grafana out; what would try only fills the log."""
+    """Return settings that turn off calls home: network policies block them, so they would only fill the log."""
     return {
         "GF_ANALYTICS_REPORTING_ENABLED": "false",
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
@@ -193,21 +195,18 @@ def _no_calls_home() -> dict[str, pulumi.Input[str]]:
     }
 
 
-def _container(args: GrafanaArgs) -> ContainerArgs:
-    return pod.container(
-        GRAFANA,
+def _container(args: GrafanaArgs, secrets: list[MountedSecret]) -> ContainerArgs:
+    return ContainerArgs(
+        name=GRAFANA.name,
         image=args.context.images.reference("grafana"),
         resources=pod.resources(SIZE),
-        probes=pod.Probes(
-            startup=probes.http("/api/health", failures=MIGRATION_SECONDS // 10),
-            readiness=probes.http("/api/health"),
-            # Not /api/health, which asks the database: a restart would not bring that back.
-            liveness=probes.http("/healthz"),
-        ),
-        env=settings(args.context.domain, args.context.cloud.database),
-        mounts=[
-            pod.mount(secret_files.GRAFANA_ADMIN.name, ADMIN),
-            pod.mount(secret_files.POSTGRES_GRAFANA.name, LOGIN),
+        startup_probe=probes.http("/api/health", failures=MIGRATION_SECONDS // 10),
+        readiness_probe=probes.http("/api/health"),
+        # Not /api/health, which asks the database: restarting Grafana would not bring the database back.
+        liveness_probe=probes.http("/healthz"),
+        env=pod.environment(settings(args.context.domain, args.context.cloud.database)),
+        volume_mounts=[
+            *(secret.mount for secret in secrets),
             pod.mount("datasources", f"{PROVISIONING}/datasources"),
             pod.mount("providers", f"{PROVISIONING}/dashboards"),
             pod.mount("dashboards", DASHBOARDS),

@@ -1,9 +1,9 @@
-"""The edge: F5 NGINX Ingress Controller, which ends TLS, redirects HTTP and applies the limits of the routes.
+"""The edge: F5 NGINX Ingress Controller, which terminates TLS, redirects HTTP and applies the limits of the routes.
 
-It watches Ingress objects only, in the namespaces that have routes; custom resources, snippets and telemetry are off.
-Clients' addresses count, for they are what the rate is limited by. They arrive unchanged: the Service keeps traffic on
-the node that got it, and AWS's NLB passes them on. So nothing has to be believed that a client could write, as a PROXY
-line or a header could be. Behind an ALB they are in a header, which is believed of the VPC's own addresses alone.
+It watches only Ingress objects, in the namespaces that have routes; custom resources, snippets and telemetry are off.
+Rates are limited by client address, so it must be the real one. It arrives unchanged: the Service keeps traffic on the
+node that received it, and AWS's NLB preserves it. Nothing that a client could forge, such as a PROXY line or a header,
+is trusted. Behind an ALB the address is in a header, which is trusted only if it comes from the VPC's own addresses.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from pulumi_kubernetes.apps.v1 import (
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     ContainerArgs,
-    EnvVarArgs,
-    EnvVarSourceArgs,
-    ObjectFieldSelectorArgs,
+    PodSpecArgs,
     Service,
     ServicePortArgs,
     ServiceSpecArgs,
@@ -33,29 +31,30 @@ from pulumi_kubernetes.networking.v1 import IngressClass, IngressClassSpecArgs
 
 from infra.cloud import CloudOutputs
 from infra.config import IngressSettings
-from infra.kit import balancer, nginx, pod, probes
+from infra.kit import balancer, pod, probes
 from infra.kit.meta import labels, named, selector, unnamed
 from infra.kit.options import child
-from infra.naming import INGRESS
+from infra.naming import INGRESS, PROJECT
 from infra.parts.budget import one_at_a_time
 from infra.parts.context import Context
 from infra.parts.identity import service_account
+from infra.workloads import ingress_nginx as nginx
 from infra.workloads.ingress_access import LOCK, ROUTED, grant
 
-CLASS: Final = "churn"
-"""Not `nginx`, which another controller of the cluster may have taken."""
+CLASS: Final = PROJECT
+"""Not `nginx`, which another controller in the cluster may use already."""
 CONTROLLER: Final = "nginx.org/ingress-controller"
 SKIP_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
-"""For what may never get an address, which Pulumi would wait for in vain."""
+"""For an object that may never get an address, which Pulumi would wait for in vain."""
 
 PRE_STOP_SECONDS: Final = 30
-"""Load balancers are slow to learn that a target goes."""
+"""Load balancers are slow to learn that a target is going away."""
 SHUTDOWN_SECONDS: Final = 60
-"""How long connections may go on after that."""
+"""How long open connections may continue after that."""
 GRACE_SECONDS: Final = PRE_STOP_SECONDS + SHUTDOWN_SECONDS + 10
 
 LOW_PORTS: Final = {"net.ipv4.ip_unprivileged_port_start": "0"}
-"""Lets a plain user listen on 80 and 443: no capability is needed, and Pod Security `restricted` allows it."""
+"""Lets an unprivileged user listen on 80 and 443 without a capability; Pod Security `restricted` allows it."""
 WRITABLE: Final = {
     "etc": ("/etc/nginx", "32Mi"),
     "cache": ("/var/cache/nginx", "2Gi"),
@@ -63,29 +62,29 @@ WRITABLE: Final = {
     "state": ("/var/lib/nginx/state", "32Mi"),
     "log": ("/var/log/nginx", "32Mi"),
 }
-"""Folders that NGINX writes, as its documentation lists them; bodies of requests wait in the cache."""
+"""Folders that NGINX writes to, as its documentation lists them; the cache buffers request bodies."""
 SCRATCH: Final = "3Gi"
 
 
 def gets_address(settings: IngressSettings, cloud: CloudOutputs) -> bool:
-    """Whether something gives the Service, and by it the routes, an address: a local cluster may have nothing."""
+    """Return whether the Service, and so the routes, get an address; in a local cluster nothing may provide one."""
     return settings.service_type == "LoadBalancer" and cloud.region is not None and not behind_alb(cloud)
 
 
-def believed(cloud: CloudOutputs) -> str | None:
-    """The network whose word is taken for clients' addresses: that of an ALB."""
-    before = cloud.load_balancer
-    return before.vpc_cidr if before is not None and before.kind == "alb" else None
+def trusted_proxy_cidr(cloud: CloudOutputs) -> str | None:
+    """Return the network whose header with the client's address is trusted: that of an ALB, or None."""
+    proxy = cloud.load_balancer
+    return proxy.vpc_cidr if proxy is not None and proxy.kind == "alb" else None
 
 
 def behind_alb(cloud: CloudOutputs) -> bool:
-    """Whether an ALB comes before NGINX, which then has an address inside of the cluster only."""
+    """Return whether an ALB is in front of NGINX, which then has an address only inside the cluster."""
     return cloud.load_balancer is not None and cloud.load_balancer.kind == "alb"
 
 
 @dataclass(frozen=True, kw_only=True)
 class IngressArgs:
-    """Size and reach; the name of the Secret with the certificate; whether a mesh is around."""
+    """Size and reach, the name of the Secret with the certificate, and whether the pods are in a mesh."""
 
     settings: IngressSettings
     context: Context
@@ -94,7 +93,7 @@ class IngressArgs:
 
 
 class Ingress(pulumi.ComponentResource):
-    """The controller with its rights, its class and the Service that clients reach."""
+    """The controller with its rights and its class, and the Service that clients reach."""
 
     address: pulumi.Output[str] | None
     """Name of the load balancer, where the Service makes one."""
@@ -115,7 +114,7 @@ class Ingress(pulumi.ComponentResource):
             data=nginx.config(
                 args.settings.resources.cpu_limit,
                 shutdown_seconds=SHUTDOWN_SECONDS,
-                behind=believed(args.context.cloud),
+                trusted_proxy_cidr=trusted_proxy_cidr(args.context.cloud),
             ),
             opts=child(self),
         )
@@ -126,8 +125,16 @@ class Ingress(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _deployment(self, name: str, args: IngressArgs, config: ConfigMap, needs: list[pulumi.Resource]) -> None:
-        # A sidecar would hide the clients' addresses; connections to the edge's own ports go past it.
-        past_mesh = {"traffic.sidecar.istio.io/excludeInboundPorts": "80,443"} if args.meshed else None
+        # A sidecar would hide the clients' addresses, so connections to the edge's own ports bypass it.
+        bypass = {"traffic.sidecar.istio.io/excludeInboundPorts": "80,443"} if args.meshed else None
+        spec = PodSpecArgs(
+            init_containers=[_copy_of_etc(args)],
+            containers=[_container(args, config.metadata.name)],
+            volumes=[pod.empty_dir(volume, size=size) for volume, (_, size) in WRITABLE.items()],
+            automount_service_account_token=True,
+            termination_grace_period_seconds=GRACE_SECONDS,
+            topology_spread_constraints=pod.spread(INGRESS, zones=args.context.cloud.zones),
+        )
         Deployment(
             f"{name}-deployment",
             metadata=named(INGRESS),
@@ -138,17 +145,7 @@ class Ingress(pulumi.ComponentResource):
                 strategy=DeploymentStrategyArgs(
                     type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
                 ),
-                template=pod.pod(
-                    INGRESS,
-                    init_containers=[_copy_of_etc(args)],
-                    containers=[_container(args, config.metadata.name)],
-                    volumes=[pod.empty_dir(volume, size=size) for volume, (_, size) in WRITABLE.items()],
-                    token=True,
-                    grace_seconds=GRACE_SECONDS,
-                    spread_over=pod.spread(INGRESS, zones=args.context.cloud.zones),
-                    annotations=past_mesh,
-                    sysctls=LOW_PORTS,
-                ),
+                template=pod.harden(INGRESS, spec, annotations=bypass, sysctls=LOW_PORTS),
             ),
             opts=child(self, after=needs),
         )
@@ -180,41 +177,30 @@ def _annotations(cloud: CloudOutputs) -> dict[str, pulumi.Input[str]]:
 
 
 def _copy_of_etc(args: IngressArgs) -> ContainerArgs:
-    """Upstream's own way to a read-only root: what the image has in /etc/nginx, in the volume mounted there."""
-    return pod.container(
-        INGRESS,
+    """Copy the image's /etc/nginx to the volume mounted there, which is how upstream makes the root read-only."""
+    return ContainerArgs(
         name="copy-etc",
         image=args.context.images.reference("ingress"),
         resources=pod.resources(args.settings.resources),
-        probes=pod.NO_PROBES,
         command=["cp", "-vdR", "/etc/nginx/.", "/mnt/etc"],
-        ports={},
-        mounts=[pod.mount("etc", "/mnt/etc", read_only=False)],
+        ports=[],
+        volume_mounts=[pod.mount("etc", "/mnt/etc", read_only=False)],
     )
 
 
 def _container(args: IngressArgs, config: pulumi.Output[str]) -> ContainerArgs:
-    return pod.container(
-        INGRESS,
+    return ContainerArgs(
+        name=INGRESS.name,
         image=args.context.images.reference("ingress"),
         resources=pod.resources(args.settings.resources, scratch=SCRATCH),
-        probes=pod.Probes(
-            startup=probes.http("/nginx-ready", port="ready", period_seconds=2, failures=60),
-            readiness=probes.http("/nginx-ready", port="ready", period_seconds=5, failures=2),
-            liveness=probes.http("/nginx-ready", port="ready"),
-        ),
+        startup_probe=probes.http("/nginx-ready", port="ready", period_seconds=2, failures=60),
+        readiness_probe=probes.http("/nginx-ready", port="ready", period_seconds=5, failures=2),
+        liveness_probe=probes.http("/nginx-ready", port="ready"),
         args=_arguments(args, config),
-        env_from_fields={
-            "POD_NAMESPACE": _field("POD_NAMESPACE", "metadata.namespace"),
-            "POD_NAME": _field("POD_NAME", "metadata.name"),
-        },
-        mounts=[pod.mount(volume, path, read_only=False) for volume, (path, _) in WRITABLE.items()],
+        env=[pod.pod_field("POD_NAMESPACE", "metadata.namespace"), pod.pod_field("POD_NAME", "metadata.name")],
+        volume_mounts=[pod.mount(volume, path, read_only=False) for volume, (path, _) in WRITABLE.items()],
         lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
     )
-
-
-def _field(name: str, path: str) -> EnvVarArgs:
-    return EnvVarArgs(name=name, value_from=EnvVarSourceArgs(field_ref=ObjectFieldSelectorArgs(field_path=path)))
 
 
 def _arguments(args: IngressArgs, config: pulumi.Output[str]) -> list[pulumi.Input[str]]:
@@ -222,7 +208,7 @@ def _arguments(args: IngressArgs, config: pulumi.Output[str]) -> list[pulumi.Inp
     certificate = pulumi.Output.concat(own, "/", args.certificate)
     return [
         pulumi.Output.concat("-nginx-configmaps=", own, "/", config),
-        # For every host of ours, and for connections that name none, as those of AWS's load balancer may.
+        # For every host of ours, and for connections that name no host, as AWS's load balancer may make them.
         pulumi.Output.concat("-wildcard-tls-secret=", certificate),
         pulumi.Output.concat("-default-server-tls-secret=", certificate),
         f"-ingress-class={CLASS}",

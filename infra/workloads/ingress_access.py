@@ -1,4 +1,4 @@
-"""What the ingress controller may do at the API server: its own namespace, and to read the routes of three others."""
+"""What the ingress controller may do at the API server: in its own namespace, and in the three that it routes to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.parts.access import in_cluster, in_namespace
 ROUTED: Final = (SERVING, MLOPS, MONITORING)
 """Namespaces whose Ingresses are served."""
 LOCK: Final = "ingress-leader"
-"""The Lease of the one replica that writes the status of Ingresses."""
+"""The Lease held by the one replica that writes the status of Ingresses."""
 READ: Final = ("get", "list", "watch")
 
 
@@ -25,7 +25,7 @@ def _rule(group: str, resources: Sequence[str], verbs: Sequence[str], *, names: 
 
 
 def watched(namespace: str) -> list[PolicyRuleArgs]:
-    """In each watched namespace: read the routes and where they lead, and say what became of them."""
+    """Return the rules for each watched namespace: read routes and their targets, write their status and events."""
     return [
         _rule("", ["services", "pods"], READ),
         _rule("", ["events"], ["create", "patch"]),
@@ -37,9 +37,9 @@ def watched(namespace: str) -> list[PolicyRuleArgs]:
 
 
 def own() -> list[PolicyRuleArgs]:
-    """In its own namespace also: its configuration, its certificate, its lock, and the version label on its pod."""
+    """Return further rules for its own namespace: its configuration, certificate, lock, and its pod's version label."""
     return [
-        # The one Secret here is the certificate; Secrets of other namespaces stay out of reach.
+        # The only Secret here is the certificate; Secrets of other namespaces stay out of reach.
         _rule("", ["configmaps", "secrets"], READ),
         _rule("", ["pods"], ["update"]),
         _rule("apps", ["replicasets"], ["get"]),
@@ -49,7 +49,7 @@ def own() -> list[PolicyRuleArgs]:
 
 
 def grant(parent: pulumi.Resource, name: str, ingress_class: str) -> list[pulumi.Resource]:
-    """The bindings, all of which must be there before the controller starts."""
+    """Create the bindings, all of which must exist before the controller starts."""
     its_class = _rule("networking.k8s.io", ["ingressclasses"], ["get"], names=[ingress_class])
     home = INGRESS.namespace
     return [

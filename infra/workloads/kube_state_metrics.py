@@ -1,4 +1,4 @@
-"""kube-state-metrics: what the cluster says of our workloads (replicas, restarts, jobs, volumes), as metrics."""
+"""kube-state-metrics: the state of our workloads (replicas, restarts, jobs, volumes) as metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, DeploymentStrategyArgs
-from pulumi_kubernetes.core.v1 import ContainerArgs
+from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 
 from infra.config import Resources
@@ -26,8 +26,8 @@ EXPORTED: Final = {
     "batch": ("cronjobs", "jobs"),
     "policy": ("poddisruptionbudgets",),
 }
-"""Resources by API group, all within namespaces: version 2.19 counts cluster-wide ones once for each namespace that it
-is limited to. Nodes are known by their kubelet and node-exporter."""
+"""Resources by API group. All of them are namespaced: version 2.19 counts a cluster-wide resource once for each
+namespace that it is limited to. Nodes are covered by their kubelet and by node-exporter."""
 SIZE: Final = Resources(cpu_request="20m", cpu_limit="200m", memory_request="64Mi", memory_limit="256Mi")
 
 
@@ -60,9 +60,12 @@ class KubeStateMetrics(pulumi.ComponentResource):
                 replicas=1,
                 selector=selector(KUBE_STATE_METRICS),
                 revision_history_limit=3,
-                # Two at once would count every object twice.
+                # Two pods at once would count every object twice.
                 strategy=DeploymentStrategyArgs(type="Recreate"),
-                template=pod.pod(KUBE_STATE_METRICS, containers=[_container(args)], token=True),
+                template=pod.harden(
+                    KUBE_STATE_METRICS,
+                    PodSpecArgs(containers=[_container(args)], automount_service_account_token=True),
+                ),
             ),
             opts=child(self, after=after),
         )
@@ -71,16 +74,14 @@ class KubeStateMetrics(pulumi.ComponentResource):
 def _container(args: KubeStateMetricsArgs) -> ContainerArgs:
     ports = KUBE_STATE_METRICS.ports
     resources = sorted(resource for group in EXPORTED.values() for resource in group)
-    return pod.container(
-        KUBE_STATE_METRICS,
+    return ContainerArgs(
+        name=KUBE_STATE_METRICS.name,
         image=args.context.images.reference("kube-state-metrics"),
         resources=pod.resources(SIZE),
-        probes=pod.Probes(
-            startup=probes.http("/readyz", port="telemetry", period_seconds=2, failures=30),
-            readiness=probes.http("/readyz", port="telemetry"),
-            # Not /livez, which asks the API server: a restart would not bring that back.
-            liveness=probes.http("/healthz"),
-        ),
+        startup_probe=probes.http("/readyz", port="telemetry", period_seconds=2, failures=30),
+        readiness_probe=probes.http("/readyz", port="telemetry"),
+        # Not /livez, which asks the API server: a restart here would not bring the API server back.
+        liveness_probe=probes.http("/healthz"),
         args=[
             f"--port={ports['http']}",
             f"--telemetry-port={ports['telemetry']}",

@@ -1,8 +1,8 @@
-"""Istio, where the stack has it: only mutual TLS between pods, but for the ports that others must reach.
+"""Istio, where the stack has it: pods accept only mutual TLS, except on ports that are reached from outside the mesh.
 
-Prometheus and NGINX connect to pods by address, which a sidecar passes on as it is, and clients at the edge have no
-certificate of the mesh. Their ports accept both; who may connect to them is the network policies' matter as ever.
-Probes need nothing: the sidecar injector rewrites them.
+Prometheus and NGINX connect to pods by address, and a sidecar forwards such connections unencrypted; clients at the
+edge have no certificate of the mesh. The ports they use accept both; network policies still decide who may connect.
+Probes need no exception, since the sidecar injector rewrites them.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from infra.workloads.namespaces import EXEMPT
 API_VERSION = "security.istio.io/v1"
 STRICT = {"mode": "STRICT"}
 BY_ADDRESS = (INGRESS, PROMETHEUS)
-"""Whoever connects to pods by address: its sidecar knows no service there, and passes the connection on as it is."""
+"""Workloads that connect to pods by address: their sidecar knows no service there and forwards the connection as it
+is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeshArgs:
-    """What there is, and what may connect."""
+    """The workloads, and the allowed connections."""
 
     workloads: tuple[Workload, ...]
     edges: tuple[Edge, ...]
 
 
 class Mesh(pulumi.ComponentResource):
-    """A strict policy for each namespace of the mesh, and one for each workload with a port that others reach."""
+    """A strict policy for each namespace of the mesh, and one for each workload with a port reached from outside it."""
 
     def __init__(self, name: str, args: MeshArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Mesh", name, {}, opts)
@@ -68,7 +69,7 @@ class Mesh(pulumi.ComponentResource):
 
 
 def outside_ports(workload: Workload, edges: Sequence[Edge]) -> list[int]:
-    """Ports of a workload that are reached without the mesh: by clients at the edge, NGINX and Prometheus."""
+    """Return the ports of a workload that clients at the edge, NGINX or Prometheus reach without the mesh."""
     return sorted(
         {
             edge.port

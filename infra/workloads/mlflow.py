@@ -1,6 +1,6 @@
-"""The MLflow server: runs, models and their artifacts, with a login for everybody.
+"""The MLflow server: runs, models and their artifacts, with a login for each client.
 
-Artifacts go through the server, so nobody else needs access to the volume or bucket they are on.
+Artifacts pass through the server, so nobody else needs access to the volume or bucket with them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pulumi_kubernetes.apps.v1 import (
     DeploymentStrategyArgs,
     RollingUpdateDeploymentArgs,
 )
-from pulumi_kubernetes.core.v1 import ContainerArgs, VolumeArgs
+from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, VolumeArgs
 
 from infra import secret_files
 from infra.config import MlflowSettings
@@ -24,7 +24,7 @@ from infra.kit.meta import named, selector
 from infra.kit.options import child
 from infra.naming import MLFLOW
 from infra.parts.budget import one_at_a_time
-from infra.parts.context import Context
+from infra.parts.context import Context, MountedSecret
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
 from infra.workloads.mlflow_jobs import (
@@ -34,25 +34,23 @@ from infra.workloads.mlflow_jobs import (
     MlflowMigration,
     MlflowMigrationArgs,
     database_env,
-    login_dir,
-    secret_mounts,
 )
 
 ARTIFACTS: Final = "/var/lib/mlflow/artifacts"
 PRE_STOP_SECONDS: Final = 5
 GRACE_SECONDS: Final = 60
-"""Time for an upload that is under way."""
+"""Time for an upload in progress to finish."""
 READY_SECONDS: Final = 900
 WORKERS: Final = 1
-"""Processes that answer, each of which takes half a GiB and pools of its own: more capacity is another replica. A
-second CPU is of use to one process too, since hashing passwords and moving files leave Python's lock alone."""
+"""Processes that answer requests. Each takes half a GiB and has connection pools of its own, so scale by replicas
+instead. One process can use a second CPU, since hashing passwords and moving files do not hold Python's lock."""
 SCRATCH: Final = "2Gi"
-"""An upload lies in /tmp as a whole before it goes to its place."""
+"""An upload is stored in /tmp as a whole before it goes to its destination."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowArgs:
-    """Scale and size; the claims of artifacts, unless a bucket has them, and of backups; the time zone of schedules."""
+    """Scale and size, the claims with backups and (unless in a bucket) artifacts, and the time zone of schedules."""
 
     settings: MlflowSettings
     context: Context
@@ -62,13 +60,15 @@ class MlflowArgs:
 
 
 class Mlflow(pulumi.ComponentResource):
-    """ServiceAccount, migration, Deployment, Service, PDB and removal."""
+    """ServiceAccount, migration, Deployment, Service, PDB and garbage collection."""
 
     def __init__(self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Mlflow", name, {}, opts)
         account = service_account(self, name, MLFLOW, args.context.cloud.roles)
         migration = self._migration(name, args)
-        self._deployment(name, args, self._volumes(name, args), [account, migration])
+        specs = (secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN)
+        secrets = [args.context.secret(self, name, MLFLOW, spec) for spec in specs]
+        self._deployment(name, args, secrets, [account, migration])
         cluster_ip(self, name, MLFLOW)
         if args.settings.replicas > 1:
             one_at_a_time(self, name, MLFLOW)
@@ -84,17 +84,15 @@ class Mlflow(pulumi.ComponentResource):
         )
         return MlflowMigration(f"{name}-migration", migration_args, pulumi.ResourceOptions(parent=self))
 
-    def _volumes(self, name: str, args: MlflowArgs) -> list[VolumeArgs]:
-        secrets = (secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN)
-        return [
-            *(args.context.secret(self, name, MLFLOW, secret) for secret in secrets),
-            *([] if args.artifacts_claim is None else [pod.claim_volume("artifacts", args.artifacts_claim)]),
-            pod.empty_dir("tmp", size=SCRATCH),
-        ]
-
     def _deployment(
-        self, name: str, args: MlflowArgs, volumes: list[VolumeArgs], needed: list[pulumi.Resource]
+        self, name: str, args: MlflowArgs, secrets: list[MountedSecret], after: list[pulumi.Resource]
     ) -> None:
+        spec = PodSpecArgs(
+            containers=[_container(args, secrets)],
+            volumes=_volumes(args, secrets),
+            termination_grace_period_seconds=GRACE_SECONDS,
+            topology_spread_constraints=pod.spread(MLFLOW, zones=args.context.cloud.zones),
+        )
         Deployment(
             f"{name}-deployment",
             metadata=named(MLFLOW, annotations={"pulumi.com/timeoutSeconds": str(READY_SECONDS)}),
@@ -103,45 +101,42 @@ class Mlflow(pulumi.ComponentResource):
                 selector=selector(MLFLOW),
                 revision_history_limit=3,
                 strategy=_strategy(on_volume=args.context.cloud.artifacts_bucket is None),
-                template=pod.pod(
-                    MLFLOW,
-                    containers=[self._container(args)],
-                    volumes=volumes,
-                    grace_seconds=GRACE_SECONDS,
-                    spread_over=pod.spread(MLFLOW, zones=args.context.cloud.zones),
-                ),
+                template=pod.harden(MLFLOW, spec),
             ),
-            opts=child(self, after=needed),
+            opts=child(self, after=after),
         )
 
-    def _container(self, args: MlflowArgs) -> ContainerArgs:
-        bucket = args.context.cloud.artifacts_bucket
-        on_volume = [pod.mount("artifacts", ARTIFACTS, read_only=False)] if bucket is None else []
-        return pod.container(
-            MLFLOW,
-            image=args.context.images.reference("mlflow"),
-            resources=pod.resources(args.settings.resources, scratch="3Gi"),
-            probes=pod.Probes(
-                startup=probes.http("/health", period_seconds=5, failures=60),
-                readiness=probes.http("/health"),
-                # Slow under load is not dead.
-                liveness=probes.http("/health", period_seconds=20, failures=6),
-            ),
-            command=["python", "-m", "ops.jobs.tracking_pod"],
-            args=["server", *server_options(args.context.domain), "--artifacts-destination", destination(bucket)],
-            env=database_env(MLFLOW) | {"MLFLOW_LOGIN_DIR": login_dir(secret_files.MLFLOW_ADMIN)},
-            mounts=[
-                *secret_mounts(secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN),
-                *on_volume,
-                pod.tmp_mount(),
-            ],
-            lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
-        )
+
+def _volumes(args: MlflowArgs, secrets: list[MountedSecret]) -> list[VolumeArgs]:
+    return [
+        *(secret.volume for secret in secrets),
+        *([] if args.artifacts_claim is None else [pod.claim_volume("artifacts", args.artifacts_claim)]),
+        pod.empty_dir("tmp", size=SCRATCH),
+    ]
+
+
+def _container(args: MlflowArgs, secrets: list[MountedSecret]) -> ContainerArgs:
+    bucket = args.context.cloud.artifacts_bucket
+    on_volume = [pod.mount("artifacts", ARTIFACTS, read_only=False)] if bucket is None else []
+    return ContainerArgs(
+        name=MLFLOW.name,
+        image=args.context.images.reference("mlflow"),
+        resources=pod.resources(args.settings.resources, scratch="3Gi"),
+        startup_probe=probes.http("/health", period_seconds=5, failures=60),
+        readiness_probe=probes.http("/health"),
+        # A server that is slow under load is not dead.
+        liveness_probe=probes.http("/health", period_seconds=20, failures=6),
+        command=["python", "-m", "ops.jobs.tracking_pod"],
+        args=["server", *server_options(args.context.domain), "--artifacts-destination", destination(bucket)],
+        env=pod.environment(database_env(MLFLOW) | {"MLFLOW_LOGIN_DIR": secret_files.MLFLOW_ADMIN.path}),
+        volume_mounts=[*(secret.mount for secret in secrets), *on_volume, pod.tmp_mount()],
+        lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
+    )
 
 
 def _strategy(*, on_volume: bool) -> DeploymentStrategyArgs:
     if on_volume:
-        # One node mounts the volume at a time: a new pod elsewhere would wait for the old one for ever.
+        # One node mounts the volume at a time: a new pod on another node would wait for the old pod for ever.
         return DeploymentStrategyArgs(type="Recreate")
     return DeploymentStrategyArgs(
         type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
@@ -149,12 +144,12 @@ def _strategy(*, on_volume: bool) -> DeploymentStrategyArgs:
 
 
 def destination(bucket: pulumi.Input[str] | None) -> pulumi.Input[str]:
-    """Where the server puts artifacts."""
+    """Return where the server stores artifacts."""
     return f"file://{ARTIFACTS}" if bucket is None else pulumi.Output.concat("s3://", bucket, "/artifacts")
 
 
 def server_options(domain: str) -> list[str]:
-    """Options of `mlflow server` that need no secret."""
+    """Return the options of `mlflow server` that contain no secret."""
     return [
         "--host", "0.0.0.0",  # noqa: S104 - a pod's own address; network policies say who reaches it
         "--port", str(MLFLOW.ports["http"]),
@@ -168,15 +163,15 @@ def server_options(domain: str) -> list[str]:
 
 
 def outside_host(domain: str) -> str:
-    """The name people use."""
+    """Return the host name that people use."""
     return f"{MLFLOW.name}.{domain}"
 
 
 def allowed_hosts(domain: str) -> list[str]:
-    """Every `Host` that the server answers to, which it compares as a whole, port included.
+    """Return every `Host` header that the server accepts; it compares them as a whole, with the port.
 
-    Probes come by the pod's address, but /health is answered to any host. The local names are for port-forwarding; no
-    page of a stranger can send them.
+    Probes use the pod's address, but /health is answered for any host. The local names are for port-forwarding; no page
+    of another site can send them.
     """
     service = [MLFLOW.name, f"{MLFLOW.name}.{MLFLOW.namespace}", MLFLOW.host, f"{MLFLOW.host}.cluster.local"]
     inside = [form for host in service for form in (host, f"{host}:{MLFLOW.ports['http']}")]

@@ -1,4 +1,4 @@
-"""MLflow's work on its database: the migration before each new server, and the removal of what was deleted."""
+"""Jobs on MLflow's database: the migration before each new server, and the garbage collection of deleted runs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import pulumi
 from pulumi_kubernetes.batch.v1 import CronJob, Job
 from pulumi_kubernetes.core.v1 import (
     AffinityArgs,
+    ContainerArgs,
     PodAffinityArgs,
     PodAffinityTermArgs,
+    PodSpecArgs,
     PodTemplateSpecArgs,
-    VolumeMountArgs,
     WeightedPodAffinityTermArgs,
 )
 
 from infra import secret_files
 from infra.config import Resources
-from infra.database import POOLS
+from infra.connections import POOLS
 from infra.kit import jobs, pod
 from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child
@@ -26,14 +27,14 @@ from infra.naming import MLFLOW, MLFLOW_GC, MLFLOW_MIGRATE, Workload
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 
-SECRETS: Final = "/run/secrets/churn"
-DATABASE_URI: Final = "postgresql+psycopg2://?service=churn"
-"""All of the login is in libpq's service file, which is read anew for every connection."""
+DATABASE_URI: Final = f"postgresql+psycopg2://?service={secret_files.PG_SERVICE_NAME}"
+"""The whole login is in libpq's service file, which is read for every new connection."""
 MIGRATE_SECONDS: Final = 1800
-"""Of a large database; the first run takes seconds."""
+"""Enough for a large database; the first run takes seconds."""
 BACKUPS: Final = "/backups"
 GC_SCHEDULE: Final = "0 6 * * 0"
-"""Clear of the backups, 02:00 to 04:30: what is deleted meanwhile would be missing in a copy of the other half."""
+"""Outside the backups' windows, 02:00 to 04:30: artifacts deleted meanwhile would be missing from a backup whose dump
+still names them."""
 GC_SECONDS: Final = 3 * 3600
 GC_AGE: Final = "30d"
 """How long a deleted run can still be restored."""
@@ -43,12 +44,12 @@ USERS: Final = {
     "--writer": secret_files.MLFLOW_TRAINING,
     "--reader": secret_files.MLFLOW_API,
 }
-"""MLflow's users by what the migration lets them do."""
+"""MLflow's users, by the option of the migration that grants their rights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowMigrationArgs:
-    """The volume with the backups, and the one with the artifacts where there is no bucket for them."""
+    """The claim with the backups, and the one with the artifacts unless they are in a bucket."""
 
     context: Context
     backup_claim: pulumi.Input[str]
@@ -77,38 +78,38 @@ class MlflowMigration(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _template(self, name: str, args: MlflowMigrationArgs) -> PodTemplateSpecArgs:
-        secrets = (secret_files.POSTGRES_MLFLOW, *USERS.values())
-        users = [part for option, user in USERS.items() for part in (option, login_dir(user))]
-        container = pod.container(
-            MLFLOW_MIGRATE,
+        specs = (secret_files.POSTGRES_MLFLOW, *USERS.values())
+        secrets = [args.context.secret(self, name, MLFLOW_MIGRATE, spec) for spec in specs]
+        users = [part for option, user in USERS.items() for part in (option, user.path)]
+        container = ContainerArgs(
+            name=MLFLOW_MIGRATE.name,
             image=args.context.images.reference("mlflow"),
             resources=pod.resources(SIZE),
-            probes=pod.NO_PROBES,
             command=["python", "-m", "ops.jobs.migrate"],
             args=["--database", DATABASE_URI, *users, "--backups", BACKUPS],
-            env=database_env(MLFLOW_MIGRATE),
-            mounts=[*secret_mounts(*secrets), pod.mount("backups", BACKUPS), pod.tmp_mount()],
+            env=pod.environment(database_env(MLFLOW_MIGRATE)),
+            volume_mounts=[*(secret.mount for secret in secrets), pod.mount("backups", BACKUPS), pod.tmp_mount()],
         )
         volumes = [
-            *(args.context.secret(self, name, MLFLOW_MIGRATE, secret) for secret in secrets),
+            *(secret.volume for secret in secrets),
             pod.claim_volume("backups", args.backup_claim, read_only=True),
             pod.empty_dir("tmp", size="256Mi"),
         ]
         if args.artifacts_claim is not None:
-            # Not mounted, only named: where a volume belongs to a node, the first pod that names both puts them on the
-            # same node, and the backup of the artifacts needs them there.
+            # Named but not mounted: where a volume is bound to a node, the first pod that names both volumes puts them
+            # on the same node, where the backup of the artifacts needs them.
             volumes.append(pod.claim_volume("artifacts", args.artifacts_claim, read_only=True))
-        return pod.pod(
-            MLFLOW_MIGRATE,
+        spec = PodSpecArgs(
             containers=[container],
             volumes=volumes,
             restart_policy="Never",
             affinity=_near_mlflow() if args.artifacts_claim is not None else None,
         )
+        return pod.harden(MLFLOW_MIGRATE, spec)
 
 
 def _near_mlflow() -> AffinityArgs:
-    """Where a server runs already, on its node, which has the artifacts' volume."""
+    """Prefer the node of a server that runs already, which has the artifacts' volume."""
     term = PodAffinityTermArgs(topology_key=pod.HOSTNAME, label_selector=selector(MLFLOW))
     preferred = WeightedPodAffinityTermArgs(weight=100, pod_affinity_term=term)
     return AffinityArgs(pod_affinity=PodAffinityArgs(preferred_during_scheduling_ignored_during_execution=[preferred]))
@@ -116,52 +117,48 @@ def _near_mlflow() -> AffinityArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowGcArgs:
-    """The time zone of the backups."""
+    """The stack around it, and the time zone of the schedule."""
 
     context: Context
     time_zone: str
 
 
 class MlflowGc(pulumi.ComponentResource):
-    """A CronJob that removes for good what was deleted long enough ago, artifacts through the server."""
+    """A CronJob that removes for good what was deleted long enough ago; artifacts are removed through the server."""
 
     def __init__(self, name: str, args: MlflowGcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:MlflowGc", name, {}, opts)
         account = service_account(self, name, MLFLOW_GC, args.context.cloud.roles)
-        secrets = (secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN)
-        volumes = [args.context.secret(self, name, MLFLOW_GC, secret) for secret in secrets]
-        template = pod.pod(
-            MLFLOW_GC,
-            containers=[
-                pod.container(
-                    MLFLOW_GC,
-                    image=args.context.images.reference("mlflow"),
-                    resources=pod.resources(SIZE),
-                    probes=pod.NO_PROBES,
-                    command=["python", "-m", "ops.jobs.tracking_pod"],
-                    args=[
-                        "gc",
-                        "--older-than",
-                        GC_AGE,
-                        "--backend-store-uri",
-                        DATABASE_URI,
-                        "--tracking-uri",
-                        MLFLOW.url(),
-                    ],
-                    env=database_env(MLFLOW_GC) | {"MLFLOW_LOGIN_DIR": login_dir(secret_files.MLFLOW_ADMIN)},
-                    mounts=[*secret_mounts(*secrets), pod.tmp_mount()],
-                )
+        specs = (secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN)
+        secrets = [args.context.secret(self, name, MLFLOW_GC, spec) for spec in specs]
+        container = ContainerArgs(
+            name=MLFLOW_GC.name,
+            image=args.context.images.reference("mlflow"),
+            resources=pod.resources(SIZE),
+            command=["python", "-m", "ops.jobs.tracking_pod"],
+            args=[
+                "gc",
+                "--older-than",
+                GC_AGE,
+                "--backend-store-uri",
+                DATABASE_URI,
+                "--tracking-uri",
+                MLFLOW.url(),
             ],
-            volumes=[*volumes, pod.empty_dir("tmp", size="256Mi")],
+            env=pod.environment(database_env(MLFLOW_GC) | {"MLFLOW_LOGIN_DIR": secret_files.MLFLOW_ADMIN.path}),
+            volume_mounts=[*(secret.mount for secret in secrets), pod.tmp_mount()],
+        )
+        spec = PodSpecArgs(
+            containers=[container],
+            volumes=[*(secret.volume for secret in secrets), pod.empty_dir("tmp", size="256Mi")],
             restart_policy="Never",
         )
         CronJob(
             f"{name}-schedule",
             metadata=named(MLFLOW_GC),
             spec=jobs.cron_spec(
-                template,
-                schedule=GC_SCHEDULE,
-                time_zone=args.time_zone,
+                pod.harden(MLFLOW_GC, spec),
+                jobs.Schedule(cron=GC_SCHEDULE, time_zone=args.time_zone),
                 deadline_seconds=GC_SECONDS,
                 retries=1,
                 on_failure=jobs.failure_policy(MLFLOW_GC.name),
@@ -171,22 +168,12 @@ class MlflowGc(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def login_dir(secret: secret_files.SecretSpec) -> str:
-    """Where a pod finds the files of a login."""
-    return f"{SECRETS}/{secret.name}"
-
-
-def secret_mounts(*secrets: secret_files.SecretSpec) -> list[VolumeMountArgs]:
-    """The files of each secret in its own folder."""
-    return [pod.mount(secret.name, login_dir(secret)) for secret in secrets]
-
-
 def database_env(workload: Workload) -> dict[str, pulumi.Input[str]]:
-    """How a process with MLflow finds its database and how many connections each of its pools may hold."""
+    """Return how a process of MLflow finds its database, and how many connections each of its pools may hold."""
     pool = POOLS[workload.name]
     return {
-        "HOME": "/tmp",  # noqa: S108 - a path in the pod, on a volume of its own
-        "PGSERVICEFILE": f"{login_dir(secret_files.POSTGRES_MLFLOW)}/{secret_files.PG_SERVICE}",
+        "HOME": pod.TMP,
+        "PGSERVICEFILE": secret_files.POSTGRES_MLFLOW.file(secret_files.PG_SERVICE),
         "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(pool.size),
         "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(pool.overflow),
         "OMP_NUM_THREADS": "1",

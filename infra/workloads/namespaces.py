@@ -1,4 +1,4 @@
-"""Namespaces: what the API server itself enforces before any workload comes."""
+"""Namespaces, and what the API server itself enforces in them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from pulumi_kubernetes.core.v1 import (
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.config import NamespaceSettings
-from infra.kit import admission
 from infra.kit.options import child
-from infra.naming import NAMESPACES, NODES, PART_OF
+from infra.naming import NAMESPACES, NODES, OWNER_LABELS
+from infra.workloads import namespaces_admission as admission
 
 EXEMPT: Final = {NODES: "node-exporter reads the host's /proc, /sys and file systems, which are host paths"}
-"""Namespaces without Pod Security `restricted`, and why; a policy of ours demands the rest of it there."""
+"""Namespaces without Pod Security `restricted`, and why; an admission policy of ours enforces the rest of it there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NamespacesArgs:
-    """Quotas and mesh."""
+    """Quotas, and whether there is a mesh."""
 
     settings: NamespaceSettings
 
@@ -42,20 +42,18 @@ class Namespaces(pulumi.ComponentResource):
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Namespaces", name, {}, opts)
         for namespace in NAMESPACES:
-            made = Namespace(
+            created = Namespace(
                 f"{name}-{namespace}",
                 metadata=ObjectMetaArgs(name=namespace, labels=_labels(namespace, args.settings)),
                 opts=child(self),
             )
-            self._limits(name, namespace, made, args.settings)
+            self._limits(name, namespace, created, args.settings)
         for namespace in EXEMPT:
             self._guard(name, namespace)
         self.register_outputs({})
 
     def _guard(self, name: str, namespace: str) -> None:
-        metadata = ObjectMetaArgs(
-            name=namespace, labels={"app.kubernetes.io/part-of": PART_OF, "app.kubernetes.io/managed-by": "pulumi"}
-        )
+        metadata = ObjectMetaArgs(name=namespace, labels=OWNER_LABELS)
         policy = ValidatingAdmissionPolicy(
             f"{name}-{namespace}-guard", metadata=metadata, spec=admission.guard(namespace), opts=child(self)
         )
@@ -66,7 +64,7 @@ class Namespaces(pulumi.ComponentResource):
             opts=child(self, after=[policy]),
         )
 
-    def _limits(self, name: str, namespace: str, made: Namespace, settings: NamespaceSettings) -> None:
+    def _limits(self, name: str, namespace: str, created: Namespace, settings: NamespaceSettings) -> None:
         ResourceQuota(
             f"{name}-{namespace}-quota",
             metadata=ObjectMetaArgs(name="quota", namespace=namespace),
@@ -77,7 +75,7 @@ class Namespaces(pulumi.ComponentResource):
                     "pods": str(settings.quota.pods),
                 }
             ),
-            opts=child(self, after=[made]),
+            opts=child(self, after=[created]),
         )
         LimitRange(
             f"{name}-{namespace}-limits",
@@ -91,7 +89,7 @@ class Namespaces(pulumi.ComponentResource):
                     )
                 ]
             ),
-            opts=child(self, after=[made]),
+            opts=child(self, after=[created]),
         )
 
 
@@ -99,4 +97,4 @@ def _labels(namespace: str, settings: NamespaceSettings) -> dict[str, str]:
     level = "privileged" if namespace in EXEMPT else "restricted"
     modes = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")}
     mesh = {"istio-injection": "enabled"} if settings.mesh == "istio" and namespace not in EXEMPT else {}
-    return {"app.kubernetes.io/part-of": PART_OF, "app.kubernetes.io/managed-by": "pulumi"} | modes | mesh
+    return OWNER_LABELS | modes | mesh

@@ -1,4 +1,4 @@
-"""Network policies of all namespaces: default-deny, DNS, and one policy per workload from the list of edges."""
+"""Network policies of all namespaces: default-deny, DNS, and one policy for each workload, from the list of edges."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from infra.edges import Edge
-from infra.kit import policy
 from infra.kit.meta import named
 from infra.kit.options import child
 from infra.naming import NAMESPACES, Workload
+from infra.workloads import network_policies as policies
 from infra.workloads.namespaces import EXEMPT
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What there is, what may connect, and where names are asked for outside of the cluster's pods."""
+    """The workloads, the allowed connections, networks with DNS outside the cluster, and whether there is a mesh."""
 
     workloads: tuple[Workload, ...]
     edges: tuple[Edge, ...]
@@ -27,14 +27,14 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """Made before the workloads, so that no pod ever runs without its policy."""
+    """The policies; they are created before the workloads, so that no pod ever runs without one."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Network", name, {}, opts)
         for namespace in NAMESPACES:
-            shared = {"deny-all": policy.deny_all(), "dns": policy.dns(args.dns_cidrs)}
+            shared = {"deny-all": policies.deny_all(), "dns": policies.dns(args.dns_cidrs)}
             if args.mesh and namespace not in EXEMPT:
-                shared["mesh"] = policy.mesh()
+                shared["mesh"] = policies.mesh()
             for role, spec in shared.items():
                 NetworkPolicy(
                     f"{name}-{namespace}-{role}",
@@ -46,7 +46,7 @@ class Network(pulumi.ComponentResource):
             NetworkPolicy(
                 f"{name}-{workload.name}",
                 metadata=named(workload),
-                spec=policy.spec(workload, args.edges),
+                spec=policies.spec(workload, args.edges),
                 opts=child(self),
             )
         self.register_outputs({})

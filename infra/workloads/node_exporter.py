@@ -1,4 +1,4 @@
-"""node-exporter: CPU, memory, disks and pressure of every node, read from the host's files."""
+"""node-exporter: CPU, memory, disks and pressure of every node, read from the host's file systems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pulumi_kubernetes.apps.v1 import (
     DaemonSetUpdateStrategyArgs,
     RollingUpdateDaemonSetArgs,
 )
-from pulumi_kubernetes.core.v1 import ContainerArgs, TolerationArgs
+from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, TolerationArgs
 
 from infra.config import Resources
 from infra.kit import pod, probes
@@ -23,12 +23,12 @@ from infra.parts.context import Context
 from infra.parts.identity import service_account
 
 HOST: Final = {"proc": "/proc", "sys": "/sys", "root": "/"}
-"""Directories of the node, all read-only. The container's user is nobody, so it sees what everybody may see."""
+"""Directories of the node, all mounted read-only. The container runs as nobody, so it reads what any user may read."""
 OWN_NETWORK: Final = ("arp", "conntrack", "netclass", "netdev", "netstat", "sockstat", "udp_queues")
-"""Collectors that would tell of the pod's own network as if it were the node's. The pod is not in the host's network
-because network policies would not hold there; so a node's network figures are missing, and cAdvisor has the pods'."""
+"""Collectors that would report the pod's own network as if it were the node's. The pod is not in the host's network,
+where no network policy applies; so figures of a node's network are missing, while cAdvisor has those of the pods."""
 OTHER_MOUNTS: Final = r"^/(dev|proc|run|sys|var/lib/containerd/.+|var/lib/docker/.+|var/lib/kubelet/.+)($|/)"
-"""Of pods and of the kernel; volumes are told of by the kubelet."""
+"""Mount points of pods and of the kernel; the kubelet reports volumes."""
 SIZE: Final = Resources(cpu_request="20m", cpu_limit="200m", memory_request="32Mi", memory_limit="64Mi")
 
 
@@ -54,12 +54,14 @@ class NodeExporter(pulumi.ComponentResource):
                 update_strategy=DaemonSetUpdateStrategyArgs(
                     type="RollingUpdate", rolling_update=RollingUpdateDaemonSetArgs(max_unavailable="25%")
                 ),
-                template=pod.pod(
+                template=pod.harden(
                     NODE_EXPORTER,
-                    containers=[_container(args)],
-                    volumes=[pod.host_path_volume(volume, path) for volume, path in HOST.items()],
-                    # Every node, whatever keeps other pods away from it.
-                    tolerations=[TolerationArgs(operator="Exists")],
+                    PodSpecArgs(
+                        containers=[_container(args)],
+                        volumes=[pod.host_path_volume(volume, path) for volume, path in HOST.items()],
+                        # Every node, whatever keeps other pods away from it.
+                        tolerations=[TolerationArgs(operator="Exists")],
+                    ),
                 ),
             ),
             opts=child(self, after=[account]),
@@ -68,15 +70,13 @@ class NodeExporter(pulumi.ComponentResource):
 
 
 def _container(args: NodeExporterArgs) -> ContainerArgs:
-    return pod.container(
-        NODE_EXPORTER,
+    return ContainerArgs(
+        name=NODE_EXPORTER.name,
         image=args.context.images.reference("node-exporter"),
         resources=pod.resources(SIZE),
-        probes=pod.Probes(
-            startup=probes.http("/", period_seconds=2, failures=30),
-            readiness=probes.http("/"),
-            liveness=probes.http("/"),
-        ),
+        startup_probe=probes.http("/", period_seconds=2, failures=30),
+        readiness_probe=probes.http("/"),
+        liveness_probe=probes.http("/"),
         args=[
             f"--web.listen-address=:{NODE_EXPORTER.ports['http']}",
             "--path.procfs=/host/proc",
@@ -85,5 +85,5 @@ def _container(args: NodeExporterArgs) -> ContainerArgs:
             f"--collector.filesystem.mount-points-exclude={OTHER_MOUNTS}",
             *(f"--no-collector.{collector}" for collector in OWN_NETWORK),
         ],
-        mounts=[pod.mount(volume, f"/host/{volume}", follow_host=volume == "root") for volume in HOST],
+        volume_mounts=[pod.mount(volume, f"/host/{volume}", follow_host=volume == "root") for volume in HOST],
     )

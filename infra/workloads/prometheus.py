@@ -1,23 +1,20 @@
-"""Prometheus: scrapes every workload, evaluates `infra/rules/`, tells Alertmanager.
+"""Prometheus: scrapes every workload, evaluates `infra/rules/` and sends alerts to Alertmanager.
 
-A changed rule or target is a new ConfigMap and rolls the pods; each replica scrapes and alerts on its own.
+A changed rule or target makes a new ConfigMap and rolls the pods. Each replica scrapes and alerts independently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pulumi
 import yaml
 from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgs
-from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, EnvVarArgs, EnvVarSourceArgs, ObjectFieldSelectorArgs
+from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, PodSpecArgs
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 
 from infra import naming as n
-from infra import prices
 from infra.config import PrometheusSettings
 from infra.kit import pod, probes, scrape
 from infra.kit.meta import named, selector, unnamed
@@ -26,15 +23,14 @@ from infra.kit.scrape import Target
 from infra.naming import PROMETHEUS, Workload
 from infra.parts import access
 from infra.parts.budget import one_at_a_time
-from infra.parts.claim import claim_template, claims_of_pods, kept
+from infra.parts.claim import Disk, claim_template, claims_of_pods, retained
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
+from infra.rules_files import rule_files
 from infra.workloads.postgres_exporter import KEPT
 from infra.workloads.thanos import bucket_volume, sidecar
 
-RULES: Final = Path(__file__).parents[1] / "rules"
-"""Files by workload, `<workload>.yaml` and `<workload>.<topic>.yaml`; a stack loads those of what it has."""
 TARGETS: Final = (
     Target(workload=n.API),
     Target(workload=n.INGRESS, port="metrics"),
@@ -48,20 +44,20 @@ TARGETS: Final = (
     Target(workload=n.POSTGRES_EXPORTER, keep=KEPT),
 )
 PROBE_PATH: Final = "/openapi.json"
-"""What the probe asks the API for, through the edge; no key is needed."""
+"""What the probe requests from the API through the edge; it needs no key."""
 DATA: Final = "/prometheus"
 CONFIG: Final = "/etc/prometheus/config"
 VOLUME_SHARE_PERCENT: Final = 80
-"""Blocks may fill this much of the volume. The rest is for the write-ahead log and for compaction, which writes the new
+"""How much of the volume blocks may fill. The rest is for the write-ahead log and for compaction, which writes the new
 block before it deletes the old ones."""
 UNMERGED: Final = ("--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
 REPLAY_SECONDS: Final = 900
-"""How long reading the write-ahead log may take before Prometheus is ready."""
+"""How long Prometheus may read the write-ahead log before it is ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrometheusArgs:
-    """Size, what else the stack has, and how far kubelets' certificates can be trusted."""
+    """Size, the stack's other workloads, and whether kubelets' certificates can be verified."""
 
     settings: PrometheusSettings
     context: Context
@@ -69,7 +65,7 @@ class PrometheusArgs:
     workloads: tuple[Workload, ...]
     verify_kubelets: bool
     thanos: bool
-    """Whether a sidecar uploads the blocks, which then must not be merged here."""
+    """Whether a sidecar uploads the blocks; Prometheus itself must not merge them then."""
 
 
 class Prometheus(pulumi.ComponentResource):
@@ -81,17 +77,17 @@ class Prometheus(pulumi.ComponentResource):
         targets = [target for target in TARGETS if target.workload in args.workloads]
         roles = self._access(name, targets)
         config_maps = self._config(name, args, targets)
-        pods = cluster_ip(self, name, PROMETHEUS, role="pods", headless=True)
-        size, replicas = args.settings.storage_gib, args.settings.replicas
-        disks = claims_of_pods(self, name, PROMETHEUS, args.context, gib=size, replicas=replicas)
+        pods = cluster_ip(self, name, PROMETHEUS, role="pods", kind="headless")
+        disk = Disk(context=args.context, gib=args.settings.storage_gib)
+        disks = claims_of_pods(self, name, PROMETHEUS, disk, replicas=args.settings.replicas)
         self._stateful_set(name, args, config_maps, [account, pods, *roles, *disks])
-        cluster_ip(self, name, PROMETHEUS, sticky=True)
+        cluster_ip(self, name, PROMETHEUS, kind="sticky")
         if args.settings.replicas > 1:
             one_at_a_time(self, name, PROMETHEUS)
         self.register_outputs({})
 
     def _access(self, name: str, targets: list[Target]) -> list[pulumi.Resource]:
-        """Find pods where there are targets, and nodes; read the metrics of kubelets, and nothing else of them."""
+        """Let it find nodes, and pods in the namespaces with targets; of kubelets it may read only the metrics."""
         pods = PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list", "watch"])
         nodes = PolicyRuleArgs(api_groups=[""], resources=["nodes"], verbs=["get", "list", "watch"])
         kubelets = PolicyRuleArgs(api_groups=[""], resources=["nodes/metrics"], verbs=["get"])
@@ -100,11 +96,9 @@ class Prometheus(pulumi.ComponentResource):
         return [*bindings, access.in_cluster(self, name, PROMETHEUS, [nodes, kubelets])]
 
     def _config(self, name: str, args: PrometheusArgs, targets: list[Target]) -> dict[str, ConfigMap]:
-        """ConfigMaps by the name of their volume."""
+        """Create the ConfigMaps; return them by the name of their volume."""
         config = scrape.config(
             targets,
-            itself=PROMETHEUS,
-            alertmanager=n.ALERTMANAGER,
             stack=args.stack,
             probed=n.INGRESS.url("https").replace("http:", "https:", 1) + PROBE_PATH
             if n.BLACKBOX in args.workloads
@@ -113,7 +107,7 @@ class Prometheus(pulumi.ComponentResource):
         )
         content = {
             "config": {"prometheus.yml": yaml.safe_dump(config, sort_keys=False)},
-            "rules": rules(args.workloads),
+            "rules": rule_files(args.workloads),
         }
         return {
             role: ConfigMap(f"{name}-{role}", metadata=unnamed(PROMETHEUS), data=data, opts=child(self))
@@ -123,6 +117,17 @@ class Prometheus(pulumi.ComponentResource):
     def _stateful_set(
         self, name: str, args: PrometheusArgs, config_maps: dict[str, ConfigMap], after: list[pulumi.Resource]
     ) -> None:
+        spec = PodSpecArgs(
+            containers=[_container(args), *([sidecar(args.context, DATA)] if args.thanos else [])],
+            volumes=[
+                *(pod.config_volume(role, config_map.metadata.name) for role, config_map in config_maps.items()),
+                *([bucket_volume(self, name, PROMETHEUS, args.context)] if args.thanos else []),
+            ],
+            automount_service_account_token=True,
+            # Long enough to write the head block; a pod that is killed earlier has to replay the log.
+            termination_grace_period_seconds=120,
+            topology_spread_constraints=pod.spread(PROMETHEUS, zones=args.context.cloud.zones),
+        )
         StatefulSet(
             f"{name}-statefulset",
             metadata=named(PROMETHEUS, annotations={"pulumi.com/timeoutSeconds": str(REPLAY_SECONDS + 300)}),
@@ -130,50 +135,36 @@ class Prometheus(pulumi.ComponentResource):
                 replicas=args.settings.replicas,
                 service_name=f"{PROMETHEUS.name}-pods",
                 selector=selector(PROMETHEUS),
-                # A pod that a bad change keeps from being ready must not hold up the next change, which mends it.
+                # A pod that a bad change keeps from becoming ready must not block the next change, which fixes it.
                 pod_management_policy="Parallel",
-                template=pod.pod(
-                    PROMETHEUS,
-                    containers=[_container(args), *([sidecar(args.context, DATA)] if args.thanos else [])],
-                    volumes=[
-                        *(pod.config_volume(role, made.metadata.name) for role, made in config_maps.items()),
-                        *([bucket_volume(self, name, PROMETHEUS, args.context)] if args.thanos else []),
-                    ],
-                    token=True,
-                    # Enough to write the head block's state; killed earlier it replays the log.
-                    grace_seconds=120,
-                    spread_over=pod.spread(PROMETHEUS, zones=args.context.cloud.zones),
-                ),
+                template=pod.harden(PROMETHEUS, spec),
                 volume_claim_templates=[claim_template(args.context)],
-                persistent_volume_claim_retention_policy=kept(),
+                persistent_volume_claim_retention_policy=retained(),
             ),
             opts=stateful(self, args.context.state, after=after),
         )
 
 
 def _container(args: PrometheusArgs) -> ContainerArgs:
-    own_name = EnvVarSourceArgs(field_ref=ObjectFieldSelectorArgs(field_path="metadata.name"))
-    return pod.container(
-        PROMETHEUS,
+    return ContainerArgs(
+        name=PROMETHEUS.name,
         image=args.context.images.reference("prometheus"),
         resources=pod.resources(args.settings.resources),
-        probes=pod.Probes(
-            startup=probes.http("/-/ready", failures=REPLAY_SECONDS // 10),
-            readiness=probes.http("/-/ready"),
-            liveness=probes.http("/-/healthy"),
-        ),
+        startup_probe=probes.http("/-/ready", failures=REPLAY_SECONDS // 10),
+        readiness_probe=probes.http("/-/ready"),
+        liveness_probe=probes.http("/-/healthy"),
         args=[
             f"--config.file={CONFIG}/prometheus.yml",
             f"--storage.tsdb.path={DATA}",
-            # Newer versions would rather have these two in the configuration file, which Prometheus 2 does not know.
+            # Newer versions prefer these two in the configuration file, where Prometheus 2 would not accept them.
             f"--storage.tsdb.retention.time={args.settings.retention_days}d",
             f"--storage.tsdb.retention.size={retained_mib(args.settings.storage_gib)}MB",
             f"--web.listen-address=0.0.0.0:{PROMETHEUS.ports['http']}",
             f"--web.external-url={PROMETHEUS.url()}",
             *(UNMERGED if args.thanos else []),
         ],
-        env_from_fields={"POD_NAME": EnvVarArgs(name="POD_NAME", value_from=own_name)},
-        mounts=[
+        env=[pod.pod_field("POD_NAME", "metadata.name")],
+        volume_mounts=[
             pod.mount("config", CONFIG),
             pod.mount("rules", scrape.RULES),
             pod.mount("data", DATA, read_only=False),
@@ -182,12 +173,5 @@ def _container(args: PrometheusArgs) -> ContainerArgs:
 
 
 def retained_mib(storage_gib: int) -> int:
-    """What blocks may take of a volume; Prometheus' "MB" are MiB."""
+    """Return how many MiB of a volume blocks may take; what Prometheus calls "MB" are MiB."""
     return storage_gib * 1024 * VOLUME_SHARE_PERCENT // 100
-
-
-def rules(workloads: Iterable[Workload]) -> dict[str, str]:
-    """Rule files of these workloads by file name, and the prices that rules about cost multiply by; some need none."""
-    names = {workload.name for workload in workloads}
-    found = [path for path in sorted(RULES.glob("*.yaml")) if path.name.split(".")[0] in names]
-    return {path.name: path.read_text(encoding="utf-8") for path in found} | {"prices.yaml": prices.rules()}

@@ -1,4 +1,4 @@
-"""Pushgateway: keeps the last figures of jobs that end before Prometheus could ask them."""
+"""Pushgateway: keeps the last metrics of jobs, which end before Prometheus could scrape them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, DeploymentStrategyArgs
-from pulumi_kubernetes.core.v1 import ContainerArgs
+from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs
 
 from infra.config import Resources
 from infra.kit import pod, probes
@@ -47,13 +47,15 @@ class Pushgateway(pulumi.ComponentResource):
                 replicas=1,
                 selector=selector(PUSHGATEWAY),
                 revision_history_limit=3,
-                # Two at once would each have half of what is pushed.
+                # Of two pods, each would have half of what is pushed.
                 strategy=DeploymentStrategyArgs(type="Recreate"),
-                template=pod.pod(
+                template=pod.harden(
                     PUSHGATEWAY,
-                    containers=[_container(args)],
-                    # Survives a restart, not the pod: whether a job ran is asked of the cluster, not of here.
-                    volumes=[pod.empty_dir("data", size="64Mi")],
+                    PodSpecArgs(
+                        containers=[_container(args)],
+                        # Outlives a restart but not the pod, which is enough: the cluster says whether a job has run.
+                        volumes=[pod.empty_dir("data", size="64Mi")],
+                    ),
                 ),
             ),
             opts=child(self, after=[account]),
@@ -61,19 +63,17 @@ class Pushgateway(pulumi.ComponentResource):
 
 
 def _container(args: PushgatewayArgs) -> ContainerArgs:
-    return pod.container(
-        PUSHGATEWAY,
+    return ContainerArgs(
+        name=PUSHGATEWAY.name,
         image=args.context.images.reference("pushgateway"),
         resources=pod.resources(SIZE),
-        probes=pod.Probes(
-            startup=probes.http("/-/ready", period_seconds=2, failures=30),
-            readiness=probes.http("/-/ready"),
-            liveness=probes.http("/-/healthy"),
-        ),
+        startup_probe=probes.http("/-/ready", period_seconds=2, failures=30),
+        readiness_probe=probes.http("/-/ready"),
+        liveness_probe=probes.http("/-/healthy"),
         args=[
             f"--web.listen-address=0.0.0.0:{PUSHGATEWAY.ports['http']}",
             f"--persistence.file={DATA}/metrics",
             "--persistence.interval=1m",
         ],
-        mounts=[pod.mount("data", DATA, read_only=False)],
+        volume_mounts=[pod.mount("data", DATA, read_only=False)],
     )

@@ -1,6 +1,6 @@
 """What clients reach from outside: one host each for the API, MLflow and Grafana, and the limits of each.
 
-The API's `/metrics`, `/live` and `/ready` have no route: they tell of the inside, and are asked from inside.
+The API's `/metrics`, `/live` and `/ready` have no route: they are for the inside of the cluster only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from infra.workloads.ingress import CLASS, SKIP_AWAIT, gets_address
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """A workload's host below the domain, its paths, and how large, how long and how bursty its requests may be."""
+    """A workload's host below the domain, its paths, and the limits on size, duration and bursts of requests."""
 
     workload: Workload
     prefixes: tuple[str, ...] = ()
@@ -40,11 +40,11 @@ class Route:
     max_body: str
     timeout_seconds: int
     burst_seconds: int
-    """How many seconds' worth of the rate a client may send at once."""
+    """How many seconds' worth of requests a client may send at once."""
     websockets: bool = False
 
     def host(self, domain: str) -> str:
-        """The name that clients use."""
+        """Return the name that clients use."""
         return f"{self.workload.name}.{domain}"
 
 
@@ -57,7 +57,7 @@ API_ROUTE: Final = Route(
     burst_seconds=1,
 )
 MLFLOW_ROUTE: Final = Route(workload=MLFLOW, prefixes=("/",), max_body="512m", timeout_seconds=300, burst_seconds=5)
-"""Models are sent through it; a page of the interface loads many files at once."""
+"""Models are uploaded through it, and a page of its interface loads many files at once."""
 GRAFANA_ROUTE: Final = Route(
     workload=GRAFANA, prefixes=("/",), max_body="10m", timeout_seconds=60, burst_seconds=5, websockets=True
 )
@@ -65,10 +65,14 @@ ROUTES: Final = (API_ROUTE, MLFLOW_ROUTE, GRAFANA_ROUTE)
 
 
 def limits(route: Route, rate: int) -> dict[str, str]:
-    """Annotations with the limits of a route. Each NGINX pod counts for itself: a client spread over all gets more."""
+    """Return annotations with the limits of a route.
+
+    Each NGINX pod counts separately, so a client whose requests are spread over several pods may send more.
+    """
     seconds = f"{route.timeout_seconds}s"
     values = {
-        # Not the pods one by one: NGINX would reload whenever one comes or goes, and a reload loses requests.
+        # The Service rather than single pods: NGINX would reload whenever a pod comes or goes, and a reload loses
+        # requests.
         "use-cluster-ip": "true",
         "client-max-body-size": route.max_body,
         "proxy-read-timeout": seconds,
@@ -86,17 +90,17 @@ def limits(route: Route, rate: int) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class RoutesArgs:
-    """Domain and rate; what is around the cluster."""
+    """Rate limit, and the stack around the routes."""
 
     settings: IngressSettings
     context: Context
 
 
 class Routes(pulumi.ComponentResource):
-    """An Ingress for each route, in its workload's namespace. They end before the controller, which they depend on."""
+    """An Ingress for each route, in its workload's namespace; all of them are deleted before the controller."""
 
     urls: dict[str, pulumi.Output[str]]
-    """By workload's name."""
+    """Addresses by the workload's name."""
 
     def __init__(self, name: str, args: RoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Routes", name, {}, opts)
@@ -110,7 +114,8 @@ class Routes(pulumi.ComponentResource):
                 ),
                 spec=IngressSpecArgs(
                     ingress_class_name=CLASS,
-                    # Without a Secret's name the controller takes its own certificate, which is for all hosts.
+                    # Without the name of a Secret, the controller uses its default certificate, which is valid for all
+                    # hosts.
                     tls=[IngressTLSArgs(hosts=[host])],
                     rules=[IngressRuleArgs(host=host, http=HTTPIngressRuleValueArgs(paths=_paths(route)))],
                 ),
@@ -124,7 +129,7 @@ class Routes(pulumi.ComponentResource):
 
 
 def hosts(domain: str) -> Sequence[str]:
-    """All names that the certificate must be for."""
+    """Return all host names, for which the certificate must be valid."""
     return [route.host(domain) for route in ROUTES]
 
 

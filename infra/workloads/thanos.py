@@ -1,7 +1,7 @@
-"""Thanos: all replicas of Prometheus as one, and their metrics kept in a bucket for longer than a volume could.
+"""Thanos: all replicas of Prometheus as one, with metrics kept in a bucket for longer than on a volume.
 
-A sidecar beside each Prometheus uploads its blocks; the store reads them back, the compactor merges and ages them, and
-the query answers Grafana from sidecars and store together, each series once.
+A sidecar beside each Prometheus uploads its blocks; the store reads them back, the compactor merges, downsamples and
+expires them, and the query answers Grafana from sidecars and store together, with each series once.
 """
 
 from __future__ import annotations
@@ -12,22 +12,30 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, StatefulSet, StatefulSetSpecArgs
-from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, VolumeArgs
+from pulumi_kubernetes.core.v1 import (
+    ConfigMap,
+    ContainerArgs,
+    ContainerPortArgs,
+    PodSpecArgs,
+    VolumeArgs,
+    VolumeMountArgs,
+)
 
 from infra.config import Resources, ThanosSettings
-from infra.kit import pod, probes, thanos
+from infra.kit import pod, probes
 from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child, stateful
 from infra.naming import PROMETHEUS, THANOS_COMPACT, THANOS_QUERY, THANOS_STORE, Workload
 from infra.parts.budget import one_at_a_time
-from infra.parts.claim import claim_template, claims_of_pods, kept
+from infra.parts.claim import Disk, claim_template, claims_of_pods, retained
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
+from infra.workloads import thanos_programs as programs
 
 DATA: Final = "/var/thanos"
 STORE_GIB: Final = 10
-"""Of the store, which keeps the index of what it has read."""
+"""Volume of the store, which caches the index of the blocks in the bucket."""
 SIZES: Final[Mapping[str, Resources]] = {
     THANOS_QUERY.name: Resources(cpu_request="100m", cpu_limit="1", memory_request="256Mi", memory_limit="1Gi"),
     THANOS_STORE.name: Resources(cpu_request="100m", cpu_limit="1", memory_request="512Mi", memory_limit="2Gi"),
@@ -37,10 +45,20 @@ SIZES: Final[Mapping[str, Resources]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ThanosArgs:
-    """Replicas, retention and size."""
+    """Replicas, retention and size of the compactor's volume."""
 
     settings: ThanosSettings
     context: Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Server:
+    """A program of Thanos that has a volume of its own."""
+
+    workload: Workload
+    arguments: list[str]
+    gib: int
+    replicas: int
 
 
 class Thanos(pulumi.ComponentResource):
@@ -49,17 +67,27 @@ class Thanos(pulumi.ComponentResource):
     def __init__(self, name: str, args: ThanosArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Thanos", name, {}, opts)
         self._query(f"{name}-query", args)
-        # Everybody who wants the blocks asks each of them.
-        replicas = args.settings.replicas
-        self._with_volume(f"{name}-store", THANOS_STORE, args, thanos.store(DATA), gib=STORE_GIB, replicas=replicas)
-        compact = thanos.compact(DATA, args.settings.retention_days)
-        # Two at once would merge the same blocks twice.
-        self._with_volume(f"{name}-compact", THANOS_COMPACT, args, compact, gib=args.settings.storage_gib, replicas=1)
+        store = _Server(
+            workload=THANOS_STORE, arguments=programs.store(DATA), gib=STORE_GIB, replicas=args.settings.replicas
+        )
+        compact = _Server(
+            workload=THANOS_COMPACT,
+            arguments=programs.compact(DATA, args.settings.retention_days),
+            gib=args.settings.storage_gib,
+            # Two compactors would merge the same blocks twice.
+            replicas=1,
+        )
+        self._with_volume(f"{name}-store", store, args)
+        self._with_volume(f"{name}-compact", compact, args)
         self.register_outputs({})
 
     def _query(self, name: str, args: ThanosArgs) -> None:
         account = service_account(self, name, THANOS_QUERY, args.context.cloud.roles)
         stores = [f"{PROMETHEUS.name}-pods.{PROMETHEUS.namespace}.svc", THANOS_STORE.host]
+        spec = PodSpecArgs(
+            containers=[_container(THANOS_QUERY, args, programs.query(stores))],
+            topology_spread_constraints=pod.spread(THANOS_QUERY, zones=args.context.cloud.zones),
+        )
         Deployment(
             f"{name}-deployment",
             metadata=named(THANOS_QUERY),
@@ -67,11 +95,7 @@ class Thanos(pulumi.ComponentResource):
                 replicas=args.settings.replicas,
                 selector=selector(THANOS_QUERY),
                 revision_history_limit=3,
-                template=pod.pod(
-                    THANOS_QUERY,
-                    containers=[_container(THANOS_QUERY, args, thanos.query(stores))],
-                    spread_over=pod.spread(THANOS_QUERY, zones=args.context.cloud.zones),
-                ),
+                template=pod.harden(THANOS_QUERY, spec),
             ),
             opts=child(self, after=[account]),
         )
@@ -79,14 +103,17 @@ class Thanos(pulumi.ComponentResource):
         if args.settings.replicas > 1:
             one_at_a_time(self, name, THANOS_QUERY)
 
-    def _with_volume(
-        self, name: str, workload: Workload, args: ThanosArgs, arguments: list[str], *, gib: int, replicas: int
-    ) -> None:
+    def _with_volume(self, name: str, server: _Server, args: ThanosArgs) -> None:
+        workload, replicas = server.workload, server.replicas
         account = service_account(self, name, workload, args.context.cloud.roles)
-        service = cluster_ip(self, name, workload, headless=True)
-        disks = claims_of_pods(self, name, workload, args.context, gib=gib, replicas=replicas)
-        mounts = {"data": (DATA, False), "bucket": (thanos.CONFIG, True)}
-        container = _container(workload, args, arguments, mounts)
+        service = cluster_ip(self, name, workload, kind="headless")
+        disks = claims_of_pods(self, name, workload, Disk(context=args.context, gib=server.gib), replicas=replicas)
+        mounts = [pod.mount("data", DATA, read_only=False), pod.mount("bucket", programs.CONFIG)]
+        spec = PodSpecArgs(
+            containers=[_container(workload, args, server.arguments, mounts)],
+            volumes=[bucket_volume(self, name, workload, args.context)],
+            topology_spread_constraints=pod.spread(workload, zones=args.context.cloud.zones),
+        )
         StatefulSet(
             f"{name}-statefulset",
             metadata=named(workload),
@@ -95,14 +122,9 @@ class Thanos(pulumi.ComponentResource):
                 service_name=workload.name,
                 selector=selector(workload),
                 pod_management_policy="Parallel",
-                template=pod.pod(
-                    workload,
-                    containers=[container],
-                    volumes=[bucket_volume(self, name, workload, args.context)],
-                    spread_over=pod.spread(workload, zones=args.context.cloud.zones),
-                ),
+                template=pod.harden(workload, spec),
                 volume_claim_templates=[claim_template(args.context)],
-                persistent_volume_claim_retention_policy=kept(),
+                persistent_volume_claim_retention_policy=retained(),
             ),
             opts=stateful(self, args.context.state, after=[account, service, *disks]),
         )
@@ -111,42 +133,38 @@ class Thanos(pulumi.ComponentResource):
 
 
 def bucket_volume(parent: pulumi.Resource, name: str, workload: Workload, context: Context) -> VolumeArgs:
-    """The volume `bucket` with the file that says where blocks are kept; credentials are the pod's own role.
+    """Return the volume `bucket` with the file that names the bucket; the pod's own role has access to it.
 
     Raises:
         ValueError: the stack has no bucket for metrics.
     """
     bucket, region = context.cloud.metrics_bucket, context.cloud.region
     if bucket is None or region is None:
-        raise ValueError("Thanos needs a bucket for metrics")
-    content = pulumi.Output.from_input(bucket).apply(lambda known: thanos.bucket(known, region))
-    made = ConfigMap(
-        f"{name}-bucket", metadata=unnamed(workload), data={thanos.BUCKET_FILE: content}, opts=child(parent)
+        raise ValueError("Thanos needs a bucket for metrics, which this stack does not have")
+    content = pulumi.Output.from_input(bucket).apply(lambda known: programs.bucket(known, region))
+    config_map = ConfigMap(
+        f"{name}-bucket", metadata=unnamed(workload), data={programs.BUCKET_FILE: content}, opts=child(parent)
     )
-    return pod.config_volume("bucket", made.metadata.name)
+    return pod.config_volume("bucket", config_map.metadata.name)
 
 
 def sidecar(context: Context, data: str) -> ContainerArgs:
-    """Beside a Prometheus: answers for what it has, and uploads each block once it is complete."""
-    return pod.container(
-        PROMETHEUS,
+    """Return the container beside a Prometheus that serves its data and uploads each complete block."""
+    return ContainerArgs(
         name="thanos-sidecar",
         image=context.images.reference("thanos"),
         resources=pod.resources(
             Resources(cpu_request="50m", cpu_limit="500m", memory_request="128Mi", memory_limit="512Mi")
         ),
-        probes=_probes(thanos.HTTP_PORT_NAME),
-        args=thanos.sidecar(data, PROMETHEUS.ports["http"]),
-        ports={thanos.HTTP_PORT_NAME: thanos.HTTP, thanos.GRPC_PORT_NAME: thanos.GRPC},
-        mounts=[pod.mount("data", data, read_only=False), pod.mount("bucket", thanos.CONFIG)],
-    )
-
-
-def _probes(port: str) -> pod.Probes:
-    return pod.Probes(
-        startup=probes.http("/-/ready", port=port, period_seconds=5, failures=60),
-        readiness=probes.http("/-/ready", port=port),
-        liveness=probes.http("/-/healthy", port=port),
+        startup_probe=probes.http("/-/ready", port=programs.HTTP_PORT_NAME, period_seconds=5, failures=60),
+        readiness_probe=probes.http("/-/ready", port=programs.HTTP_PORT_NAME),
+        liveness_probe=probes.http("/-/healthy", port=programs.HTTP_PORT_NAME),
+        args=programs.sidecar(data, PROMETHEUS.ports["http"]),
+        ports=[
+            ContainerPortArgs(name=programs.HTTP_PORT_NAME, container_port=programs.HTTP),
+            ContainerPortArgs(name=programs.GRPC_PORT_NAME, container_port=programs.GRPC),
+        ],
+        volume_mounts=[pod.mount("data", data, read_only=False), pod.mount("bucket", programs.CONFIG)],
     )
 
 
@@ -154,13 +172,15 @@ def _container(
     workload: Workload,
     args: ThanosArgs,
     arguments: Sequence[str],
-    mounts: Mapping[str, tuple[str, bool]] | None = None,
+    mounts: Sequence[VolumeMountArgs] = (),
 ) -> ContainerArgs:
-    return pod.container(
-        workload,
+    return ContainerArgs(
+        name=workload.name,
         image=args.context.images.reference("thanos"),
         resources=pod.resources(SIZES[workload.name]),
-        probes=_probes("http"),
+        startup_probe=probes.http("/-/ready", period_seconds=5, failures=60),
+        readiness_probe=probes.http("/-/ready"),
+        liveness_probe=probes.http("/-/healthy"),
         args=list(arguments),
-        mounts=[pod.mount(volume, path, read_only=only) for volume, (path, only) in (mounts or {}).items()],
+        volume_mounts=list(mounts),
     )

@@ -1,5 +1,4 @@
-# ruff: noqa: T201  # a program prints
-"""The restore drill: ``python -m ops.backup.drill``, or ``churn drill`` where the command is installed.
+"""The restore drill.
 
 The newest backup is restored into a throwaway PostgreSQL and a folder, compared with what was dumped, and every
 registered model is loaded from it as the API would. Nothing of the live platform is touched.
@@ -7,46 +6,34 @@ registered model is loaded from it as the API would. Nothing of the live platfor
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
-import signal
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from ops.backup.catalog import LATEST, Catalog
+from ops import metric_names
+from ops.backup.catalog import Catalog
 from ops.backup.drill_models import Proof, prove
 from ops.backup.drill_server import ThrowawayServer
-from ops.backup.metrics import push
-from ops.backup.program import stop, told
-from ops.backup.restore import RestoreOptions, restore
-from ops.backup.store import open_store
-from ops.errors import OpsError
+from ops.backup.job import GATEWAY, clear_errors
+from ops.backup.options import DrillOptions, RestoreOptions
+from ops.backup.restore import restore
+from ops.backup.storage import open_backups
+from ops.pushgateway import push
+from ops.termination import exit_on_sigterm
 
-JOB: Final = "drill"
-"""Group of the figures at the pushgateway."""
 Say = Callable[[str], None]
-
-_EPILOG: Final = """\
-environment:
-  PUSHGATEWAY_URL  where to tell what became of the drill, if anywhere
-
-Exit code: 0 the backup is proven; 1 a server or a bucket failed, which may pass; 2 the backup is not good.
-
-example: python -m ops.backup.drill --from /var/lib/backups --scratch /var/lib/drill --reports /var/lib/drill-reports
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a drill found, for people and for the file that is kept."""
+    """The result of a drill, for people and for a file."""
 
     at: datetime
     source: str
@@ -56,9 +43,9 @@ class Report:
     server_version: str
     seconds: dict[str, float]
     rto_seconds: float
-    """From the empty scratch folder to the last model loaded."""
+    """From an empty scratch folder until the last model was loaded."""
     rpo_seconds: float
-    """The longest time between two dumps that follow one another, or since the newest: what could have been lost."""
+    """The longest time between two successive dumps, or since the newest: the most that could have been lost."""
     rows: dict[str, int]
     revisions: dict[str, dict[str, str]]
     files: int
@@ -66,18 +53,18 @@ class Report:
     models: list[Proof]
 
     def figures(self) -> dict[str, float]:
-        """For the pushgateway."""
+        """The values of the metrics."""
         return {
-            "churn_drill_success": 1,
-            "churn_drill_last_success_timestamp_seconds": self.at.timestamp(),
-            "churn_drill_rto_seconds": self.rto_seconds,
-            "churn_drill_rpo_seconds": self.rpo_seconds,
-            "churn_drill_backup_timestamp_seconds": self.snapshot_at.timestamp(),
-            "churn_drill_versions": sum(proof.loaded for proof in self.models),
+            metric_names.DRILL_SUCCESS: 1,
+            metric_names.DRILL_LAST_SUCCESS: self.at.timestamp(),
+            metric_names.DRILL_RTO: self.rto_seconds,
+            metric_names.DRILL_RPO: self.rpo_seconds,
+            metric_names.DRILL_BACKUP_TIME: self.snapshot_at.timestamp(),
+            metric_names.DRILL_VERSIONS: sum(proof.loaded for proof in self.models),
         }
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The report as text."""
         stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
         databases = ", ".join(f"{name} {rows} rows" for name, rows in self.rows.items())
         return [
@@ -92,29 +79,33 @@ class Report:
 
 
 def rpo(catalog: Catalog, now: datetime) -> timedelta:
-    """The longest time between two dumps that follow one another, or since the newest."""
+    """The longest time between two successive dumps, or since the newest."""
     times = [*(dump.snapshot_at for dump in catalog.postgres), now]
     return max((later - earlier for earlier, later in pairwise(times)), default=timedelta(0))
 
 
-def drill(source: str, scratch: Path, backup: str, say: Say) -> Report:
-    """Prove a backup; raises if it is not good.
+def drill(options: DrillOptions, say: Say) -> Report:
+    """Restore a backup into the scratch folder, and load its models.
 
     Raises:
-        OpsError: what is wrong with it.
+        OpsError: what is wrong with the backup.
     """
     started = time.monotonic()
-    work = scratch / "restored"
+    work = options.scratch / "restored"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
         with ThrowawayServer(work) as server:
             seconds = {"server": time.monotonic() - started}
             artifacts = work / "artifacts"
-            options = RestoreOptions(
-                source=source, backup=backup, server=server.conninfo, artifacts=str(artifacts), scratch=work
+            target = RestoreOptions(
+                source=options.source,
+                backup=options.backup,
+                server=server.conninfo,
+                artifacts=str(artifacts),
+                scratch=work,
             )
-            result = restore(options, say)
+            result = restore(target, say)
             loading = time.monotonic()
             models = prove(result.pair.postgres.versions, artifacts)
         seconds |= result.seconds | {"models": time.monotonic() - loading}
@@ -124,14 +115,14 @@ def drill(source: str, scratch: Path, backup: str, say: Say) -> Report:
     assert copied is not None  # noqa: S101 - there were artifacts to restore
     return Report(
         at=now,
-        source=source,
+        source=options.source,
         postgres=dump.id,
         artifacts=copied.id,
         snapshot_at=dump.snapshot_at,
         server_version=dump.server_version,
         seconds=seconds,
         rto_seconds=time.monotonic() - started,
-        rpo_seconds=rpo(Catalog(open_store(source)), now).total_seconds(),
+        rpo_seconds=rpo(Catalog(open_backups(options.source)), now).total_seconds(),
         rows={database.name: sum(database.rows.values()) for database in dump.databases},
         revisions={database.name: database.revisions for database in dump.databases},
         files=copied.count,
@@ -141,7 +132,7 @@ def drill(source: str, scratch: Path, backup: str, say: Say) -> Report:
 
 
 def write(report: Report, folder: Path) -> Path:
-    """Keep a report, under its date."""
+    """Write a report to a folder, in a file named by its date."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"drill-{report.at:%Y%m%dT%H%M%SZ}.json"
     document: dict[str, Any] = asdict(report)
@@ -149,48 +140,22 @@ def write(report: Report, folder: Path) -> Path:
     return path
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(
-        prog="python -m ops.backup.drill",
-        description="Prove the newest backup by a restore into a throwaway server.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("--from", dest="source", required=True, metavar="FOLDER", help="where backups are kept")
-    made.add_argument("--remote", metavar="S3", help="s3://bucket[/prefix]: prove the copy there instead")
-    made.add_argument("--scratch", type=Path, required=True, metavar="FOLDER", help="room for all of it")
-    made.add_argument("--backup", default=LATEST, metavar="ID", help="(%(default)s)")
-    made.add_argument("--reports", type=Path, metavar="FOLDER", help="where a dated report is kept, besides the log")
-    return made
+def run(options: DrillOptions, say: Say) -> None:
+    """Prove a backup as `churn` and the job of the cluster do: with a report, and metrics whatever the outcome.
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a drill; returns the exit code."""
-    options = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, stop)
-    return run(options.remote or options.source, options.scratch, options.backup, options.reports, print)
-
-
-def run(source: str, scratch: Path, backup: str, reports: Path | None, say: Say) -> int:
-    """A drill with its report and figures; returns the exit code."""
-    figures: dict[str, float] = {"churn_drill_success": 0}
+    Raises:
+        OpsError: the backup is not proven.
+    """
+    exit_on_sigterm()
+    figures = {metric_names.DRILL_SUCCESS: 0.0}
     try:
-        report = drill(source, scratch, backup, say)
-        figures = report.figures()
-        for line in report.lines():
-            say(line)
-        if reports is not None:
-            say(f"report: {write(report, reports)}")
-        code = 0
-    except (OSError, OpsError) as error:
-        message, code = told(error)
-        print(f"Error: the backup is not proven: {message}", file=sys.stderr)
+        with clear_errors("the backup is not proven: "):
+            report = drill(options, say)
+            figures = report.figures()
+            for line in report.lines():
+                say(line)
+            if options.reports is not None:
+                say(f"report: {write(report, options.reports)}")
     finally:
-        figures["churn_drill_last_run_timestamp_seconds"] = time.time()
-        push(os.environ.get("PUSHGATEWAY_URL"), JOB, figures)
-    return code
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        figures[metric_names.DRILL_LAST_RUN] = time.time()
+        push(os.environ.get(GATEWAY), "drill", figures)

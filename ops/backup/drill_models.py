@@ -1,7 +1,7 @@
-"""Whether restored models can be served: every bundle is loaded as the API loads it, golden rows included.
+"""Proves that restored models can be served: every bundle is loaded as the API loads it, golden rows included.
 
-Versions that their gates refused are loaded too, since they are kept to be looked at; but what is in production must be
-allowed to serve, or the restored API would start without a model.
+Versions that their gates refused are loaded too, since people may want to look at them. But the version in production
+must be allowed to serve, or the restored API would start without a model.
 """
 
 from __future__ import annotations
@@ -9,24 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from app.bundle import ARTIFACT_FOLDER, GOLDEN, MAX_OVERRIDE_BYTES, OVERRIDE, BundleError, Golden, check_verdict
+from app.bundle import ARTIFACT_FOLDER, GOLDEN, MAX_OVERRIDE_BYTES, OVERRIDE, BundleError, Golden
 from app.model import Model, load
+from app.names import PREVIOUS, PRODUCTION
 from app.schemas import Customer, encode
+from app.verification import check_verdict
 from ops.backup.manifest import Version
 from ops.backup.models import folder_of
 from ops.errors import OpsError
 
-PRODUCTION: Final = "production"
-PREVIOUS: Final = "previous"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What one version showed. Without a servable bundle, only that its files are there."""
+    """What was proven of one version; without a servable bundle, only that it has files."""
 
     model: str
     version: int
@@ -35,17 +34,17 @@ class Proof:
     files: int
     golden_rows: int = 0
     largest_difference: float = 0.0
-    """Between a golden score and the score of this machine."""
+    """The largest difference between a golden score and this machine's score."""
     refusal: str | None = None
-    """Why the API would not serve it although it loads; None if it would."""
+    """Why the API would not serve it although it can be loaded; None if it would."""
 
     @property
     def words(self) -> str:
-        """For people."""
+        """The proof in one line."""
         aliases = f" ({', '.join(self.aliases)})" if self.aliases else ""
         name = f"{self.model} version {self.version}{aliases}"
         if not self.loaded:
-            return f"{name}: {self.files} files there; it has no servable bundle to load"
+            return f"{name}: {self.files} files; it has no servable bundle to load"
         line = f"{name}: loaded, {self.golden_rows} golden rows within {self.largest_difference:.1e}"
         if self.refusal is None:
             return line
@@ -57,7 +56,7 @@ def prove(versions: Iterable[Version], artifacts: Path) -> list[Proof]:
     """Load every version.
 
     Raises:
-        OpsError: one cannot be, or is in production and must not be served; all such are named.
+        OpsError: one cannot be loaded, or is in production and must not be served; it names all of them.
     """
     proofs, failures = [], []
     for version in versions:
@@ -73,7 +72,7 @@ def prove(versions: Iterable[Version], artifacts: Path) -> list[Proof]:
 def _prove(version: Version, artifacts: Path) -> Proof:
     place = folder_of(version)
     if place is None:
-        raise OpsError(f"its artifacts are at {version.location}, outside of the store")
+        raise OpsError(f"its artifacts are at {version.location}, outside the artifact store")
     folder = artifacts / place
     files = sum(path.is_file() for path in folder.rglob("*"))
     if not files:
@@ -103,9 +102,9 @@ def _prove(version: Version, artifacts: Path) -> Proof:
 
 
 def _refusal(served: Path, model: Model) -> str | None:
-    """Why the API would refuse it for its gates; None if it would not.
+    """Why the API would refuse a version because of its gates; None if it would not.
 
-    The override counts as it lies there: the tag with its digest is in the dump, which is not looked into here.
+    An override counts without its digest, which is a tag in the dump that is not read here.
     """
     override = None
     if (served / OVERRIDE).exists():

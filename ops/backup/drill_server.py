@@ -1,4 +1,4 @@
-"""A PostgreSQL that lives as long as it is needed: in a folder of its own, reached by a socket, nothing of it kept."""
+"""A PostgreSQL server for one drill: in a folder of its own, reached through a socket, removed afterwards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STOP_SECONDS: Final = 30
 USER: Final = "postgres"
 _OPTIONS: Final = {
     "listen_addresses": "",
-    # Nothing of it has to outlive a crash.
+    # None of its data has to survive a crash.
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -33,18 +33,18 @@ _OPTIONS: Final = {
 
 
 class ThrowawayServer:
-    """Started in a ``with`` block, and gone with it."""
+    """A server that is started by a ``with`` block and removed at its end."""
 
     def __init__(self, scratch: Path) -> None:
         self._data = scratch / "pgdata"
         self._log = scratch / "postgres.log"
-        # A socket's path may have 107 bytes, which that of the scratch folder might use up.
+        # A socket's path may have 107 bytes, and that of the scratch folder might be too long.
         self._sockets = Path(tempfile.mkdtemp(prefix="churn-drill-"))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def conninfo(self) -> str:
-        """For libpq."""
+        """The connection string for libpq."""
         return f"host={self._sockets} user={USER}"
 
     def __enter__(self) -> Self:
@@ -65,7 +65,7 @@ class ThrowawayServer:
             raise OpsError("PostgreSQL refuses to be run by root: run the drill as another user")
         shutil.rmtree(self._data, ignore_errors=True)
         options = ["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--no-sync"]
-        run("the throwaway server cannot be made", ["initdb", "--pgdata", str(self._data), *options])
+        run("the throwaway server cannot be created", ["initdb", "--pgdata", str(self._data), *options])
         settings = _OPTIONS | {"unix_socket_directories": str(self._sockets)}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - a program of PostgreSQL, without a shell
@@ -78,7 +78,7 @@ class ThrowawayServer:
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                last = self._log.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
+                last = self._log.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["it printed nothing"]
                 raise OpsError(f"the throwaway server does not start: {last[0]}")
             time.sleep(0.1)
 

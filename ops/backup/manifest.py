@@ -1,4 +1,4 @@
-"""The format of a backup: what its manifest says, and the tree of an artifact backup.
+"""The format of a backup: its manifest, and the tree of an artifact backup.
 
 A root (a folder or a bucket) holds::
 
@@ -6,12 +6,11 @@ A root (a folder or a bucket) holds::
     artifacts/<id>/manifest.json   and tree.jsonl: path, size and sha256 of every artifact
     objects/<2>/<sha256>           the artifacts' contents, each once, shared by all artifact backups
 
-The manifest is the last file of a backup to become visible, and carries size and sha256 of every other; the tree does
-the same for the objects. A backup's place among the others is its ``sequence``, which
-only grows, whatever a clock does.
+The manifest is the last file of a backup to become visible, and has size and sha256 of every other file; the tree has
+those of the objects. Backups are ordered by their ``sequence``, which only grows, whatever a clock does.
 
-A manifest of an older format that this program no longer reads, or of a newer one, is refused by name. Each format ever
-written has a fixture in ``tests/fixtures/backups`` that must restore.
+A manifest of a newer format, or of an older one that is no longer read, is refused with the number of its format. Each
+format that was ever written has a fixture in ``tests/fixtures/backups`` that must restore.
 """
 
 from __future__ import annotations
@@ -29,8 +28,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 from ops.errors import OpsError
 
 FORMAT: Final = 1
-"""Of the backups that are written; raise it with any change that an older reader would get wrong."""
+"""The format that is written; increase it with any change that an older reader would misunderstand."""
 MANIFEST: Final = "manifest.json"
+"""Of a backup; that a servable model's manifest has the same name is a coincidence."""
 TREE: Final = "tree.jsonl"
 ROLES: Final = "roles.sql"
 OBJECTS: Final = "objects"
@@ -48,11 +48,11 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$")]
 
 
 class ManifestError(OpsError):
-    """A manifest or tree that cannot be believed; the message says why."""
+    """A manifest or tree that cannot be trusted; the message says why."""
 
 
 class Frozen(BaseModel):
-    """What is written once and never changed."""
+    """A part of a manifest, which is written once and never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,25 +65,25 @@ class Digest(Frozen):
 
 
 class Sequence(Frozen):
-    """A sequence of a database, as it stood before the dump began: the dump's own value is this or later."""
+    """A database's sequence just before the dump began; the value in the dump is this or a later one."""
 
     last_value: int | None
 
 
 class Database(Frozen):
-    """One dumped database, as its snapshot saw it."""
+    """One dumped database, as it was in the dump's snapshot."""
 
     name: str
     owner: str
     encoding: str
     collate: str
     grants: dict[str, list[str]]
-    """Rights to the database itself by role, which the dump does not carry; "" is everybody."""
+    """Rights to the database itself by role, which the dump does not include; the role "" is everybody."""
     file: FileName
     revisions: dict[str, str]
-    """Alembic's revision by the table that keeps it."""
+    """Alembic's revision by the table that holds it."""
     rows: dict[str, Size]
-    """Exact count of each table's rows."""
+    """Exact number of rows of each table."""
     sequences: dict[str, Sequence]
 
 
@@ -94,13 +94,13 @@ class Version(Frozen):
     version: int
     aliases: list[str]
     location: str
-    """As MLflow has it, ``mlflow-artifacts:/...``."""
+    """As MLflow stores it: ``mlflow-artifacts:/...``."""
     manifest_sha256: str | None
-    """Of the servable bundle, where the version has one."""
+    """Digest of the servable bundle's manifest; None for a version without a bundle."""
 
 
 class Common(Frozen):
-    """What every manifest says."""
+    """What is in every manifest."""
 
     format: Literal[1] = FORMAT
     id: BackupId
@@ -116,9 +116,9 @@ class PostgresManifest(Common):
 
     kind: Literal["postgres"] = "postgres"
     snapshot_at: AwareDatetime
-    """By the server's clock: what was committed later is not in it."""
+    """By the server's clock; what was committed later is not in the dump."""
     one_instant: bool
-    """Whether all databases are as of the very same instant; otherwise each is consistent in itself, and they are
+    """Whether all databases are as they were at the same instant. If not, each is consistent in itself, and they are
     milliseconds apart."""
     server_version: str
     client_version: str
@@ -127,7 +127,7 @@ class PostgresManifest(Common):
 
 
 class Tie(Frozen):
-    """The dump that an artifact backup goes with."""
+    """The dump that an artifact backup belongs to."""
 
     id: BackupId
     manifest_sha256: Sha256
@@ -159,19 +159,18 @@ _ANY: Final[TypeAdapter[Manifest]] = TypeAdapter(Annotated[Manifest, Field(discr
 
 
 def parse(data: bytes, where: str) -> Manifest:
-    """A manifest of any format that this program reads.
+    """Parse a manifest of any format that is still read.
 
     Raises:
-        ManifestError: it is none, or of a format that is not read here.
+        ManifestError: it is not a manifest, or has another format.
     """
     try:
-        found = json.loads(data)
-        version = found["format"]
+        version = json.loads(data)["format"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ManifestError(f"{where}: no manifest of a backup") from None
+        raise ManifestError(f"{where}: not the manifest of a backup") from None
     if type(version) is not int or version != FORMAT:
         raise ManifestError(
-            f"{where}: format {version!r}, and this program reads {FORMAT}: use the release that wrote it"
+            f"{where}: has format {version!r}, and this release reads {FORMAT}: use the release that wrote it"
         )
     try:
         return _ANY.validate_json(data)
@@ -189,8 +188,7 @@ def render(manifest: Manifest) -> bytes:
 class Artifact:
     """One file of an artifact store.
 
-    ``seen`` tells whether the file was changed since (its times and number on a disk, its tag in a bucket), so that an
-    unchanged one need not be read again.
+    ``seen`` is the state of the storage's item when it was copied, so that an unchanged file need not be read again.
     """
 
     path: str
@@ -204,7 +202,7 @@ class Artifact:
 
 
 def object_key(sha256: str) -> str:
-    """Where the content with this digest is kept below a root."""
+    """The key of the content with this digest."""
     return f"{OBJECTS}/{sha256[:2]}/{sha256}"
 
 
@@ -216,26 +214,26 @@ class _Line(Frozen):
 
 
 def write_tree(path: Path, artifacts: Iterable[Artifact]) -> None:
-    """One line of JSON for each artifact."""
+    """Write a tree: one line of JSON for each artifact."""
     with path.open("w", encoding="utf-8") as file:
         for artifact in artifacts:
             file.write(json.dumps(vars(artifact), sort_keys=True) + "\n")
 
 
 def read_tree(lines: Iterable[bytes], where: str) -> Iterator[Artifact]:
-    """The artifacts of a tree.
+    """Read the artifacts of a tree.
 
     Raises:
-        ManifestError: a line that is none, or a path that leads out of the store.
+        ManifestError: a line is not an artifact, or has a path that leads out of the artifact store.
     """
     for number, line in enumerate(lines, start=1):
         try:
-            found = _Line.model_validate_json(line)
+            artifact = _Line.model_validate_json(line)
         except ValidationError:
-            raise ManifestError(f"{where}, line {number}: no artifact") from None
-        if not is_inside(found.path):
-            raise ManifestError(f"{where}, line {number}: {found.path!r} is no path within the store")
-        yield Artifact(path=found.path, bytes=found.bytes, sha256=found.sha256, seen=found.seen)
+            raise ManifestError(f"{where}, line {number}: not an artifact") from None
+        if not is_inside(artifact.path):
+            raise ManifestError(f"{where}, line {number}: {artifact.path!r} is not a path within the store")
+        yield Artifact(path=artifact.path, bytes=artifact.bytes, sha256=artifact.sha256, seen=artifact.seen)
 
 
 def is_inside(path: str) -> bool:
@@ -244,12 +242,12 @@ def is_inside(path: str) -> bool:
 
 
 def new_id(now: datetime, token: str) -> str:
-    """Name of a backup that begins now: the time for people, and six random hex digits."""
+    """The id of a backup that begins now: the time, for people, and six random hex digits."""
     return f"{now:%Y%m%dT%H%M%SZ}-{token}"
 
 
 def digest(path: Path) -> Digest:
     """Size and sha256 of a file of any size."""
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256")
-        return Digest(bytes=file.tell(), sha256=found.hexdigest())
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Digest(bytes=file.tell(), sha256=sha256)

@@ -1,4 +1,4 @@
-"""Ties a dump to artifacts: whether every registered version of the dump has all that it needs in the tree."""
+"""Ties a dump to artifacts: does every registered version of the dump have all its files in the tree?"""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from collections.abc import Callable, Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
+from app import bundle
 from ops.backup.manifest import Artifact, Broken, Version, is_inside
 
 PROXIED: Final = "mlflow-artifacts"
-BUNDLE: Final = "serving"
-"""As `app.bundle.ARTIFACT_FOLDER`; a test ties them."""
-BUNDLE_MANIFEST: Final = "manifest.json"
+"""Scheme of locations behind MLflow's artifact proxy."""
 
 Read = Callable[[Artifact], bytes]
-"""Content of an artifact."""
+"""Reads the content of an artifact."""
 
 
 def folder_of(version: Version) -> str | None:
-    """Where a version's artifacts are within the store; None if they are somewhere else."""
+    """The folder of a version's artifacts within the artifact store; None if they are somewhere else."""
     parts = urlsplit(version.location)
     path = parts.path.strip("/")
     return path if parts.scheme == PROXIED and is_inside(path) else None
 
 
 def broken_versions(versions: Iterable[Version], tree: Iterable[Artifact], read: Read) -> list[Broken]:
-    """The versions that could not be served or loaded from this tree, each with the first thing it misses."""
+    """The versions that could not be loaded from this tree, each with the first thing that is missing."""
     by_path = {artifact.path: artifact for artifact in tree}
     below: dict[str, int] = defaultdict(int)
     for path in by_path:
@@ -44,16 +43,16 @@ def broken_versions(versions: Iterable[Version], tree: Iterable[Artifact], read:
 def _problem(version: Version, by_path: dict[str, Artifact], below: dict[str, int], read: Read) -> str | None:
     folder = folder_of(version)
     if folder is None:
-        return f"its artifacts are at {version.location}, which is no place of this store"
+        return f"its artifacts are at {version.location}, which is not in this artifact store"
     if not below.get(folder):
         return f"there is nothing at {folder}"
     if version.manifest_sha256 is None:
         return None
-    return _bundle_problem(f"{folder}/{BUNDLE}", version.manifest_sha256, by_path, read)
+    return _bundle_problem(f"{folder}/{bundle.ARTIFACT_FOLDER}", version.manifest_sha256, by_path, read)
 
 
 def _bundle_problem(folder: str, sha256: str, by_path: dict[str, Artifact], read: Read) -> str | None:
-    key = f"{folder}/{BUNDLE_MANIFEST}"
+    key = f"{folder}/{bundle.MANIFEST}"
     manifest = by_path.get(key)
     if manifest is None:
         return f"{key} is missing"
@@ -70,7 +69,7 @@ def _bundle_problem(folder: str, sha256: str, by_path: dict[str, Artifact], read
 
 
 def _bundle_files(manifest: bytes) -> dict[str, tuple[int, str]]:
-    """The files that a bundle's manifest names; none if it is no such manifest."""
+    """Size and digest of the files that a bundle's manifest names; none if it is not such a manifest."""
     try:
         return {name: (entry["bytes"], entry["sha256"]) for name, entry in json.loads(manifest)["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -1,7 +1,8 @@
-"""Dumps databases and roles as one set: one snapshot each, taken at one instant, with what a restore is held against.
+"""Dumps databases and roles as one set, as they were at one instant, with figures that a restore is compared with.
 
-A snapshot belongs to one database, so each has its own; transaction numbers are the whole server's, so two snapshots
-that know the same numbers as done and under way are of the same instant. Taking them is repeated until they are.
+A snapshot belongs to one database, so each database has its own. But transaction numbers belong to the whole server:
+snapshots with the same numbers of finished and running transactions are of the same instant. They are taken again until
+the numbers are equal.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from app.bundle import MANIFEST_TAG
 from ops.backup.manifest import ROLES, Database, Digest, Sequence, Version, digest
-from ops.backup.postgres_client import Session, client_version, conninfo, literal, run, same_content
+from ops.backup.postgres_client import Session, check_readable, client_version, conninfo, literal, run
 from ops.errors import OpsError
 
 TRIES: Final = 100
 COMPRESS: Final = 1
-"""gzip's fastest: half the time of the default for a tenth more bytes; `docs/dr.md` has the figures."""
-MANIFEST_TAG: Final = "manifest_sha256"
-"""As `app.bundle.MANIFEST_TAG`; a test ties them."""
+"""gzip's fastest level, which takes half the time of the default for a tenth more bytes."""
 _SNAPSHOT: Final = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_current_snapshot(), pg_export_snapshot();"
 )
@@ -51,7 +51,7 @@ FROM model_versions v WHERE v.current_stage IS DISTINCT FROM 'Deleted_Internal' 
 
 @dataclass(frozen=True, kw_only=True)
 class Dumped:
-    """What was dumped; the fields are those of `PostgresManifest`."""
+    """What was dumped: fields of `PostgresManifest`."""
 
     snapshot_at: datetime
     one_instant: bool
@@ -66,13 +66,13 @@ def dump(target: str, databases: Many[str], folder: Path) -> Dumped:
     """Dump the databases and the roles of a server into an empty folder.
 
     Raises:
-        OpsError: the server refuses the login or a database; TemporaryError where it may pass.
+        OpsError: the server refuses the login or a database; TemporaryError if it may pass.
     """
     with ExitStack() as stack:
         sessions = [stack.enter_context(Session(target, name)) for name in databases]
         names, one_instant = _snapshots(sessions)
         clock = sessions[0].rows("SELECT now() AS at, current_setting('server_version') AS version")[0]
-        found = [
+        dumped = [
             _dump_one(session, target, name, snapshot, folder)
             for session, name, snapshot in zip(sessions, databases, names, strict=True)
         ]
@@ -81,21 +81,21 @@ def dump(target: str, databases: Many[str], folder: Path) -> Dumped:
     (folder / ROLES).write_text(
         run("the roles cannot be dumped", [*roles, f"--dbname={conninfo(target, databases[0])}"]), encoding="utf-8"
     )
-    for database in found:
-        same_content(folder / database.file)
+    for database in dumped:
+        check_readable(folder / database.file)
     return Dumped(
         snapshot_at=datetime.fromisoformat(clock["at"]),
         one_instant=one_instant,
         server_version=clock["version"],
         client_version=client_version(),
-        databases=found,
+        databases=dumped,
         versions=versions,
         files={path.name: digest(path) for path in sorted(folder.iterdir())},
     )
 
 
 def _snapshots(sessions: Many[Session]) -> tuple[list[str], bool]:
-    """A snapshot of each database, and whether all are of one instant."""
+    """A snapshot of each database, and whether all are of the same instant."""
     exported: list[str] = []
     for attempt in range(TRIES):
         if attempt:
@@ -110,14 +110,14 @@ def _snapshots(sessions: Many[Session]) -> tuple[list[str], bool]:
 
 def _dump_one(session: Session, target: str, name: str, snapshot: str, folder: Path) -> Database:
     file = f"{name}.dump"
-    facts = _facts(session, name, file)
+    description = _describe(session, name, file)
     command = ["pg_dump", "--format=custom", f"--compress={COMPRESS}", f"--snapshot={snapshot}", "--no-password"]
     where = ["--lock-wait-timeout=60000", f"--file={folder / file}", f"--dbname={conninfo(target, name)}"]
     run(f"database {name} cannot be dumped", [*command, *where])
-    return facts
+    return description
 
 
-def _facts(session: Session, name: str, file: str) -> Database:
+def _describe(session: Session, name: str, file: str) -> Database:
     about = session.rows(_ABOUT)[0]
     return Database(
         name=name,
@@ -150,13 +150,13 @@ def sequences(session: Session) -> dict[str, Sequence]:
 
 
 def revisions(session: Session) -> dict[str, str]:
-    """Alembic's revisions, by the table that keeps each."""
+    """Alembic's revisions, by the table that holds each."""
     tables = [table for table in session.rows(_TABLES) if table["name"].split(".")[1].startswith("alembic_version")]
-    found: dict[str, str] = {}
+    revision_of: dict[str, str] = {}
     for table in tables:
         rows: list[dict[str, Any]] = session.rows(f"SELECT version_num FROM {table['quoted']}")  # noqa: S608 - quoted
-        found[table["name"].split(".")[1]] = ",".join(sorted(row["version_num"] for row in rows))
-    return found
+        revision_of[table["name"].split(".")[1]] = ",".join(sorted(row["version_num"] for row in rows))
+    return revision_of
 
 
 def _versions(session: Session) -> list[Version]:
@@ -166,11 +166,11 @@ def _versions(session: Session) -> list[Version]:
 
 
 def check_names(databases: Many[str]) -> None:
-    """Refuse what would not do as the name of a file.
+    """Refuse names of databases that are not safe as the name of a file.
 
     Raises:
-        OpsError: it names the first such.
+        OpsError: it names the first of them.
     """
     for name in databases:
         if not name.replace("_", "").replace("-", "").isalnum() or name.startswith("-") or not name.isascii():
-            raise OpsError(f"--database {name!r}: only letters, digits, '-' and '_' are taken")
+            raise OpsError(f"--database {name!r}: only letters, digits, '-' and '_' are allowed")

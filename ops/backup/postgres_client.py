@@ -1,7 +1,7 @@
-"""PostgreSQL by its own programs: psql kept open for a transaction, pg_dump, pg_restore.
+"""Uses PostgreSQL through its own programs: pg_dump, pg_restore, and a psql that stays open for a transaction.
 
-Where the server is and who logs in stands in a libpq connection string, usually ``service=NAME`` of the file that
-PGSERVICEFILE names: no password is ever in a command line or a message.
+The server and the login are given by a libpq connection string, usually the ``service=NAME`` of the file that
+PGSERVICEFILE names, so that no password is ever in a command line or a message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ops.errors import OpsError, TemporaryError
 
 VERSION: Final = "15"
 FOLDERS: Final = (f"/usr/lib/postgresql/{VERSION}/bin",)
-"""Where Debian has the programs that are not on PATH."""
+"""Where Debian installs the programs that are not on PATH."""
 CONNECT_SECONDS: Final = "15"
 STOP_SECONDS: Final = 10
 PAUSE_SECONDS: Final = 1.0
@@ -37,29 +37,29 @@ _NOISE: Final = re.compile(r"^(psql|pg_\w+): (error|warning|hint|detail): |^(psq
 
 
 def tool(name: str) -> str:
-    """Path of a program of PostgreSQL.
+    """The path of one of PostgreSQL's programs.
 
     Raises:
         OpsError: it is not installed.
     """
-    found = shutil.which(name, path=os.pathsep.join((*FOLDERS, os.environ.get("PATH", ""))))
-    if found is None:
+    path = shutil.which(name, path=os.pathsep.join((*FOLDERS, os.environ.get("PATH", ""))))
+    if path is None:
         raise OpsError(f"{name} is not installed: install PostgreSQL {VERSION} (Debian: postgresql-{VERSION})")
-    return found
+    return path
 
 
 def literal(text: str) -> str:
-    """A string as SQL has it."""
+    """A string as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """A name as SQL has it."""
+    """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def conninfo(target: str, database: str | None = None) -> str:
-    """A connection string with another database; a bare word is the name of a service."""
+    """A connection string, of another database if one is named; a bare word is the name of a service."""
     base = target if "=" in target else f"service={target}"
     if database is None:
         return base
@@ -67,25 +67,26 @@ def conninfo(target: str, database: str | None = None) -> str:
     return f"{base} dbname='{escaped}'"
 
 
-def failure(what: str, said: str) -> OpsError:
-    """An error of the database as ours, by what its program said last."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = next((line for line in lines if re.search(r"error|FATAL|ERROR", line)), lines[-1] if lines else "no word")
+def failure(what: str, stderr: str) -> OpsError:
+    """The error that a program's messages mean; ``what`` says in words what failed."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    last = lines[-1] if lines else "no message"
+    reason = next((line for line in lines if re.search(r"error|FATAL|ERROR", line)), last)
     server = next((line.partition(_SERVER)[2].strip() for line in lines if _SERVER in line), "")
-    kind = OpsError if _PERMANENT.search(said) else TemporaryError
-    return kind(f"{what}: {_NOISE.sub('', _NOISE.sub('', telling))}{f' ({server})' if server else ''}")
+    kind = OpsError if _PERMANENT.search(stderr) else TemporaryError
+    return kind(f"{what}: {_NOISE.sub('', _NOISE.sub('', reason))}{f' ({server})' if server else ''}")
 
 
 def environment() -> dict[str, str]:
-    """What the programs are started with."""
+    """The environment that the programs are started with."""
     return {"PGCONNECT_TIMEOUT": CONNECT_SECONDS, **os.environ, "PGAPPNAME": "churn-backup", "LC_ALL": "C"}
 
 
 def run(what: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: str | None = None) -> str:
-    """Run a program to its end; returns what it printed.
+    """Run a program; returns what it printed.
 
     Raises:
-        OpsError: it failed; ``what`` says in words what it was for.
+        OpsError: it failed; ``what`` says in words what failed.
     """
     done = subprocess.run(  # noqa: S603 - programs of PostgreSQL, without a shell
         [tool(command[0]), *command[1:]],
@@ -102,10 +103,10 @@ def run(what: str, command: Sequence[str], *, env: Mapping[str, str] | None = No
 
 
 def wait_for(target: str, seconds: float) -> None:
-    """Come back once a server answers, or when it has not for so long: the next connection then says why.
+    """Wait until a server answers, for at most so many seconds: after that, the next connection says what is wrong.
 
     Raises:
-        OpsError: it answers, and refuses for good.
+        OpsError: it refuses the connection for a reason that will not pass.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -118,13 +119,13 @@ def wait_for(target: str, seconds: float) -> None:
 
 
 class Session:
-    """One psql, kept open: a transaction and its snapshot live as long as it does."""
+    """A psql that stays open, and with it a transaction and its snapshot."""
 
     def __init__(self, target: str, database: str | None = None) -> None:
         self.target = target
         self.database = database
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed with it
-        # Not the server's idle limits: a dump of another database may take longer than those allow.
+        # `__enter__` lifts the server's limits: a dump of another database may take longer than those allow.
         self._process = subprocess.Popen(  # noqa: S603 - a program of PostgreSQL, without a shell
             [tool("psql"), "-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-d", conninfo(target, database)],
             env=environment(),
@@ -148,7 +149,7 @@ class Session:
         """Run statements; returns the rows as psql prints them.
 
         Raises:
-            OpsError: the server refuses them, or is gone.
+            OpsError: the server refuses them, or has closed the connection.
         """
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
         assert self._process.stdout is not None  # noqa: S101 - for the type checker
@@ -166,13 +167,13 @@ class Session:
         raise self._failure()
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        """The rows of a query, by column."""
-        said = self.run(f"SELECT coalesce(json_agg(q), '[]') FROM ({query}) q;")  # noqa: S608 - our own queries
-        found: list[dict[str, Any]] = json.loads(said)
-        return found
+        """The rows of a query; values by column."""
+        text = self.run(f"SELECT coalesce(json_agg(q), '[]') FROM ({query}) q;")  # noqa: S608 - our own queries
+        rows: list[dict[str, Any]] = json.loads(text)
+        return rows
 
     def close(self) -> None:
-        """End it, and with it its transaction."""
+        """End the psql, and with it its transaction."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
@@ -193,12 +194,12 @@ class Session:
 
 
 def client_version() -> str:
-    """Of pg_dump."""
+    """The version of pg_dump."""
     return run("pg_dump --version", ["pg_dump", "--version"]).split()[2]
 
 
-def same_content(path: Path) -> None:
-    """Read an archive of pg_dump whole, as a restore would.
+def check_readable(path: Path) -> None:
+    """Read an archive of pg_dump to its end, as a restore would.
 
     Raises:
         OpsError: it cannot be read.

@@ -1,7 +1,7 @@
-"""Brings dumped databases and roles back into a server.
+"""Restores dumped databases and roles into a server.
 
-Each database is restored beside its place under a name of its own, compared with the manifest, and only then put in its
-place by renaming: whatever goes wrong before leaves the server as it was, but for roles that were missing.
+Each database is restored under a temporary name, compared with the manifest, and only then put in place by renaming. A
+failure before that leaves the server as it was, except that missing roles may have been created.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ops.backup.catalog import key_of
 from ops.backup.manifest import ROLES, Database, PostgresManifest
 from ops.backup.postgres import revisions, row_counts, sequences
 from ops.backup.postgres_client import Session, conninfo, identifier, literal, run
-from ops.backup.store import Store
+from ops.backup.storage.base import Storage
 from ops.errors import OpsError
 
 JOBS: Final = 2
 MAINTENANCE: Final = "postgres"
-"""The database to be connected to while others are made and renamed."""
+"""The database to connect to while others are created and renamed."""
 _NAME: Final = r'("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
 _STATEMENT: Final = re.compile(rf"^(CREATE ROLE|ALTER ROLE|GRANT) {_NAME}(?: TO {_NAME})?(.*);$")
-_OURS_ALONE: Final = re.compile(r" (NOSUPERUSER|NOREPLICATION|NOBYPASSRLS)\b| GRANTED BY .*$")
-"""What only a superuser may say, and what is so anyway."""
+_SUPERUSER_ONLY: Final = re.compile(r" (NOSUPERUSER|NOREPLICATION|NOBYPASSRLS)\b| GRANTED BY .*$")
+"""Clauses that only a superuser may use, and that state the default."""
 _PLATFORM: Final = ("rds", "pg_")
-"""Roles that a server has by itself."""
+"""How the names of roles begin that a server has by itself."""
 _RIGHTS: Final = frozenset({"CREATE", "CONNECT", "TEMPORARY"})
 
 
@@ -44,17 +44,17 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """One database, and the name under which the one it replaced is kept."""
+    """A restored database, and the present name of the one that it replaced."""
 
     database: Database
-    kept: str | None
+    before: str | None
 
 
 def check_target(target: Target, manifest: PostgresManifest) -> None:
-    """Refuse a server that the backup must not go to.
+    """Refuse a server that the backup must not be restored into.
 
     Raises:
-        OpsError: it is older than the dumped one, or has a database with content and nobody said to replace it.
+        OpsError: it is older than the dumped one, or one of its databases is neither empty nor to be replaced.
     """
     with Session(target.server, MAINTENANCE) as session:
         version = session.run("SHOW server_version;")
@@ -66,26 +66,26 @@ def check_target(target: Target, manifest: PostgresManifest) -> None:
     for database in manifest.databases:
         if database.name in present and not target.replace and (count := _tables(target, database.name)):
             raise OpsError(
-                f"database {database.name} of the target has {count} tables: nothing is touched; "
-                "say --replace to put the backup in its place (the old one is kept under another name)"
+                f"database {database.name} of the target has {count} tables: nothing was changed; "
+                "say --replace to put the backup in its place (the old one stays under another name)"
             )
 
 
-def restore(target: Target, store: Store, manifest: PostgresManifest, scratch: Path) -> list[Restored]:
-    """Restore every database of a backup that was verified; returns what is in place now.
+def restore(target: Target, storage: Storage, manifest: PostgresManifest, scratch: Path) -> list[Restored]:
+    """Restore every database of a verified backup; returns what is in place now.
 
     Raises:
-        OpsError: the server refuses, or what was restored is not what was dumped; then nothing is in place.
+        OpsError: the server refuses, or what was restored is not what was dumped; nothing was put in place.
     """
     with Session(target.server, MAINTENANCE) as session, ExitStack() as undo:
-        _make_roles(session, store.read(key_of(manifest, ROLES), manifest.files[ROLES].bytes).decode())
+        _create_roles(session, storage.read(key_of(manifest, ROLES), manifest.files[ROLES].bytes).decode())
         names = {}
         for database in manifest.databases:
             name = names[database.name] = f"{database.name}_restoring_{manifest.id[-6:]}"
             _drop(session, name)
             undo.callback(_drop_quietly, target, name)
-            _make(session, database, name)
-            with store.local(key_of(manifest, database.file), scratch) as dump:
+            _create(session, database, name)
+            with storage.local(key_of(manifest, database.file), scratch) as dump:
                 _fill(target, database, name, dump)
         for database in manifest.databases:
             compare(target.server, names[database.name], database)
@@ -95,10 +95,10 @@ def restore(target: Target, store: Store, manifest: PostgresManifest, scratch: P
 
 
 def compare(server: str, name: str, expected: Database) -> None:
-    """Hold a restored database against what was known of it when it was dumped.
+    """Compare a restored database with what was recorded when it was dumped.
 
     Raises:
-        OpsError: rows, revisions or sequences are others; all differences are named.
+        OpsError: rows, revisions or sequences differ; it names every difference.
     """
     with Session(server, name) as session:
         rows, versions, values = row_counts(session), revisions(session), sequences(session)
@@ -110,8 +110,8 @@ def compare(server: str, name: str, expected: Database) -> None:
     if versions != expected.revisions:
         wrong.append(f"its revisions are {versions}, not {expected.revisions}")
     for sequence, value in sorted(expected.sequences.items()):
-        found = values.get(sequence)
-        if found is None or (found.last_value or 0) < (value.last_value or 0):
+        actual = values.get(sequence)
+        if actual is None or (actual.last_value or 0) < (value.last_value or 0):
             wrong.append(f"sequence {sequence} is behind")
     if wrong:
         raise OpsError(f"database {expected.name} is not as it was dumped: {'; '.join(wrong)}")
@@ -131,10 +131,13 @@ def _tables(target: Target, name: str) -> int:
 
 
 def role_statements(roles: str) -> Iterator[str]:
-    """What of a dump of roles makes those that are no superuser and not the platform's own, where they are missing."""
-    found = [match for line in roles.splitlines() if (match := _STATEMENT.match(line))]
-    skipped = {match[2] for match in found if match[1] == "ALTER ROLE" and " SUPERUSER" in match[4]}
-    for match in found:
+    """The statements that create missing roles and their memberships, from a dump of roles.
+
+    Superusers and the server's own roles are left out.
+    """
+    matches = [match for line in roles.splitlines() if (match := _STATEMENT.match(line))]
+    skipped = {match[2] for match in matches if match[1] == "ALTER ROLE" and " SUPERUSER" in match[4]}
+    for match in matches:
         form, name, to, rest = match.groups()
         plain = name.strip('"')
         if form == "GRANT":
@@ -149,17 +152,17 @@ def role_statements(roles: str) -> Iterator[str]:
             )
             yield f"SELECT {literal(f'CREATE ROLE {name}')} WHERE {missing} \\gexec"
         else:
-            yield f"ALTER ROLE {name}{_OURS_ALONE.sub('', rest)};"
+            yield f"ALTER ROLE {name}{_SUPERUSER_ONLY.sub('', rest)};"
 
 
-def _make_roles(session: Session, roles: str) -> None:
+def _create_roles(session: Session, roles: str) -> None:
     for statement in role_statements(roles):
         session.run(statement)
 
 
-def _make(session: Session, database: Database, name: str) -> None:
+def _create(session: Session, database: Database, name: str) -> None:
     quoted, owner = identifier(name), identifier(database.owner)
-    # Only members may give a database to a role; the superuser is one of every role.
+    # Only a role's members may give it a database; a superuser is a member of every role.
     session.run(
         f"SELECT {literal(f'GRANT {owner} TO CURRENT_USER')} "
         f"WHERE NOT pg_has_role({literal(database.owner)}, 'MEMBER') \\gexec"
@@ -169,7 +172,7 @@ def _make(session: Session, database: Database, name: str) -> None:
 
 
 def _fill(target: Target, database: Database, name: str, dump: Path) -> None:
-    # Not in one transaction, so that two tables are filled at a time: a half filled database is dropped anyway.
+    # Not in one transaction, so that two tables are filled at a time: an incomplete database is dropped anyway.
     command = ["pg_restore", "--exit-on-error", f"--jobs={JOBS}", "--no-password"]
     what = f"database {database.name} cannot be restored"
     run(what, [*command, f"--dbname={conninfo(target.server, name)}", str(dump)])
@@ -186,22 +189,22 @@ def _rights(quoted: str, database: Database) -> Iterator[str]:
 def _swap(session: Session, databases: Many[Database], names: dict[str, str]) -> list[Restored]:
     """Put all restored databases in their places at once, or none of them."""
     present, mark = _present(session), secrets.token_hex(3)
-    kept = {database.name: f"{database.name}_before_{mark}" for database in databases if database.name in present}
-    aside = [f"ALTER DATABASE {identifier(name)} RENAME TO {identifier(new)};" for name, new in kept.items()]
+    old_names = {database.name: f"{database.name}_before_{mark}" for database in databases if database.name in present}
+    aside = [f"ALTER DATABASE {identifier(name)} RENAME TO {identifier(new)};" for name, new in old_names.items()]
     placed = [f"ALTER DATABASE {identifier(names[d.name])} RENAME TO {identifier(d.name)};" for d in databases]
     try:
-        for name in kept:
-            # A database gets another name only while nobody is connected, and nobody may begin to be in between.
+        for name in old_names:
+            # A database can be renamed only while nobody is connected, so nobody may connect in between.
             session.run(f"ALTER DATABASE {identifier(name)} WITH ALLOW_CONNECTIONS false;")
             others = f"datname = {literal(name)} AND pid <> pg_backend_pid()"
             session.run(f"SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE {others};")  # noqa: S608 - quoted
         session.run(" ".join(["BEGIN;", *aside, *placed, "COMMIT;"]))
     except OpsError:
         with Session(session.target, MAINTENANCE) as again:
-            for name in kept:
+            for name in old_names:
                 again.run(f"ALTER DATABASE {identifier(name)} WITH ALLOW_CONNECTIONS true;")
         raise
-    return [Restored(database=database, kept=kept.get(database.name)) for database in databases]
+    return [Restored(database=database, before=old_names.get(database.name)) for database in databases]
 
 
 def _drop(session: Session, name: str) -> None:
@@ -209,7 +212,7 @@ def _drop(session: Session, name: str) -> None:
 
 
 def _drop_quietly(target: Target, name: str) -> None:
-    """Remove a half restored database after a failure; that one is what is told."""
+    """Remove an incomplete database after a failure, which is the one to be reported."""
     try:
         with Session(target.server, MAINTENANCE) as session:
             _drop(session, name)

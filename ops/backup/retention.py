@@ -1,9 +1,9 @@
-"""Which backups have had their time.
+"""Decides which backups have expired.
 
-A backup goes when it is older than the days to keep *and* at least so many newer ones of its kind are there, one for
-each of those days. The second rule makes the clock harmless: were it to jump ahead by a year, everything would look
-old, and still the newest would stay. The newest is told by its sequence, not by a clock, so a clock set back does no
-harm either. All times are UTC: months and summer time have no part in it.
+A backup expires when it is older than the days to keep *and* there is at least one newer backup of its kind for each of
+those days. The second rule makes the clock harmless: if it jumped ahead by a year, everything would look old, and still
+the newest backups would stay. The sequence, and not a clock, says which of two is newer, so a clock that is set back
+does no harm either. All times are UTC, so months and summer time play no part.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Expired:
 def expired(
     postgres: Sequence[PostgresManifest], artifacts: Sequence[ArtifactsManifest], *, now: datetime, keep_days: int
 ) -> Expired:
-    """What to delete of all finished backups.
+    """Choose what to delete of all finished backups.
 
-    Beyond the two rules: the newest artifact backup in which nothing is broken stays, and so does every dump that an
-    artifact backup which stays is tied to.
+    Beyond the two rules, the newest artifact backup without a broken version stays, and so does every dump that a
+    staying artifact backup is tied to.
     """
     whole = [backup for backup in artifacts if not backup.broken]
     last_good = max(whole, key=lambda backup: backup.sequence, default=None)
@@ -46,10 +46,10 @@ def expired(
 
 def _old(backups: Sequence[M], now: datetime, keep_days: int) -> list[M]:
     newest_first = sorted(backups, key=lambda backup: backup.sequence, reverse=True)
-    limit, found, latest = now - timedelta(days=keep_days), [], now
+    limit, old, latest = now - timedelta(days=keep_days), [], now
     for newer, backup in enumerate(newest_first):
-        # None is younger than one that was made after it, whatever the clock said at the time.
+        # No backup is younger than one that was made after it, whatever the clock showed at the time.
         latest = min(latest, backup.finished_at)
         if newer >= max(keep_days, 1) and latest < limit:
-            found.append(backup)
-    return found
+            old.append(backup)
+    return old

@@ -1,8 +1,8 @@
 """The folder that backups are written to: a backup becomes visible whole or not at all.
 
-Everything is first written below ``tmp/<id>`` and then renamed; what a killed process left there is removed by the next
-one. Two locks, which end with the process that holds them: one backup writes at a time, and nothing is deleted while
-somebody reads.
+Everything is first written below ``tmp/<id>`` and then renamed; what a killed process leaves there is removed by the
+next one. There are two locks, which end with the process that holds them: one backup writes at a time, and nothing is
+deleted while somebody reads.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from ops.backup import disk
 from ops.backup.catalog import Catalog
 from ops.backup.manifest import MANIFEST, Manifest, new_id, render
-from ops.backup.store import FolderStore, settle
+from ops.backup.storage.folder import FolderStorage
 from ops.errors import OpsError, TemporaryError
 
 TEMPORARY: Final = "tmp"
 WRITING: Final = ".writing"
 READING: Final = ".reading"
 REPORTS: Final = "drills"
-"""Where drills leave their reports: made here, since a drill may write nowhere else."""
+"""Where drills leave their reports. A backup makes this folder, since a drill may write nowhere else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +45,15 @@ class Root:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.store = FolderStore(path)
+        self.storage = FolderStorage(path)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the folder against other backups, and clear away what killed ones left.
+        """Keep other backups from writing, and remove what killed ones left behind.
 
         Raises:
             OpsError: the folder cannot be written to.
-            TemporaryError: another backup is at it.
+            TemporaryError: another backup is writing to it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -75,31 +76,33 @@ class Root:
 
     @contextmanager
     def draft(self) -> Iterator[Draft]:
-        """A new backup's own temporary folder, which is gone afterwards unless it was published."""
+        """A new backup's own temporary folder, which is removed afterwards unless the backup was published."""
         started = datetime.now(UTC)
         name = new_id(started, secrets.token_hex(3))
         folder = self.path / TEMPORARY / name
         folder.mkdir(parents=True)
         try:
-            yield Draft(id=name, sequence=Catalog(self.store).next_sequence(started), started_at=started, folder=folder)
+            yield Draft(
+                id=name, sequence=Catalog(self.storage).next_sequence(started), started_at=started, folder=folder
+            )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, draft: Draft, manifest: Manifest) -> None:
         """Make a backup visible, once all of it is on the disk."""
         (draft.folder / MANIFEST).write_bytes(render(manifest))
-        # Contents before names: a power cut must not leave a finished name without its content.
+        # Contents before names: a power cut must not leave the name of a finished backup without its content.
         for path in (*draft.folder.iterdir(), draft.folder):
-            settle(path)
+            disk.flush(path)
         target = self.path / manifest.kind / draft.id
         target.parent.mkdir(exist_ok=True)
         draft.folder.rename(target)
-        settle(target.parent)
-        settle(self.path)
+        disk.flush(target.parent)
+        disk.flush(self.path)
 
     @contextmanager
     def deleting(self) -> Iterator[bool]:
-        """Whether nobody reads now; nobody begins to as long as it is held."""
+        """Whether nobody reads the backups; as long as this is held, nobody can begin to."""
         with (self.path / READING).open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,7 +112,7 @@ class Root:
                 yield True
 
     def remove(self, manifest: Manifest) -> None:
-        """Delete a backup; it is no backup any more from the first moment on."""
+        """Delete a backup, which stops being listed at once."""
         gone = self.path / TEMPORARY / f"expired-{manifest.id}"
         gone.parent.mkdir(exist_ok=True)
         (self.path / manifest.kind / manifest.id).rename(gone)
@@ -124,7 +127,7 @@ class Root:
 def reading(path: Path) -> Iterator[None]:
     """Keep backups from being deleted while they are read.
 
-    A folder without the lock's file was never written to by a backup, or is a copy: then nobody deletes there.
+    A folder without the lock's file is a copy, or no backup was ever written to it: nobody deletes anything there.
     """
     try:
         file = (path / READING).open("r")

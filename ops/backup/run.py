@@ -1,17 +1,14 @@
-"""One backup from beginning to end: write, verify, publish, upload, and then delete what has had its time."""
+"""One backup from beginning to end: write, verify, publish, upload, and then delete what has expired."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
+from ops import metric_names
 from ops.backup import artifacts as backup_artifacts
 from ops.backup import postgres as backup_postgres
-from ops.backup import retention as backup_retention
-from ops.backup.artifact_source import FolderSource, Source
 from ops.backup.catalog import Catalog, key_of, tree_of
 from ops.backup.manifest import (
     MANIFEST,
@@ -28,9 +25,11 @@ from ops.backup.manifest import (
     write_tree,
 )
 from ops.backup.models import broken_versions
+from ops.backup.options import ArtifactsOptions, BackupOptions, PostgresOptions
 from ops.backup.postgres_client import wait_for
+from ops.backup.retention import expired
 from ops.backup.root import Draft, Root
-from ops.backup.store import S3
+from ops.backup.storage import open_artifacts
 from ops.errors import OpsError, TemporaryError
 
 Say = Callable[[str], None]
@@ -38,57 +37,57 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A finished backup."""
+    """A finished backup, and how many of its kind there are now."""
 
     manifest: Manifest
     new_bytes: int
-    kept: int
+    count: int
     broken: list[Broken] = field(default_factory=list)
 
     def figures(self, seconds: float, now: float) -> dict[str, float]:
-        """For the pushgateway."""
+        """The values of the metrics."""
         size = sum(file.bytes for file in self.manifest.files.values())
-        count = len(self.manifest.files)
-        found = {
-            "churn_backup_duration_seconds": seconds,
-            "churn_backup_new_bytes": self.new_bytes,
-            "churn_backup_kept": self.kept,
-            "churn_backup_success": float(not self.broken),
+        files = len(self.manifest.files)
+        figures = {
+            metric_names.BACKUP_DURATION: seconds,
+            metric_names.BACKUP_NEW_BYTES: self.new_bytes,
+            metric_names.BACKUP_KEPT: self.count,
+            metric_names.BACKUP_SUCCESS: float(not self.broken),
         }
         if isinstance(self.manifest, ArtifactsManifest):
-            size, count = size + self.manifest.bytes, count + self.manifest.count
-            found["churn_backup_broken_versions"] = len(self.broken)
+            size, files = size + self.manifest.bytes, files + self.manifest.count
+            figures[metric_names.BACKUP_BROKEN_VERSIONS] = len(self.broken)
         if not self.broken:
-            found["churn_backup_last_success_timestamp_seconds"] = now
-        return found | {"churn_backup_bytes": size, "churn_backup_files": count}
+            figures[metric_names.BACKUP_LAST_SUCCESS] = now
+        return figures | {metric_names.BACKUP_BYTES: size, metric_names.BACKUP_FILES: files}
 
 
-def run(options: argparse.Namespace, say: Say) -> Outcome:
-    """Make the backup that a command line asks for.
+def run(options: BackupOptions, say: Say) -> Outcome:
+    """Make a backup.
 
     Raises:
         OpsError: it could not be made, and nothing was changed.
     """
     root = Root(options.to)
     with root.writing():
-        manifest = _postgres(root, options) if options.kind == "postgres" else _artifacts(root, options, say)
-        say(_words(manifest))
+        manifest = _postgres(root, options) if isinstance(options, PostgresOptions) else _artifacts(root, options, say)
+        say(_describe(manifest))
         if options.upload:
-            _upload(root, options, say)
-        kept = _clean(root, options.keep_days, say)
+            _upload(root, options.upload, options.keep_uploaded_days, say)
+        left = _clean_up(root, options.keep_days, say)
     if isinstance(manifest, PostgresManifest):
         size = sum(file.bytes for file in manifest.files.values())
-        return Outcome(manifest=manifest, new_bytes=size, kept=len(kept.postgres))
+        return Outcome(manifest=manifest, new_bytes=size, count=len(left.postgres))
     return Outcome(
-        manifest=manifest, new_bytes=manifest.new_bytes, kept=len(kept.artifacts), broken=list(manifest.broken)
+        manifest=manifest, new_bytes=manifest.new_bytes, count=len(left.artifacts), broken=list(manifest.broken)
     )
 
 
-def _postgres(root: Root, options: argparse.Namespace) -> Manifest:
-    backup_postgres.check_names(options.database)
-    wait_for(options.service, options.wait)
+def _postgres(root: Root, options: PostgresOptions) -> PostgresManifest:
+    backup_postgres.check_names(options.databases)
+    wait_for(options.service, options.wait_seconds)
     with root.draft() as draft:
-        dumped = backup_postgres.dump(options.service, options.database, draft.folder)
+        dumped = backup_postgres.dump(options.service, options.databases, draft.folder)
         manifest = PostgresManifest(
             id=draft.id,
             sequence=draft.sequence,
@@ -100,24 +99,23 @@ def _postgres(root: Root, options: argparse.Namespace) -> Manifest:
     return manifest
 
 
-def _artifacts(root: Root, options: argparse.Namespace, say: Say) -> Manifest:
-    catalog = Catalog(root.store)
+def _artifacts(root: Root, options: ArtifactsOptions, say: Say) -> ArtifactsManifest:
+    catalog = Catalog(root.storage)
     if not catalog.postgres:
         raise TemporaryError(f"{root.path} has no dump that artifacts could be tied to: back up postgres first")
-    dump = catalog.postgres[-1]
-    source = source_of(options.source)
+    source = open_artifacts(options.source)
     with root.draft() as draft:
         trees, _ = _trees(root, catalog.artifacts, say)
         trusted = (artifact.sha256 for tree in trees for artifact in tree)
         objects = backup_artifacts.Objects(root.path, draft.folder, trusted)
         copied = backup_artifacts.copy(source, objects, trees[-1] if trees else ())
         for path in copied.restless:
-            say(f"left out for now: {path} is being written")
-        for path in getattr(source, "skipped", ()):
-            say(f"left out: {path} is no regular file")
+            say(f"left out this time: {path} is being written to")
+        for path in copied.skipped:
+            say(f"left out: {path} is not a regular file")
         try:
-            manifest = _describe(root, draft, dump, source, copied)
-            objects.settle()
+            manifest = _artifacts_manifest(root, draft, catalog.postgres[-1], source.name, copied)
+            objects.flush()
             root.publish(draft, manifest)
         except BaseException:
             objects.drop(copied.new)
@@ -125,14 +123,14 @@ def _artifacts(root: Root, options: argparse.Namespace, say: Say) -> Manifest:
     return manifest
 
 
-def _describe(
-    root: Root, draft: Draft, dump: PostgresManifest, source: Source, copied: backup_artifacts.Copied
+def _artifacts_manifest(
+    root: Root, draft: Draft, dump: PostgresManifest, source: str, copied: backup_artifacts.Copied
 ) -> ArtifactsManifest:
     tree = copied.tree
     write_tree(draft.folder / TREE, tree)
 
     def read(artifact: Artifact) -> bytes:
-        return root.store.read(artifact.key, MAX_MANIFEST_BYTES)
+        return root.storage.read(artifact.key, MAX_MANIFEST_BYTES)
 
     return ArtifactsManifest(
         id=draft.id,
@@ -140,7 +138,7 @@ def _describe(
         started_at=draft.started_at,
         finished_at=datetime.now(UTC),
         files={TREE: digest(draft.folder / TREE)},
-        source=source.name,
+        source=source,
         count=len(tree),
         bytes=sum(artifact.bytes for artifact in tree),
         new_count=len(copied.new),
@@ -150,34 +148,25 @@ def _describe(
     )
 
 
-def source_of(name: str) -> Source:
-    """The artifact store of a command line."""
-    if not name.startswith(S3):
-        return FolderSource(Path(name))
-    from ops.backup.bucket import BucketSource  # noqa: PLC0415  # imports boto3
+def _upload(root: Root, bucket: str, keep_days: int, say: Say) -> None:
+    from ops.backup.upload import upload  # noqa: PLC0415  # boto3 takes half a second to load
 
-    return BucketSource(name)
+    upload(root, bucket, keep_days=keep_days, say=say)
 
 
-def _upload(root: Root, options: argparse.Namespace, say: Say) -> None:
-    from ops.backup.upload import upload  # noqa: PLC0415  # imports boto3
-
-    upload(root, options.upload, keep_days=options.keep_uploaded, say=say)
-
-
-def _clean(root: Root, keep_days: int, say: Say) -> Catalog:
-    """Delete what has had its time on the volume; returns what is left."""
-    catalog = Catalog(root.store)
-    old = backup_retention.expired(catalog.postgres, catalog.artifacts, now=datetime.now(UTC), keep_days=keep_days)
-    with root.deleting() as alone:
-        if not alone:
-            say("nothing is deleted today: somebody reads the backups")
+def _clean_up(root: Root, keep_days: int, say: Say) -> Catalog:
+    """Delete what has expired on the volume; returns the backups that are left."""
+    catalog = Catalog(root.storage)
+    old = expired(catalog.postgres, catalog.artifacts, now=datetime.now(UTC), keep_days=keep_days)
+    with root.deleting() as nobody_reads:
+        if not nobody_reads:
+            say("nothing is deleted today: the backups are being read")
             return catalog
-        gone: list[Manifest] = [*old.artifacts, *old.postgres]
-        for manifest in gone:
+        deleted: list[Manifest] = [*old.artifacts, *old.postgres]
+        for manifest in deleted:
             root.remove(manifest)
             say(f"deleted {manifest.kind} {manifest.id}: older than {keep_days} days")
-        left = Catalog(root.store)
+        left = Catalog(root.storage)
         for unreadable in left.unreadable:
             say(f"attention: {unreadable.key}: {unreadable.why}")
         trees, all_read = _trees(root, left.artifacts, say)
@@ -187,11 +176,11 @@ def _clean(root: Root, keep_days: int, say: Say) -> Catalog:
 
 
 def _trees(root: Root, artifacts: Iterable[ArtifactsManifest], say: Say) -> tuple[list[list[Artifact]], bool]:
-    """The trees that can be read, and whether those are all: a damaged old backup keeps no new one from being made."""
+    """The trees that can be read, and whether those are all: a damaged old backup must not prevent a new one."""
     trees, all_read = [], True
     for backup in artifacts:
         try:
-            trees.append(tree_of(root.store, backup))
+            trees.append(tree_of(root.storage, backup))
         except OpsError as error:
             say(f"attention: {error}")
             all_read = False
@@ -199,13 +188,13 @@ def _trees(root: Root, artifacts: Iterable[ArtifactsManifest], say: Say) -> tupl
 
 
 def _drop_objects(root: Root, used: set[str]) -> None:
-    """Delete the contents that no artifact backup has any more."""
-    for item in root.store.items(OBJECTS):
+    """Delete the contents that no artifact backup names any more."""
+    for item in root.storage.items(OBJECTS):
         if item.key not in used:
             (root.path / item.key).unlink()
 
 
-def _words(manifest: Manifest) -> str:
+def _describe(manifest: Manifest) -> str:
     if isinstance(manifest, PostgresManifest):
         rows = sum(sum(database.rows.values()) for database in manifest.databases)
         names = ", ".join(database.name for database in manifest.databases)

@@ -1,9 +1,10 @@
-"""Copies finished backups into a bucket, contents first and manifests last, and marks there what has had its time.
+"""Copies finished backups into a bucket, contents first and manifests last, and marks there what has expired.
 
-What the bucket lacks of earlier nights is caught up with. Nothing is ever deleted from here, so that whoever takes over
-this job cannot either: what has had its time gets the tag ``churn-expired``, and the bucket's lifecycle deletes what
-has the tag *and* is 90 days old. So both have to agree, and the last good copy, which never gets the tag, stays however
-long no new one comes. Contents are shared by many backups: they get it once no backup that is kept names them.
+Backups of earlier nights that the bucket lacks are uploaded too. Nothing is ever deleted from here, so that whoever
+takes over this job cannot delete anything either: an expired file gets the tag ``churn-expired``, and the bucket's
+lifecycle deletes what has the tag *and* is 90 days old. Both have to agree. The last good copy never gets the tag, so
+it stays however long no new one arrives. Contents are shared by many backups: they get the tag once no backup that
+stays names them.
 """
 
 from __future__ import annotations
@@ -14,47 +15,40 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ops.backup import retention as backup_retention
-from ops.backup.bucket import BucketStore
+from ops.backup import retention
 from ops.backup.catalog import Catalog, key_of, tree_of
 from ops.backup.manifest import MANIFEST, OBJECTS, ArtifactsManifest, Manifest
 from ops.backup.root import Root
-from ops.backup.s3_client import TRANSFER, WORKERS, told
+from ops.backup.storage.bucket import BucketStorage
+from ops.backup.storage.s3_client import WORKERS, s3_errors
 from ops.errors import OpsError
 
 EXPIRED: Final = {"Key": "churn-expired", "Value": "true"}
-"""The only rule of the bucket's lifecycle that deletes current objects must ask for this tag."""
+"""The only rule of the bucket's lifecycle that deletes current objects must require this tag."""
 ABANDONED: Final = timedelta(days=1)
-"""After which content that no manifest names belongs to no upload under way."""
+"""Age from which content that no manifest names cannot belong to an upload that is still running."""
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """Where to. What is put there is encrypted with the bucket's own default key."""
+    """The bucket that gets a copy of a root."""
 
-    store: BucketStore
+    storage: BucketStorage
+
+    @classmethod
+    def open(cls, name: str) -> Bucket:
+        """The bucket that a person names, s3://bucket[/prefix]; everything in it must be encrypted with its own key."""
+        return cls(storage=BucketStorage(name, require_encryption=True))
 
     def put(self, root: Root, key: str) -> int:
-        """Upload a file of the root; returns its size. S3 compares checksums; encryption is looked at afterwards."""
-        store, path = self.store, root.path / key
-        size, name = path.stat().st_size, store.place.prefix + key
-        with told(f"{store.name}/{key}"):
-            arguments = {"ChecksumAlgorithm": "SHA256"}
-            store.client.upload_file(str(path), store.place.bucket, name, ExtraArgs=arguments, Config=TRANSFER)
-            head = store.client.head_object(Bucket=store.place.bucket, Key=name)
-        if head["ContentLength"] != size:
-            raise OpsError(f"{store.name}/{key} has {head['ContentLength']} bytes after the upload of {size}")
-        store.check_encryption(key, head)
-        return size
+        """Upload a file of the root; returns its size."""
+        return self.storage.put(key, root.path / key)
 
     def mark(self, key: str) -> None:
-        """Give a file up to the lifecycle."""
-        place = self.store.place
-        with told(f"{self.store.name}/{key}"):
-            self.store.client.put_object_tagging(
-                Bucket=place.bucket, Key=place.prefix + key, Tagging={"TagSet": [EXPIRED]}
-            )
+        """Let the lifecycle delete a file."""
+        with s3_errors(self.storage.path(key)):
+            self.storage.client.put_object_tagging(**self.storage.address(key), Tagging={"TagSet": [EXPIRED]})
 
     def check_lifecycle(self) -> None:
         """Refuse a bucket that deletes by age alone: a content is as old as the first backup that has it.
@@ -62,58 +56,59 @@ class Bucket:
         Raises:
             OpsError: it names the rule.
         """
-        with told(self.store.name):
+        client, bucket = self.storage.client, self.storage.location.bucket
+        with s3_errors(self.storage.name):
             try:
-                answer = self.store.client.get_bucket_lifecycle_configuration(Bucket=self.store.place.bucket)
-            except self.store.client.exceptions.ClientError as error:
+                answer = client.get_bucket_lifecycle_configuration(Bucket=bucket)
+            except client.exceptions.ClientError as error:
                 if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
                     raise
                 return
         for rule in answer["Rules"]:
-            if rule["Status"] == "Enabled" and "Expiration" in rule and not _asks_for_tag(rule.get("Filter", {})):
+            if rule["Status"] == "Enabled" and "Expiration" in rule and not _requires_tag(rule.get("Filter", {})):
                 raise OpsError(
-                    f"{self.store.name}: the lifecycle rule {rule.get('ID')!r} deletes by age, which would take "
+                    f"{self.storage.name}: the lifecycle rule {rule.get('ID')!r} deletes by age, which would take "
                     f"contents of later backups: let its filter ask for the tag {EXPIRED['Key']}={EXPIRED['Value']}"
                 )
 
 
-def _asks_for_tag(given: dict[str, Any]) -> bool:
-    return given.get("Tag") == EXPIRED or EXPIRED in given.get("And", {}).get("Tags", ())
+def _requires_tag(rule_filter: dict[str, Any]) -> bool:
+    return rule_filter.get("Tag") == EXPIRED or EXPIRED in rule_filter.get("And", {}).get("Tags", ())
 
 
 def upload(root: Root, name: str, *, keep_days: int, say: Say) -> None:
-    """Bring a bucket up to date with a root; old backups there are marked only if all of it went well.
+    """Bring a bucket up to date with a root; only if that succeeds are old backups in the bucket marked.
 
     Raises:
         OpsError: the bucket cannot be used, or is not encrypted as it should be; TemporaryError where it may pass.
     """
-    bucket = Bucket(store=BucketStore(name))
+    bucket = Bucket.open(name)
     bucket.check_lifecycle()
-    catalog = Catalog(bucket.store)
-    there = {manifest.id for manifest in catalog.all}
-    missing = sorted((m for m in Catalog(root.store).all if m.id not in there), key=lambda m: m.sequence)
+    catalog = Catalog(bucket.storage)
+    uploaded = {manifest.id for manifest in catalog.all}
+    missing = sorted((m for m in Catalog(root.storage).all if m.id not in uploaded), key=lambda m: m.sequence)
     if any(isinstance(manifest, ArtifactsManifest) for manifest in missing):
-        safe = _contents(bucket, catalog, keep_days)
+        safe = _safe_contents(bucket, catalog, keep_days)
     else:
         safe = {}
     for manifest in missing:
         size = _upload_one(root, bucket, manifest, safe)
-        say(f"uploaded {manifest.kind} {manifest.id} to {bucket.store.name}: {size} bytes")
-    _mark(bucket, {manifest.id for manifest in Catalog(root.store).all}, keep_days, say)
+        say(f"uploaded {manifest.kind} {manifest.id} to {bucket.storage.name}: {size} bytes")
+    _mark_expired(bucket, {manifest.id for manifest in Catalog(root.storage).all}, keep_days, say)
 
 
-def _contents(bucket: Bucket, catalog: Catalog, keep_days: int) -> dict[str, int]:
-    """Size by key of each content that is there and that a backup which is kept names; others may be given up."""
+def _safe_contents(bucket: Bucket, catalog: Catalog, keep_days: int) -> dict[str, int]:
+    """Size by key of each content in the bucket that a backup which stays names; any other may be marked already."""
     used = _used(bucket, _expired(catalog, keep_days)[1])
-    return {item.key: item.bytes for item in bucket.store.items(OBJECTS) if item.key in used}
+    return {item.key: item.bytes for item in bucket.storage.items(OBJECTS) if item.key in used}
 
 
 def _upload_one(root: Root, bucket: Bucket, manifest: Manifest, safe: dict[str, int]) -> int:
     keys: list[str] = []
     if isinstance(manifest, ArtifactsManifest):
-        wanted = {artifact.key: artifact.bytes for artifact in tree_of(root.store, manifest)}
-        keys = [key for key, size in wanted.items() if safe.get(key) != size]
-        safe |= wanted
+        needed = {artifact.key: artifact.bytes for artifact in tree_of(root.storage, manifest)}
+        keys = [key for key, size in needed.items() if safe.get(key) != size]
+        safe |= needed
     with ThreadPoolExecutor(WORKERS) as pool:
         jobs = [pool.submit(bucket.put, root, key) for key in keys]
         try:
@@ -126,28 +121,28 @@ def _upload_one(root: Root, bucket: Bucket, manifest: Manifest, safe: dict[str, 
 
 
 def _expired(catalog: Catalog, keep_days: int) -> tuple[list[Manifest], list[ArtifactsManifest]]:
-    """Backups that have had their time, and the artifact backups that have not."""
-    old = backup_retention.expired(catalog.postgres, catalog.artifacts, now=datetime.now(UTC), keep_days=keep_days)
-    return [*old.artifacts, *old.postgres], [kept for kept in catalog.artifacts if kept not in old.artifacts]
+    """Backups that have expired, and the artifact backups that have not."""
+    old = retention.expired(catalog.postgres, catalog.artifacts, now=datetime.now(UTC), keep_days=keep_days)
+    return [*old.artifacts, *old.postgres], [backup for backup in catalog.artifacts if backup not in old.artifacts]
 
 
-def _used(bucket: Bucket, kept: list[ArtifactsManifest]) -> set[str]:
-    return {artifact.key for artifacts in kept for artifact in tree_of(bucket.store, artifacts)}
+def _used(bucket: Bucket, backups: list[ArtifactsManifest]) -> set[str]:
+    return {artifact.key for backup in backups for artifact in tree_of(bucket.storage, backup)}
 
 
-def _mark(bucket: Bucket, here: set[str], keep_days: int, say: Say) -> None:
-    catalog, now = Catalog(bucket.store), datetime.now(UTC)
-    old, kept = _expired(catalog, keep_days)
+def _mark_expired(bucket: Bucket, on_volume: set[str], keep_days: int, say: Say) -> None:
+    catalog, now = Catalog(bucket.storage), datetime.now(UTC)
+    old, staying = _expired(catalog, keep_days)
     for manifest in old:
-        if manifest.id in here:  # the volume keeps it still, so its time here has not come
+        if manifest.id in on_volume:  # the volume still has it, so its time here has not come
             continue
         for name in (*manifest.files, MANIFEST):
             bucket.mark(key_of(manifest, name))
-        say(f"{manifest.kind} {manifest.id} in {bucket.store.name} had its {keep_days} days: left to the lifecycle")
+        say(f"marked {manifest.kind} {manifest.id} in {bucket.storage.name} as expired: older than {keep_days} days")
     if catalog.unreadable:
-        say(f"attention: {catalog.unreadable[0].key} in {bucket.store.name}: {catalog.unreadable[0].why}")
+        say(f"attention: {catalog.unreadable[0].key} in {bucket.storage.name}: {catalog.unreadable[0].why}")
         return
-    used = _used(bucket, kept)
-    for item in bucket.store.items(OBJECTS):
+    used = _used(bucket, staying)
+    for item in bucket.storage.items(OBJECTS):
         if item.key not in used and now - item.modified > ABANDONED:
             bucket.mark(item.key)

@@ -1,4 +1,4 @@
-"""Looks at every byte of a backup: whether each file and object is there and is the one that the manifest names."""
+"""Reads a backup whole: whether every file and object is there, and is the one that the manifest names."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from ops.backup.manifest import (
     PostgresManifest,
 )
 from ops.backup.models import broken_versions
-from ops.backup.postgres_client import same_content
-from ops.backup.store import Hashing, Store
+from ops.backup.postgres_client import check_readable
+from ops.backup.storage.base import Storage
 from ops.errors import OpsError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What of a backup was looked at, and everything that is wrong with it.
+    """What was read of a backup, and everything that is wrong with it.
 
-    ``broken`` are versions that lacked artifacts when they were copied already, and so do here.
+    ``broken`` are versions that already lacked artifacts when they were copied, and so lack them here.
     """
 
     pair: Pair
@@ -42,74 +42,73 @@ class Checked:
 
 @dataclass
 class _Check:
-    """Compares files with their digests, each once."""
+    """Compares files with their digests, each of them once."""
 
-    store: Store
+    storage: Storage
     problems: list[str] = field(default_factory=list)
     known: dict[str, Digest | None] = field(default_factory=dict)
 
     def __call__(self, key: str, expected: Digest) -> None:
         if key not in self.known:
-            self.known[key] = self._look(key, expected)
-        found = self.known[key]
-        if found is not None and found != expected:
-            self.problems.append(f"{key}: {found.bytes} bytes that are not the {expected.bytes} of the manifest")
+            self.known[key] = self._digest(key, expected)
+        actual = self.known[key]
+        if actual is not None and actual != expected:
+            self.problems.append(f"{key}: {actual.bytes} bytes that are not the {expected.bytes} of the manifest")
 
-    def _look(self, key: str, expected: Digest) -> Digest | None:
+    def _digest(self, key: str, expected: Digest) -> Digest | None:
         del expected
-        into = Hashing(None)
         try:
-            return self.store.copy(key, into)
+            return self.storage.copy(key)
         except OpsError as error:
             self.problems.append(str(error))
             return None
 
 
 class _QuickCheck(_Check):
-    """Looks at presence and size alone, with one listing."""
+    """Compares only presence and size of the objects, with one listing."""
 
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
-        self._sizes = {item.key: item.bytes for item in store.items(OBJECTS)}
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage)
+        self._sizes = {item.key: item.bytes for item in storage.items(OBJECTS)}
 
-    def _look(self, key: str, expected: Digest) -> Digest | None:
+    def _digest(self, key: str, expected: Digest) -> Digest | None:
         if not key.startswith(OBJECTS):
-            return super()._look(key, expected)
+            return super()._digest(key, expected)
         size = self._sizes.get(key)
         if size is None:
-            self.problems.append(f"{key} is missing in {self.store.name}")
+            self.problems.append(f"{key} is missing in {self.storage.name}")
             return None
         return Digest(bytes=size, sha256=expected.sha256)
 
 
-def verify(store: Store, pair: Pair, scratch: Path, *, quick: bool = False) -> Checked:
-    """Check a dump and the artifacts that go with it, all of them.
+def verify(storage: Storage, pair: Pair, scratch: Path, *, quick: bool = False) -> Checked:
+    """Check a dump and the artifacts that belong to it.
 
-    ``quick`` leaves out what a restore looks at by itself before anything is in its place: the contents of the
-    artifacts, and that the dumps can be read to their ends.
+    ``quick`` leaves out what a restore checks by itself before anything is in its place: the contents of the artifacts,
+    and whether the dumps can be read to their ends.
     """
-    check = _QuickCheck(store) if quick else _Check(store)
+    check = _QuickCheck(storage) if quick else _Check(storage)
     _check_files(pair.postgres, [ROLES, *(database.file for database in pair.postgres.databases)], check)
     tree: list[Artifact] = []
     broken: list[str] = []
     if pair.artifacts is not None:
         _check_files(pair.artifacts, [TREE], check)
         try:
-            tree = tree_of(store, pair.artifacts)
+            tree = tree_of(storage, pair.artifacts)
         except OpsError as error:
             check.problems.append(str(error))
         else:
             for artifact in tree:
                 check(artifact.key, Digest(bytes=artifact.bytes, sha256=artifact.sha256))
-            check.problems += _tie_problems(store, pair.postgres, pair.artifacts)
-            broken = _broken(store, pair.postgres, pair.artifacts, tree, check.problems)
+            check.problems += _tie_problems(storage, pair.postgres, pair.artifacts)
+            broken = _broken(storage, pair.postgres, pair.artifacts, tree, check.problems)
     if not quick and not check.problems:
-        check.problems += _dump_problems(store, pair.postgres, scratch)
+        check.problems += _dump_problems(storage, pair.postgres, scratch)
     return Checked(
         pair=pair,
         tree=tree,
         files=len(check.known),
-        bytes=sum(found.bytes for found in check.known.values() if found),
+        bytes=sum(digest.bytes for digest in check.known.values() if digest),
         problems=list(dict.fromkeys(check.problems)),
         broken=broken,
     )
@@ -119,7 +118,7 @@ def require_whole(checked: Checked, *, accept_broken: bool = False) -> None:
     """Refuse a backup that has anything wrong with it.
 
     Raises:
-        OpsError: it names the first problem and how many there are.
+        OpsError: it names the first problem, and how many there are.
     """
     problems = [*checked.problems, *(() if accept_broken else checked.broken)]
     if problems:
@@ -135,20 +134,20 @@ def _check_files(manifest: Manifest, needed: Iterable[str], check: _Check) -> No
         check(key_of(manifest, name), expected)
 
 
-def _tie_problems(store: Store, dump: PostgresManifest, artifacts: ArtifactsManifest) -> Iterator[str]:
+def _tie_problems(storage: Storage, dump: PostgresManifest, artifacts: ArtifactsManifest) -> Iterator[str]:
     key = key_of(dump, MANIFEST)
-    if store.copy(key, Hashing(None)).sha256 != artifacts.database.manifest_sha256:
+    if storage.copy(key).sha256 != artifacts.database.manifest_sha256:
         yield f"{key} is not the manifest that the artifacts {artifacts.id} were tied to"
 
 
 def _broken(
-    store: Store, dump: PostgresManifest, artifacts: ArtifactsManifest, tree: list[Artifact], problems: list[str]
+    storage: Storage, dump: PostgresManifest, artifacts: ArtifactsManifest, tree: list[Artifact], problems: list[str]
 ) -> list[str]:
-    """Versions that were broken when they were copied; those that are only now go to the problems."""
+    """Versions that were already broken when they were copied; any others are added to the problems."""
 
     def read(artifact: Artifact) -> bytes:
         try:
-            return store.read(artifact.key, MAX_MANIFEST_BYTES)
+            return storage.read(artifact.key, MAX_MANIFEST_BYTES)
         except OpsError:
             return b""
 
@@ -163,10 +162,10 @@ def _broken(
     return known
 
 
-def _dump_problems(store: Store, dump: PostgresManifest, scratch: Path) -> Iterator[str]:
+def _dump_problems(storage: Storage, dump: PostgresManifest, scratch: Path) -> Iterator[str]:
     for database in dump.databases:
-        with store.local(key_of(dump, database.file), scratch) as path:
+        with storage.local(key_of(dump, database.file), scratch) as path:
             try:
-                same_content(path)
+                check_readable(path)
             except OpsError as error:
                 yield str(error)

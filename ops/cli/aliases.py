@@ -1,4 +1,4 @@
-"""Commands that move aliases, and the one that shows who moved them."""
+"""Commands that move aliases, and one that shows who moved them."""
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
 
 from __future__ import annotations
@@ -15,23 +15,30 @@ if TYPE_CHECKING:
     from training.ledger import Move
 
 Actor = Annotated[
-    str | None, typer.Option(envvar="CHURN_ACTOR", help="Who does it, for the history. Default: the login name.")
+    str | None, typer.Option(envvar="CHURN_ACTOR", help="Your name for the history. Default: the login name.")
 ]
-Reason = Annotated[str, typer.Option(help="Why, for the history.")]
+Reason = Annotated[str, typer.Option(help="Reason for the history.")]
 
 
 def promote(
     *,
     version: Version = None,
     override: Annotated[
-        str, typer.Option(metavar="REASON", help="Serve it although gates refused it; the reason stays in the history.")
+        str,
+        typer.Option(
+            metavar="REASON",
+            help="Serve a version that gates refused, for this reason, which the history keeps.",
+        ),
     ] = "",
     acknowledge: Annotated[
         list[str] | None,
-        typer.Option(metavar="GATE", help="This gate's warning was looked at, 'leak' for example; may be repeated."),
+        typer.Option(
+            metavar="GATE",
+            help="Confirm that you checked a gate's warning, such as 'leak'; repeatable.",
+        ),
     ] = None,
     replace_schema: Annotated[
-        bool, typer.Option("--replace-schema", help="Replace a version that this one cannot be compared with.")
+        bool, typer.Option("--replace-schema", help="Replace a version that cannot be compared with this one.")
     ] = False,
     reason: Reason = "",
     actor: Actor = None,
@@ -40,11 +47,11 @@ def promote(
 ) -> None:
     """Put a version into production.
 
-    The alias 'production' moves to it if it passes its gates, also against the present version, which becomes
-    'previous'. A running API takes the new version up at its next look.
+    The alias 'production' moves to the version if it passes its gates, among them the comparison with the present
+    version, which becomes 'previous'. A running API serves the new version after its next look at the alias.
 
-    Where a gate cannot decide alone, the command says which option answers it. Whatever is overridden or acknowledged
-    stays in the history with your name.
+    If a gate needs your decision, the command names the option for it. The history keeps what was overridden or
+    acknowledged, with your name.
 
     Example: churn promote --version 3 --reason "trained on October"
     """
@@ -77,7 +84,7 @@ def rollback(
 ) -> None:
     """Serve the previous version again.
 
-    A second rollback undoes the first. Where 'production' was moved in MLflow by hand, that move is undone instead.
+    A second rollback undoes the first. If 'production' was moved by hand in MLflow, that move is undone instead.
 
     Example: churn rollback --reason "too many offers"
     """
@@ -95,8 +102,8 @@ def rollback(
 def history(*, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
     """Show who moved which alias, when and why.
 
-    Also from which run and on what evidence; the oldest move first. A move that was made in MLflow by hand comes last,
-    as "by hand", until a promotion or a rollback puts it right.
+    Each move is shown with its run and its evidence, the oldest first. A move that was made by hand in MLflow comes
+    last, as "by hand", until the next promotion or rollback.
 
     Example: churn history --json
     """
@@ -145,6 +152,6 @@ def _show_move(move: Move, output: Output) -> None:
     def words() -> None:
         before = f" instead of version {move.from_version}" if move.from_version else ""
         output.say(f"Version {move.to_version} is now '{move.alias}'{before}", "green")
-        output.pairs([(f"gate {gate.name}", _verdict(gate)) for gate in move.gates] or [("gates", "none recorded")])
+        output.pairs([(f"gate {gate.name}", _verdict(gate)) for gate in move.gates] or [("gates", "none known")])
 
     output.result(move.model_dump(mode="json"), words)

@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 
 @app.callback()
 def cluster() -> None:
-    """Bring the whole platform up on a local Kubernetes, and remove it.
+    """Bring the whole platform up on a local Kubernetes cluster, and remove it.
 
     Example: churn cluster up
     """
@@ -26,47 +26,50 @@ def cluster() -> None:
 def up(
     *,
     tool: Annotated[
-        str, typer.Option(envvar="CHURN_BUILD", help="Build command; docker, podman or buildah by default.")
+        str, typer.Option(envvar="CHURN_BUILD", help="Build command. Default: docker, podman or buildah.")
     ] = "",
     load: Annotated[
-        str, typer.Option(envvar="CHURN_LOAD", help="Command that takes an image into the cluster; known for kind, ...")
+        str,
+        typer.Option(
+            envvar="CHURN_LOAD", help="Command that loads an image into the cluster. Default: by the kind of cluster."
+        ),
     ] = "",
-    build: Annotated[
-        bool, typer.Option(help="Build and load the images; --no-build takes those that are there.")
-    ] = True,
+    build: Annotated[bool, typer.Option(help="Build and load the images; --no-build uses the existing ones.")] = True,
 ) -> None:
-    """Build the images, load them, run `pulumi up` for dev, and say where everything answers.
+    """Build the images, load them, run `pulumi up` for dev, and print all addresses.
 
-    The cluster is that of kubectl's current context; where none answers, kind makes one. Needs kubectl, pulumi, and
-    docker or the like. May be given again: what is there is kept, what has changed is brought up to date.
+    Uses the cluster of kubectl's current context; if none answers, kind creates one. Needs kubectl, pulumi, and docker
+    or a similar tool. Run it again to apply changes; everything else stays as it is.
 
     Example: churn cluster up --load 'minikube image load'
     """
     require_program()
     from ops.local.home import Home
     from ops.stack import cluster
-    from ops.stack.render import ROOT
+    from ops.stack.checkout import ROOT
 
     output, home = Output(), Home.from_environment()
-    found = cluster.up(ROOT, home, cluster.Options(tool=tool, load=load, build=build), output.say)
-    for line in cluster.instructions(found, cluster.certificate(home)):
+    exported = cluster.up(ROOT, home, cluster.Options(tool=tool, load=load, build=build), output.say)
+    for line in cluster.instructions(exported, cluster.certificate(home)):
         output.say(line)
 
 
 @app.command()
 def down(
     *,
-    keep_cluster: Annotated[bool, typer.Option("--keep-cluster", help="Keep the kind cluster that `up` made.")] = False,
+    keep_cluster: Annotated[
+        bool, typer.Option("--keep-cluster", help="Keep the kind cluster that `up` created.")
+    ] = False,
 ) -> None:
-    """Run `pulumi destroy` for dev, and delete the kind cluster that `up` made.
+    """Run `pulumi destroy` for dev, and delete the kind cluster that `up` created.
 
-    Data goes with it: take a backup out first if you want to keep some.
+    This deletes all data: copy a backup out of the cluster first if you need one.
 
     Example: churn cluster down --keep-cluster
     """
     require_program()
     from ops.local.home import Home
     from ops.stack import cluster
-    from ops.stack.render import ROOT
+    from ops.stack.checkout import ROOT
 
     cluster.down(ROOT, Home.from_environment(), Output().say, keep_cluster=keep_cluster)

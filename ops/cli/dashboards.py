@@ -1,4 +1,4 @@
-"""``churn dashboards``: Grafana's JSON for import by hand, and pictures with live data."""
+"""``churn dashboards``: writes Grafana's JSON for import by hand, and draws pictures with live data."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
 from __future__ import annotations
@@ -10,8 +10,6 @@ import typer
 
 from ops.cli.options import HELP_STYLE, Force
 from ops.console import Output
-from training.files import check_folder, check_free
-from training.outputs import replaced
 
 app = typer.Typer(
     name="dashboards",
@@ -31,13 +29,13 @@ def dashboards_group() -> None:
 @app.command()
 def write(
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the files; made when missing.")] = Path("dashboards-json"),
-    docs: Annotated[str, typer.Option(help="Address where people read this repository, for links to runbooks.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the files; created if missing.")] = Path("dashboards-json"),
+    docs: Annotated[str, typer.Option(help="Web address of this repository, for links to runbooks.")] = "",
     force: Force = False,
 ) -> None:
-    """Write each dashboard as JSON, to import into any Grafana by hand.
+    """Write each dashboard as JSON, to import by hand into any Grafana.
 
-    The Grafana of the platform needs none of it: it is given the same dashboards as files.
+    The platform's own Grafana does not need this: it already has the same dashboards.
 
     Example: churn dashboards write --out dashboards-json
     """
@@ -47,8 +45,11 @@ def write(
 
     pages = dashboards.every(docs)
     texts = {out / f"{name}.json": json.dumps(page, indent=1) + "\n" for name, page in pages.items()}
+    from training.files import check_folder, check_free
+    from training.outputs import replaced
+
     check_folder(out)
-    # What is there as it would be written is nobody's work: the same command twice is no mistake.
+    # An unchanged file holds nobody's edits, so running the same command twice is not a mistake.
     changed = {path: text for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text}
     for path in changed:
         check_free(path, overwrite=force)
@@ -61,16 +62,18 @@ def write(
 @app.command()
 def preview(
     *,
-    prometheus: Annotated[str, typer.Option(help="Address of a Prometheus.")] = "http://127.0.0.1:9090",
-    minutes: Annotated[int, typer.Option(min=1, help="How far back lines go.")] = 30,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures; made when missing.")] = Path("dashboards-png"),
+    prometheus: Annotated[str, typer.Option(help="Address of Prometheus.")] = "http://127.0.0.1:9090",
+    minutes: Annotated[int, typer.Option(min=1, help="Minutes to show.")] = 30,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures; created if missing.")] = Path("dashboards-png"),
     force: Force = False,
 ) -> None:
-    """Draw each dashboard as a PNG with the data of a live Prometheus; no Grafana is needed.
+    """Draw each dashboard as a PNG with data from a live Prometheus, without a Grafana.
 
     Example: churn dashboards preview --prometheus http://127.0.0.1:9090
     """
     import dashboards
+    from training.files import check_folder, check_free
+    from training.outputs import replaced
 
     check_folder(out)
     pages = list(dashboards.every().values())
@@ -78,10 +81,10 @@ def preview(
     for path in targets:
         check_free(path, overwrite=force)
     from ops.stack.dashboard_preview import draw
-    from ops.stack.dashboard_queries import Prometheus
+    from ops.stack.dashboard_queries import PanelQueries
 
-    output, asked = Output(), Prometheus(prometheus, minutes)
+    output, queries = Output(), PanelQueries(prometheus, minutes)
     for page, path in zip(pages, targets, strict=True):
         with output.waiting(f"Drawing {page['title']}"), replaced(path, overwrite=force) as temporary:
-            draw(page, asked, temporary)
+            draw(page, queries, temporary)
     output.pairs([(page["title"], str(path)) for page, path in zip(pages, targets, strict=True)])

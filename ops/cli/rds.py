@@ -1,4 +1,4 @@
-"""``churn rds``: the point-in-time way back for the database of AWS, step by step."""
+"""``churn rds``: restores the database on AWS as of a point in time, step by step."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ops.console import Output
 
 app = typer.Typer(
     name="rds",
-    help="Take the database of AWS back to a point in time.\n\nExample: churn rds restore --instance churn-prod",
+    help="Restore the database on AWS as of a point in time.\n\nExample: churn rds restore --instance churn-prod",
     no_args_is_help=True,
     rich_markup_mode=HELP_STYLE,
 )
@@ -26,9 +26,9 @@ def restore(
     instance: Instance,
     at: Annotated[str, typer.Option(help="Time with its zone, such as 2026-01-31T13:45:00Z, or 'latest'.")] = "latest",
 ) -> None:
-    """Make a second instance as of a moment; the first is not touched.
+    """Create a second instance as of a point in time; the first is not touched.
 
-    It is called <instance>-restored and is like the first in size, network and parameters. Look at it, then switch.
+    It is called <instance>-restored, and has the size, network and parameters of the first. Check it, then switch.
 
     Example: churn rds restore --instance churn-prod --at 2026-01-31T13:45:00Z
     """
@@ -36,15 +36,15 @@ def restore(
 
     output = Output()
     name = Rds.connect(instance, output.say).restore(moment(at))
-    output.say(f"{name} is available: compare it, then 'churn rds switch --instance {instance}'", "green")
+    output.say(f"{name} is available: check it, then run 'churn rds switch --instance {instance}'", "green")
 
 
 @app.command()
 def switch(*, instance: Instance) -> None:
     """Give the restored instance the name of the first.
 
-    The address follows the name, so clients find the restored database by themselves, after some minutes without one.
-    The first is kept as <instance>-replaced.
+    The address follows the name, so clients reach the restored database by themselves, after some minutes without any.
+    The first instance is kept as <instance>-replaced.
 
     Example: churn rds switch --instance churn-prod
     """
@@ -55,7 +55,7 @@ def switch(*, instance: Instance) -> None:
 
 @app.command("clean-up")
 def clean_up(*, instance: Instance) -> None:
-    """Delete the replaced instance, after a last snapshot of it.
+    """Delete the replaced instance, after a final snapshot of it.
 
     Example: churn rds clean-up --instance churn-prod
     """

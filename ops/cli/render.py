@@ -15,30 +15,31 @@ from ops.errors import OpsError
 
 
 def require_program() -> None:
-    """The stacks' program can be loaded.
+    """Check that the stacks' program can be loaded.
 
     Raises:
-        OpsError: its packages are not installed, which serving and training do without.
+        OpsError: its packages are not installed; serving and training do not need them.
     """
     if find_spec("pulumi") is None:
-        raise OpsError("the packages of the stacks' program are not installed: `make infra` in a checkout does that")
+        raise OpsError("the packages of the stacks' program are not installed: run `make infra` in a checkout")
 
 
 def render(
     *,
-    stack: Annotated[str, typer.Option(help="'dev', 'staging', 'prod', or 'all' of them.")],
-    out: Annotated[Path, typer.Option(help="Folder to write to: new, empty, or of an earlier render.")],
+    stack: Annotated[str, typer.Option(help="'dev', 'staging', 'prod' or 'all'.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to: new, empty, or written by an earlier render.")],
     as_json: Json = False,
 ) -> None:
-    """Write everything that 'pulumi up' would make as files, offline.
+    """Write everything that 'pulumi up' would create as files, offline.
 
-    No account, cluster or network is needed. Kubernetes objects are YAML, everything else JSON, secrets are masked.
+    No account, cluster or network is needed. Kubernetes objects are YAML, everything else is JSON; secrets are masked.
     The order is stable, so that the folders of two revisions can be compared with diff.
 
     Example: churn render --stack dev --out rendered
     """
     require_program()
-    from ops.stack.render import ROOT, check_target, write
+    from ops.stack.checkout import ROOT
+    from ops.stack.render import check_target, write
     from ops.stack.render import render as run
 
     output = Output(as_json=as_json)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from app.names import PREVIOUS, PRODUCTION, STAGING
 from ops.cli.options import Force, Json, TrackingUri, is_version_number
 from ops.console import Output, warn
-from training.files import check_output, check_source
 
 if TYPE_CHECKING:
     from training.score import ScoreSummary
 
-ALIASES: Final = ("production", "staging", "previous")
+ALIASES: Final = (PRODUCTION, STAGING, PREVIOUS)
 
 
 def score(
@@ -29,43 +29,50 @@ def score(
     model: Annotated[
         str,
         typer.Option(
-            help="'production', 'staging', 'previous' or a version's number in MLflow; or the folder of a model."
+            help="'production', 'staging', 'previous', a version's number in MLflow, or the folder of a model."
         ),
-    ] = ALIASES[0],
+    ] = PRODUCTION,
     force: Force = False,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Write nothing if the customers differ from those the model was trained on."),
+        typer.Option("--strict", help="Write nothing if the customers differ from those of the training."),
     ] = False,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
     """Score a file of customers.
 
-    Each row gets a probability, a decision, a risk band, and the model's version, in the order of the file.
-    The file is streamed, so memory does not grow with it. Nothing is written unless every row is valid, and the file
-    of customers is never replaced. A population unlike the training's is pointed out.
+    Each row gets a probability, a decision, a risk band and the model's version, in the order of the file.
+    The file is streamed, so a large one needs no more memory. Nothing is written unless every row is valid, and the
+    file of customers is never replaced. A warning says if the customers differ from those of the training.
 
     Example: churn score customers.parquet scores.parquet --model production
     """
     _check_model(model)
+    from training.files import check_output, check_source
+
     check_source(source)
     check_output(out, overwrite=force, source=source)
     output = Output(as_json=as_json)
     with _model_folder(model, tracking_uri) as (folder, registered):
-        # Inside, so that a model that cannot be had is said before the numerical libraries take their second.
+        # Imported here, so that a missing model is reported before the numerical libraries take a second to load.
+        from training.score import ModelFolder
         from training.score import score as run
 
         with output.counted("Scoring") as progress:
             summary = run(
-                folder, source, out, **registered, overwrite=force, strict=strict, on_progress=progress
+                ModelFolder(folder, **registered), source, out, overwrite=force, strict=strict, on_progress=progress
             )  # fmt: skip
     output.result(asdict(summary) | {"scored_at": summary.scored_at.isoformat()}, lambda: output.say(_words(summary)))
     if summary.notes:
         warn("\n".join(summary.notes))
     if summary.differences:
         lines = [f"  {difference.words}" for difference in summary.differences]
-        warn("\n".join(["these customers are unlike those the model was trained on: check units and columns", *lines]))
+        warn(
+            "\n".join(
+                ["these customers differ from those that the model was trained on: check units and columns", *lines]
+            )
+        )
 
 
 def _words(summary: ScoreSummary) -> str:
@@ -77,7 +84,7 @@ def _words(summary: ScoreSummary) -> str:
 
 
 def _is_folder(model: str) -> bool:
-    """Whether it is one; a folder called like a version is named as ./3."""
+    """Whether a model is given as a folder; one that is called like a version is given as ./3."""
     return not is_version_number(model) and Path(model).is_dir()
 
 
@@ -91,7 +98,7 @@ def _check_model(model: str) -> None:
 
 @contextmanager
 def _model_folder(model: str, tracking_uri: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """A folder with the bundle, and what the registry knows of it, if it came from there."""
+    """Yield a folder with the bundle, and the registry's facts about it if it came from there."""
     if _is_folder(model):
         yield Path(model), {}
         return
@@ -101,12 +108,12 @@ def _model_folder(model: str, tracking_uri: str | None) -> Iterator[tuple[Path, 
 
     with tempfile.TemporaryDirectory(prefix="churn-") as folder:
         with mlflow_server.tracking_server(Home.from_environment(), "churn score", tracking_uri) as url:
-            found = versions.fetch(url, model, Path(folder))
+            registered = versions.fetch(url, model, Path(folder))
         yield (
             Path(folder),
             {
-                "version": found.version,
-                "manifest_sha256": found.manifest_sha256,
-                "override_sha256": found.override_sha256 or None,
+                "version": registered.version,
+                "manifest_sha256": registered.manifest_sha256,
+                "override_sha256": registered.override_sha256 or None,
             },
         )

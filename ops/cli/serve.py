@@ -15,14 +15,14 @@ from ops.errors import OpsError
 
 
 class ServeCommand(TyperCommand):
-    """Adds the list of settings to the help; they are looked up only then."""
+    """Adds the list of settings to the help, and looks them up only then."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
         settings = "\n".join(("", "Settings, from the environment:", *_settings(), ""))
         if HELP_STYLE is None:
             formatter.write(settings)
-        else:  # that help is on the terminal already
+        else:  # the rest of the help is on the terminal already
             typer.echo(settings)
 
 
@@ -40,15 +40,15 @@ def serve(
     *,
     model: Annotated[
         str | None,
-        typer.Option(envvar="MODEL_SOURCE", help="'mlflow', or a folder with a servable model. Default: mlflow."),
+        typer.Option(envvar="MODEL_SOURCE", help="'mlflow', or the folder of a model. Default: mlflow."),
     ] = None,
     host: Annotated[str | None, typer.Option(envvar="HOST", help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(envvar="PORT", min=0, max=65535, help="Port to listen on.")] = None,
 ) -> None:
     """Serve predictions in the foreground.
 
-    The settings come from the environment. What is not set falls back to the embedded platform: its MLflow if it
-    runs, its local copy of the model and its API keys (the demo key is in .churn/demo-key).
+    Settings come from the environment. Those that are not set are taken from the embedded platform: its MLflow if it is
+    running, its local copy of the model, and its API keys (the demo key is in .churn/demo-key).
 
     Example: API_KEYS_FILE=keys.json churn serve --port 8080
     """
@@ -58,20 +58,20 @@ def serve(
     from ops.local.ports import is_free
 
     chosen = {"MODEL_SOURCE": model, "HOST": host, "PORT": None if port is None else str(port)}
-    given = os.environ | {name: value for name, value in chosen.items() if value is not None}
+    settings = os.environ | {name: value for name, value in chosen.items() if value is not None}
     home = Home.from_environment()
     running = home.running()
     defaults = {"MODEL_CACHE_DIR": str(home.model_cache)}
     if running is not None and running.mlflow_url is not None:
         defaults["MLFLOW_TRACKING_URI"] = running.mlflow_url
-    if given.get("AUTH") != "off" and "API_KEYS_FILE" not in given:
+    if settings.get("AUTH") != "off" and "API_KEYS_FILE" not in settings:
         home.demo_key()
         defaults["API_KEYS_FILE"] = str(home.keys_file)
-    environment = defaults | given
-    address = given.get("HOST", Settings.model_fields["host"].default)
-    number = int(given.get("PORT", Settings.model_fields["port"].default))
+    environment = defaults | settings
+    address = settings.get("HOST", Settings.model_fields["host"].default)
+    number = int(settings.get("PORT", Settings.model_fields["port"].default))
     if number and ":" not in address and not is_free(number, address):
         raise OpsError(f"port {number} of {address} is in use: name another one with --port")
     sys.stdout.flush()
-    # The API takes this process's place: signals and the exit code are its own.
+    # The API replaces this process, so signals and the exit code are its own.
     os.execve(sys.executable, [sys.executable, "-m", "app"], MLFLOW_CLIENT | environment)  # noqa: S606 - our own module

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 from ops.cli.options import Json, TrackingUri
 from ops.console import Output
-from ops.errors import OpsError
-from training.files import PathError, check_source
+from ops.errors import RefusedError
 
 if TYPE_CHECKING:
     from ops.local.home import Home
+    from training.config import TrainConfig
     from training.result import TrainResult
 
 
 class ModelChoice(StrEnum):
-    """Candidates of a training run."""
+    """Kinds of model to train."""
 
     AUTO = "auto"
     LOGISTIC_REGRESSION = "logistic_regression"
@@ -34,17 +35,19 @@ def train(
         typer.Option(help="CSV or Parquet, a path or s3://bucket/key. Default: .churn/data/customers.csv"),
     ] = None,
     model: Annotated[
-        ModelChoice, typer.Option(help="'auto' takes the better one in cross-validation.")
+        ModelChoice, typer.Option(help="'auto' takes the one with the better AUC in cross-validation.")
     ] = ModelChoice.LOGISTIC_REGRESSION,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, the folds and the bootstrap.")] = 7,
-    offer_cost: Annotated[float, typer.Option(help="Cost of an offer, in the currency of the bills.")] = 40.0,
-    customer_value: Annotated[float, typer.Option(help="Value of a customer who is kept.")] = 600.0,
-    retained_share: Annotated[float, typer.Option(help="Share of the leaving customers whom an offer keeps.")] = 0.3,
-    promote: Annotated[bool, typer.Option("--promote", help="Also put it into production.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the folds and the bootstrap.")] = SEED,
+    offer_cost: Annotated[float, typer.Option(help="Cost of an offer, in the currency of the bills.")] = OFFER_COST,
+    customer_value: Annotated[float, typer.Option(help="Value of a customer who stays.")] = CUSTOMER_VALUE,
+    retained_share: Annotated[
+        float, typer.Option(help="Share of the leaving customers who stay because of an offer.")
+    ] = RETAINED_SHARE,
+    promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model, check it, register it as 'staging'.
+    """Train a model, check it, and register it as 'staging'.
 
     The decision threshold is offer_cost / (retained_share * customer_value). Exit code 1 if a gate refuses the
     version, 2 if the data has violations; all of them are listed.
@@ -62,9 +65,6 @@ def train(
     cost = CostModel(offer_cost=offer_cost, customer_value=customer_value, retained_share=retained_share)
     home = Home.from_environment()
     _check_data(data, home)
-    from training.train import train as run
-
-    output = Output(as_json=as_json)
     with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
         config = TrainConfig(
             source=data or str(home.customers),
@@ -74,26 +74,37 @@ def train(
             tracking_uri=url,
             model_name=MODEL_NAME,
         )
-        with output.stages() as begin:
-            begin("import", "the libraries")
-            result = run(config, on_stage=begin)
-        with output.result_even_if_it_fails(_as_json(result), lambda: _show_training(result, output)):
-            if not result.staged:
-                refused = "; ".join(f"gate {gate.name}: {gate.detail}" for gate in result.gates if not gate.passed)
-                raise OpsError(f"version {result.version} is registered but refused, no alias moved: {refused}")
-            if promote:
-                from training import registry
-
-                move = registry.promote(url, MODEL_NAME, result.version, reason="promoted by churn train")
-                output.say(f"Version {move.to_version} is now '{move.alias}'", "green")
+        _train(config, Output(as_json=as_json), promote=promote)
 
 
 def _check_data(data: str | None, home: Home) -> None:
-    """Say that there is no such file before libraries and servers take their seconds."""
+    """Report a missing file before libraries and servers take their time to start."""
+    from training.files import PathError, check_source
+
     if data is None and not home.customers.exists():
         remedy = "name your own with --data, or make some with `churn data generate`"
         raise PathError(str(home.customers), "no such file", remedy)
     check_source(data or str(home.customers))
+
+
+def _train(config: TrainConfig, output: Output, *, promote: bool) -> None:
+    """Train and show the result; a refused version is an error, which still shows it."""
+    from training.train import train as run
+
+    with output.stages() as begin:
+        begin("import", "the libraries")
+        result = run(config, on_stage=begin)
+    with output.result_even_if_it_fails(_as_json(result), lambda: _show_training(result, output)):
+        if not result.staged:
+            refusals = "; ".join(f"gate {gate.name}: {gate.detail}" for gate in result.gates if not gate.passed)
+            raise RefusedError(f"version {result.version} is registered but refused, no alias moved: {refusals}")
+        if promote:
+            from training import registry
+
+            move = registry.promote(
+                config.tracking_uri, config.model_name, result.version, reason="promoted by churn train"
+            )
+            output.say(f"Version {move.to_version} is now '{move.alias}'", "green")
 
 
 def _as_json(result: TrainResult) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""Logins and databases of a PostgreSQL that is no pod of ours: ``python -m ops.jobs.database_setup``.
+"""Set up logins and databases on a PostgreSQL that is not a pod: ``python -m ops.jobs.database_setup``.
 
-It makes each login and its database where they are missing, and gives every login the password of its secret, so
-running it again brings in changed ones. Only verifiers of passwords are sent (SCRAM), so no log of the server can hold
-one.
+It creates each missing login and its database, and gives every login the password of its secret, so another run applies
+changed passwords. It sends only verifiers of passwords (SCRAM), so no log of the server can contain a password.
 
-Exit code: 0 done; 2 refused, and a person must act; 1 anything else, which may pass when tried again.
+The image that has a PostgreSQL driver has no typer, so this is a program of its own and not a command of `churn`.
+
+Exit code: 0 done; 2 refused, and a person must act; 1 anything else, where another try may succeed.
 """
-# ruff: noqa: T201  # a program of a pod speaks to its log
+# ruff: noqa: T201  # a program of a pod writes to its log
 
 from __future__ import annotations
 
@@ -21,50 +22,74 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from ops.errors import BAD_INPUT, OpsError
+from ops.errors import ExitCode, OpsError, TemporaryError, exit_code
 from ops.jobs.logins import Login
 
-MAY_PASS: Final = 1
 CONNECT_SECONDS: Final = 20
 READER: Final = "backup"
 """The login that reads every database."""
 MONITOR: Final = "monitor"
-"""The login that reads statistics of the server, and no table."""
+"""The login that reads the server's statistics, and no table."""
 MAINTENANCE: Final = "postgres"
-"""The database that every server has: where this program and the monitor connect."""
+"""The database that every server has, to which this program and the monitor connect."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """A login, how many connections it may hold, and its password."""
+    """A login with its password, and how many connections it may hold."""
 
     name: str
     connections: int
     login: Login
 
 
-def parse_role(text: str) -> tuple[str, int, Path]:
-    """The parts of ``NAME:CONNECTIONS:FOLDER``.
+@dataclass(frozen=True, kw_only=True)
+class RoleOption:
+    """A login as the command line names it: ``NAME:CONNECTIONS:FOLDER``."""
 
-    Raises:
-        argparse.ArgumentTypeError: it has other parts.
-    """
-    name, _, rest = text.partition(":")
-    count, _, folder = rest.partition(":")
-    if not (name.isidentifier() and count.isdecimal() and folder):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not NAME:CONNECTIONS:FOLDER, such as mlflow:78:/run/secrets/mlflow"
-        )
-    return name, int(count), Path(folder)
+    name: str
+    connections: int
+    folder: Path
+
+    @classmethod
+    def parse(cls, text: str) -> RoleOption:
+        """Split the option's value.
+
+        Raises:
+            argparse.ArgumentTypeError: it does not have these three parts.
+        """
+        name, _, rest = text.partition(":")
+        count, _, folder = rest.partition(":")
+        if not (name.isidentifier() and count.isdecimal() and folder):
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not NAME:CONNECTIONS:FOLDER, such as mlflow:78:/run/secrets/mlflow"
+            )
+        return cls(name=name, connections=int(count), folder=Path(folder))
 
 
-def read_roles(given: Sequence[tuple[str, int, Path]]) -> list[Role]:
-    """The logins with their passwords.
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line chose: the server, its administrator's login, and the logins to set up."""
+
+    host: str
+    port: int
+    sslmode: str
+    superuser: Path
+    logins: Sequence[RoleOption]
+
+    @classmethod
+    def parse(cls, argv: Sequence[str]) -> Options:
+        """Read the command line; wrong usage ends the program with exit code 2."""
+        return cls(**vars(_parser().parse_args(argv)))
+
+
+def read_roles(options: Sequence[RoleOption]) -> list[Role]:
+    """Read the passwords of the logins.
 
     Raises:
         OpsError: a file is missing, or names another user than the login is for.
     """
-    roles = [Role(name=name, connections=count, login=Login.read(folder)) for name, count, folder in given]
+    roles = [Role(name=o.name, connections=o.connections, login=Login.read(o.folder)) for o in options]
     for role in roles:
         if role.login.username != role.name:
             raise OpsError(f"the secret of the login {role.name!r} is for {role.login.username!r}: give it its own")
@@ -72,8 +97,8 @@ def read_roles(given: Sequence[tuple[str, int, Path]]) -> list[Role]:
 
 
 def set_up(connection: Any, roles: Sequence[Role]) -> list[str]:
-    """Bring the server to what it should be; returns what was done, a line for each login."""
-    connection.autocommit = True  # databases cannot be made inside of a transaction
+    """Set up the logins and their databases; returns what was done, a line for each login."""
+    connection.autocommit = True  # databases cannot be created within a transaction
     with connection.cursor() as cursor:
         done = {role.name: _login(cursor, role, connection) for role in roles}
         for owner in sorted(done.keys() - {READER, MONITOR}):
@@ -82,11 +107,11 @@ def set_up(connection: Any, roles: Sequence[Role]) -> list[str]:
             cursor.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(sql.Identifier(READER)))
         if MONITOR in done:
             cursor.execute(sql.SQL("GRANT pg_monitor TO {}").format(sql.Identifier(MONITOR)))
-            _let_in(cursor, MAINTENANCE, MONITOR)
+            _allow_connect(cursor, MAINTENANCE, MONITOR)
     return [f"login {name}: {what}" for name, what in done.items()]
 
 
-def _let_in(cursor: Any, database: str, login: str) -> None:
+def _allow_connect(cursor: Any, database: str, login: str) -> None:
     grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
     cursor.execute(grant.format(sql.Identifier(database), sql.Identifier(login)))
 
@@ -107,33 +132,38 @@ def _login(cursor: Any, role: Role, connection: Any) -> str:
 
 
 def _database(cursor: Any, owner: str, readers: Collection[str]) -> str:
-    """The database of a login, for it and for these readers alone."""
+    """Create a login's database unless it exists, open to its owner and these readers alone."""
     name = sql.Identifier(owner)
     cursor.execute("SELECT FROM pg_database WHERE datname = %s", (owner,))
     exists = cursor.fetchone() is not None
-    # RDS's administrator is no superuser: to give something to a role, and to say who may use what a role owns, it must
-    # be a member of it. Otherwise the server only warns, and everybody may still connect.
+    # RDS's administrator is not a superuser: it must be a member of a role to give it a database, and to decide who may
+    # use what the role owns. Otherwise the server only warns, and everybody may still connect.
     cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
     if not exists:
         cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
     cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
     for reader in readers:
-        _let_in(cursor, owner, reader)
+        _allow_connect(cursor, owner, reader)
     cursor.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(name))
     return "" if exists else ", with its database"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ops.jobs.database_setup", description=__doc__.partition("\n")[0])
-    parser.add_argument("--host", required=True, help="where PostgreSQL answers")
-    parser.add_argument("--port", type=int, default=5432, help="its port (5432)")
-    parser.add_argument("--sslmode", default="require", help="as libpq's (require): encrypted, or not connected at all")
+    parser.add_argument("--host", required=True, help="address of PostgreSQL")
+    parser.add_argument("--port", type=int, default=5432, help="its port (default: %(default)s)")
+    parser.add_argument("--sslmode", default="require", help="as for libpq (default: %(default)s)")
     parser.add_argument(
-        "--superuser", type=Path, required=True, metavar="FOLDER", help="who may make logins: username and password"
+        "--superuser",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder with an administrator's login",
     )
     parser.add_argument(
         "--login",
-        type=parse_role,
+        type=RoleOption.parse,
+        dest="logins",
         action="append",
         default=[],
         metavar="NAME:CONNECTIONS:FOLDER",
@@ -142,16 +172,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the setup; returns the exit code."""
-    options = _parser().parse_args(argv)
+def _connect(options: Options) -> Any:
+    superuser = Login.read(options.superuser)
     try:
-        superuser, roles = Login.read(options.superuser), read_roles(options.login)
-    except OpsError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    try:
-        connection = psycopg2.connect(
+        return psycopg2.connect(
             host=options.host,
             port=options.port,
             sslmode=options.sslmode,
@@ -161,14 +185,24 @@ def main(argv: Sequence[str]) -> int:
             connect_timeout=CONNECT_SECONDS,
         )
     except psycopg2.OperationalError as error:
-        print(f"Error: {options.host}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
-        return MAY_PASS
+        raise TemporaryError(f"{options.host}: {str(error).strip().splitlines()[0]}") from None
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the setup; returns the exit code."""
+    options = Options.parse(argv)
+    try:
+        roles = read_roles(options.logins)
+        connection = _connect(options)
+    except OpsError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return exit_code(error)
     try:
         for line in set_up(connection, roles):
             print(line)
     finally:
         connection.close()
-    return 0
+    return ExitCode.DONE
 
 
 if __name__ == "__main__":

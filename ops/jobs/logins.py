@@ -1,4 +1,4 @@
-"""Logins as a pod has them: a folder with a file for each part."""
+"""Reads logins as pods have them: a folder with a file for each part."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ops.errors import OpsError
 
 
 def read_secret(folder: Path, name: str) -> str:
-    """Content of one file of a secret, without the line end that editors add.
+    """Read one file of a secret, without the line end that editors add.
 
     Raises:
-        OpsError: there is no such file, or nothing in it.
+        OpsError: the file is missing or empty.
     """
     path = folder / name
     try:
@@ -27,14 +27,14 @@ def read_secret(folder: Path, name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    """A user and the password, which no representation shows."""
+    """A user's name and password; the password is not shown when the object is printed."""
 
     username: str
     password: str
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The login of a folder.
+        """Read a login from its folder.
 
         Raises:
             OpsError: a file is missing or empty.

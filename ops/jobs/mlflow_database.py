@@ -33,13 +33,13 @@ from ops.jobs.logins import Login
 PROXIED_ARTIFACTS: Final = "mlflow-artifacts:/"
 """The artifact root of a server with --serve-artifacts."""
 LOCK: Final = 0x636875726E
-"""Key of the lock that two migrations at once meet at; the word `churn`."""
+"""Key of the lock that keeps two migrations from running at once: the bytes of `churn`."""
 LOCK_WAIT: Final = "20min"
 _WITH_DATA: Final = ("runs", "model_versions", "trace_info")
 
 
 class State(Enum):
-    """How the tables stand to the MLflow that runs here."""
+    """Age of the tables, compared with the MLflow that runs here."""
 
     EMPTY = auto()
     OLDER = auto()
@@ -48,7 +48,7 @@ class State(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """One set of tables: where its revision is kept, which there are, and how it is brought to the newest."""
+    """One set of tables: where its revision is stored, which revisions there are, and how it is upgraded."""
 
     name: str
     version_table: str
@@ -56,21 +56,21 @@ class Schema:
     upgrade: Callable[[Engine], None]
 
     def revision(self, engine: Engine) -> str | None:
-        """The revision of the database; None before the first."""
+        """Return the revision of the database; None before the first."""
         with engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"version_table": self.version_table})
             return context.get_current_revision()
 
     def state(self, engine: Engine) -> State:
-        """How far the database is.
+        """Return the state of the tables.
 
         Raises:
-            OpsError: its revision is none that this MLflow knows, so a newer one was here.
+            OpsError: this MLflow does not know the revision, so a newer MLflow wrote it.
         """
         revision = self.revision(engine)
         if revision is None:
             return State.EMPTY
-        # The address is for commands that connect by themselves; a script directory never does.
+        # A script directory never connects, so it needs no address.
         scripts = ScriptDirectory.from_config(self.config(""))
         if revision == scripts.get_current_head():
             return State.CURRENT
@@ -79,7 +79,7 @@ class Schema:
         except CommandError:
             raise OpsError(
                 f"the tables for {self.name} are at revision {revision}, which MLflow {mlflow.__version__} does not "
-                "know: a newer MLflow has been here; deploy that one again, or restore a backup from before"
+                "know: a newer MLflow has upgraded them; deploy that version again, or restore an earlier backup"
             ) from None
         return State.OLDER
 
@@ -112,10 +112,10 @@ LOGINS: Final = Schema(
 
 
 def connect(uri: str) -> Engine:
-    """The database, once it answers.
+    """Connect to the database, once it answers.
 
     Raises:
-        TemporaryError: it does not within two minutes.
+        TemporaryError: it does not answer within two minutes.
     """
     try:
         engine: Engine = tracking_tables.create_sqlalchemy_engine_with_retry(uri)  # type: ignore[no-untyped-call]
@@ -126,11 +126,11 @@ def connect(uri: str) -> Engine:
 
 @contextmanager
 def exclusive(engine: Engine) -> Iterator[None]:
-    """Wait until no other migration runs, and keep others waiting. SQLite has no such lock: one process uses it."""
+    """Wait until no other migration runs, and make others wait. SQLite needs no lock: one process uses it."""
     if engine.dialect.name != "postgresql":
         yield
         return
-    # A connection of its own outside of any transaction, which the server would end after ten idle minutes.
+    # A separate connection without a transaction, which the server would end after ten idle minutes.
     own = sqlalchemy.create_engine(engine.url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT")
     with own.connect() as connection:
         connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_WAIT}'")
@@ -139,7 +139,7 @@ def exclusive(engine: Engine) -> Iterator[None]:
 
 
 def has_data(engine: Engine) -> bool:
-    """Whether there is anything that an upgrade gone wrong could lose."""
+    """Whether the database has anything that a failed upgrade could lose."""
     tables = set(sqlalchemy.inspect(engine).get_table_names()) & set(_WITH_DATA)
     with engine.connect() as connection:
         return any(
@@ -149,15 +149,15 @@ def has_data(engine: Engine) -> bool:
 
 
 def make_default_experiment(uri: str) -> None:
-    """What a server does at its first start; several that start together would get in each other's way."""
+    """Create the default experiment, so that servers that start together do not collide over creating it."""
     Tracking(uri, PROXIED_ARTIFACTS)  # type: ignore[no-untyped-call]  # MLflow has no types here
 
 
 def make_model(uri: str, name: str) -> None:
-    """An empty registered model, unless there is one.
+    """Create an empty registered model, unless it exists.
 
-    Whoever asks for an alias of a model that does not exist is told that he may not, unless he is an administrator; of
-    one without versions he is told that there is none, which the API and training know how to take.
+    MLflow answers a question about the alias of a missing model with "forbidden", unless an administrator asks. For a
+    model without versions it answers that there is none, which the API and training understand.
     """
     models = Models(uri)  # type: ignore[no-untyped-call]  # MLflow has no types here
     try:
@@ -168,14 +168,14 @@ def make_model(uri: str, name: str) -> None:
 
 
 def open_users(uri: str) -> Users:
-    """MLflow's users."""
+    """Open the table of MLflow's users."""
     users = Users()
     users.init_db(uri)  # type: ignore[no-untyped-call]  # MLflow has no types here
     return users
 
 
 def set_user(users: Users, login: Login, *, admin: bool = False) -> str:
-    """Make a user, or give an existing one this password and rank; returns what was done in a word.
+    """Create a user, or give an existing one this password and rank; returns what was done.
 
     Raises:
         OpsError: MLflow refuses the name or the password.
@@ -189,10 +189,10 @@ def set_user(users: Users, login: Login, *, admin: bool = False) -> str:
             return "unchanged"
         users.update_user(login.username, password=login.password, is_admin=admin)
     except MlflowException as error:
-        raise OpsError(f"the login {login.username!r} does not do: {error.message}") from None
+        raise OpsError(f"MLflow refuses the login {login.username!r}: {error.message}") from None
     return "given a new password"
 
 
-def let_manage(users: Users, username: str, model_name: str) -> None:
-    """All rights to one registered model, whoever made or will make it."""
+def allow_manage(users: Users, username: str, model_name: str) -> None:
+    """Give a user all rights to one registered model, whoever creates it."""
     users.grant_user_permission(username, RESOURCE_TYPE_REGISTERED_MODEL, model_name, MANAGE.name)

@@ -1,15 +1,15 @@
 # ruff: noqa: T201  # a program prints
 """Training as a job of the cluster: ``python -m ops.jobs.retrain``.
 
-The login comes from files, since that is how secrets reach a pod; what became of the run goes to the pushgateway. The
-training itself is that of ``churn train``.
+The login comes from files, since that is how secrets reach a pod, and the pushgateway is told the outcome. The training
+itself is that of ``churn train``. This stays a program of its own because a job needs other exit codes: a refused
+version is 2 here, so that Kubernetes does not train the same again.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -18,40 +18,63 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Never, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from app.names import MLFLOW_CLIENT, MODEL_NAME
-from ops.errors import BAD_INPUT, OpsError
+from app.names import MLFLOW_CLIENT, MODEL_NAME, PRODUCTION
+from ops import metric_names
+from ops.errors import ExitCode, OpsError
 from ops.jobs import drift
 from ops.jobs.logins import Login
+from ops.pushgateway import push
+from ops.termination import exit_on_sigterm
 from training.threads import limit_threads
 
 if TYPE_CHECKING:
     from training.result import TrainResult
 
 Verdict = Literal["staged", "refused", "bad_input", "failed"]
-EXIT_CODES: Final[dict[Verdict, int]] = {"staged": 0, "failed": 1, "refused": BAD_INPUT, "bad_input": BAD_INPUT}
-"""As of every program of a pod, 1 is for what may pass; a version that a gate refused would be refused again."""
-ROWS_MIN: Final = 1000
+EXIT_CODES: Final[dict[Verdict, ExitCode]] = {
+    "staged": ExitCode.DONE,
+    "failed": ExitCode.FAILED,
+    "refused": ExitCode.BAD_INPUT,
+    "bad_input": ExitCode.BAD_INPUT,
+}
+MIN_ROWS: Final = 1000
 JOB: Final = "training"
-"""Group of the figures at the pushgateway."""
-PUSH_SECONDS: Final = 10
+"""Group of the metrics at the pushgateway."""
 
 _EPILOG: Final = """\
 environment:
   MLFLOW_TRACKING_URI      address of MLflow
-  MLFLOW_CREDENTIALS_DIR   folder with the files username and password, if MLflow wants a login
-  PUSHGATEWAY_URL          where to tell what became of the run, if anywhere
+  MLFLOW_CREDENTIALS_DIR   folder with the files username and password, if MLflow requires a login
+  PUSHGATEWAY_URL          pushgateway to report the outcome to, if there is one
 
-Exit code: 0 staged, or nothing to do; 1 the registry failed, which may pass; 2 the data or an option is wrong, or a
-gate refused the version.
+Exit code: 0 staged, or nothing to do; 1 the registry failed, and another try may succeed; 2 the data or an option is
+wrong, or a gate refused the version.
 """
 
 
-def _rows(text: str) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line chose: a file or a number of customers to generate, and when to train at all."""
+
+    data: str | None
+    rows: int | None
+    data_seed: int
+    first: bool
+    when_drifting: str | None
+    not_within_hours: float
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str] | None) -> Options:
+        """Read the command line; wrong usage ends the program with exit code 2."""
+        return cls(**vars(_parser().parse_args(arguments)))
+
+
+def _row_count(text: str) -> int:
     rows = int(text)
-    if rows < ROWS_MIN:
-        raise argparse.ArgumentTypeError(f"{rows} customers are too few: generate at least {ROWS_MIN}")
+    if rows < MIN_ROWS:
+        raise argparse.ArgumentTypeError(f"{rows} customers are too few: generate at least {MIN_ROWS}")
     return rows
 
 
@@ -64,32 +87,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", metavar="FILE", help="CSV or Parquet, a local path or s3://bucket/key")
-    source.add_argument("--rows", type=_rows, metavar="N", help="generate so many customers and train on them")
+    source.add_argument("--rows", type=_row_count, metavar="N", help="generate N customers and train on them")
     parser.add_argument(
         "--data-seed",
         type=int,
         default=datetime.now(UTC).toordinal(),
         metavar="SEED",
-        help="of the generated customers; others every day by default, as customers change (today: %(default)s)",
+        help="seed of the generated customers; changes daily by default, as real customers do (today: %(default)s)",
     )
     parser.add_argument(
-        "--first", action="store_true", help="also promote it; do nothing when a version is in production already"
+        "--first", action="store_true", help="also promote the version; do nothing if one is in production already"
     )
     parser.add_argument(
-        "--when-drifting", metavar="URL", help="train only if the Prometheus there has an alert of drift that fires"
+        "--when-drifting", metavar="URL", help="train only if a drift alert is firing in the Prometheus at URL"
     )
     parser.add_argument(
         "--not-within-hours",
         type=float,
         default=0.0,
         metavar="H",
-        help="with --when-drifting: and only if no run has staged a version for so long",
+        help="with --when-drifting: do not train if a run has staged a version in the last H hours",
     )
     return parser
 
 
 def log_in(environ: MutableMapping[str, str]) -> None:
-    """Give MLflow's client the login of the mounted files; it takes one from its environment only.
+    """Put the login of the mounted files into the environment, the only place where MLflow's client looks for it.
 
     Raises:
         OpsError: a file is missing or empty.
@@ -101,10 +124,10 @@ def log_in(environ: MutableMapping[str, str]) -> None:
 
 
 @contextmanager
-def customers(options: argparse.Namespace) -> Iterator[str]:
-    """The file to train on; generated ones are there as long as they are needed."""
-    if options.data:
-        yield options.data
+def customers(options: Options) -> Iterator[str]:
+    """Yield the file to train on; generated customers are deleted afterwards."""
+    if options.rows is None:
+        yield str(options.data)
         return
     from training.generate import GeneratorConfig, write  # noqa: PLC0415  # after the thread counts are set
 
@@ -117,25 +140,24 @@ def customers(options: argparse.Namespace) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a run; without a result it did not get that far."""
+    """How a run ended; ``result`` is None if it ended before there was one."""
 
     verdict: Verdict
     result: TrainResult | None = None
 
 
-def retrain(options: argparse.Namespace, tracking_uri: str) -> Outcome | None:
-    """Train, stage, and with ``--first`` promote; None when there is nothing to do.
+def retrain(options: Options, tracking_uri: str) -> Outcome | None:
+    """Train, stage, and with ``--first`` promote; returns None when there is nothing to do.
 
     Raises:
         DataError: nothing was trained.
         RegistryError: MLflow does not answer, or refuses.
     """
-    from training import registry  # noqa: PLC0415  # after the thread counts and the login are set
-    from training.config import TrainConfig  # noqa: PLC0415  # likewise
+    from training.config import TrainConfig  # noqa: PLC0415  # after the thread counts and the login are set
     from training.mlflow_store import by_alias, connect  # noqa: PLC0415  # likewise
     from training.train import train  # noqa: PLC0415  # likewise
 
-    serving = by_alias(connect(tracking_uri), MODEL_NAME, registry.PRODUCTION)
+    serving = by_alias(connect(tracking_uri), MODEL_NAME, PRODUCTION)
     if options.first and serving is not None:
         print(f"version {serving.version} is in production already: nothing to do")
         return None
@@ -152,47 +174,39 @@ def retrain(options: argparse.Namespace, tracking_uri: str) -> Outcome | None:
         print(f"version {result.version} is registered but refused: no alias moved", file=sys.stderr)
         return Outcome(verdict="refused", result=result)
     print(f"version {result.version} is staged: AUC {result.metrics['auc'].value:.4f} on {result.rows:,} customers")
-    if options.first:
-        try:
-            move = registry.promote(tracking_uri, MODEL_NAME, result.version, reason="first version of the stack")
-        except (registry.DecisionNeededError, registry.GateRefusedError) as error:
-            # Trying again would ask the same again: a person promotes it, or trains on other data.
-            print(error, file=sys.stderr)
-            return Outcome(verdict="refused", result=result)
-        print(f"version {move.to_version} is in production")
-    return Outcome(verdict="staged", result=result)
+    verdict: Verdict = _promote_first(result.version, tracking_uri) if options.first else "staged"
+    return Outcome(verdict=verdict, result=result)
 
 
-def push(gateway: str, outcome: Outcome, seconds: float, now: float) -> None:
-    """Tell the pushgateway what became of a run; a failure to do so is said, and changes nothing else.
+def _promote_first(version: str, tracking_uri: str) -> Literal["staged", "refused"]:
+    """Promote the first version of a stack."""
+    from training import registry  # noqa: PLC0415  # after the thread counts and the login are set
 
-    Figures are added to the group, not put in its place: after a run that failed, the time of the last success stays.
-    """
-    from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway  # noqa: PLC0415  # only with a gateway
-
-    figures = CollectorRegistry()
-
-    def gauge(name: str, documentation: str, value: float) -> None:
-        Gauge(f"churn_training_{name}", documentation, registry=figures).set(value)
-
-    gauge("last_run_timestamp_seconds", "When the last training run ended.", now)
-    gauge("duration_seconds", "How long the last training run took.", seconds)
-    verdicts = Gauge("churn_training_verdict", "1 for the last run's verdict.", ["verdict"], registry=figures)
-    for verdict in get_args(Verdict):
-        verdicts.labels(verdict).set(verdict == outcome.verdict)
-    if outcome.result is not None:
-        gauge("rows", "Customers the last trained model was made from.", outcome.result.rows)
-        gauge("auc", "AUC of the last trained model on its holdout.", outcome.result.metrics["auc"].value)
-    if outcome.verdict == "staged":
-        gauge("last_success_timestamp_seconds", "When a training run last staged a version.", now)
     try:
-        pushadd_to_gateway(gateway, job=JOB, registry=figures, timeout=PUSH_SECONDS)
-    except (OSError, ValueError) as error:
-        print(f"the pushgateway at {gateway} was not told of this run: {error}", file=sys.stderr)
+        move = registry.promote(tracking_uri, MODEL_NAME, version, reason="first version of the stack")
+    except (registry.DecisionNeededError, registry.GateRefusedError) as error:
+        # Another try would raise the same question: a person promotes the version, or trains on other data.
+        print(error, file=sys.stderr)
+        return "refused"
+    print(f"version {move.to_version} is in production")
+    return "staged"
 
 
-def _judged(options: argparse.Namespace, tracking_uri: str) -> Outcome | None:
-    """`retrain`, with failures that an operator can act on as a verdict and a line."""
+def figures(outcome: Outcome, seconds: float, now: float) -> dict[str, float]:
+    """Return the metrics of a run. After a failure the time of the last success is left out, and so stays as it is."""
+    values = {metric_names.TRAINING_LAST_RUN: now, metric_names.TRAINING_DURATION: seconds}
+    for verdict in get_args(Verdict):
+        values[metric_names.series(metric_names.TRAINING_VERDICT, verdict=verdict)] = float(verdict == outcome.verdict)
+    if outcome.result is not None:
+        values[metric_names.TRAINING_ROWS] = outcome.result.rows
+        values[metric_names.TRAINING_AUC] = outcome.result.metrics["auc"].value
+    if outcome.verdict == "staged":
+        values[metric_names.TRAINING_LAST_SUCCESS] = now
+    return values
+
+
+def _attempt(options: Options, tracking_uri: str) -> Outcome | None:
+    """Retrain; a failure that an operator can act on becomes a verdict and a line on stderr."""
     from training.mlflow_store import RegistryError  # noqa: PLC0415  # after the thread counts are set
     from training.violations import DataError  # noqa: PLC0415  # likewise
 
@@ -207,29 +221,24 @@ def _judged(options: argparse.Namespace, tracking_uri: str) -> Outcome | None:
         return Outcome(verdict="failed")
 
 
-def _stop(signal_number: int, _frame: object) -> Never:
-    """End in order: MLflow's run is closed as failed, and PID 1 of a container would ignore the signal otherwise."""
-    raise SystemExit(128 + signal_number)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    """Run the command line; returns the exit code."""
+    options = Options.parse(arguments)
+    exit_on_sigterm()  # so that MLflow's run is closed as failed
     os.environ.update(MLFLOW_CLIENT)
     limit_threads()
-    tracking_uri, gateway = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("PUSHGATEWAY_URL")
+    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not tracking_uri:
-        print("MLFLOW_TRACKING_URI is not set: name the address of MLflow", file=sys.stderr)
-        return EXIT_CODES["bad_input"]
+        print("MLFLOW_TRACKING_URI is not set: set it to the address of MLflow", file=sys.stderr)
+        return ExitCode.BAD_INPUT
     started = time.monotonic()
     outcome: Outcome | None = Outcome(verdict="failed")
     try:
-        outcome = _judged(options, tracking_uri)
+        outcome = _attempt(options, tracking_uri)
     finally:
-        if outcome is not None and gateway:
-            push(gateway, outcome, time.monotonic() - started, time.time())
-    return EXIT_CODES[outcome.verdict] if outcome is not None else 0
+        if outcome is not None:
+            push(os.environ.get("PUSHGATEWAY_URL"), JOB, figures(outcome, time.monotonic() - started, time.time()))
+    return EXIT_CODES[outcome.verdict] if outcome is not None else ExitCode.DONE
 
 
 if __name__ == "__main__":

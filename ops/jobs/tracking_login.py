@@ -1,7 +1,7 @@
-"""Who may do what at the MLflow server, beyond its own permissions: readers only read.
+"""Restricts readers of the MLflow server to reading, which its own permissions cannot do.
 
-MLflow lets every user with a login make experiments and models of their own. For the API's login that would be a way to
-fill the registry with whatever comes, so its requests are refused unless they only read. MLflow calls
+MLflow lets every user with a login create experiments and models. Whoever has the API's login could so fill the
+registry, so its requests are refused unless they only read. MLflow calls
 :func:`authorize` for each request, as its `authorization_function`.
 """
 
@@ -19,9 +19,9 @@ _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def authorize() -> Authorization | Response:
-    """The login of the request, or the answer that refuses it."""
-    found: Authorization | Response = authenticate_request_basic_auth()
-    if isinstance(found, Authorization) and found.username in READERS and request.method not in _READING:
+    """Return the login of the request, or an answer that refuses it."""
+    login: Authorization | Response = authenticate_request_basic_auth()
+    if isinstance(login, Authorization) and login.username in READERS and request.method not in _READING:
         refused: Response = make_forbidden_response()
         return refused
-    return found
+    return login

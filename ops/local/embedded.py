@@ -1,6 +1,6 @@
-"""MLflow and the API on one machine, started, filled and watched together: what ``churn up`` and ``churn demo`` run.
+"""Starts, fills and watches MLflow and the API on one machine, for ``churn up`` and ``churn demo``.
 
-A later start serves the model that the API kept on disk before MLflow is even started, and trains only if nothing is
+A later start first serves the model that the API has on disk, before it starts MLflow, and trains only if no version is
 in production.
 """
 
@@ -19,36 +19,36 @@ import httpx
 from app.names import MLFLOW_CLIENT, MODEL_NAME, PRODUCTION
 from app.schemas import EXAMPLE
 from ops.console import Output
-from ops.errors import OpsError
+from ops.errors import ExitCode, OpsError, TemporaryError
 from ops.local import mlflow_server, monitoring
+from ops.local.defaults import API_PORT, MLFLOW_PORT, SAMPLE_ROWS, SAMPLE_SEED
 from ops.local.home import Home, HomeLock
 from ops.local.ports import LOOPBACK, free_port
 from ops.local.processes import ProcessGroup
 
-API_PORT: Final = 8000
 API_START_SECONDS: Final = 60
 HEAD_START_SECONDS: Final = 10
 POLL_SECONDS: Final = 2
-"""How often the API looks up the alias: a promotion on a laptop should show at once."""
+"""How often the API looks up the alias: on a laptop a promotion should take effect at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpOptions:
-    """What a newcomer may choose.
+    """Options of a start.
 
-    ``rows`` and ``seed`` are of the sample data, used only if there is none yet; ``started`` is the
-    ``time.monotonic()`` from which seconds are counted.
+    ``rows`` and ``seed`` describe the sample data, which is made only if there is none yet. Seconds are counted from
+    ``started``, a value of ``time.monotonic()``.
     """
 
     port: int = API_PORT
-    mlflow_port: int = mlflow_server.DEFAULT_PORT
-    rows: int = 10_000
-    seed: int = 7
+    mlflow_port: int = MLFLOW_PORT
+    rows: int = SAMPLE_ROWS
+    seed: int = SAMPLE_SEED
     started: float
 
 
 class Platform:
-    """MLflow and the API of one home, started and watched together."""
+    """Starts and watches MLflow and the API of one home."""
 
     def __init__(self, home: Home, lock: HomeLock, processes: ProcessGroup, output: Output, options: UpOptions) -> None:
         self._home = home
@@ -70,10 +70,10 @@ class Platform:
         self.api_url = f"http://{LOOPBACK}:{self._port}"
         self.mlflow_url = f"http://{LOOPBACK}:{self._mlflow_port}"
 
-    def _free_port(self, server: str, wanted: int, *, taken: frozenset[int] = frozenset()) -> int:
-        port = free_port(wanted, taken=taken)
-        if port != wanted:
-            self._output.say(f"Port {wanted} is in use: {server} takes {port} instead", "yellow")
+    def _free_port(self, server: str, preferred: int, *, taken: frozenset[int] = frozenset()) -> int:
+        port = free_port(preferred, taken=taken)
+        if port != preferred:
+            self._output.say(f"Port {preferred} is in use: {server} uses {port} instead", "yellow")
         return port
 
     def _start_api(self) -> None:
@@ -88,13 +88,13 @@ class Platform:
             "MODEL_POLL_SECONDS": str(POLL_SECONDS),
             "API_KEYS_FILE": str(self._home.keys_file),
             "AUTH": "required",
-            # Nothing routes around this one process, so there is nobody to wait for.
+            # No load balancer has to notice the end of this one process, so there is nothing to wait for.
             "DRAIN_SECONDS": "0",
         }
         self._processes.start("api", [sys.executable, "-m", "app"], os.environ | settings)
 
     def start_monitoring(self) -> dict[str, str]:
-        """Start Prometheus and Alertmanager where they are installed; returns their addresses by name."""
+        """Start Prometheus and Alertmanager if they are installed; returns their addresses by name."""
         if self._programs is None:
             return {}
         prometheus = f"{LOOPBACK}:{self._prometheus_port}"
@@ -110,11 +110,11 @@ class Platform:
         return {"Prometheus": f"http://{prometheus}", "Alertmanager": f"http://{alertmanager}"}
 
     def bring_up(self) -> None:
-        """Wait until the API serves a model; make data, train and promote first if there is none."""
+        """Start the servers and wait until the API serves a model; without one, make data, train and promote first."""
         self._start_api()
         if self._home.model_cache.exists():
-            # It serves what it kept on disk; the start of MLflow would only take the CPU from it.
-            with self._output.waiting("Starting the API with the model it kept"):
+            # It serves the model that it has on disk; starting MLflow now would only slow it down.
+            with self._output.waiting("Starting the API with the model on disk"):
                 self._processes.wait(self._is_ready, timeout_seconds=HEAD_START_SECONDS)
         mlflow_server.start(self._processes, self._home, self._mlflow_port)
         if self._is_new:
@@ -122,27 +122,27 @@ class Platform:
         with self._output.waiting("Waiting for MLflow and the API"):
             up = self._processes.wait(self._serves_or_must_train, timeout_seconds=mlflow_server.START_SECONDS)
         if not up:
-            raise OpsError(
+            raise TemporaryError(
                 f"neither the API at {self.api_url} nor MLflow at {self.mlflow_url} was ready within "
                 f"{mlflow_server.START_SECONDS} s; see {self._home.logs}"
             )
         if self._in_production is False:
             self._train()
             self._wait_ready()
-        self._say_where()
+        self._announce()
 
     def _serves_or_must_train(self) -> bool:
-        # Once MLflow has said that there is a production version, the API is fetching it.
+        # Once MLflow has reported a version in production, the API is downloading it.
         return self._is_ready() or (self._in_production is None and self._ask_mlflow() is False)
 
     def _ask_mlflow(self) -> bool | None:
         self._in_production = mlflow_server.has_production(self.mlflow_url)
         if self.mlflow_answers:
-            self._say_where()
+            self._announce()
         return self._in_production
 
-    def _say_where(self) -> None:
-        """Tell the other commands of this home."""
+    def _announce(self) -> None:
+        """Publish the addresses to the other commands of this home."""
         self._lock.announce(mlflow_url=self.mlflow_url if self.mlflow_answers else None, api_url=self.api_url)
 
     @property
@@ -159,7 +159,7 @@ class Platform:
         with self._output.waiting("Waiting for the API to load the model"):
             ready = self._processes.wait(self._is_ready, timeout_seconds=API_START_SECONDS)
         if not ready:
-            raise OpsError(
+            raise TemporaryError(
                 f"the API at {self.api_url} loaded no model within {API_START_SECONDS} s; "
                 f"see {self._home.logs / 'api.log'}"
             )
@@ -176,17 +176,18 @@ class Platform:
         self._churn("train", "--data", str(self._home.customers), "--promote", "--tracking-uri", self.mlflow_url)
 
     def _churn(self, *arguments: str) -> None:
-        # A process of its own: the memory that training takes is given back when it ends.
+        # In a separate process, so that the memory of the training is freed when it ends.
         code = self._processes.run(
             [sys.executable, "-m", "ops.cli", *arguments],
             os.environ | MLFLOW_CLIENT,
             stdout=sys.stderr.fileno() if self._output.as_json else None,
         )
         if code:
-            raise OpsError(f"'churn {arguments[0]}' failed with exit code {code}; its message is above")
+            error = OpsError if code == ExitCode.BAD_INPUT else TemporaryError
+            raise error(f"'churn {arguments[0]}' failed with exit code {code}; its message is above")
 
     def predict_example(self) -> dict[str, Any]:
-        """Send the schema's example customer, as a client would."""
+        """Predict for the schema's example customer, as a client would."""
         answer = httpx.post(
             f"{self.api_url}/v1/predict",
             json=dict(EXAMPLE),
@@ -195,16 +196,16 @@ class Platform:
             trust_env=False,
         )
         if not answer.is_success:
-            raise OpsError(f"the example prediction was answered with {answer.status_code}: {answer.text}")
+            raise TemporaryError(f"the example prediction was answered with {answer.status_code}: {answer.text}")
         prediction: dict[str, Any] = answer.json()
         return prediction
 
     def seconds(self) -> float:
-        """Since the command was started."""
+        """Return the seconds since the command started."""
         return time.monotonic() - self._options.started
 
     def curl(self) -> str:
-        """A command that any shell takes and that makes a prediction."""
+        """Return a shell command that makes a prediction."""
         body = json.dumps(dict(EXAMPLE), separators=(",", ":"))
         return (
             f"curl -s {self.api_url}/v1/predict -H {shlex.quote('X-API-Key: ' + self.key)} "
@@ -212,7 +213,7 @@ class Platform:
         )
 
     def watch(self) -> None:
-        """Watch the servers until interrupted; once MLflow answers, train if its production version is gone.
+        """Watch the servers until interrupted; once MLflow answers, train if no version is in production any more.
 
         Raises:
             ServiceDiedError: a server ended by itself.
@@ -221,6 +222,6 @@ class Platform:
             self._processes.wait(lambda: self._ask_mlflow() is not None)
             self._output.say(f"MLflow answers at {self.mlflow_url}")
             if self._in_production is False:
-                self._output.say("MLflow has no version in production any more: training one", "yellow")
+                self._output.say("No version is in production any more: training one", "yellow")
                 self._train()
         self._processes.wait(lambda: False)

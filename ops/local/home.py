@@ -1,4 +1,4 @@
-"""The one folder of the embedded platform, and who uses it at the moment."""
+"""The folder of the embedded platform, and which command is using it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from app.security import KeyEntry, KeyFile, KeyFileError, KeyStore, new_key
-from ops.errors import OpsError
+from ops.errors import OpsError, TemporaryError
 
 DEMO_KEY_ID: Final = "demo"
 
 
 @dataclass(frozen=True)
 class Running:
-    """The process that uses a home now."""
+    """The process that is using a home."""
 
     pid: int
     command: str
@@ -29,7 +29,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Home:
-    """Where the embedded platform keeps everything: ``$CHURN_HOME``, or ``.churn`` in the current folder."""
+    """Folder in which the embedded platform keeps everything: ``$CHURN_HOME``, or ``.churn`` in the current folder."""
 
     root: Path
 
@@ -75,10 +75,10 @@ class Home:
         return self.root / "in-use.json"
 
     def demo_key(self) -> str:
-        """The key of the printed example; made, with the keys file, if there is none that is valid.
+        """Return the key for the printed example; if there is no valid one, make it, and the keys file with it.
 
         Raises:
-            OpsError: the keys file does not fit; it may hold other clients' keys, so it is not overwritten.
+            OpsError: the keys file is invalid; it may hold other clients' keys, so it is not overwritten.
         """
         try:
             key = self.demo_key_file.read_text(encoding="utf-8").strip()
@@ -108,15 +108,15 @@ class Home:
         """Hold the home, so that no second MLflow server runs on its files.
 
         Raises:
-            OpsError: another process holds it; the message names it.
+            TemporaryError: another process holds it; the message names it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        # The lock belongs to the open file, so it ends with the process however that ends; the file itself stays.
+        # The lock belongs to the open file, so it ends with the process, however that ends. The file itself stays.
         with self._lock.open("a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise OpsError(_held(self.root, self._read())) from None
+                raise TemporaryError(_held(self.root, self._read())) from None
             lock = HomeLock(self._lock, command)
             lock.announce()
             try:
@@ -125,11 +125,11 @@ class Home:
                 os.truncate(self._lock, 0)
 
     def running(self) -> Running | None:
-        """Who holds the home now; None if nobody does, or if who does has not said so yet."""
+        """Return the process that holds the home; None if none does, or if it has not announced itself yet."""
         return self._read() if self.in_use() else None
 
     def in_use(self) -> bool:
-        """Whether somebody holds the home now."""
+        """Whether a process holds the home."""
         try:
             with self._lock.open("r", encoding="utf-8") as file:
                 try:
@@ -148,7 +148,7 @@ class Home:
 
 
 class HomeLock:
-    """A held home; says in it who holds it and where the servers are, once they answer."""
+    """A held home, in which the holder announces itself, and its servers once they answer."""
 
     def __init__(self, path: Path, command: str) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The MLflow server of the embedded platform: SQLite and a local artifact folder, on this machine only."""
+"""Runs the MLflow server of the embedded platform: SQLite and a local artifact folder, on this machine only."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Final
 import httpx
 
 from app.names import MLFLOW_CLIENT, MLFLOW_SERVER, MODEL_NAME, PRODUCTION
-from ops.errors import OpsError
+from ops.errors import TemporaryError
+from ops.local.defaults import MLFLOW_PORT
 from ops.local.home import Home
 from ops.local.ports import LOOPBACK, free_port
 from ops.local.processes import POLL_SECONDS, ProcessGroup
 from ops.progress import waiting
 from training.addresses import runs_address
 
-DEFAULT_PORT: Final = 5000
 START_SECONDS: Final = 120
-"""A cold start on a busy machine imports for up to half a minute and then makes the tables."""
+"""A cold start on a busy machine takes up to half a minute for imports, and then creates the tables."""
 OTHERS_SECONDS: Final = 60
-"""How long a command waits for another one of the same home that starts MLflow."""
+"""How long a command waits while another command of the same home starts MLflow."""
 
 
 def command(home: Home, port: int) -> list[str]:
-    """Command line of the server; artifacts go through it, so clients need nothing but its address."""
+    """Return the server's command line. Artifacts go through the server, so clients need only its address."""
     return [
         sys.executable, "-m", "mlflow", "server",
         "--backend-store-uri", f"sqlite:///{home.mlflow_database}",
@@ -40,7 +40,7 @@ def command(home: Home, port: int) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Environment of the server: ours without what is meant for MLflow's clients, and quiet."""
+    """Return the server's environment: this one without the settings for MLflow's clients, and with telemetry off."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return inherited | MLFLOW_SERVER
 
@@ -52,10 +52,10 @@ def start(processes: ProcessGroup, home: Home, port: int) -> None:
 
 
 def has_production(url: str) -> bool | None:
-    """Whether a version of the model has the alias ``production``; None as long as no server answers there.
+    """Whether a version of the model has the alias ``production``; None if no server answers.
 
     Raises:
-        OpsError: the server gave an answer that says neither.
+        OpsError: the server's answer says neither.
     """
     try:
         answer = httpx.get(
@@ -71,13 +71,13 @@ def has_production(url: str) -> bool | None:
     # Without the model the error is RESOURCE_DOES_NOT_EXIST, without the alias INVALID_PARAMETER_VALUE.
     if any(code in answer.text for code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")):
         return False
-    raise OpsError(f"{url} answered {answer.status_code} to the question which version is in production")
+    raise TemporaryError(f"{url} answered {answer.status_code} when asked which version is in production")
 
 
 def training_page(url: str) -> str:
-    """Address of the runs in MLflow's view of model training: its front page opens the view for language models.
+    """Return the address of the runs in MLflow's view of model training; the front page shows language models instead.
 
-    The server's own address where it does not say which experiment it is.
+    If the server does not name the experiment, its own address is returned.
     """
     try:
         answer = httpx.get(
@@ -93,13 +93,13 @@ def training_page(url: str) -> str:
 
 @contextmanager
 def tracking_server(home: Home, command_name: str, uri: str | None) -> Iterator[str]:
-    """Address of the MLflow server to use: ``uri``, else the running embedded one, else one started for this command.
+    """Yield the address of an MLflow server: ``uri``, the running embedded one, or one started for this command.
 
-    A ``churn up`` that has only just begun is waited for. MLflow imported in this process from here on sends nothing
-    to anybody.
+    If a ``churn up`` is just starting, this waits for it. From here on, telemetry of an MLflow imported in this process
+    is off.
 
     Raises:
-        OpsError: the home stays in use by a command that shares no server.
+        OpsError: a command that shares no server keeps the home in use.
     """
     os.environ.update(MLFLOW_CLIENT)
     if uri:
@@ -109,12 +109,12 @@ def tracking_server(home: Home, command_name: str, uri: str | None) -> Iterator[
         yield url
         return
     with home.use(command_name), ProcessGroup(home.logs) as processes:
-        port = free_port(DEFAULT_PORT)
+        port = free_port(MLFLOW_PORT)
         url = f"http://{LOOPBACK}:{port}"
         with waiting("Starting MLflow for this command"):
             start(processes, home, port)
             if not processes.wait(lambda: has_production(url) is not None, timeout_seconds=START_SECONDS):
-                raise OpsError(f"MLflow did not answer at {url} within {START_SECONDS} s; see {home.logs}")
+                raise TemporaryError(f"MLflow did not answer at {url} within {START_SECONDS} s; see {home.logs}")
         yield url
 
 

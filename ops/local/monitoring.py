@@ -1,29 +1,25 @@
-"""Prometheus and Alertmanager beside the embedded platform: the rules of the cluster, for what a laptop has of it.
+"""Configures Prometheus and Alertmanager beside the embedded platform, with the cluster's rules for what runs here.
 
-Both read YAML, of which JSON is a part; so this needs no more than the API does.
+Both read YAML, of which JSON is a subset, so this needs no YAML library.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import infra
 from infra import naming as n
-from infra import prices
 from infra.kit import scrape
-from infra.naming import Workload
+from infra.rules_files import rule_files
 
-RULES: Final = Path(infra.__file__).parent / "rules"
 PROMETHEUS_PORT: Final = 9090
 ALERTMANAGER_PORT: Final = 9093
 WATCHED: Final = (n.API, n.PROMETHEUS, n.ALERTMANAGER)
-"""What a laptop has of the cluster; rules about anything else would call it missing."""
-PRICES_FILE: Final = "prices.yaml"
+"""Workloads that a laptop runs; rules about any other would report it missing."""
 STACK: Final = "embedded"
 
 
@@ -36,21 +32,14 @@ class Programs:
 
 
 def installed() -> Programs | None:
-    """The two servers on PATH; None unless both are there. Debian gives Alertmanager a longer name."""
+    """Find the two servers on PATH; None unless both are there. Debian gives Alertmanager a longer name."""
     prometheus = shutil.which("prometheus")
     alertmanager = shutil.which("alertmanager") or shutil.which("prometheus-alertmanager")
     return Programs(prometheus=prometheus, alertmanager=alertmanager) if prometheus and alertmanager else None
 
 
-def rule_files(workloads: Iterable[Workload]) -> dict[str, str]:
-    """Rule files by name: those of these workloads, ``<workload>.yaml`` and ``<workload>.<topic>.yaml``, and prices."""
-    names = {workload.name for workload in workloads}
-    found = [path for path in sorted(RULES.glob("*.yaml")) if path.name.split(".")[0] in names]
-    return {path.name: path.read_text(encoding="utf-8") for path in found} | {PRICES_FILE: prices.rules()}
-
-
 def prometheus_config(targets: Mapping[str, str], *, rules: Path, alertmanager: str) -> dict[str, Any]:
-    """`prometheus.yml` for one address of each job, ``host:port``, and of Alertmanager."""
+    """Return `prometheus.yml` for one address, ``host:port``, of each job, and that of Alertmanager."""
     jobs = [
         {"job_name": job, "static_configs": [{"targets": [address], "labels": {"pod": job}}]}
         for job, address in targets.items()
@@ -69,7 +58,7 @@ def prometheus_config(targets: Mapping[str, str], *, rules: Path, alertmanager: 
 
 
 def alertmanager_config() -> dict[str, Any]:
-    """`alertmanager.yml`: alerts are to be seen, grouped as in the cluster, and nobody is called."""
+    """Return `alertmanager.yml`: alerts are shown, grouped as in the cluster, and sent to nobody."""
     return {
         "route": {"receiver": "nobody", "group_by": ["alertname", "workload", "stack"]},
         "receivers": [{"name": "nobody"}],
@@ -77,7 +66,7 @@ def alertmanager_config() -> dict[str, Any]:
 
 
 def prometheus_command(program: str, folder: Path, address: str) -> list[str]:
-    """Command line of a Prometheus whose configuration and data are in ``folder``."""
+    """Return the command line of a Prometheus whose configuration and data are in ``folder``."""
     return [
         program,
         f"--config.file={folder / 'prometheus.yml'}",
@@ -88,7 +77,7 @@ def prometheus_command(program: str, folder: Path, address: str) -> list[str]:
 
 
 def alertmanager_command(program: str, folder: Path, address: str) -> list[str]:
-    """Command line of an Alertmanager alone, whose configuration and data are in ``folder``."""
+    """Return the command line of a single Alertmanager whose configuration and data are in ``folder``."""
     return [
         program,
         f"--config.file={folder / 'alertmanager.yml'}",

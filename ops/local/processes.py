@@ -1,4 +1,4 @@
-"""Starts and ends the processes of the embedded platform: none of them outlives the one that started it."""
+"""Starts and ends the processes of the embedded platform; none of them outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TAIL_LINES: Final = 15
 
 
 class ServiceDiedError(OpsError):
-    """A server ended by itself; the message names it and carries the end of its log."""
+    """A server ended by itself; the message names it and contains the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Service:
 
 
 def log_tail(log: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log file; empty if there is none."""
+    """Return the last lines of a log file; nothing if there is no such file."""
     try:
         return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
@@ -45,9 +45,9 @@ def log_tail(log: Path, lines: int = TAIL_LINES) -> str:
 class ProcessGroup:
     """Servers that live and end together, in one process group led by a watchdog.
 
-    One group, so that grandchildren (MLflow starts uvicorn) end with their parents; not the terminal's own, so that
-    Ctrl-C reaches only this process, which then ends the others in order. ``grace_seconds`` is how long a server may
-    take to end by itself.
+    They share a group so that grandchildren (MLflow starts uvicorn) end with their parents. It is not the terminal's
+    group, so that Ctrl-C reaches only this process, which then ends the others in order. ``grace_seconds`` is how long
+    a server may take to end by itself.
     """
 
     def __init__(self, log_folder: Path, *, grace_seconds: float = 5) -> None:
@@ -129,7 +129,7 @@ class ProcessGroup:
         return True
 
     def stop(self) -> None:
-        """End every process of the group: asked first, killed after the grace time. May be called twice."""
+        """Ask every process of the group to end, and kill it after the grace time. May be called twice."""
         if self._watchdog.returncode is not None and all(c.returncode is not None for c in self._children):
             return
         _signal_group(self._watchdog.pid, signal.SIGTERM)

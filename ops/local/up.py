@@ -1,6 +1,6 @@
-"""The embedded platform for a newcomer: sample data, training, MLflow and the API with nothing but Python.
+"""Runs the embedded platform: sample data, training, MLflow and the API with nothing but Python.
 
-``churn up`` keeps it in the foreground; ``churn demo`` brings it up, predicts once and ends it.
+``churn up`` keeps it in the foreground; ``churn demo`` brings it up, makes one prediction and ends it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ops.local.processes import ProcessGroup
 
 
 def up(options: UpOptions, output: Output) -> None:
-    """Bring the platform up and keep it until SIGINT, SIGTERM or SIGHUP.
+    """Bring the platform up and keep it running until SIGINT, SIGTERM or SIGHUP.
 
     Raises:
         OpsError: it cannot start, or a server ended.
@@ -59,14 +59,14 @@ def _platform(command: str, options: UpOptions, output: Output) -> Iterator[Plat
         try:
             yield Platform(home, lock, processes, output, options)
         finally:
-            # A second Ctrl-C must not leave half of the processes behind; ending them takes a few seconds at most.
+            # A second Ctrl-C must not leave processes behind; ending them takes a few seconds at most.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP, like SIGINT, raise KeyboardInterrupt; the former handlers come back at the end."""
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does; the old handlers are restored at the end."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -96,7 +96,7 @@ def _announce(platform: Platform, prediction: dict[str, Any], monitoring: dict[s
                 "MLflow",
                 mlflow_server.training_page(platform.mlflow_url)
                 if platform.mlflow_answers
-                else f"{platform.mlflow_url} (is still starting)",
+                else f"{platform.mlflow_url} (still starting)",
             ),
             *monitoring.items(),
         ]

@@ -1,4 +1,4 @@
-"""Ends a process group when the process that started it is gone, however it went.
+"""Ends a process group when the process that started it has ended, in whatever way.
 
 Started by :class:`ops.local.processes.ProcessGroup` as the leader of the group that all servers join, with a pipe from
 the starting process as standard input. When that process ends, even by SIGKILL, the kernel closes the pipe, and this
@@ -12,7 +12,7 @@ import time
 
 
 def main() -> None:
-    """Wait for the end of standard input, then end the group: asked first, killed after ``argv[1]`` seconds."""
+    """Wait for the end of standard input, then ask the group to end, and kill it after ``argv[1]`` seconds."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(sys.stdin.fileno(), 1):

@@ -1,8 +1,8 @@
 """Prepare an AWS account for the first `pulumi up`: ``python -m ops.stack.bootstrap``, run by an administrator.
 
-A bucket for Pulumi's state, a key for the secrets in it, GitHub's OIDC provider, and three roles that workflows take:
-to preview (reads), to deploy, and to push images. Running it again changes nothing but what has drifted. It prints the
-repository's variables.
+It creates a bucket for Pulumi's state, a key for the secrets in it, GitHub's OIDC provider, and three roles that
+workflows assume: to preview (read only), to deploy, and to push images. Running it again only corrects what has
+drifted. It prints the variables to set in the repository.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ops.errors import BAD_INPUT, OpsError
+from ops.errors import OpsError, exit_code
 
 ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
 REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
 ROLES: Final = {"preview": "ReadOnlyAccess", "deploy": "AdministratorAccess", "images": None}
-"""Managed policies. The deployment makes roles and policies itself, so nothing less than an administrator's rights
-would bound it; that only its environments, which have reviewers, can take the role does."""
+"""Managed policy of each role. A deployment creates roles and policies itself, so lesser rights would not bound it. Its
+bound is that only the repository's environments, which have reviewers, can assume the role."""
 ENVIRONMENTS: Final = ("staging", "prod")
 
 
 def trust(provider_arn: str, repository: str, role: str) -> dict[str, Any]:
-    """Who may take a role: preview any pull request, images the main branch, deploy the repository's environments."""
+    """Return who may assume a role: pull requests for preview, the main branch for images, environments for deploy."""
     subjects = {
         "preview": [f"repo:{repository}:pull_request", f"repo:{repository}:ref:refs/heads/main"],
         "images": [f"repo:{repository}:ref:refs/heads/main"],
@@ -46,7 +46,7 @@ def trust(provider_arn: str, repository: str, role: str) -> dict[str, Any]:
 
 
 def rights(role: str, bucket: str, key_arn: str, account: str, region: str) -> list[dict[str, Any]]:
-    """What a role may do besides its managed policy."""
+    """Return what a role may do besides its managed policy."""
     if role == "images":
         return [
             {"Effect": "Allow", "Action": ["ecr:GetAuthorizationToken"], "Resource": "*"},
@@ -79,7 +79,7 @@ class Bootstrap:
 
     def __init__(self, session: Any, region: str, repository: str) -> None:
         if not REPOSITORY.fullmatch(repository):
-            raise OpsError(f"{repository!r} is no repository: give OWNER/NAME")
+            raise OpsError(f"{repository!r} is not a repository: give OWNER/NAME")
         self._s3 = session.client("s3", region_name=region)
         self._kms = session.client("kms", region_name=region)
         self._iam = session.client("iam")
@@ -89,7 +89,7 @@ class Bootstrap:
         self.done: list[str] = []
 
     def run(self) -> dict[str, str]:
-        """Make what is missing; returns the repository's variables."""
+        """Create what is missing; returns the variables for the repository."""
         key_arn = self._key()
         self._state(key_arn)
         provider = self._provider()
@@ -106,7 +106,7 @@ class Bootstrap:
     def _key(self) -> str:
         alias = "alias/churn-pulumi"
         pages = self._kms.get_paginator("list_aliases").paginate()
-        known = {found["AliasName"]: found.get("TargetKeyId") for page in pages for found in page["Aliases"]}
+        known = {entry["AliasName"]: entry.get("TargetKeyId") for page in pages for entry in page["Aliases"]}
         key_id = known.get(alias)
         if key_id is None:
             key_id = self._kms.create_key(Description="Pulumi's secrets and state")["KeyMetadata"]["KeyId"]
@@ -117,9 +117,9 @@ class Bootstrap:
         return arn
 
     def _state(self, key_arn: str) -> None:
-        names = {found["Name"] for found in self._s3.list_buckets()["Buckets"]}
+        names = {entry["Name"] for entry in self._s3.list_buckets()["Buckets"]}
         if self.bucket not in names:
-            # S3's first region is the default, and refused where it is named.
+            # S3 refuses to have its default region named.
             named = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
             self._s3.create_bucket(Bucket=self.bucket, **({} if self.region == "us-east-1" else named))
             self.done.append(f"bucket {self.bucket}")
@@ -137,7 +137,7 @@ class Bootstrap:
 
     def _provider(self) -> str:
         arn = f"arn:aws:iam::{self.account}:oidc-provider/{ISSUER}"
-        known = [found["Arn"] for found in self._iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]]
+        known = [entry["Arn"] for entry in self._iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]]
         if arn not in known:
             self._iam.create_open_id_connect_provider(Url=f"https://{ISSUER}", ClientIDList=[AUDIENCE])
             self.done.append(f"provider {ISSUER}")
@@ -146,10 +146,10 @@ class Bootstrap:
     def _role(self, role: str, provider: str, key_arn: str) -> str:
         name, policy = f"churn-{role}", json.dumps(trust(provider, self.repository, role))
         try:
-            found = self._iam.get_role(RoleName=name)["Role"]
+            arn: str = self._iam.get_role(RoleName=name)["Role"]["Arn"]
             self._iam.update_assume_role_policy(RoleName=name, PolicyDocument=policy)
         except self._iam.exceptions.NoSuchEntityException:
-            found = self._iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy)["Role"]
+            arn = self._iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy)["Role"]["Arn"]
             self.done.append(f"role {name}")
         managed = ROLES[role]
         if managed is not None:
@@ -159,12 +159,11 @@ class Bootstrap:
             "Statement": rights(role, self.bucket, key_arn, self.account, self.region),
         }
         self._iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(own))
-        arn: str = found["Arn"]
         return arn
 
 
 def tls_only(bucket: str) -> dict[str, Any]:
-    """Refuses whatever comes unencrypted."""
+    """Return a bucket policy that refuses unencrypted connections."""
     refusal = {
         "Sid": "OnlyTls",
         "Effect": "Deny",
@@ -177,20 +176,20 @@ def tls_only(bucket: str) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run it; returns the exit code."""
+    """Run the command line; returns the exit code."""
     import boto3  # noqa: PLC0415 - slow to import, and --help does not need it
 
     parser = argparse.ArgumentParser(prog="python -m ops.stack.bootstrap", description=__doc__.partition("\n")[0])
-    parser.add_argument("--region", required=True, help="where the stacks will be, such as eu-central-1")
-    parser.add_argument("--repository", required=True, metavar="OWNER/NAME", help="on GitHub, whose workflows deploy")
+    parser.add_argument("--region", required=True, help="region of the stacks, such as eu-central-1")
+    parser.add_argument("--repository", required=True, metavar="OWNER/NAME", help="GitHub repository that deploys")
     options = parser.parse_args(argv)
     try:
         bootstrap = Bootstrap(boto3.Session(), options.region, options.repository)
         variables = bootstrap.run()
     except OpsError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - a program that an administrator runs
-        return BAD_INPUT
-    for line in [*(f"made {what}" for what in bootstrap.done), *(f"{k}={v}" for k, v in variables.items())]:
+        return exit_code(error)
+    for line in [*(f"created {what}" for what in bootstrap.done), *(f"{k}={v}" for k, v in variables.items())]:
         print(line)  # noqa: T201 - as above
     return 0
 

@@ -1,7 +1,7 @@
-"""The `dev` stack on a local cluster, from one command: what ``churn cluster up`` and ``churn cluster down`` do.
+"""Brings the `dev` stack up on a local cluster, and removes it: ``churn cluster up`` and ``churn cluster down``.
 
-Each step is a command that a person could type, shown before it runs: a cluster where there is none, the images, their
-way into the cluster, `pulumi up`. The state of the stack and its passphrase stay in the project's home folder.
+Each step is a command that a person could type, printed before it runs: create a cluster if there is none, build the
+images, load them, `pulumi up`. The state of the stack and its passphrase stay in the project's home folder.
 """
 
 # ruff: noqa: S603, S607 - the commands are those that the user asked for, found on PATH
@@ -23,14 +23,14 @@ from ops.stack import image_build
 
 STACK: Final = "dev"
 KIND: Final = "churn"
-"""Name of the kind cluster that is made where no other is in reach."""
+"""Name of the kind cluster that is created if no other can be reached."""
 PASSPHRASE: Final = "pulumi-passphrase"  # noqa: S105 - the file's name
 EDGE: Final = ("churn-ingress", "ingress")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the user chose; empty means that it is found out."""
+    """What the user chose; an empty value is determined automatically."""
 
     tool: str = ""
     load: str = ""
@@ -38,7 +38,7 @@ class Options:
 
 
 def context() -> str | None:
-    """The current context, if its cluster answers."""
+    """Return the current context, if its cluster answers."""
     if shutil.which("kubectl") is None:
         raise OpsError("kubectl is not installed: it is needed to reach the cluster")
     named = _output(["kubectl", "config", "current-context"])
@@ -48,24 +48,24 @@ def context() -> str | None:
 
 
 def _output(words: list[str]) -> str | None:
-    """What a command prints; None where it fails."""
+    """Return what a command prints; None if it fails."""
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
 def require_context(say: Callable[[str], None]) -> str:
-    """The context to deploy to: the current one, or a new kind cluster.
+    """Return the context to deploy to: the current one, or that of a new kind cluster.
 
     Raises:
-        OpsError: no cluster answers, and kind is not there to make one.
+        OpsError: no cluster answers, and kind is not installed to create one.
     """
-    found = context()
-    if found is not None:
-        say(f"The cluster is that of the current context, {found}")
-        return found
+    current = context()
+    if current is not None:
+        say(f"Using the cluster of the current context, {current}")
+        return current
     if shutil.which("kind") is None:
         raise OpsError(
-            "no cluster answers at the current context of kubectl, and kind is not installed to make one: "
+            "no cluster answers at kubectl's current context, and kind is not installed to create one: "
             "start your cluster, or install kind (https://kind.sigs.k8s.io)"
         )
     image_build.run(["kind", "create", "cluster", "--name", KIND, "--wait", "120s"], say)
@@ -73,7 +73,7 @@ def require_context(say: Callable[[str], None]) -> str:
 
 
 def pulumi_environment(home: Home) -> dict[str, str]:
-    """Where Pulumi keeps the stack's state, and the passphrase of its secrets, made once; what is set already stays."""
+    """Return Pulumi's environment with the place of its state and a passphrase, created once; set variables win."""
     state = home.root / "pulumi"
     state.mkdir(parents=True, exist_ok=True)
     environment = {"PULUMI_BACKEND_URL": f"{state.resolve().as_uri()}?metadata=skip"}
@@ -98,67 +98,67 @@ def _pulumi(root: Path, home: Home, say: Callable[[str], None], *words: str) -> 
 
 
 def outputs(root: Path, home: Home) -> dict[str, Any]:
-    """What the stack exports, secrets in the clear."""
+    """Return what the stack exports, with secrets in plain text."""
     words = ["pulumi", "stack", "output", "--stack", STACK, "--show-secrets", "--json"]
     done = subprocess.run(words, cwd=root, env=pulumi_environment(home), capture_output=True, text=True, check=False)
     if done.returncode:
         raise OpsError(f"pulumi stack output failed: {done.stderr.strip()}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    exported: dict[str, Any] = json.loads(done.stdout)
+    return exported
 
 
 def up(root: Path, home: Home, options: Options, say: Callable[[str], None]) -> dict[str, Any]:
-    """Bring everything up, and give what the stack exports.
+    """Bring everything up; returns what the stack exports.
 
     Raises:
-        OpsError: a step failed; what the steps before it made stays, and the command may be given again.
+        OpsError: a step failed. Earlier steps are not undone, and the command may be run again.
     """
     chosen = require_context(say)
     if options.build:
-        wanted = image_build.builds(STACK, root)
+        builds = image_build.builds(STACK, root)
         loader = image_build.loader(chosen, options.load)
         tool = image_build.find_tool(options.tool)
-        for build in wanted:
+        for build in builds:
             image_build.run(image_build.command(tool, build, root), say)
         if loader is not None:
-            for build in wanted:
+            for build in builds:
                 image_build.run([*loader, build.image], say)
     _pulumi(root, home, say, "stack", "select", "--create", STACK)
     _pulumi(root, home, say, "up", "--stack", STACK, "--yes")
-    found = outputs(root, home)
-    certificate(home).write_text(found["certificate"], encoding="utf-8")
-    return found
+    exported = outputs(root, home)
+    certificate(home).write_text(exported["certificate"], encoding="utf-8")
+    return exported
 
 
 def certificate(home: Home) -> Path:
-    """The file with the certificate to trust."""
+    """Return the file with the certificate to trust."""
     return home.root / "certificate.pem"
 
 
 def down(root: Path, home: Home, say: Callable[[str], None], *, keep_cluster: bool) -> None:
-    """Remove the stack, and the kind cluster that `up` made.
+    """Remove the stack, and the kind cluster that `up` created.
 
     Raises:
         OpsError: a step failed.
     """
     _pulumi(root, home, say, "destroy", "--stack", STACK, "--yes")
-    made = shutil.which("kind") is not None and KIND in (_output(["kind", "get", "clusters"]) or "").split()
-    if made and not keep_cluster:
+    has_cluster = shutil.which("kind") is not None and KIND in (_output(["kind", "get", "clusters"]) or "").split()
+    if has_cluster and not keep_cluster:
         image_build.run(["kind", "delete", "cluster", "--name", KIND], say)
 
 
-def instructions(found: dict[str, Any], trusted: Path) -> list[str]:
-    """How to reach the stack and to trust its certificate, to be pasted."""
+def instructions(exported: dict[str, Any], trusted: Path) -> list[str]:
+    """Explain how to reach the stack and trust its certificate, with commands to paste."""
     namespace, service = EDGE
-    host = str(found["api_url"]).removeprefix("https://")
+    host = str(exported["api_url"]).removeprefix("https://")
     return [
-        f"Predictions  {found['api_url']}/v1/predict",
-        f"MLflow       {found['mlflow_url']}   user admin",
-        f"Grafana      {found['grafana_url']}   user admin",
+        f"Predictions  {exported['api_url']}/v1/predict",
+        f"MLflow       {exported['mlflow_url']}   user admin",
+        f"Grafana      {exported['grafana_url']}   user admin",
         "",
         "Passwords and the first API key: pulumi stack output --stack dev --show-secrets",
         f"The certificate to trust is {trusted}: import it into your browser, or give it to curl.",
-        "Where the cluster gives load balancers no address, forward a port:",
+        "If the cluster gives load balancers no address, forward a port:",
         f"  kubectl --namespace {namespace} port-forward service/{service} 8443:443",
-        f"  curl --cacert {trusted} --connect-to {host}:443:127.0.0.1:8443 {found['api_url']}/docs",
+        f"  curl --cacert {trusted} --connect-to {host}:443:127.0.0.1:8443 {exported['api_url']}/docs",
     ]

@@ -1,8 +1,8 @@
-"""What a stack on AWS costs a month, from its recorded resources and a table of prices: ``python -m ops.stack.cost``.
+"""Estimates the monthly cost of a stack on AWS: ``python -m ops.stack.cost``.
 
-An estimate to compare stacks and choices with, no bill: what depends on use (traffic, requests, logs, how many nodes the
-pods need) is computed from assumptions that are printed with it. Nodes are as many cores as the pods of the recorded
-stack ask for, at list prices.
+The estimate is made from the recorded stack and a table of list prices, to compare stacks and choices; it is not a bill.
+Whatever depends on use (traffic, requests, logs, the number of nodes) follows from assumptions that are printed with
+it. Nodes are counted as the cores that the pods of the recorded stack request.
 """
 
 # ruff: noqa: E501 - a row of a table on one line
@@ -17,23 +17,24 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.prices import FILE, GENERAL, TABLE
-from ops.errors import BAD_INPUT, OpsError
-from ops.stack.recording import Recording, stack_config, stack_names
-from ops.stack.render import ROOT, recorded
+from ops.errors import OpsError, exit_code
+from ops.stack.checkout import ROOT, stack_config, stack_names
+from ops.stack.recording import Recording
+from ops.stack.render import recorded
 
 DOCUMENT: Final = ROOT / "docs" / "cost.md"
 NODE_SHARE: Final = 0.75
-"""Of a node's cores that pods can have asked for; the rest is the system's, or left over."""
+"""Share of a node's cores that pods request; the rest is the system's, or unused."""
 GIB_OUT_NAT: Final = 100
 GIB_LOGS: Final = 20
 GIB_OBJECTS: Final = 100
 PREDICTIONS: Final = 10_000_000
-"""A month: about four a second."""
+"""Predictions a month: about four a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """A part of the bill."""
+    """One line of the estimate."""
 
     name: str
     usd: float
@@ -41,13 +42,13 @@ class Item:
 
 
 def cores(text: str) -> float:
-    """Of a Kubernetes quantity of CPU."""
+    """Convert a Kubernetes quantity of CPU to cores."""
     milli = re.fullmatch(r"(\d+)m", text)
     return int(milli[1]) / 1000 if milli else float(text)
 
 
 def _pods(recording: Recording) -> tuple[float, int]:
-    """Cores that long-running pods ask for, and GiB of the volumes they claim."""
+    """Return the cores that long-running pods request, and the GiB of the volumes that they claim."""
     asked, gib = 0.0, 0
     minimum = {
         item.inputs["spec"]["scaleTargetRef"]["name"]: item.inputs["spec"]["minReplicas"]
@@ -71,10 +72,10 @@ def _pods(recording: Recording) -> tuple[float, int]:
 
 
 def bill(recording: Recording, settings: Mapping[str, Any]) -> list[Item]:
-    """The parts of a stack's month, the dearest first.
+    """Return the lines of a stack's monthly estimate, the most expensive first.
 
     Raises:
-        OpsError: the table has no price of the database's class.
+        OpsError: the table has no price for the database's class.
     """
     hours = TABLE["hours_per_month"]
     kinds: dict[str, int] = {}
@@ -95,8 +96,8 @@ def bill(recording: Recording, settings: Mapping[str, Any]) -> list[Item]:
     core = GENERAL.hour / GENERAL.vcpus
     copies = 2 if rds["multi_az"] else 1
     balancer = TABLE["load_balancer_hour"][edge["balancer"]] + TABLE["load_balancer_unit_hour"]
-    found = [
-        Item(name="Nodes", usd=nodes * core * hours * auto, why=f"{nodes:.1f} cores for pods that ask for {asked:.1f}"),
+    lines = [
+        Item(name="Nodes", usd=nodes * core * hours * auto, why=f"{nodes:.1f} cores for pods that request {asked:.1f}"),
         Item(name="Database", usd=copies * (TABLE["rds_hour"][rds["instance_class"]] * hours + rds["storage_gib"] * TABLE["rds_gib_month"]), why=f"{copies} x {rds['instance_class']}"),
         Item(name="NAT gateways", usd=kinds.get("NatGateway", 0) * TABLE["nat_gateway_hour"] * hours + GIB_OUT_NAT * TABLE["nat_gib"], why=f"{kinds.get('NatGateway', 0)}, and {GIB_OUT_NAT} GiB"),
         Item(name="Interface endpoints", usd=zones * TABLE["interface_endpoint_zone_hour"] * hours, why=f"{len(endpoints)} services in {zones // max(1, len(endpoints))} zones"),
@@ -108,34 +109,34 @@ def bill(recording: Recording, settings: Mapping[str, Any]) -> list[Item]:
         Item(name="Buckets", usd=GIB_OBJECTS * TABLE["s3_gib_month"], why=f"{GIB_OBJECTS} GiB"),
         Item(name="Domain", usd=kinds.get("Zone", 0) * TABLE["route53_zone_month"], why="a hosted zone"),
     ]  # fmt: skip
-    return sorted(found, key=lambda item: -item.usd)
+    return sorted(lines, key=lambda item: -item.usd)
 
 
 def on_aws(root: Path) -> list[str]:
-    """The stacks that cost something."""
+    """Return the stacks that cost something."""
     return [name for name in stack_names(root) if stack_config(name, root)["churn:cluster"]["kind"] == "eks"]
 
 
 def estimate(stack: str, root: Path) -> list[Item]:
-    """The month of a stack of a checkout."""
+    """Estimate the month of a stack of a checkout."""
     config = stack_config(stack, root)
     return bill(recorded(stack, config, {}), config)
 
 
 def document(bills: Mapping[str, Sequence[Item]]) -> str:
-    """docs/cost.md."""
+    """Return the text of docs/cost.md."""
     lines = [
         "# What a month costs",
         "",
         "Written by `python -m ops.stack.cost --write` from the recorded stacks and the prices in `infra/prices.json`. An estimate",
-        "to compare with, no bill.",
+        "for comparison, not a bill.",
         "",
         TABLE["source"],
         "",
     ]
     for stack, items in bills.items():
         total = sum(item.usd for item in items)
-        lines += [f"## {stack}: about {total:,.0f} USD", "", "| Part | USD | Of |", "|---|---:|---|"]
+        lines += [f"## {stack}: about {total:,.0f} USD", "", "| Part | USD | For |", "|---|---:|---|"]
         lines += [f"| {item.name} | {item.usd:,.0f} | {item.why} |" for item in items]
         per = total / PREDICTIONS * 1000
         lines += ["", f"At {PREDICTIONS:,} predictions a month: {per:.3f} USD per 1,000.", ""]
@@ -143,10 +144,10 @@ def document(bills: Mapping[str, Sequence[Item]]) -> str:
         "## What drives it",
         "",
         f"The pods' requests (`{NODE_SHARE:.0%}` of a node's cores are counted as theirs), a second copy of the database, a",
-        "NAT gateway and the interface endpoints in each zone: all hours, whether anybody asks for a prediction or not. So the",
+        "NAT gateway and the interface endpoints in each zone: every hour, whether or not anybody asks for a prediction. So the",
         "price of a prediction falls with their number until the autoscaler adds pods.",
         "",
-        f"Assumed of use: {GIB_OUT_NAT} GiB through NAT, {GIB_LOGS} GiB of logs, {GIB_OBJECTS} GiB in buckets. Not counted: traffic to clients, training on",
+        f"Assumed use: {GIB_OUT_NAT} GiB through NAT, {GIB_LOGS} GiB of logs, {GIB_OBJECTS} GiB in buckets. Not counted: traffic to clients, training on",
         "spot nodes, backups, the second region, taxes.",
         "",
     ]  # fmt: skip
@@ -154,17 +155,17 @@ def document(bills: Mapping[str, Sequence[Item]]) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run it; returns the exit code."""
+    """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ops.stack.cost", description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--write", action="store_true", help=f"write {DOCUMENT.relative_to(ROOT)}, instead of printing it"
+        "--write", action="store_true", help=f"write {DOCUMENT.relative_to(ROOT)} instead of printing it"
     )
     options = parser.parse_args(argv)
     try:
         text = document({stack: estimate(stack, ROOT) for stack in on_aws(ROOT)})
     except OpsError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - a program that a person runs
-        return BAD_INPUT
+        return exit_code(error)
     if options.write:
         DOCUMENT.write_text(text, encoding="utf-8")
     else:

@@ -1,4 +1,4 @@
-"""Dashboards as pictures, so that people can look at them without a Grafana."""
+"""Draws dashboards as pictures, so that people can look at them without a Grafana."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from dashboards.panels import COLUMNS
-from ops.stack.dashboard_queries import Answered, Prometheus, Series
+from ops.stack.dashboard_queries import PanelData, PanelQueries, Series
 
 INCHES_PER_COLUMN: Final = 0.62
 INCHES_PER_ROW: Final = 0.36
@@ -25,10 +25,10 @@ COLORS: Final = {"green": "#2e9d57", "yellow": "#c69500", "orange": "#e0752d", "
 SUFFIXES: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 TABLE_ROWS: Final = 7
 SHORT_SECONDS: Final = 600
-"""A range below which times are shown with their seconds."""
+"""Ranges shorter than this show times with their seconds."""
 LEGEND_LINES: Final = 2
 LEGEND_LETTERS: Final = 18
-"""Of the longest name that still leaves room for four in a line."""
+"""Length of the longest name that leaves room for four in a line."""
 STYLE: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
     "axes.spines.top": False,
@@ -38,7 +38,7 @@ STYLE: Final[dict[Any, Any]] = {
 
 
 def figure_text(value: float, unit: str) -> str:
-    """A value as Grafana shows it: short, with its unit."""
+    """Format a value as Grafana does: short, with its unit."""
     if math.isnan(value):
         return "-"
     if unit == "percentunit":
@@ -61,13 +61,13 @@ def _seconds(value: float) -> str:
 
 
 def color_of(value: float, panel: Any) -> str:
-    """The color that the panel's thresholds give a value."""
+    """Return the color that the panel's thresholds give a value."""
     steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
     reached = [step["color"] for step in steps if step["value"] is None or value >= step["value"]]
     return COLORS[reached[-1]]
 
 
-def draw(page: Any, prometheus: Prometheus, path: Path) -> None:
+def draw(page: Any, queries: PanelQueries, path: Path) -> None:
     """Draw one dashboard of Grafana's JSON with live data, as a PNG.
 
     Raises:
@@ -89,13 +89,13 @@ def draw(page: Any, prometheus: Prometheus, path: Path) -> None:
                 continue
             height, width = place["h"] / rows, place["w"] / COLUMNS
             box = (place["x"] / COLUMNS + 0.006, top - height + 0.25 / rows, width - 0.012, height - 0.5 / rows)
-            _panel(canvas, box, prometheus.answer(panel, names), rows)
+            _panel(canvas, box, queries.fetch(panel, names), rows)
         canvas.savefig(path, dpi=80, format="png")
         plt.close(canvas)
 
 
-def _panel(canvas: Any, box: tuple[float, float, float, float], answered: Answered, rows: int) -> None:
-    panel = answered.panel
+def _panel(canvas: Any, box: tuple[float, float, float, float], data: PanelData, rows: int) -> None:
+    panel = data.panel
     x, y, width, height = box
     frame = canvas.add_axes(box)
     frame.set_xticks([])
@@ -103,28 +103,28 @@ def _panel(canvas: Any, box: tuple[float, float, float, float], answered: Answer
     for spine in frame.spines.values():
         spine.set(visible=True, color="#dddddd")
     canvas.text(x + 0.005, y + height - 0.75 / rows, panel["title"], fontsize=8.5, weight="bold")
-    if not answered.series or (panel["type"] == "timeseries" and not _drawable(answered)):
+    if not data.series or (panel["type"] == "timeseries" and not _drawable(data)):
         frame.text(0.5, 0.45, "no data", ha="center", va="center", color="#999999", fontsize=11)
     elif panel["type"] == "stat":
-        _stat(frame, answered)
+        _stat(frame, data)
     elif panel["type"] == "table":
-        _table(frame, answered)
+        _table(frame, data)
     else:
         inner = canvas.add_axes((x + 0.035, y + 1.6 / rows, width - 0.045, height - 2.8 / rows))
-        _lines(inner, answered)
+        _lines(inner, data)
 
 
-def _stat(frame: Axes, answered: Answered) -> None:
-    unit = answered.panel["fieldConfig"]["defaults"]["unit"]
-    values = [series.points[-1][1] for series in answered.series]
+def _stat(frame: Axes, data: PanelData) -> None:
+    unit = data.panel["fieldConfig"]["defaults"]["unit"]
+    values = [series.points[-1][1] for series in data.series]
     text = " / ".join(figure_text(value, unit) for value in values[:3])
-    color = color_of(values[0], answered.panel)
+    color = color_of(values[0], data.panel)
     frame.text(0.5, 0.4, text, ha="center", va="center", fontsize=17, color=color, weight="bold")
 
 
-def _table(frame: Axes, answered: Answered) -> None:
-    unit = answered.panel["fieldConfig"]["defaults"]["unit"]
-    shown = sorted(answered.series, key=lambda series: -series.points[-1][1])
+def _table(frame: Axes, data: PanelData) -> None:
+    unit = data.panel["fieldConfig"]["defaults"]["unit"]
+    shown = sorted(data.series, key=lambda series: -series.points[-1][1])
     for index, series in enumerate(shown[:TABLE_ROWS]):
         height = 0.78 - index * 0.1
         name = ", ".join(value for _, value in sorted(series.labels.items()))
@@ -134,14 +134,14 @@ def _table(frame: Axes, answered: Answered) -> None:
         frame.text(0.02, 0.78 - TABLE_ROWS * 0.1, f"and {len(shown) - TABLE_ROWS} more", va="center", color="#999999")
 
 
-def _drawable(answered: Answered) -> list[Series]:
-    """Lines with something to see: a quantile of nothing is NaN at every time, and only fills the legend."""
-    return [series for series in answered.series if any(math.isfinite(value) for _, value in series.points)]
+def _drawable(data: PanelData) -> list[Series]:
+    """Return the lines that show something: a quantile of nothing is always NaN, and would only fill the legend."""
+    return [series for series in data.series if any(math.isfinite(value) for _, value in series.points)]
 
 
-def _lines(axes: Axes, answered: Answered) -> None:
-    defaults = answered.panel["fieldConfig"]["defaults"]
-    shown = _drawable(answered)
+def _lines(axes: Axes, data: PanelData) -> None:
+    defaults = data.panel["fieldConfig"]["defaults"]
+    shown = _drawable(data)
     for series in shown:
         times = [datetime.fromtimestamp(at, UTC) for at, _ in series.points]
         axes.plot(times, [value for _, value in series.points], linewidth=1.2, label=series.name[:34])  # type: ignore[arg-type]  # matplotlib takes datetimes
@@ -153,7 +153,7 @@ def _lines(axes: Axes, answered: Answered) -> None:
     axes.yaxis.set_major_locator(ticker.MaxNLocator(4))
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: figure_text(value, defaults["unit"])))
     instants = [at for series in shown for at, _ in series.points]
-    # Minutes alone would stand there twice.
+    # With minutes alone, labels would repeat.
     clock = "%H:%M:%S" if max(instants) - min(instants) < SHORT_SECONDS else "%H:%M"
     axes.xaxis.set_major_formatter(dates.DateFormatter(clock))  # type: ignore[no-untyped-call]  # published without types
     axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
@@ -163,7 +163,7 @@ def _lines(axes: Axes, answered: Answered) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    """As many names as there is room for below the panel, and how many there are besides."""
+    """Write as many names below the panel as fit, and the number of the others."""
     handles, names = axes.get_legend_handles_labels()
     columns = 4 if max(map(len, names)) <= LEGEND_LETTERS else 2
     room = columns * LEGEND_LINES

@@ -1,6 +1,6 @@
-"""Building the project's own images, and making them known to a local cluster: what ``churn images build`` does.
+"""Builds the project's own images, for ``churn images build``, and loads them into a local cluster.
 
-Any tool that takes docker's arguments will do (docker, podman, buildah), so that nobody needs a particular one.
+Any tool that takes docker's arguments works (docker, podman, buildah), so nobody needs a particular one.
 """
 
 # ruff: noqa: S603, S607 - the commands are those that the user asked for, found on PATH
@@ -14,33 +14,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.config import PROJECT, ImageSettings
+from infra.config import ImageSettings
+from infra.naming import PROJECT
 from infra.versions import OWN, Images
 from ops.errors import OpsError
-from ops.stack.recording import stack_config
+from ops.stack.checkout import stack_config
 
 TOOLS: Final = ("docker build", "podman build", "buildah bud")
-"""Commands that are looked for where none is named, in this order."""
+"""Build commands to try in this order, if none is named."""
 LOADERS: Final = {
     "kind-": "kind load docker-image --name {name}",
     "minikube": "minikube image load",
     "k3d-": "k3d image import --cluster {name}",
 }
-"""How an image gets into a local cluster, by the beginning of its context's name; ``{name}`` is the rest."""
+"""Command that loads an image into a local cluster, by the prefix of its context's name; ``{name}`` is the rest."""
 SHARED: Final = ("docker-desktop", "orbstack", "rancher-desktop", "colima")
-"""Contexts of clusters that run what docker has built."""
+"""Contexts of clusters that share docker's images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """One image to be made: a target of the Dockerfile under the name that a stack runs."""
+    """One image to build: a target of the Dockerfile, and the name under which a stack runs it."""
 
     target: str
     image: str
 
 
 def builds(stack: str, root: Path, targets: Sequence[str] = (), tag: str = "") -> list[Build]:
-    """The images of a stack; ``targets`` are those that are wanted, ``tag`` replaces the stack's own.
+    """Return the images to build for a stack; ``targets`` selects some of them, ``tag`` replaces the stack's own.
 
     Raises:
         OpsError: there is no such target.
@@ -56,7 +57,7 @@ def builds(stack: str, root: Path, targets: Sequence[str] = (), tag: str = "") -
 
 
 def find_tool(named: str) -> list[str]:
-    """The words of the build command: the named one, or the first that is installed.
+    """Return the words of the build command: the named one, or the first that is installed.
 
     Raises:
         OpsError: there is none.
@@ -70,7 +71,7 @@ def find_tool(named: str) -> list[str]:
 
 
 def revision(root: Path) -> str:
-    """The commit that the images are of; a change that is not committed is said."""
+    """Return the commit that the images are built from, marked if there are uncommitted changes."""
     done = subprocess.run(
         ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"],
         capture_output=True,
@@ -81,7 +82,7 @@ def revision(root: Path) -> str:
 
 
 def command(tool: Sequence[str], build: Build, root: Path) -> list[str]:
-    """The command line that makes one image."""
+    """Return the command line that builds one image."""
     return [
         *tool, str(root),
         "-f", str(root / "Dockerfile"),
@@ -93,26 +94,26 @@ def command(tool: Sequence[str], build: Build, root: Path) -> list[str]:
 
 
 def loader(context: str, named: str) -> list[str] | None:
-    """The command that takes images into the cluster of a context; None where the cluster has them already.
+    """Return the command that loads images into a context's cluster; None if the cluster shares docker's images.
 
     Raises:
-        OpsError: nobody knows how, for this kind of cluster.
+        OpsError: the command is not known for this kind of cluster.
     """
     if named:
         return shlex.split(named)
     if context.startswith(SHARED):
         return None
-    for beginning, words in LOADERS.items():
-        if context.startswith(beginning):
-            return shlex.split(words.format(name=context.removeprefix(beginning)))
+    for prefix, words in LOADERS.items():
+        if context.startswith(prefix):
+            return shlex.split(words.format(name=context.removeprefix(prefix)))
     raise OpsError(
-        f"how images get into the cluster of context {context!r} is not known: name a command with --load "
-        "(it is called with the images), or `--load true` if the cluster finds them itself"
+        f"no command is known that loads images into the cluster of context {context!r}: name one with --load "
+        "(it is called with the image), or give `--load true` if the cluster needs none"
     )
 
 
 def run(words: Sequence[str], say: Callable[[str], None]) -> None:
-    """Run a command in plain sight.
+    """Print a command, then run it.
 
     Raises:
         OpsError: it failed, or there is no such program.

@@ -1,7 +1,7 @@
-"""Digests of every image, asked of the registries: what ``churn images`` does.
+"""Looks up the digest of every image in its registry, for ``churn images``.
 
-A tag can be moved to other content, a digest cannot. The lock file holds the digest that each tag had when it was asked
-for, so that every stack runs what was looked at.
+A tag can be moved to other content, a digest cannot. The lock file holds the digest that each tag had then, so that
+every stack runs the content that was reviewed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from infra.config import PROJECT, ImageSettings
+from infra.config import ImageSettings
+from infra.naming import PROJECT
 from infra.versions import OWN, PUBLIC, Images
 from ops.errors import OpsError
-from ops.stack.recording import stack_config, stack_names
+from ops.stack.checkout import stack_config, stack_names
 from training.outputs import replaced
 
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -42,7 +43,7 @@ _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 
 @dataclass(frozen=True)
 class Reference:
-    """An image by tag, in the parts that a registry is asked with."""
+    """An image by tag, split into the parts of a request to its registry."""
 
     registry: str
     repository: str
@@ -50,7 +51,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """As container runtimes read it: without a registry it is Docker Hub's."""
+        """Split a name as container runtimes do: without a registry, the image is on Docker Hub."""
         path, _, tag = text.rpartition(":")
         first, _, rest = path.partition("/")
         if rest and ("." in first or ":" in first or first == "localhost"):
@@ -59,29 +60,29 @@ class Reference:
 
     @property
     def url(self) -> str:
-        """Of the manifest; plain HTTP only to this machine itself."""
+        """Address of the manifest; plain HTTP only to this machine itself."""
         host = DOCKER_HUB_API if self.registry == DOCKER_HUB else self.registry
         scheme = "http" if urlsplit(f"//{host}").hostname in LOOPBACK else "https"
         return f"{scheme}://{host}/v2/{self.repository}/manifests/{self.tag}"
 
 
 def own_images(root: Path) -> dict[str, list[str]]:
-    """Our own images as the stacks have them, and the stacks of each."""
-    found: dict[str, list[str]] = {}
+    """Return our own images as the stacks name them, and the stacks that use each."""
+    users: dict[str, list[str]] = {}
     for stack in stack_names(root):
         settings = ImageSettings.model_validate(stack_config(stack, root)[f"{PROJECT}:images"])
         for name in OWN:
-            found.setdefault(Images(settings=settings, digests={}).tagged(name), []).append(stack)
-    return found
+            users.setdefault(Images(settings=settings, digests={}).tagged(name), []).append(stack)
+    return users
 
 
 def public_images() -> list[str]:
-    """Every image of others."""
+    """Return every image that others publish."""
     return sorted(PUBLIC.values())
 
 
 def locked(path: Path) -> dict[str, str]:
-    """What the lock file holds now."""
+    """Read the lock file."""
     try:
         digests: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -90,13 +91,13 @@ def locked(path: Path) -> dict[str, str]:
 
 
 def write_lock(path: Path, digests: Mapping[str, str]) -> None:
-    """Write the lock file, sorted; it is there as a whole or not at all."""
+    """Write the lock file, sorted and in one piece: a reader sees the old file or the new one."""
     with replaced(path) as temporary:
         temporary.write_text(json.dumps(dict(sorted(digests.items())), indent=2) + "\n", encoding="utf-8")
 
 
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """One line for each image that is not locked as it is now."""
+    """Describe each image whose lock is not up to date, in one line."""
     return [
         f"{name}: {old.get(name, 'not locked')} in the lock file, {new.get(name, 'no longer used')} now"
         for name in sorted(old.keys() | new.keys())
@@ -105,16 +106,16 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 
 
 def look_up(images: Iterable[str]) -> dict[str, str]:
-    """Digests by image, asked of their registries, all at once.
+    """Look up the digests of images, asking all registries at once; returns them by image.
 
     Raises:
-        OpsError: at least one could not be found; the message has a line for each.
+        OpsError: at least one has no digest; the message has a line for each of these.
     """
     return asyncio.run(_look_up(sorted(set(images))))
 
 
 async def _only_https(request: httpx.Request) -> None:
-    """For every request, those of redirects and for tokens too: what comes in the clear may be anybody's."""
+    """Refuse plain HTTP for every request, redirects and tokens included: its answer could be anybody's."""
     if request.url.scheme != "https" and request.url.host not in LOOPBACK:
         raise httpx.UnsupportedProtocol(f"{request.url} is not https")
 
@@ -123,14 +124,14 @@ async def _look_up(images: Sequence[str]) -> dict[str, str]:
     async with httpx.AsyncClient(
         timeout=REQUEST_SECONDS, follow_redirects=True, max_redirects=3, event_hooks={"request": [_only_https]}
     ) as client:
-        found = await asyncio.gather(*(_bounded(client, image) for image in images), return_exceptions=True)
-    failures = [result for result in found if isinstance(result, BaseException)]
+        results = await asyncio.gather(*(_bounded(client, image) for image in images), return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
     for failure in failures:
         if not isinstance(failure, OpsError):
             raise failure
     if failures:
         raise OpsError("\n".join([f"{len(failures)} of {len(images)} images have no digest:", *map(str, failures)]))
-    return {image: str(digest) for image, digest in zip(images, found, strict=True)}
+    return {image: str(digest) for image, digest in zip(images, results, strict=True)}
 
 
 async def _bounded(client: httpx.AsyncClient, image: str) -> str:
@@ -174,7 +175,7 @@ def _refusal(reference: Reference, status: int) -> str:
 
 
 async def _authorization(client: httpx.AsyncClient, reference: Reference, image: str, answer: httpx.Response) -> str:
-    """The header for a second try: a token from where the registry says, or the login itself where it wants that."""
+    """Return the header for a second try: a token from where the registry says, or the login if it wants that."""
     scheme, _, rest = answer.headers.get("WWW-Authenticate", "").partition(" ")
     login = _login(reference.registry)
     if scheme.lower() == "basic" and login:
@@ -185,20 +186,20 @@ async def _authorization(client: httpx.AsyncClient, reference: Reference, image:
     parameters = {key: challenge[key] for key in ("service",) if key in challenge}
     parameters["scope"] = challenge.get("scope") or f"repository:{reference.repository}:pull"
     headers = {"Authorization": f"Basic {login}"} if login else {}
-    given = await client.get(challenge["realm"], params=parameters, headers=headers)
-    if not given.is_success:
-        raise OpsError(f"  {image}: {_refusal(reference, given.status_code)}")
-    body = given.json()
+    granted = await client.get(challenge["realm"], params=parameters, headers=headers)
+    if not granted.is_success:
+        raise OpsError(f"  {image}: {_refusal(reference, granted.status_code)}")
+    body = granted.json()
     return f"Bearer {body.get('token') or body.get('access_token')}"
 
 
 def _login(registry: str) -> str | None:
-    """What `docker login` stored for a registry in its file, if anything; a credential helper's store is not asked."""
+    """Return the login that `docker login` stored in its file, if any; credential helpers are not asked."""
     folder = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
     try:
         logins = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8")).get("auths", {})
     except (OSError, ValueError, AttributeError):
         return None
     name = "https://index.docker.io/v1/" if registry == DOCKER_HUB else registry
-    found = logins.get(name, {}).get("auth")
-    return str(found) if found else None
+    login = logins.get(name, {}).get("auth")
+    return str(login) if login else None

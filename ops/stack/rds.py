@@ -1,7 +1,7 @@
-"""The database of AWS as of any second of the last days: RDS restores into a new instance, which then takes the name.
+"""Restores the RDS database as of any second of the last days: into a new instance, which then takes over the name.
 
-The name is what the platform's address is made of, so after the switch every client finds the restored database without
-a change of configuration. The replaced instance stays, stopped being used, until it is cleaned up.
+The database's address is made of that name, so after the switch every client reaches the restored database without a
+change of configuration. The replaced instance stays, unused, until it is cleaned up.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Rds:
-    """One instance by its name, and the client to reach it with."""
+    """One database instance, and the client that manages it."""
 
     name: str
     client: Any
@@ -35,17 +35,17 @@ class Rds:
 
     @classmethod
     def connect(cls, name: str, say: Say) -> Rds:
-        """With the credentials and region of the environment."""
+        """Manage an instance with the credentials and region of the environment."""
         return cls(name=name, client=boto3.client("rds"), say=say)
 
     def restore(self, at: datetime | None) -> str:
-        """Restore into ``<name>-restored``, as of a time or of the last moment there is; returns the new name.
+        """Restore into ``<name>-restored``, as of ``at`` or of the latest possible time; returns the new name.
 
         Raises:
-            OpsError: there is no such instance, the time is out of its reach, or a restored one is there already.
+            OpsError: there is no such instance, the time is not available, or a restored instance exists already.
         """
         source, target = self._required(self.name), f"{self.name}{RESTORED}"
-        if self._found(target) is not None:
+        if self._find(target) is not None:
             raise OpsError(f"{target} exists already: switch to it, or delete it first")
         latest = source["LatestRestorableTime"]
         if at is not None and at > latest:
@@ -58,34 +58,34 @@ class Rds:
             **moment,
             **_like(source),
         )
-        self.say(f"{target} is being made, as of {at or latest:%Y-%m-%d %H:%M:%S} UTC")
+        self.say(f"{target} is being created, as of {at or latest:%Y-%m-%d %H:%M:%S} UTC")
         self._wait(target)
         return target
 
     def switch(self) -> None:
-        """Give the restored instance the name, and the present one ``<name>-replaced``.
+        """Give the name to the restored instance, and the name ``<name>-replaced`` to the present one.
 
         Raises:
-            OpsError: nothing was restored, or an earlier replaced one is still there; the names are then as before.
+            OpsError: nothing was restored, or an earlier replaced instance still exists; the names stay as they were.
         """
         restored, replaced = f"{self.name}{RESTORED}", f"{self.name}{REPLACED}"
         self._required(restored)
-        if self._found(replaced) is not None:
-            raise OpsError(f"{replaced} of an earlier switch is still there: clean it up first")
-        if self._found(self.name) is not None:
+        if self._find(replaced) is not None:
+            raise OpsError(f"{replaced} still exists from an earlier switch: clean it up first")
+        if self._find(self.name) is not None:
             self._rename(self.name, replaced)
         try:
             self._rename(restored, self.name)
         except OpsError:
-            if self._found(replaced) is not None:
+            if self._find(replaced) is not None:
                 self._rename(replaced, self.name)
             raise
 
     def clean_up(self, now: datetime) -> str:
-        """Delete the replaced instance after a last snapshot of it; returns the snapshot's name.
+        """Delete the replaced instance after a final snapshot; returns the snapshot's name.
 
         Raises:
-            OpsError: there is none, or nothing that has taken its place.
+            OpsError: there is no replaced instance, or nothing has taken its place.
         """
         replaced = f"{self.name}{REPLACED}"
         self._required(replaced)
@@ -99,7 +99,7 @@ class Rds:
             ApplyImmediately=True,
         )
         _call(self.client.delete_db_instance, DBInstanceIdentifier=replaced, FinalDBSnapshotIdentifier=snapshot)
-        self.say(f"{replaced} is being deleted; its last state stays as the snapshot {snapshot}")
+        self.say(f"{replaced} is being deleted; its last state is kept as the snapshot {snapshot}")
         return snapshot
 
     def _rename(self, old: str, new: str) -> None:
@@ -109,7 +109,7 @@ class Rds:
         self._wait(new)
         self.say(f"{old} is now {new}")
 
-    def _found(self, name: str) -> dict[str, Any] | None:
+    def _find(self, name: str) -> dict[str, Any] | None:
         try:
             answer = self.client.describe_db_instances(DBInstanceIdentifier=name)
         except ClientError as error:
@@ -118,27 +118,27 @@ class Rds:
             raise _translated(error) from None
         except BotoCoreError as error:
             raise _translated(error) from None
-        found: dict[str, Any] = answer["DBInstances"][0]
-        return found
+        instance: dict[str, Any] = answer["DBInstances"][0]
+        return instance
 
     def _required(self, name: str) -> dict[str, Any]:
-        found = self._found(name)
-        if found is None:
+        instance = self._find(name)
+        if instance is None:
             raise OpsError(f"there is no database instance {name!r} in this account and region")
-        return found
+        return instance
 
     def _wait(self, name: str) -> None:
-        """Until it is available; a renamed one is not to be found for a while."""
+        """Wait until an instance is available; a renamed one cannot be looked up for a while."""
         deadline = time.monotonic() + WAIT_SECONDS
-        while (found := self._found(name)) is None or found["DBInstanceStatus"] != "available":
+        while (instance := self._find(name)) is None or instance["DBInstanceStatus"] != "available":
             if time.monotonic() > deadline:
-                raise TemporaryError(f"{name} is not available after {WAIT_SECONDS // 3600} hours: look at its events")
+                raise TemporaryError(f"{name} is not available after {WAIT_SECONDS // 3600} hours: see its events")
             time.sleep(self.poll_seconds)
 
 
 def _like(source: dict[str, Any]) -> dict[str, Any]:
-    """What RDS would not take over from the source by itself, and would give a default."""
-    given: dict[str, Any] = {
+    """Return the settings that RDS would not copy from the source but set to a default."""
+    settings: dict[str, Any] = {
         "DBInstanceClass": source["DBInstanceClass"],
         "MultiAZ": source["MultiAZ"],
         "DeletionProtection": source["DeletionProtection"],
@@ -148,15 +148,15 @@ def _like(source: dict[str, Any]) -> dict[str, Any]:
         "VpcSecurityGroupIds": [group["VpcSecurityGroupId"] for group in source.get("VpcSecurityGroups", ())],
     }
     if subnets := source.get("DBSubnetGroup"):
-        given["DBSubnetGroupName"] = subnets["DBSubnetGroupName"]
+        settings["DBSubnetGroupName"] = subnets["DBSubnetGroupName"]
     for group in source.get("DBParameterGroups", ())[:1]:
-        given["DBParameterGroupName"] = group["DBParameterGroupName"]
-    return given
+        settings["DBParameterGroupName"] = group["DBParameterGroupName"]
+    return settings
 
 
-def _call(method: Callable[..., Any], **given: Any) -> Any:
+def _call(method: Callable[..., Any], **parameters: Any) -> Any:
     try:
-        return method(**given)
+        return method(**parameters)
     except (ClientError, BotoCoreError) as error:
         raise _translated(error) from None
 
@@ -168,17 +168,17 @@ def _translated(error: Exception) -> OpsError:
 
 
 def moment(text: str) -> datetime | None:
-    """A time with its zone, or None for ``latest``.
+    """Parse a time with its zone; ``latest`` gives None.
 
     Raises:
-        OpsError: it is no time, or has no zone.
+        OpsError: it is not a time, or has no zone.
     """
     if text == "latest":
         return None
     try:
-        found = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
-        raise OpsError(f"{text!r} is no time: 2026-01-31T13:45:00Z, or latest") from None
-    if found.tzinfo is None:
+        raise OpsError(f"{text!r} is not a time: give one such as 2026-01-31T13:45:00Z, or latest") from None
+    if at.tzinfo is None:
         raise OpsError(f"{text!r} has no time zone: end it with Z or an offset such as +01:00")
-    return found.astimezone(UTC)
+    return at.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""What AWS would have made, in recordings: identifiers and addresses of an account that does not exist."""
+"""Values that AWS would generate, for recordings: identifiers and addresses of an account that does not exist."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ ACCOUNT: Final = "000000000000"
 _ARN: Final = "arn:aws"
 
 
-def made_values(args: mocks.MockResourceArgs) -> dict[str, Any]:
-    """Outputs of a resource of AWS beyond its inputs; none for any other."""
+def generated_values(args: mocks.MockResourceArgs) -> dict[str, Any]:
+    """Return the outputs of an AWS resource beyond its inputs; nothing for any other resource."""
     if args.typ == "eks:index:Cluster":
         return _cluster(args)
     if not args.typ.startswith("aws:"):
@@ -21,46 +21,46 @@ def made_values(args: mocks.MockResourceArgs) -> dict[str, Any]:
 
 
 def _arn(service: str, args: mocks.MockResourceArgs) -> str:
-    """Of the form that its service has, as far as the program or a policy makes use of it."""
+    """Build an ARN in the form of its service, as far as the program or a policy uses it."""
     region = args.inputs.get("region") or "eu-central-1"
     match args.typ.split(":")[-1]:
         case "Bucket":
-            found = f"s3:::{args.inputs['bucket']}"
+            rest = f"s3:::{args.inputs['bucket']}"
         case "Role":
-            found = f"iam::{ACCOUNT}:role/{args.name}"
+            rest = f"iam::{ACCOUNT}:role/{args.name}"
         case "LogGroup":
-            found = f"logs:{region}:{ACCOUNT}:log-group:{args.inputs['name']}"
+            rest = f"logs:{region}:{ACCOUNT}:log-group:{args.inputs['name']}"
         case "Secret":
-            found = f"secretsmanager:{region}:{ACCOUNT}:secret:{args.inputs['namePrefix']}recorded"
+            rest = f"secretsmanager:{region}:{ACCOUNT}:secret:{args.inputs['namePrefix']}recorded"
         case kind:
-            found = f"{service}:{region}:{ACCOUNT}:{kind.lower()}/{args.name}"
-    return f"{_ARN}:{found}"
+            rest = f"{service}:{region}:{ACCOUNT}:{kind.lower()}/{args.name}"
+    return f"{_ARN}:{rest}"
 
 
 def _special(kind: str, args: mocks.MockResourceArgs) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
     match kind:
         case "Bucket":
-            found = {"id": args.inputs["bucket"]}
+            outputs = {"id": args.inputs["bucket"]}
         case "Key":
-            found = {"keyId": args.name}
+            outputs = {"keyId": args.name}
         case "Role" | "SubnetGroup" | "ParameterGroup" | "EventRule" | "Repository":
-            found = {"name": args.inputs.get("name", args.name)}
+            outputs = {"name": args.inputs.get("name", args.name)}
         case "Eip":
-            found = {"allocationId": f"{args.name}-allocation"}
+            outputs = {"allocationId": f"{args.name}-allocation"}
         case "LaunchTemplate":
-            found = {"latestVersion": 1}
+            outputs = {"latestVersion": 1}
         case "Instance":
             secret = f"{_ARN}:secretsmanager:eu-central-1:{ACCOUNT}:secret:rds!db-recorded"
-            found = {"address": "postgres.rds.example.com", "masterUserSecrets": [{"secretArn": secret}]}
+            outputs = {"address": "postgres.rds.example.com", "masterUserSecrets": [{"secretArn": secret}]}
         case "Zone":
-            found = {"zoneId": f"{args.name}-zone", "nameServers": ["ns1.example.com", "ns2.example.com"]}
+            outputs = {"zoneId": f"{args.name}-zone", "nameServers": ["ns1.example.com", "ns2.example.com"]}
         case "Certificate":
             hosts = [args.inputs["domainName"], *args.inputs.get("subjectAlternativeNames", [])]
-            found = {"domainValidationOptions": [_proof(host) for host in hosts]}
+            outputs = {"domainValidationOptions": [_proof(host) for host in hosts]}
         case "Record":
-            found = {"fqdn": args.inputs["name"]}
-    return found
+            outputs = {"fqdn": args.inputs["name"]}
+    return outputs
 
 
 def _proof(host: str) -> dict[str, str]:
@@ -73,7 +73,7 @@ def _proof(host: str) -> dict[str, str]:
 
 
 def _cluster(args: mocks.MockResourceArgs) -> dict[str, Any]:
-    """Of the component that `pulumi_eks` makes in a provider of its own: only what the program reads."""
+    """Return the outputs of the `pulumi_eks` component, as far as the program reads them."""
     issuer = "oidc.eks.eu-central-1.amazonaws.com/id/RECORDED"
     return {
         "kubeconfigJson": "{}",

@@ -1,6 +1,6 @@
-"""The whole Pulumi program run without an engine, a cluster or a credential: what it would make, as plain data.
+"""Runs the whole Pulumi program without an engine, a cluster or a credential, and records what it would create.
 
-`churn render` writes it to files; the tests read it.
+`churn render` writes the recording to files; the tests read it.
 """
 
 from __future__ import annotations
@@ -13,23 +13,20 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import pulumi
-import yaml
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import mocks, rpc, set_all_config, set_mocks
 from pulumi.runtime.settings import reset_options, set_root_resource
 from pulumi.runtime.stack import run_in_stack
 
-from infra.config import PROJECT
-from ops.errors import OpsError
+from infra.naming import PROJECT
 from ops.stack import recorded_aws
 
 MASK: Final = "(secret)"
 STAND_IN: Final = "made-value"
-"""How every secret value begins that a recording makes; nothing rendered may contain it."""
+"""Prefix of every secret value in a recording; nothing rendered may contain it."""
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - how Pulumi's wire format marks a secret
 _REFERENCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
@@ -38,7 +35,7 @@ _UNNAMED: Final = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """One registration, as the engine gets it: plain ``inputs``, and in ``secret_inputs`` the paths of secrets."""
+    """A registration as the engine receives it; ``secret_inputs`` holds the paths of the secret parts of ``inputs``."""
 
     urn: str
     type: str
@@ -60,19 +57,19 @@ class Resource:
         return self.custom and self.type.startswith("kubernetes:")
 
     def manifest(self, *, masked: bool = False) -> dict[str, Any]:
-        """The Kubernetes object, with the name that it would get; the values of secrets hidden if ``masked``."""
+        """Return the Kubernetes object under the name that it would get; with ``masked``, secret values are hidden."""
         keys = {key: value for key, value in self.inputs.items() if key not in {"apiVersion", "kind", "metadata"}}
-        found = {
+        manifest = {
             "apiVersion": self.inputs["apiVersion"],
             "kind": self.inputs["kind"],
             "metadata": {**self.inputs.get("metadata", {}), "name": self.outputs["metadata"]["name"]},
             **keys,
         }
-        return hidden(found, self.secret_inputs) if masked else found
+        return hidden(manifest, self.secret_inputs) if masked else manifest
 
 
 def hidden(value: Any, secret: frozenset[str], path: str = "") -> Any:
-    """A copy with `MASK` for every secret part; of a Kubernetes Secret's data the keys stay to be seen."""
+    """Copy a value with `MASK` in place of every secret part; the keys of a Kubernetes Secret's data stay visible."""
     if path in secret and not isinstance(value, dict):
         return MASK
     if isinstance(value, dict):
@@ -88,18 +85,18 @@ def _join(path: str, key: str) -> str:
 
 
 def _secrets(value: Any, path: str = "") -> set[str]:
-    """Paths of the secret parts of an input as the SDK sends it, before the marks are removed."""
+    """Find the paths of the secret parts of an input as the SDK sends it, before the marks are removed."""
     if isinstance(value, dict):
         if value.get(_SIGNATURE) == _SECRET:
             return {path} | _secrets(value.get("value"), path)
-        return {found for key, item in value.items() for found in _secrets(item, _join(path, key))}
+        return {inner for key, item in value.items() for inner in _secrets(item, _join(path, key))}
     if isinstance(value, list):
-        return {found for index, item in enumerate(value) for found in _secrets(item, _join(path, str(index)))}
+        return {inner for index, item in enumerate(value) for inner in _secrets(item, _join(path, str(index)))}
     return set()
 
 
 def _whole(value: Any) -> Any:
-    """The wire knows only floating point; whole numbers become integers again, and secrets their values."""
+    """Turn whole numbers into integers again, since the wire has only floating point, and secrets into their values."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, pulumi.AssetArchive):
@@ -123,32 +120,32 @@ class Recording:
     secret_outputs: frozenset[str] = frozenset()
 
     def manifests(self, *, masked: bool = False) -> list[dict[str, Any]]:
-        """All Kubernetes objects."""
+        """Return all Kubernetes objects."""
         return [resource.manifest(masked=masked) for resource in self.resources if resource.is_kubernetes]
 
 
 class _Answers(mocks.Mocks):
-    """Outputs of resources that nobody makes: their inputs, and stand-ins for what a provider would have made."""
+    """Answers registrations: a resource's outputs are its inputs, and stand-ins for what a provider would generate."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         outputs = dict(args.inputs)
         if args.typ.startswith("kubernetes:"):
             outputs["metadata"] = {"name": _auto_name(args), **outputs.get("metadata", {})}
-        made = _made_values(args)
-        return made.pop("id", f"{args.name}-id"), outputs | made
+        generated = _generated_values(args)
+        return generated.pop("id", f"{args.name}-id"), outputs | generated
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         raise NotImplementedError(f"the program asked a provider: {args.token}; what it needs must be configuration")
 
 
 def _auto_name(args: mocks.MockResourceArgs) -> str:
-    """Changes with the content, as the real name does when a ConfigMap is replaced."""
+    """Return a name that changes with the content, as the real one does when a ConfigMap is replaced."""
     content = json.dumps(args.inputs, sort_keys=True, default=str)
     return f"{args.name}-{hashlib.sha256(content.encode()).hexdigest()[:_UNNAMED]}"
 
 
-def _made_values(args: mocks.MockResourceArgs) -> dict[str, Any]:
-    """What a provider makes. The secret ones come back secret, as from the real providers."""
+def _generated_values(args: mocks.MockResourceArgs) -> dict[str, Any]:
+    """Return what a provider would generate. Secret values come back secret, as from the real providers."""
     secret = pulumi.Output.secret(f"{STAND_IN}-{args.name}")
     match args.typ:
         case "random:index/randomPassword:RandomPassword":
@@ -161,13 +158,14 @@ def _made_values(args: mocks.MockResourceArgs) -> dict[str, Any]:
             return {"certRequestPem": f"request of {args.name}"}
         case "kubernetes:core/v1:Service" | "kubernetes:networking.k8s.io/v1:Ingress":
             return {"status": {"loadBalancer": {"ingress": [{"hostname": f"{args.name}.elb.example.com"}]}}}
-    return recorded_aws.made_values(args)
+    return recorded_aws.generated_values(args)
 
 
 def _name_references(value: Any) -> None:
-    """In place of a reference to a resource its identity, which a component of another provider may be given.
+    """Replace each reference to a resource by the resource's id or URN.
 
-    The SDK would make the resource anew from it, in whatever event loop is at hand.
+    A component of another provider may be given such references; from one the SDK would build the resource again, in
+    whatever event loop is at hand.
     """
     for key in list(value):
         field = value[key]
@@ -180,7 +178,7 @@ def _name_references(value: Any) -> None:
 
 
 class _Monitor(mocks.MockMonitor):
-    """Keeps what a registration says besides its inputs, which the plain mocks drop."""
+    """Records each registration with its options, which the plain mocks drop."""
 
     def __init__(self, recording: Recording) -> None:
         super().__init__(_Answers())
@@ -219,25 +217,6 @@ class _Monitor(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]  # as above
 
 
-def stack_names(root: Path) -> list[str]:
-    """The stacks that have a configuration at ``root``."""
-    return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in root.glob("Pulumi.*.yaml"))
-
-
-def stack_config(stack: str, root: Path) -> dict[str, Any]:
-    """Configuration as the command line would pass it: the stack's file over the defaults of Pulumi.yaml.
-
-    Raises:
-        OpsError: there is no such stack.
-    """
-    names = stack_names(root)
-    if stack not in names:
-        raise OpsError(f"there is no stack {stack!r}: choose one of {', '.join(names)}")
-    text = (root / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
-    config: dict[str, Any] = yaml.safe_load(text)["config"]
-    return config
-
-
 def record(stack: str, program: Callable[[], None], config: Mapping[str, Any]) -> Recording:
     """Run ``program`` as ``stack`` with ``config`` (values by full key), in a thread and event loop of its own.
 
@@ -263,14 +242,14 @@ def _record(stack: str, program: Callable[[], None], config: Mapping[str, Any]) 
 
 @contextmanager
 def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop for this thread, and one for each thread that the SDK registers resources in; all closed at the end."""
+    """Give an event loop to this thread and to each thread that registers resources; close them all at the end."""
     opened: list[asyncio.AbstractEventLoop] = []
 
     def open_loop() -> asyncio.AbstractEventLoop:
-        made = asyncio.new_event_loop()
-        asyncio.set_event_loop(made)
-        opened.append(made)
-        return made
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        opened.append(loop)
+        return loop
 
     try:
         loop = open_loop()
@@ -278,5 +257,5 @@ def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
             loop.set_default_executor(registering)
             yield loop
     finally:
-        for made in opened:
-            made.close()
+        for each in opened:
+            each.close()

@@ -1,9 +1,9 @@
-"""A stack as files, offline: what two revisions of the program would make can be compared.
+"""Writes a stack as files, offline, so that what two revisions of the program would create can be compared.
 
-A Kubernetes object is one YAML file, everything else one JSON file. Objects that Pulumi names (ConfigMaps, Secrets,
-Jobs) have a name that ends with a digest of their content. Their file is called without it, so that a change stays the
-change of one file; inside, and in whatever mentions the object, the digest stays: such a line of a difference is a pod
-that rolls or a job that runs again.
+Each Kubernetes object is a YAML file, everything else a JSON file. Objects that Pulumi names (ConfigMaps, Secrets,
+Jobs) have names that end with a digest of their content. The file name leaves the digest out, so that a change of
+content is a change of one file. Inside the file, and wherever the object is mentioned, the digest stays: where it
+differs, a pod rolls or a job runs again.
 """
 
 from __future__ import annotations
@@ -21,67 +21,66 @@ import pulumi
 import yaml
 
 from infra.cloud import CloudOutputs
-from infra.config import PROJECT, Settings
-from infra.settings import RECEIVERS, load
-from infra.stack import build_cloud, build_cluster, refuse
-from infra.versions import DEMAND, locked_digests
+from infra.config import Settings
+from infra.config_loader import RECEIVERS, load
+from infra.naming import PROJECT
+from infra.stack import build_cloud, build_cluster, check_prerequisites
+from infra.versions import DIGESTS_KEY, locked_digests
 from ops.errors import OpsError
-from ops.stack.recording import STAND_IN, Recording, Resource, hidden, record, stack_config, stack_names
+from ops.stack.checkout import stack_config, stack_names
+from ops.stack.recording import STAND_IN, Recording, Resource, hidden, record
 from training.files import check_folder
 from training.outputs import room
 
-ROOT: Final = Path(__file__).parents[2]
-"""Of the checkout, where the stacks' files are."""
 MARKER: Final = ".churn-render"
-"""In a folder that a render wrote, so that the next one may replace it, and only such a folder."""
+"""Marks a folder that a render wrote; the next render may replace such a folder, and no other."""
 CLUSTER_WIDE: Final = "_cluster"
-"""Folder of objects without a namespace."""
+"""Folder for objects without a namespace."""
 ALL: Final = "all"
 WIDTH: Final = 100_000
-"""Of a YAML line, so that none is folded: a fold would move with every word."""
+"""Width of a YAML line, so that none is folded: folds would move with every changed word."""
 IMAGES: Final = f"{PROJECT}:images"
 
 
 def stack_program(digests: Mapping[str, str]) -> Callable[[], None]:
-    """The program of `infra/__main__.py` with nothing real around it: no kubeconfig, and nothing asked of AWS."""
+    """Return the program of `infra/__main__.py` with nothing real around it: no kubeconfig, no question to AWS."""
 
     def program() -> None:
         settings = load()
         if settings.cluster.kind != "local":
-            refuse(settings, digests)
-        platform = build_cluster(settings, cloud(settings), recording_provider(), digests)
-        for name, value in platform.outputs.items():
+            check_prerequisites(settings, digests)
+        for name, value in build_cluster(settings, cloud(settings), recording_provider(), digests).items():
             pulumi.export(name, value)
 
     return program
 
 
 def cloud(settings: Settings) -> CloudOutputs:
-    """The stack's own cloud, of an account and zones that nobody was asked for."""
+    """Build the stack's cloud in an account and zones that do not exist."""
     if settings.cluster.kind == "local":
         return build_cloud(settings)
-    from infra.aws import facts  # noqa: PLC0415 - takes a second, which `dev` does without
+    from infra.aws import account  # noqa: PLC0415 - takes a second, which `dev` does without
 
-    return build_cloud(settings, facts.recorded(settings))
+    return build_cloud(settings, account.stand_in(settings))
 
 
 def recording_provider() -> pulumi.ProviderResource:
-    """A provider that reaches nothing, whatever cluster the stack has."""
+    """Return a Kubernetes provider that connects to nothing, whatever cluster the stack has."""
     import pulumi_kubernetes as k8s  # noqa: PLC0415 - slow to import, and `churn --help` does not need it
 
     return k8s.Provider("cluster", kubeconfig="{}", cluster_identifier="recording")
 
 
 def recorded(stack: str, config: Mapping[str, Any], digests: Mapping[str, str]) -> Recording:
-    """A stack with its configuration; images without a locked digest are shown by their tag, secrets are stand-ins."""
+    """Record a stack; images without a locked digest are shown by their tag, and secrets are stand-ins."""
     images = {**config[IMAGES], "require_digests": False}
     return record(stack, stack_program(digests), {**without_secrets(config), IMAGES: images})
 
 
 def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with a stand-in for each encrypted value, and for each of the receivers', encrypted or not.
+    """Put a stand-in in place of each encrypted value, and of each value of the receivers, encrypted or not.
 
-    The stand-in of an encrypted value changes with it, so that the pods that mount it are seen to roll.
+    The stand-in of an encrypted value changes with the value, so that the rendering shows which pods roll.
     """
     receivers = f"{PROJECT}:{RECEIVERS}"
     return {key: _stand_in(value, secret=key == receivers) for key, value in config.items()}
@@ -97,7 +96,7 @@ def _stand_in(value: Any, *, secret: bool) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Rendered:
-    """One stack: text by path, and what its reader has to know besides."""
+    """One stack: the text of each file by its path, and notes for the reader."""
 
     stack: str
     files: Mapping[str, str]
@@ -106,7 +105,7 @@ class Rendered:
 
 
 def render(stack: str, root: Path) -> list[Rendered]:
-    """A stack, or `all`, as the checkout at ``root`` has it.
+    """Render a stack, or `all` of them, as the checkout at ``root`` has it.
 
     Raises:
         OpsError: there is no such stack.
@@ -121,19 +120,18 @@ def _rendered(stack: str, root: Path, digests: Mapping[str, str]) -> Rendered:
     recording = recorded(stack, config, digests)
     notes = []
     if config[f"{PROJECT}:cluster"]["kind"] != "local":
-        notes.append(f"{stack}: shown for an account that does not exist; AWS was not asked for anything")
+        notes.append(f"{stack}: rendered for an account that does not exist; AWS was not contacted")
     missing = without_digest(recording.manifests()) if config[IMAGES]["require_digests"] else []
     if missing:
         notes.append(
-            f"{stack}: {DEMAND} is true, but {len(missing)} images have no locked digest ({', '.join(missing)}); "
+            f"{stack}: {DIGESTS_KEY} is true, but {len(missing)} images have no locked digest ({', '.join(missing)}); "
             "shown by tag here, refused by `pulumi up`: run `churn images lock --own` where the registries answer"
         )
-    found = files(recording)
-    return Rendered(stack=stack, files=found, objects=len(recording.manifests()), notes=notes)
+    return Rendered(stack=stack, files=files(recording), objects=len(recording.manifests()), notes=notes)
 
 
 def without_digest(manifests: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Images of the objects' containers that are named by tag alone."""
+    """Return the images that containers name by tag alone."""
 
     def images(value: Any) -> set[str]:
         if isinstance(value, Mapping):
@@ -146,15 +144,15 @@ def without_digest(manifests: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def files(recording: Recording) -> dict[str, str]:
-    """Text by path; no value that is a secret is in any of them."""
-    found: dict[str, str] = {}
+    """Return the text of each file by its path; no secret value is in any of them."""
+    texts: dict[str, str] = {}
     for resource in recording.resources:
         path, text = _kubernetes(resource) if resource.is_kubernetes else _other(resource)
-        if path in found:
-            raise OpsError(f"two resources of {recording.stack} would be the file {path}: give one another name")
-        found[path] = text
-    found["outputs.json"] = _json(hidden(recording.outputs, recording.secret_outputs))
-    return found
+        if path in texts:
+            raise OpsError(f"two resources of {recording.stack} would be the file {path}: rename one of them")
+        texts[path] = text
+    texts["outputs.json"] = _json(hidden(recording.outputs, recording.secret_outputs))
+    return texts
 
 
 def _kubernetes(resource: Resource) -> tuple[str, str]:
@@ -162,12 +160,12 @@ def _kubernetes(resource: Resource) -> tuple[str, str]:
     metadata = manifest["metadata"]
     name = metadata["name"] if "name" in resource.inputs.get("metadata", {}) else resource.name
     path = f"kubernetes/{metadata.get('namespace', CLUSTER_WIDE)}/{_file(manifest['kind'], name)}.yaml"
-    said = {
+    options = {
         "protect": resource.protect,
         "retainOnDelete": resource.retain_on_delete,
         "ignoreChanges": sorted(resource.ignore_changes),
     }
-    comments = [f"# pulumi {option}: {json.dumps(value)}\n" for option, value in said.items() if value]
+    comments = [f"# pulumi {option}: {json.dumps(value)}\n" for option, value in options.items() if value]
     return path, "".join([*comments, yaml.dump(manifest, Dumper=_Dumper, width=WIDTH, allow_unicode=True)])
 
 
@@ -186,13 +184,13 @@ def _other(resource: Resource) -> tuple[str, str]:
             "inputs": hidden(resource.inputs, resource.secret_inputs),
         }
     )
-    # Components of ours are told apart by their module too: there is a network of AWS and one of the cluster.
+    # The module is part of the name, since two of our components may share a class name (AWS and cluster networks).
     parts = [kind] if resource.custom else resource.type.split(":")[1:]
     return f"resources/{_file(package)}/{_file(*parts, resource.name)}.json", text
 
 
 def _file(*parts: str) -> str:
-    """A file name that every file system takes."""
+    """Build a file name that every file system accepts."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts))
 
 
@@ -201,7 +199,7 @@ def _json(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks, so that a difference shows their lines; no anchors."""
+    """Writes texts of several lines as blocks, so that a diff shows their lines, and uses no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
         del data
@@ -216,10 +214,10 @@ _Dumper.add_representer(str, _text)
 
 
 def check_target(out: Path) -> None:
-    """A render may write to a folder: a new or empty one, or one that an earlier render wrote.
+    """Check that a folder may be written to: it is new, empty, or the output of an earlier render.
 
     Raises:
-        OpsError: ``out`` holds something else.
+        OpsError: ``out`` contains something else.
         PathError: it cannot be written to.
     """
     if out.exists() and not out.is_dir():
@@ -230,10 +228,10 @@ def check_target(out: Path) -> None:
 
 
 def write(out: Path, stacks: Sequence[Rendered]) -> None:
-    """Put each stack into its folder under ``out``, in place of what an earlier render left there.
+    """Write each stack into its folder under ``out``, replacing what an earlier render left there.
 
     Raises:
-        OpsError: ``out`` holds something else.
+        OpsError: ``out`` contains something else.
         PathError: it cannot be written to, or the disk is full.
     """
     check_target(out)

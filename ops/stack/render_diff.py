@@ -1,8 +1,8 @@
 """Compare two renders of the stacks, as Markdown for a pull request: ``python -m ops.stack.render_diff BASE HEAD``.
 
-Each of the two folders holds a folder per stack, written by `churn render`; for a stack that could not be rendered, a
-file ``<stack>.failed`` with the reason stands in its place. What is compared comes from a pull request and may try to
-look like something else: it is shown only inside code that it cannot end, with no invisible character.
+Each of the two folders holds a folder per stack, written by `churn render`. For a stack that could not be rendered, it
+holds a file ``<stack>.failed`` with the reason instead. The compared text comes from a pull request and may try to look
+like something else, so it is shown only in code blocks that it cannot close, without invisible characters.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 MARKER: Final = "<!-- churn render diff -->"
-"""The first line: by it the comment of an earlier run is found and updated."""
+"""First line of the comment, by which a later run recognizes and updates it."""
 COMMENT_CHARACTERS: Final = 60_000
 """GitHub refuses a comment above 65,536."""
 FAILED: Final = ".failed"
@@ -29,14 +29,14 @@ _LONGEST_LINE: Final = 400
 _LONGEST_REASON: Final = 2_000
 _CLOSING_ROOM: Final = 300
 _HIDDEN: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode categories that show nothing, or reorder or hide what is shown beside them (bidirectional text)."""
+"""Unicode categories that show nothing, or that reorder or hide the text beside them (bidirectional text)."""
 
 Kind = Literal["added", "removed", "changed"]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One object that differs, and the stacks in which it does so in the same way."""
+    """One object that differs, and the stacks in which it differs in the same way."""
 
     kind: Kind
     path: str
@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that differs, and the stacks that one side could not render, with the reason."""
+    """All differences, and the reason for each stack that one side could not render."""
 
     stacks: tuple[str, ...]
     changes: tuple[Change, ...]
@@ -66,7 +66,7 @@ def compare(base: Path, head: Path) -> Comparison:
         if stack not in failed[0] and stack not in failed[1]:
             for path, kind, diff in _differences(base / stack, head / stack):
                 same[path, kind, diff].append(stack)
-    changes = tuple(Change(kind, path, diff, tuple(found)) for (path, kind, diff), found in sorted(same.items()))
+    changes = tuple(Change(kind, path, diff, tuple(where)) for (path, kind, diff), where in sorted(same.items()))
     return Comparison(stacks, changes, *failed)
 
 
@@ -85,7 +85,7 @@ def _differences(base: Path, head: Path) -> Iterator[tuple[str, Kind, str]]:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines by line feed alone, so that any other line end stays in its line and is shown."""
+    """Split at line feeds alone, so that any other line end stays in its line and is shown."""
     return text.removesuffix("\n").split("\n") if text else []
 
 
@@ -105,7 +105,7 @@ def _text(path: Path) -> str:
 
 
 def fenced(text: str, language: str = "") -> str:
-    """A code block that its content cannot end, whatever it is, and that shows each of its characters."""
+    """Build a code block that its content cannot close, and that shows every character of it."""
     lines = (line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} (...)" for line in _lines(text))
     shown = "\n".join(_visible(line) for line in lines)
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
@@ -114,55 +114,60 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def _visible(text: str) -> str:
-    def code(found: re.Match[str]) -> str:
-        return found[0].encode("unicode_escape").decode() if unicodedata.category(found[0]) in _HIDDEN else found[0]
+    def escape(match: re.Match[str]) -> str:
+        character = match[0]
+        return character.encode("unicode_escape").decode() if unicodedata.category(character) in _HIDDEN else character
 
-    return re.sub(r"[^\t -~]", code, text)
+    return re.sub(r"[^\t -~]", escape, text)
 
 
 def _name(text: str) -> str:
-    """A name as code in HTML, where Markdown is not read."""
+    """Show a name as code in HTML, where Markdown is not interpreted."""
     shown = _visible(text[:_LONGEST_LINE])
-    return "<code>" + re.sub(r"[`*_\[\]@#|~:]", lambda found: f"&#{ord(found[0])};", html.escape(shown)) + "</code>"
+    return "<code>" + re.sub(r"[`*_\[\]@#|~:]", lambda match: f"&#{ord(match[0])};", html.escape(shown)) + "</code>"
 
 
-def markdown(found: Comparison, *, limit: int = COMMENT_CHARACTERS) -> str:
-    """The comparison in at most ``limit`` characters; what is left out is counted."""
-    parts = [MARKER, "## What this change does to the rendered stacks", _table(found), *_failures(found)]
+def markdown(comparison: Comparison, *, limit: int = COMMENT_CHARACTERS) -> str:
+    """Write the comparison in at most ``limit`` characters; differences that do not fit are counted."""
+    parts = [MARKER, "## What this change does to the rendered stacks", _table(comparison), *_failures(comparison)]
     used = sum(len(part) + 2 for part in parts)
     shown = 0
-    for change in found.changes:
+    for change in comparison.changes:
         part = _section(change)
         if used + len(part) + 2 > limit - _CLOSING_ROOM:
             break
         parts.append(part)
         used += len(part) + 2
         shown += 1
-    if left := len(found.changes) - shown:
+    if left := len(comparison.changes) - shown:
         parts.append(
-            f"{left} more of {len(found.changes)} differences do not fit here: "
+            f"{left} more of {len(comparison.changes)} differences do not fit here: "
             "`churn render --stack STACK --out FOLDER` writes them all, at both revisions."
         )
     return "\n\n".join(parts) + "\n"
 
 
-def _table(found: Comparison) -> str:
+def _table(comparison: Comparison) -> str:
     rows = ["| Stack | Added | Removed | Changed |", "|---|---|---|---|"]
-    for stack in found.stacks:
-        sides = [side for side, failed in (("base", found.base_failed), ("head", found.head_failed)) if stack in failed]
+    for stack in comparison.stacks:
+        sides = [
+            side
+            for side, failed in (("base", comparison.base_failed), ("head", comparison.head_failed))
+            if stack in failed
+        ]
         if sides:
             cells = [f"not rendered at {' and '.join(sides)}", "", ""]
         else:
-            kinds = [change.kind for change in found.changes if stack in change.stacks]
+            kinds = [change.kind for change in comparison.changes if stack in change.stacks]
             cells = [str(kinds.count(kind)) for kind in ("added", "removed", "changed")]
         rows.append(f"| {_name(stack)} | {' | '.join(cells)} |")
-    return "\n".join(rows) if found.stacks else "Neither revision has a stack."
+    return "\n".join(rows) if comparison.stacks else "Neither revision has a stack."
 
 
-def _failures(found: Comparison) -> Iterator[str]:
+def _failures(comparison: Comparison) -> Iterator[str]:
     notes = {
-        "The base revision could not render": found.base_failed,
-        "**This revision could not render**": found.head_failed,
+        "The base revision could not render": comparison.base_failed,
+        "**This revision could not render**": comparison.head_failed,
     }
     for note, failed in notes.items():
         reasons = defaultdict(list)
@@ -181,10 +186,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Print the Markdown."""
     parser = argparse.ArgumentParser(prog="python -m ops.stack.render_diff", description=__doc__)
     parser.add_argument("base", type=Path, help="folder with the rendered stacks of the base revision")
-    parser.add_argument("head", type=Path, help="the same of the revision to look at")
+    parser.add_argument("head", type=Path, help="the same for the revision under review")
     parser.add_argument("--limit", type=int, default=COMMENT_CHARACTERS, help="longest text to print, in characters")
-    given = parser.parse_args(arguments)
-    sys.stdout.write(markdown(compare(given.base, given.head), limit=given.limit))
+    options = parser.parse_args(arguments)
+    sys.stdout.write(markdown(compare(options.base, options.head), limit=options.limit))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from recorded.record import recording, wanted_metrics, with_exporter
 from support import uses
 from support.exposed import API, RECORDING, UNRECORDED, Exposed, exposed, recorded
 from support.labels import problems
+from support.paths import ROOT
 from support.promql import Matcher, Selector, metrics, parse
+
+from ops import metric_names
 
 PODS = frozenset({"job", "namespace", "pod"})
 SMALL = Exposed(
@@ -69,6 +73,38 @@ def test_what_is_not_recorded_is_asked_for_and_still_not_recorded(metric: str) -
     assert metric in wanted_metrics()
     assert metric not in recorded()
     assert UNRECORDED[metric].reason
+
+
+@pytest.mark.parametrize("job", metric_names.JOBS)
+def test_labels_of_a_pushed_metric_are_those_of_its_home(there: Exposed, job: str) -> None:
+    for metric in metric_names.JOBS[job]:
+        assert there(Selector(metric)) == frozenset({"job", *metric_names.LABELS.get(metric, ())})
+
+
+@pytest.mark.parametrize(
+    ("where", "right", "wrong", "problem"),
+    [
+        ("BackupVersionsBroken", "broken_versions", "broken", "no metric churn_backup_broken"),
+        ("TrainingRefused", "{verdict=", "{result=", "churn_training_verdict: no label result"),
+    ],
+)
+def test_a_mistake_in_a_pushed_metric_is_found(
+    there: Exposed, where: str, right: str, wrong: str, problem: str
+) -> None:
+    (use,) = (use for use in uses.every() if use.where == where)
+    assert problem in problems(use.expression.replace(right, wrong), there)
+
+
+def test_a_pushed_metric_is_written_everywhere_as_in_its_home() -> None:
+    """In the recording of a cluster too, and where no parser reads it: documents, tests on a cluster, programs."""
+    folders = ("app", "dashboards", "docs", "infra", "ops", "tests/cluster", "tests/recorded", "tests/rules")
+    names: dict[str, str] = {}
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in {".json", ".md", ".py", ".yaml"}:
+                text = path.read_text("utf-8")
+                names |= dict.fromkeys(re.findall(r"\bchurn_(?:backup|drill|training)_\w+", text), path.name)
+    assert {name: where for name, where in names.items() if name not in metric_names.HELP} == {}
 
 
 def test_the_recording_has_what_is_asked_for_and_nothing_else() -> None:

@@ -14,9 +14,9 @@ from support.recorder import STACKS, settings
 from support.tools import newest_prometheus
 
 import dashboards
-from infra import edges, naming, prices
-from infra.kit import alerting
-from infra.workloads.prometheus import RULES, rules
+from infra import edges, naming, prices, rules_files
+from infra.rules_files import RULES
+from infra.workloads import alertmanager_config as alerting
 
 CASES = {
     alert: cases
@@ -119,7 +119,7 @@ def test_every_alert_is_seen_silent_before_firing_and_silent_where_it_must_not_f
 
 def test_every_alert_says_how_bad_it_is_of_what_and_what_to_do(alerts: Alerts) -> None:
     for name, (workload, rule) in alerts.items():
-        assert rule["labels"]["severity"] in alerting.MEANT, name
+        assert rule["labels"]["severity"] in alerting.CHANNELS_OF, name
         assert rule["labels"]["workload"] == workload.split(".")[0]
         assert {"summary", "description", "runbook_url", "dashboard"} == rule["annotations"].keys(), name
         assert rule["annotations"]["dashboard"] in {page["uid"] for page in dashboards.every().values()}, name
@@ -141,7 +141,7 @@ def test_runbooks_have_no_alert_that_is_gone(alerts: Alerts) -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_stack_has_the_rules_of_what_it_has(stack: str) -> None:
     workloads = set(edges.workloads(settings(stack))) - NO_RULES.keys()
-    found = {name.split(".")[0] for name in rules(workloads)}
+    found = {name.split(".")[0] for name in rules_files.rule_files(workloads)}
     assert found == {workload.name for workload in workloads} | {"prices"}
 
 

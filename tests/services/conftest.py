@@ -46,11 +46,45 @@ def server() -> Iterator[Postgres]:
 
 
 @pytest.fixture
+def empty_postgres() -> Iterator[Postgres]:
+    """A database server without the platform's databases and roles."""
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture
 def jobs(server: Postgres, bundles: list[Path], tmp_path: Path) -> Jobs:
-    """The backup's programs over a small registry, which nothing has backed up yet."""
-    made = Jobs.on(server, tmp_path)
-    small_registry(server, made.artifacts, bundles[0])
-    return made
+    """The commands of a backup, and a small registry that has not been backed up yet."""
+    commands = Jobs.on(server, tmp_path)
+    small_registry(server, commands.artifacts, bundles[0])
+    return commands
+
+
+@pytest.fixture
+def backed_up(jobs: Jobs) -> Jobs:
+    """The same with one good pair of backups."""
+    jobs.both()
+    return jobs
+
+
+@pytest.fixture
+def s3() -> Iterator[str]:
+    """The URL of an S3 with an encrypted bucket for backups."""
+    from support.backup_bucket import BUCKET  # noqa: PLC0415 - moto takes seconds to load
+    from support.s3 import encrypted_bucket, moto  # noqa: PLC0415 - likewise
+
+    with moto() as url:
+        encrypted_bucket(url, BUCKET)
+        yield url
+
+
+@pytest.fixture
+def bucket_jobs(jobs: Jobs, s3: str) -> Jobs:
+    """The commands of a backup, with that S3."""
+    from support.s3 import environment  # noqa: PLC0415 - moto takes seconds to load
+
+    jobs.environment = environment(s3)
+    return jobs
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from support.watched import Watched, watched
 
 from app.bundle import MODEL
 from infra import naming as n
-from ops.local import monitoring
+from infra.rules_files import rule_files
 
 pytestmark = [pytest.mark.service, pytest.mark.faults, pytest.mark.timeout(1800)]
 SPEED = 10
@@ -163,7 +163,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
             EXPIRY: time.time() + 60 * DAY,
             MLFLOW_PODS: 1,
         }
-        rules = monitoring.rule_files([n.API, n.NODE_EXPORTER, n.BACKUP, n.BLACKBOX, n.MLFLOW, n.PROMETHEUS])
+        rules = rule_files([n.API, n.NODE_EXPORTER, n.BACKUP, n.BLACKBOX, n.MLFLOW, n.PROMETHEUS])
         targets = {"api": f"{HOST}:{api.port}"}
         # Nobody asks the others for more than whether they are up.
         silent = stack.enter_context(Exporter())

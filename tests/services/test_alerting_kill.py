@@ -12,7 +12,7 @@ from support.servers import HOST, Api, wait_until
 from support.watched import watched
 
 from infra import naming as n
-from ops.local import monitoring
+from infra.rules_files import rule_files
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 PAGE_SECONDS = 180
@@ -25,7 +25,7 @@ def test_a_killed_api_pages_people_over_every_channel_and_then_says_that_it_is_o
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     make_bundle(bundle)
-    rules = monitoring.rule_files([n.API])
+    rules = rule_files([n.API])
     with Api(tmp_path / "api", model_source=bundle) as api:
         targets = {"api": f"{HOST}:{api.port}"}
         with watched(tmp_path / "watched", targets, rules=rules, speed=1) as platform:

@@ -1,4 +1,4 @@
-"""Backups that are killed, or run at the same time: whatever is listed as complete restores."""
+"""Backups that are killed, or run at the same time: every backup that is listed can be restored."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from support.backup_jobs import Jobs, superuser
 from support.postgres import Postgres
 
 from ops.backup.catalog import Catalog
-from ops.backup.restore import RestoreOptions, restore
+from ops.backup.options import RestoreOptions
+from ops.backup.restore import restore
 from ops.backup.root import READING, WRITING, reading
-from ops.backup.store import FolderStore
+from ops.backup.storage.folder import FolderStorage
 from ops.backup.verify import verify
 
 pytestmark = pytest.mark.service
@@ -32,16 +33,16 @@ def test_killed_at_50_moments_every_listed_backup_restores(jobs: Jobs, server: P
     seconds = []
     for kind in kinds:
         started = time.monotonic()
-        assert jobs.run("ops.backup.program", *kind).returncode == 0
+        assert jobs.run(*kind).returncode == 0
         seconds.append(time.monotonic() - started)
     killed = [0, 0]
     for number in range(MOST_RUNS):
         (jobs.artifacts / f"new-{number}").write_bytes(drawn.randbytes(200_000))
         which = killed.index(min(killed))
-        process, started = jobs.start("ops.backup.program", *kinds[which]), time.monotonic()
+        process, started = jobs.start(*kinds[which]), time.monotonic()
         with suppress(subprocess.TimeoutExpired):
             process.wait(drawn.uniform(0.1, 1.1) * seconds[which])
-            # Done before its moment came: how long one takes changes with what else the machine does.
+            # It ended before the kill: its duration depends on what else the machine does.
             seconds[which] = time.monotonic() - started
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -50,7 +51,7 @@ def test_killed_at_50_moments_every_listed_backup_restores(jobs: Jobs, server: P
         if sum(killed) == KILLS:
             break
     assert sum(killed) == KILLS
-    catalog = Catalog(FolderStore(jobs.root))
+    catalog = Catalog(FolderStorage(jobs.root))
     assert not catalog.unreadable
     for backup in catalog.artifacts:
         options = RestoreOptions(
@@ -69,13 +70,13 @@ def test_killed_at_50_moments_every_listed_backup_restores(jobs: Jobs, server: P
 
 def test_two_at_once_one_is_turned_away_and_both_kinds_are_whole(jobs: Jobs, tmp_path: Path) -> None:
     jobs.both()
-    started = [jobs.start("ops.backup.program", *jobs.postgres_arguments()) for _ in range(2)]
+    started = [jobs.start(*jobs.postgres_arguments()) for _ in range(2)]
     ended = [(process.communicate(), process.returncode) for process in started]
     codes = sorted(code for _, code in ended)
     assert codes in ([0, 0], [0, 1]), ended
     if codes == [0, 1]:
         assert any("another backup is writing" in err for (_, err), _ in ended)
-    store = FolderStore(jobs.root)
+    store = FolderStorage(jobs.root)
     catalog = Catalog(store)
     assert len({dump.sequence for dump in catalog.postgres}) == len(catalog.postgres)
     for dump in catalog.postgres:
@@ -102,18 +103,18 @@ def test_a_backup_during_a_restore_deletes_nothing_under_it(jobs: Jobs) -> None:
     with reading(jobs.root):
         done = jobs.copy()
         assert done.returncode == 0, done.stderr
-        assert "nothing is deleted today: somebody reads the backups" in done.stdout
+        assert "nothing is deleted today: the backups are being read" in done.stdout
         assert orphan.exists()
     assert jobs.copy().returncode == 0
     assert not orphan.exists()
     assert (jobs.root / READING).exists()
 
 
-def test_asked_to_stop_it_leaves_nothing_behind(jobs: Jobs) -> None:
+def test_a_backup_that_is_asked_to_stop_leaves_nothing_behind(jobs: Jobs) -> None:
     jobs.both()
     (jobs.artifacts / "large").write_bytes(os.urandom(64 * 1024 * 1024))
     before = sorted(path for path in jobs.root.rglob("*") if path.is_file())
-    process = jobs.start("ops.backup.program", *jobs.artifacts_arguments())
+    process = jobs.start(*jobs.artifacts_arguments())
     deadline = time.monotonic() + 60
     while not list(jobs.root.glob("tmp/*/content-*")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)

@@ -5,7 +5,6 @@ A new format gets a fixture of its own beside the old ones, made by the program 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,9 @@ from support.postgres import Postgres
 from ops.backup.catalog import Catalog
 from ops.backup.drill_models import prove
 from ops.backup.manifest import FORMAT
-from ops.backup.restore import RestoreOptions, restore
-from ops.backup.store import FolderStore
+from ops.backup.options import RestoreOptions
+from ops.backup.restore import restore
+from ops.backup.storage.folder import FolderStorage
 from ops.backup.verify import verify
 from ops.errors import OpsError
 
@@ -26,35 +26,30 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "backups"
 FORMATS = sorted(FIXTURES.iterdir())
 
 
-@pytest.fixture
-def server() -> Iterator[Postgres]:
-    with Postgres() as running:
-        yield running
-
-
 def test_there_is_a_fixture_of_each_format() -> None:
     assert [path.name for path in FORMATS] == [f"format-{number}" for number in range(1, FORMAT + 1)]
 
 
 @pytest.mark.parametrize("root", FORMATS, ids=lambda path: path.name)
-def test_it_is_whole_and_restores(root: Path, server: Postgres, tmp_path: Path) -> None:
-    store = FolderStore(root)
+def test_it_is_whole_and_restores(root: Path, empty_postgres: Postgres, tmp_path: Path) -> None:
+    store = FolderStorage(root)
     pair = Catalog(store).pair("latest")
     checked = verify(store, pair, tmp_path)
     assert (checked.problems, checked.broken) == ([], [])
     target = tmp_path / "artifacts"
-    options = RestoreOptions(source=str(root), backup="latest", server=superuser(server), artifacts=str(target))
+    options = RestoreOptions(source=str(root), backup="latest", server=superuser(empty_postgres), artifacts=str(target))
     restore(options, lambda _: None)
-    assert server.psql(sql="SELECT count(*), max(id) FROM runs", database="mlflow").strip() == "20|20"
-    assert server.psql(sql="SELECT title FROM dashboard ORDER BY id", database="grafana").split("\n")[:2] == [
+    assert empty_postgres.psql(sql="SELECT count(*), max(id) FROM runs", database="mlflow").strip() == "20|20"
+    assert empty_postgres.psql(sql="SELECT title FROM dashboard ORDER BY id", database="grafana").split("\n")[:2] == [
         "überblick",
         "Kosten €",
     ]
     assert (
-        server.psql(sql="SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'mlflow'").strip() == "mlflow"
+        empty_postgres.psql(sql="SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'mlflow'").strip()
+        == "mlflow"
     )
     assert (target / "notes ü.txt").read_text() == "x"
-    # The bundle is older than verdicts in manifests, so it loads, and the API would not serve it.
+    # The bundle is older than verdicts in manifests: it can be loaded, but the API would not serve it.
     with pytest.raises(OpsError, match="is in production and must not be served: its manifest records no verdict"):
         prove(pair.postgres.versions, target)
     (proof,) = prove([version.model_copy(update={"aliases": []}) for version in pair.postgres.versions], target)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from mlflow import MlflowClient
-from support.backup_jobs import Jobs, drill, prepare, superuser
+from support.backup_jobs import Jobs, drill, files_of, prepare, superuser
 from support.mlflow_pods import MARKS, PASSWORDS, Tracking, run_migration
 from support.postgres import Postgres, tool
 from support.procedures import follow
@@ -34,13 +34,6 @@ def source() -> Iterator[Postgres]:
     with Postgres() as server:
         prepare(server)
         assert run_migration(server) == 0
-        yield server
-
-
-@pytest.fixture
-def target() -> Iterator[Postgres]:
-    """An empty server: not even the roles are there."""
-    with Postgres() as server:
         yield server
 
 
@@ -93,65 +86,65 @@ def contents(server: Postgres, database: str) -> dict[str, str]:
 
 
 def schema(server: Postgres, database: str) -> str:
-    """Everything but the rows, as pg_dump has it, roles and rights included."""
+    """Everything but the rows, as pg_dump writes it, with roles and rights."""
     command = [tool("pg_dump"), "--schema-only", "-d", f"{superuser(server)} dbname={database}"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return "\n".join(line for line in said.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+    dumped = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return "\n".join(line for line in dumped.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
 
 
 def reloaded_schema(source: Postgres, other: Postgres, database: str) -> str:
-    """The same after one reload as plain SQL: PostgreSQL writes a CHECK ... IN (...) differently from then on."""
+    """The same after one reload as plain SQL, since PostgreSQL writes a CHECK ... IN (...) differently after that."""
     other.psql(sql="CREATE DATABASE reloaded")
     other.psql(sql=schema(source, database), database="reloaded")
-    found = schema(other, "reloaded")
+    reloaded = schema(other, "reloaded")
     other.psql(sql="DROP DATABASE reloaded")
-    return found
+    return reloaded
 
 
 def sequences(server: Postgres, database: str) -> str:
     return server.psql(sql="SELECT sequencename, last_value FROM pg_sequences ORDER BY 1", database=database)
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def restore(jobs: Jobs, target: Postgres, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def restore(jobs: Jobs, empty_postgres: Postgres, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return jobs.run(
-        "ops.backup.restore", "--from", str(jobs.root), "--to", superuser(target), "--artifacts-to", str(folder), *more
+        "restore", "--from", str(jobs.root), "--to", superuser(empty_postgres), "--artifacts-to", str(folder), *more
     )
 
 
 def test_into_an_empty_server_everything_comes_back(
-    filled: Jobs, source: Postgres, target: Postgres, tmp_path: Path
+    filled: Jobs, source: Postgres, empty_postgres: Postgres, tmp_path: Path
 ) -> None:
-    done = restore(filled, target, tmp_path / "artifacts")
+    done = restore(filled, empty_postgres, tmp_path / "artifacts")
     assert done.returncode == 0, done.stderr
-    counted = target.psql(sql="SELECT count(*) FROM metrics; SELECT count(*) FROM model_versions", database="mlflow")
+    counted = empty_postgres.psql(
+        sql="SELECT count(*) FROM metrics; SELECT count(*) FROM model_versions", database="mlflow"
+    )
     assert counted.split() == [str(RUNS * METRICS), str(VERSIONS)]
     for database in ("mlflow", "grafana"):
-        assert contents(target, database) == contents(source, database)
-        assert schema(target, database) == reloaded_schema(source, target, database)
-        assert sequences(target, database) == sequences(source, database)
-    assert tree(tmp_path / "artifacts") == tree(filled.artifacts)
+        assert contents(empty_postgres, database) == contents(source, database)
+        assert schema(empty_postgres, database) == reloaded_schema(source, empty_postgres, database)
+        assert sequences(empty_postgres, database) == sequences(source, database)
+    assert files_of(tmp_path / "artifacts") == files_of(filled.artifacts)
     rights = "SELECT datname, datacl FROM pg_database WHERE datname IN ('mlflow', 'grafana') ORDER BY 1"
-    assert target.psql(sql=rights) == source.psql(sql=rights)
-    again = restore(filled, target, tmp_path / "elsewhere")
+    assert empty_postgres.psql(sql=rights) == source.psql(sql=rights)
+    again = restore(filled, empty_postgres, tmp_path / "elsewhere")
     assert again.returncode == 2
-    assert "nothing is touched; say --replace" in again.stderr
+    assert "nothing was changed; say --replace" in again.stderr
 
 
 def test_mlflow_on_the_restored_data_serves_the_production_model_with_identical_scores(
-    filled: Jobs, target: Postgres, bundles: list[Path], tmp_path: Path
+    filled: Jobs, empty_postgres: Postgres, bundles: list[Path], tmp_path: Path
 ) -> None:
-    """As after the loss of a cluster, by the commands of docs/dr.md, into what a new pod starts with."""
-    prepare(target)
-    (tmp_path / "service.conf").write_text(f"[superuser]\nhost={target.home}\nport={target.port}\nuser=postgres\n")
+    """The commands of docs/dr.md for a lost cluster, run on the databases of a new pod."""
+    prepare(empty_postgres)
+    (tmp_path / "service.conf").write_text(
+        f"[superuser]\nhost={empty_postgres.home}\nport={empty_postgres.port}\nuser=postgres\n"
+    )
     places = {"BACKUPS": str(filled.root), "ARTIFACTS": str(tmp_path / "artifacts")}
     done = follow("Cluster lost", tmp_path, filled.env() | places | {"PGSERVICEFILE": str(tmp_path / "service.conf")})
     assert done.returncode == 0, done.stderr
-    target.secret("mlflow-admin", username="admin", password=PASSWORDS["admin"], session_key="a" * 43)
-    login = target.secret("mlflow-api", username="api", password=PASSWORDS["api"])
+    empty_postgres.secret("mlflow-admin", username="admin", password=PASSWORDS["admin"], session_key="a" * 43)
+    login = empty_postgres.secret("mlflow-api", username="api", password=PASSWORDS["api"])
     golden = Golden.model_validate_json((bundles[(VERSIONS - 1) % len(bundles)] / GOLDEN).read_bytes())
     customers = [row.customer for row in golden.rows[:20]]
 
@@ -160,13 +153,13 @@ def test_mlflow_on_the_restored_data_serves_the_production_model_with_identical_
             answers = [api.predict(customer) for customer in customers]
             return str(answers[0]["model_version"]), [answer["churn_probability"] for answer in answers]
 
-    with Tracking(target, tmp_path) as server:
-        version, found = scores(
+    with Tracking(empty_postgres, tmp_path) as server:
+        version, actual = scores(
             model_source="mlflow", model_name="offers", mlflow_tracking_uri=server.url, mlflow_credentials_dir=login
         )
     assert version == str(VERSIONS)
     _, expected = scores(model_source=bundles[(VERSIONS - 1) % len(bundles)])
-    assert found == expected
+    assert actual == expected
 
 
 def test_the_drill_proves_it_and_says_how_long_it_took(filled: Jobs, source: Postgres) -> None:
@@ -186,8 +179,8 @@ def test_unchanged_artifacts_are_not_copied_again(filled: Jobs) -> None:
     assert {path: path.stat().st_ino for path in (filled.root / "objects").rglob("*")} == before
 
 
-def test_with_writes_going_on_the_set_is_consistent(
-    source: Postgres, target: Postgres, filled: Jobs, tmp_path: Path
+def test_a_backup_during_writes_is_consistent(
+    source: Postgres, empty_postgres: Postgres, filled: Jobs, tmp_path: Path
 ) -> None:
     """Every transaction writes two tables of one database; a moment later the other database gets the same number."""
     for database in ("mlflow", "grafana"):
@@ -214,10 +207,10 @@ def test_with_writes_going_on_the_set_is_consistent(
         stop.set()
         writer.join()
     assert jobs.copy().returncode == 0
-    done = restore(jobs, target, tmp_path / "restored")
+    done = restore(jobs, empty_postgres, tmp_path / "restored")
     assert done.returncode == 0, done.stderr
     newest = {
-        database: target.psql(
+        database: empty_postgres.psql(
             sql="SELECT count(*), max(n) FROM pulse; SELECT count(*), max(n) FROM echo", database=database
         ).splitlines()
         for database in ("mlflow", "grafana")
@@ -234,19 +227,19 @@ def test_with_writes_going_on_the_set_is_consistent(
         source.psql(sql="DROP TABLE pulse; DROP TABLE echo", database=database)
 
 
-def test_a_replaced_target_keeps_what_was_there(filled: Jobs, target: Postgres, tmp_path: Path) -> None:
-    target.psql(sql="CREATE DATABASE mlflow")
-    target.psql(sql="CREATE TABLE mine (n int)", database="mlflow")
+def test_a_replaced_target_keeps_what_was_there(filled: Jobs, empty_postgres: Postgres, tmp_path: Path) -> None:
+    empty_postgres.psql(sql="CREATE DATABASE mlflow")
+    empty_postgres.psql(sql="CREATE TABLE mine (n int)", database="mlflow")
     (tmp_path / "mine.txt").write_text("mine")
-    refused = restore(filled, target, tmp_path)
+    refused = restore(filled, empty_postgres, tmp_path)
     assert refused.returncode == 2
     assert "mlflow" in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    done = restore(filled, target, tmp_path, "--replace")
+    done = restore(filled, empty_postgres, tmp_path, "--replace")
     assert done.returncode == 0, done.stderr
-    (kept,) = tmp_path.glob(".before-*")
-    assert (kept / "mine.txt").read_text() == "mine"
-    names = target.psql(sql="SELECT datname FROM pg_database WHERE datname LIKE 'mlflow_before_%'").split()
+    (before,) = tmp_path.glob(".before-*")
+    assert (before / "mine.txt").read_text() == "mine"
+    names = empty_postgres.psql(sql="SELECT datname FROM pg_database WHERE datname LIKE 'mlflow_before_%'").split()
     assert len(names) == 1
     assert names[0] in done.stdout
 

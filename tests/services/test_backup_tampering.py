@@ -1,4 +1,4 @@
-"""Every kind of damage is found by `churn backup verify`, and a restore from it is refused with nothing touched."""
+"""Every kind of damage is detected by `churn backup verify`, and a restore from it is refused with nothing touched."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.service
 
 
 @pytest.fixture(scope="module")
-def made(server: Postgres, bundles: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+def two_pairs(server: Postgres, bundles: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     """Two pairs of backups that differ."""
     jobs = Jobs.on(server, tmp_path_factory.mktemp("tampering"))
     small_registry(server, jobs.artifacts, bundles[0])
@@ -30,10 +30,10 @@ def made(server: Postgres, bundles: list[Path], tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def jobs(made: Jobs, tmp_path: Path) -> Jobs:
+def copied(two_pairs: Jobs, tmp_path: Path) -> Jobs:
     """A copy to damage."""
-    shutil.copytree(made.root, tmp_path / "backups")
-    return Jobs(root=tmp_path / "backups", artifacts=made.artifacts, service_file=made.service_file)
+    shutil.copytree(two_pairs.root, tmp_path / "backups")
+    return Jobs(root=tmp_path / "backups", artifacts=two_pairs.artifacts, service_file=two_pairs.service_file)
 
 
 class Backups:
@@ -72,7 +72,7 @@ def drop_line(path: Path, containing: str) -> None:
 
 
 def resealed(backups: Backups) -> None:
-    """An artifact taken out of the tree, and the manifest made to fit: only the tie to the models can tell."""
+    """Take an artifact out of the tree and make the manifest fit, so that only the tie to the models shows it."""
     tree = backups.copies[-1] / "tree.jsonl"
     drop_line(tree, MODEL)
     files = {"tree.jsonl": {"bytes": tree.stat().st_size, "sha256": hashlib.sha256(tree.read_bytes()).hexdigest()}}
@@ -107,15 +107,15 @@ DAMAGE: dict[str, Callable[[Backups], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_is_found_and_refused(jobs: Jobs, server: Postgres, damage: str, tmp_path: Path) -> None:
-    backups = Backups(jobs.root)
+def test_damage_is_detected_and_refused(copied: Jobs, server: Postgres, damage: str, tmp_path: Path) -> None:
+    backups = Backups(copied.root)
     newest = backups.copies[-1].name
     DAMAGE[damage](backups)
-    found = jobs.run("ops.cli", "backup", "verify", "--from", str(jobs.root), "--backup", newest)
-    assert found.returncode != 0, f"not found: {found.stdout}"
+    verified = copied.run("backup", "verify", "--from", str(copied.root), "--backup", newest)
+    assert verified.returncode != 0, f"not detected: {verified.stdout}"
     target = tmp_path / "target"
-    done = jobs.run(
-        "ops.backup.restore", "--from", str(jobs.root), "--backup", newest, "--to", superuser(server),
+    done = copied.run(
+        "restore", "--from", str(copied.root), "--backup", newest, "--to", superuser(server),
         "--artifacts-to", str(target), "--replace",
     )  # fmt: skip
     assert done.returncode == 2, done.stdout
@@ -126,16 +126,16 @@ def test_damage_is_found_and_refused(jobs: Jobs, server: Postgres, damage: str, 
     assert not databases.strip(), "the server was touched"
 
 
-def test_the_backup_beside_a_damaged_one_still_restores(jobs: Jobs, server: Postgres, tmp_path: Path) -> None:
-    backups = Backups(jobs.root)
+def test_the_backup_beside_a_damaged_one_still_restores(copied: Jobs, server: Postgres, tmp_path: Path) -> None:
+    backups = Backups(copied.root)
     flip_byte(backups.dumps[-1] / "mlflow.dump")
     (backups.copies[-1] / "manifest.json").write_text("{")
-    listed = jobs.run("ops.cli", "backup", "list", "--from", str(jobs.root))
+    listed = copied.run("backup", "list", "--from", str(copied.root))
     assert listed.returncode == 1
-    assert "not readable: artifacts/" in listed.stdout
+    assert "cannot be read: artifacts/" in listed.stdout
     with Postgres() as empty:
-        done = jobs.run(
-            "ops.backup.restore", "--from", str(jobs.root), "--backup", backups.copies[0].name,
+        done = copied.run(
+            "restore", "--from", str(copied.root), "--backup", backups.copies[0].name,
             "--to", superuser(empty),
             "--artifacts-to", str(tmp_path / "target"),
         )  # fmt: skip
@@ -144,13 +144,13 @@ def test_the_backup_beside_a_damaged_one_still_restores(jobs: Jobs, server: Post
     assert server.psql(sql="SELECT count(*) FROM runs", database="mlflow").strip() == "2001"
 
 
-def test_the_whole_backup_is_found_whole(jobs: Jobs) -> None:
-    found = jobs.run("ops.cli", "backup", "verify", "--from", str(jobs.root), "--json")
-    assert found.returncode == 0, found.stderr
-    assert json.loads(found.stdout)["problems"] == []
+def test_the_whole_backup_is_found_whole(copied: Jobs) -> None:
+    verified = copied.run("backup", "verify", "--from", str(copied.root), "--json")
+    assert verified.returncode == 0, verified.stderr
+    assert json.loads(verified.stdout)["problems"] == []
 
 
-def test_a_damaged_object_is_mended_by_the_next_backup(jobs: Jobs) -> None:
-    cut(Backups(jobs.root).object_of(MODEL))
-    assert jobs.copy().returncode == 0
-    assert jobs.run("ops.cli", "backup", "verify", "--from", str(jobs.root)).returncode == 0
+def test_a_damaged_object_is_repaired_by_the_next_backup(copied: Jobs) -> None:
+    cut(Backups(copied.root).object_of(MODEL))
+    assert copied.copy().returncode == 0
+    assert copied.run("backup", "verify", "--from", str(copied.root)).returncode == 0

@@ -15,9 +15,9 @@ from support.watched import watched
 
 import dashboards
 from infra import naming as n
-from ops.local import monitoring
+from infra.rules_files import rule_files
 from ops.stack.dashboard_preview import draw
-from ops.stack.dashboard_queries import Prometheus
+from ops.stack.dashboard_queries import PanelQueries
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 TRAFFIC_SECONDS = 120
@@ -60,7 +60,7 @@ def test_every_panel_returns_data_and_every_dashboard_can_be_drawn(
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     make_bundle(bundle)
-    rules = monitoring.rule_files([n.API, n.PROMETHEUS, n.ALERTMANAGER, n.KUBE_STATE_METRICS])
+    rules = rule_files([n.API, n.PROMETHEUS, n.ALERTMANAGER, n.KUBE_STATE_METRICS])
     stop = threading.Event()
     with Api(tmp_path / "api", model_source=bundle) as api:
         traffic = threading.Thread(target=_ask, args=(api, stop), daemon=True)
@@ -69,19 +69,19 @@ def test_every_panel_returns_data_and_every_dashboard_can_be_drawn(
             with watched(tmp_path / "watched", {"api": f"{HOST}:{api.port}"}, rules=rules, speed=3) as platform:
                 began = time.monotonic()
                 wait_until(lambda: time.monotonic() - began > TRAFFIC_SECONDS, "traffic", TRAFFIC_SECONDS + 10)
-                prometheus = Prometheus(platform.prometheus.url, minutes=2)
+                queries = PanelQueries(platform.prometheus.url, minutes=2)
                 empty, known = set(), set()
                 for name, page in dashboards.every().items():
                     variables = [v["name"] for v in page["templating"]["list"] if v["type"] == "query"]
                     for panel in page["panels"]:
                         if panel["type"] != "row":
                             known.add((name, panel["title"]))
-                            if not prometheus.answer(panel, variables).series:
+                            if not queries.fetch(panel, variables).series:
                                 empty.add((name, panel["title"]))
                 pages = dashboards.every()
                 pictures = [tmp_path / f"{name}.png" for name in pages]
                 for page, picture in zip(pages.values(), pictures, strict=True):
-                    draw(page, prometheus, picture)
+                    draw(page, queries, picture)
         finally:
             stop.set()
             traffic.join()

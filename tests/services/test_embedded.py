@@ -121,7 +121,7 @@ def test_demo_in_an_empty_home_makes_a_real_prediction(
 def test_up_serves_the_model_that_is_there_until_ctrl_c(home: Path, tmp_path: Path) -> None:
     shell, _ = require_tool("sh"), require_tool("curl")
     with socket.create_server((HOST, 0)) as taken, Up(home, tmp_path, port=taken.getsockname()[1]) as up:
-        assert f"Port {up.port} is in use: the API takes" in up.output
+        assert f"Port {up.port} is in use: the API uses" in up.output
         assert "Registered version" not in up.output
         curl = next(line for line in up.output.splitlines() if line.startswith("curl "))
         answer = subprocess.run([shell, "-c", curl], capture_output=True, check=True)

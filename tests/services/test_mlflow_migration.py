@@ -16,7 +16,7 @@ from support.mlflow_pods import MARKS, PASSWORDS, arguments, pod_environment, ru
 from support.postgres import Postgres
 from support.servers import HOST
 
-from infra.database import LOGIN_LIMITS
+from infra.connections import LOGIN_LIMITS
 from infra.workloads.mlflow_jobs import DATABASE_URI
 from infra.workloads.postgres import init_sql
 from ops.jobs import migrate
@@ -172,7 +172,7 @@ def test_tables_of_a_newer_mlflow_are_refused(
 ) -> None:
     postgres.psql(sql="UPDATE alembic_version SET version_num = 'ffffffffffff'", database=older)
     assert run_migration(postgres, "--without-backup", database=older) == 2
-    assert "a newer MLflow has been here" in capsys.readouterr().err
+    assert "a newer MLflow has upgraded them" in capsys.readouterr().err
 
 
 def test_two_migrations_at_once_follow_one_another(postgres: Postgres) -> None:

@@ -17,7 +17,7 @@ from support.postgres import Postgres
 
 from app.registry import Registry
 from app.settings import Settings
-from infra.database import POOLS
+from infra.connections import POOLS
 from infra.naming import MLFLOW
 from infra.workloads.mlflow import allowed_hosts
 from infra.workloads.mlflow_jobs import DATABASE_URI

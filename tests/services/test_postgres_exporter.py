@@ -27,7 +27,7 @@ from support.postgres_exporter import PostgresExporter
 from support.promql import metrics
 from support.servers import HOST, free_port, wait_until
 
-from infra.database import LOGIN_LIMITS, LOGINS, MAX_CONNECTIONS, POOLS
+from infra.connections import LOGIN_LIMITS, LOGINS, MAX_CONNECTIONS, POOLS
 from infra.naming import POSTGRES_EXPORTER
 from infra.workloads.postgres_exporter import ASKED, KEPT
 from ops.jobs import database_setup

@@ -1,4 +1,4 @@
-"""The procedures of docs/dr.md, followed by the commands that stand there: databases, artifacts, region, key, model."""
+"""The procedures of docs/dr.md, followed with their own commands: databases, artifacts, region, key, model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support import procedures
-from support.backup_jobs import Jobs, prepare
+from support.backup_jobs import Jobs, files_of, prepare
 from support.bundles import random_customers
 from support.postgres import Postgres
 from support.registered import Registered
@@ -34,7 +34,7 @@ TABLES = ("runs", "model_versions", "model_version_tags", "registered_model_alia
 
 @pytest.fixture
 def fresh() -> Iterator[Postgres]:
-    """What a new pod starts with: roles, passwords and empty databases."""
+    """The database of a new pod: roles, passwords and empty databases."""
     with Postgres() as running:
         prepare(running)
         yield running
@@ -42,7 +42,7 @@ def fresh() -> Iterator[Postgres]:
 
 @pytest.fixture
 def desk(fresh: Postgres) -> Iterator[Path]:
-    """A folder of somebody who is not root, since the drill's PostgreSQL refuses that one, and the command `churn`."""
+    """The folder of an operator, with the command `churn`. The operator is not root, since a drill refuses root."""
     with tempfile.TemporaryDirectory(prefix="churn-test-desk-") as name:
         folder = Path(name)
         (folder / "service.conf").write_text(f"[superuser]\nhost={fresh.home}\nport={fresh.port}\nuser=postgres\n")
@@ -61,22 +61,18 @@ def hand_over(folder: Path, user: str) -> None:
 
 
 def follow(title: str, desk: Path, jobs: Jobs, **variables: object) -> subprocess.CompletedProcess[str]:
-    given = {name: str(value) for name, value in variables.items()}
+    settings = {name: str(value) for name, value in variables.items()}
     path = os.pathsep.join((str(desk / "bin"), TOOL_FOLDERS))
     files = {"PATH": path, "HOME": str(desk), "PGSERVICEFILE": str(desk / "service.conf")}
-    return procedures.follow(title, desk, jobs.env() | files | {"PYTHONDONTWRITEBYTECODE": "1"} | given)
+    return procedures.follow(title, desk, jobs.env() | files | {"PYTHONDONTWRITEBYTECODE": "1"} | settings)
 
 
 def rows(server: Postgres) -> dict[str, str]:
     return {table: server.psql(sql=f"SELECT t FROM {table} t ORDER BY t", database="mlflow") for table in TABLES}  # noqa: S608 - names of this file
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def saved(jobs: Jobs, desk: Path, user: str) -> dict[str, Path]:
-    """What the commands of a volume's backups ask for; the backups are copied to where the operator can read."""
+    """Back up, and return the variables of the commands; the backups are copied to where the operator can read them."""
     jobs.both()
     shutil.copytree(jobs.root, desk / "backups")
     hand_over(desk, user)
@@ -87,7 +83,7 @@ def test_cluster_lost(server: Postgres, fresh: Postgres, jobs: Jobs, desk: Path)
     done = follow("Cluster lost", desk, jobs, **saved(jobs, desk, fresh.user))
     assert done.returncode == 0, done.stderr
     assert rows(fresh) == rows(server)
-    assert tree(desk / "artifacts") == tree(jobs.artifacts)
+    assert files_of(desk / "artifacts") == files_of(jobs.artifacts)
 
 
 def test_database_lost_then_artifacts_lost(server: Postgres, fresh: Postgres, jobs: Jobs, desk: Path) -> None:
@@ -98,11 +94,11 @@ def test_database_lost_then_artifacts_lost(server: Postgres, fresh: Postgres, jo
     assert not (desk / "artifacts").exists(), "only what was lost is restored"
     done = follow("Artifacts lost", desk, jobs, **places)
     assert done.returncode == 0, done.stderr
-    assert tree(desk / "artifacts") == tree(jobs.artifacts)
+    assert files_of(desk / "artifacts") == files_of(jobs.artifacts)
 
 
 def replicate(s3: str) -> None:
-    """What S3's replication has done by then: each object with its name, under the other region's own key."""
+    """Do what S3's replication does: copy each object under its name, encrypted with the other region's own key."""
     for item in client(s3).list_objects_v2(Bucket=BUCKET)["Contents"]:
         body = client(s3).get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
         client(s3, region=OTHER_REGION).put_object(Bucket=COPY, Key=item["Key"], Body=body)
@@ -137,7 +133,7 @@ def test_region_lost(server: Postgres, fresh: Postgres, jobs: Jobs, desk: Path) 
         done = follow("Region lost", desk, jobs, **places)
         assert done.returncode == 0, done.stderr
         assert rows(fresh) == rows(server)
-        assert objects(s3, ARTIFACTS, "artifacts/") == tree(jobs.artifacts)
+        assert objects(s3, ARTIFACTS, "artifacts/") == files_of(jobs.artifacts)
     (report,) = (desk / "drills").glob("drill-*.json")
     assert json.loads(report.read_text())["source"] == f"s3://{COPY}"
 
@@ -149,9 +145,9 @@ def test_secret_leaked_an_api_key_made_by_hand(bundles: list[Path], tmp_path: Pa
     def renew() -> str:
         done = procedures.follow("Secret leaked", tmp_path, variables)
         assert done.returncode == 0, done.stderr
-        made = json.loads((tmp_path / "new-key.json").read_text())
-        file.write_text(json.dumps({"keys": [made["entry"]]}))
-        return str(made["key"])
+        printed = json.loads((tmp_path / "new-key.json").read_text())
+        file.write_text(json.dumps({"keys": [printed["entry"]]}))
+        return str(printed["key"])
 
     leaked = renew()
     with Api(tmp_path, auth="required", api_keys_file=file, model_source=bundles[0]) as api:
@@ -169,12 +165,12 @@ def asked(api: Api, key: str) -> int:
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
-    with secrets_of_a_stack() as made:
-        yield made
+    with secrets_of_a_stack() as running:
+        yield running
 
 
 def test_secret_leaked_an_api_key_on_aws(world: World, bundles: list[Path], tmp_path: Path) -> None:
-    """Two rotations by moto, which the second one ends the leaked key with; the pods' file follows the secret.
+    """Rotate twice with moto: the second rotation ends the leaked key, and the pods' file follows the secret.
 
     Moto calls no function of Lambda, so the steps are called here, and copying the file stands in for the driver.
     """

@@ -1,15 +1,14 @@
-"""An API key rotates while the API process serves, by `ops/jobs/rotate.py`, moto's Secrets Manager and a mounted file.
+"""An API key rotates while the API serves: `ops/jobs/rotation` with moto's Secrets Manager and a mounted file.
 
-What Lambda's runtime, Secrets Manager's schedule and the CSI driver do is played by stand-ins, and time runs faster.
+Stand-ins play Lambda's runtime, Secrets Manager's schedule and the CSI driver, and time runs faster.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -18,82 +17,58 @@ from typing import Self
 import pytest
 from support import s3
 from support.bundles import random_customers
-from support.mounted_secret import MountedSecret, begin
+from support.mounted_secret import MountedSecret
+from support.rotation import CLIENTS, World, create_secrets
 from support.servers import Api, wait_until
 from support.traffic import Traffic
 
-from app.follower import KEY_CHECK_SECONDS
-from infra.credentials import key_file
-from ops.jobs import rotate
-from ops.jobs.rotate import STEPS, Options, Store
+from app.key_watch import KEY_CHECK_SECONDS
+from ops.jobs.rotation.handler import handle
+from ops.jobs.rotation.options import Options
+from ops.jobs.rotation.steps import STEPS, retire_old_keys
 
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 CUSTOMERS = random_customers(50, seed=31)
 RATE = 20
-CLIENT, OTHER = "web-shop", "call-center"
+CLIENT, OTHER = CLIENTS
 POLL_SECONDS = 1.0
-"""Of the driver's stand-in."""
+"""How often the driver's stand-in looks for a change."""
 SETTLE_SECONDS = 2 * POLL_SECONDS + 3 * KEY_CHECK_SECONDS
 FETCH_SECONDS = 0.25
-"""How often a client looks up which key is the current one."""
-
-
-@dataclass(frozen=True)
-class World:
-    """Secrets as the stack makes them, in a Secrets Manager that the function's environment leads to."""
-
-    store: Store
-    arns: dict[str, str]
-
-    def key(self, client: str = CLIENT) -> str:
-        return self.store.read(self.arns[client])["key"]
-
-    def take(self, *steps: str) -> None:
-        """Rotate the client's key; as Secrets Manager would, a step after the other."""
-        version = begin(self.arns[CLIENT])
-        for step in steps:
-            rotate.handler({"SecretId": self.arns[CLIENT], "ClientRequestToken": version, "Step": step}, None)
-
-    def mounted(self, folder: Path) -> MountedSecret:
-        return MountedSecret(self.store, self.arns["api-keys"], folder / "keys", poll_seconds=POLL_SECONDS)
+"""How often a client looks up the current key."""
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The secrets of a stack in a Secrets Manager that the function's environment leads to."""
     with s3.moto() as url:
-        manager = s3.client(url, "secretsmanager")
-        keys = {name: f"{name}.first" for name in (CLIENT, OTHER)}
-        arns = {
-            name: manager.create_secret(
-                Name=name,
-                SecretString=json.dumps({"key": key}),
-                Tags=[{"Key": rotate.KIND, "Value": "api-key"}, {"Key": rotate.CLIENT, "Value": name}],
-            )["ARN"]
-            for name, key in keys.items()
-        }
-        content = json.dumps({"keys.json": key_file(list(keys.values()), ["predict"])})
-        arns["api-keys"] = manager.create_secret(Name="api-keys", SecretString=content)["ARN"]
-        settings = s3.environment(url) | {
-            "API_KEYS_SECRET": arns["api-keys"],
-            "API_CLIENT_SECRETS": json.dumps({name: arns[name] for name in keys}),
-            "OVERLAP_DAYS": "7",
-            "SETTLE_SECONDS": str(SETTLE_SECONDS),
-            # Not asked for an API key.
-            "MLFLOW_ADMIN_SECRET": "none",
-            "MLFLOW_URL": "https://mlflow.example.com",
-            "GRAFANA_URL": "https://grafana.example.com",
-        }
-        for name, value in settings.items():
+        world = create_secrets(s3.client(url, "secretsmanager"))
+        for name, value in (s3.environment(url) | world.environment(settle_seconds=SETTLE_SECONDS)).items():
             monkeypatch.setenv(name, value)
-        yield World(Store(manager), arns)
+        yield world
+
+
+def key_of(world: World, client: str = CLIENT) -> str:
+    return world.value(client)["key"]
+
+
+def rotate(world: World) -> None:
+    """Rotate the client's key by calling the function, one step after the other, as Secrets Manager would."""
+    version = world.begin(CLIENT)
+    for step in STEPS:
+        handle({"SecretId": world.arns[CLIENT], "ClientRequestToken": version, "Step": step}, None)
+
+
+def mounted(world: World, folder: Path) -> MountedSecret:
+    return MountedSecret(world.manager, world.arns["api-keys"], folder / "keys", poll_seconds=POLL_SECONDS)
 
 
 class Fetched:
-    """The key as a client has it that looks it up now and then, beside its requests."""
+    """The key as a client knows it that looks it up now and then, beside its requests."""
 
     def __init__(self, world: World) -> None:
-        self._world, self._key, self._stopping = world, world.key(), threading.Event()
+        self._world, self._key, self._stopping = world, key_of(world), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __call__(self) -> str:
@@ -101,7 +76,7 @@ class Fetched:
 
     def _run(self) -> None:
         while not self._stopping.wait(FETCH_SECONDS):
-            self._key = self._world.key()
+            self._key = key_of(self._world)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -132,25 +107,25 @@ def go_on(traffic: Traffic) -> None:
 def test_no_request_fails_while_a_key_rotates_and_the_old_one_ends_after_the_overlap(
     world: World, bundles: list[Path], tmp_path: Path
 ) -> None:
-    old = world.key()
+    old = key_of(world)
     with (
-        world.mounted(tmp_path),
+        mounted(world, tmp_path),
         served(bundles, tmp_path) as api,
         Fetched(world) as fetched,
         Traffic(api.url, CUSTOMERS, rate=RATE, key=fetched) as current,
     ):
         with Traffic(api.url, CUSTOMERS, rate=RATE, key=lambda: old) as late:
-            world.take(*STEPS)
-            new = world.key()
+            rotate(world)
+            new = key_of(world)
             assert new != old
             go_on(current)
             go_on(late)
-            assert [status(api, key) for key in (old, new, world.key(OTHER))] == [200, 200, 200]
-            assert rotate.handler({"action": "retire"}, None) == {"retired": []}
+            assert [status(api, key) for key in (old, new, key_of(world, OTHER))] == [200, 200, 200]
+            assert handle({"action": "retire"}, None) == {"retired": []}
         over = replace(Options.read(os.environ), overlap=timedelta(0))
-        assert CLIENT in rotate.retire(world.store, over)
+        assert CLIENT in retire_old_keys(world.manager, over)
         wait_until(lambda: status(api, old) == 401, "the old key is refused")
-        assert [status(api, key) for key in (new, world.key(OTHER))] == [200, 200]
+        assert [status(api, key) for key in (new, key_of(world, OTHER))] == [200, 200]
         go_on(current)
     for traffic in (current, late):
         assert not traffic.outcome.failures
@@ -160,11 +135,11 @@ def test_no_request_fails_while_a_key_rotates_and_the_old_one_ends_after_the_ove
 def test_a_new_key_given_out_before_the_pods_know_it_would_be_refused(
     world: World, bundles: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Why `testSecret` waits, and that the test above can fail."""
+    """Shows why `testSecret` waits, and that the test above can fail."""
     monkeypatch.setenv("SETTLE_SECONDS", "0")
-    mounted = world.mounted(tmp_path)  # nobody looks the secret up by itself
+    secret = mounted(world, tmp_path)  # without `with`, nothing refreshes it by itself
     with served(bundles, tmp_path) as api:
-        world.take(*STEPS)
-        assert status(api, world.key()) == 401
-        mounted.refresh()
-        wait_until(lambda: status(api, world.key()) == 200, "the new key is taken")
+        rotate(world)
+        assert status(api, key_of(world)) == 401
+        secret.refresh()
+        wait_until(lambda: status(api, key_of(world)) == 200, "the new key is taken")

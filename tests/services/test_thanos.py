@@ -23,8 +23,8 @@ from support.recorder import find, recorded
 from support.servers import HOST, Server, answers, free_port, wait_until
 from support.tools import newest_prometheus
 
-from infra.kit import thanos
 from infra.naming import PROMETHEUS, THANOS_COMPACT, THANOS_QUERY, THANOS_STORE
+from infra.workloads import thanos_programs as thanos
 from infra.workloads.prometheus import CONFIG
 from infra.workloads.prometheus import DATA as PROMETHEUS_DATA
 from infra.workloads.thanos import DATA

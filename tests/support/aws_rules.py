@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from infra.config_aws import KEPT_DAYS
+from infra.config_aws import RETENTION_DAYS
 from ops.stack.recording import Recording, Resource
 
 Json = dict[str, Any]
@@ -248,7 +248,7 @@ def tagged(recording: Recording) -> list[str]:
 
 def kept_logs(recording: Recording) -> list[str]:
     """Every log group says for how long it keeps what it has."""
-    return [item.name for item in of(recording, "LogGroup") if item.inputs.get("retentionInDays") not in KEPT_DAYS]
+    return [item.name for item in of(recording, "LogGroup") if item.inputs.get("retentionInDays") not in RETENTION_DAYS]
 
 
 def protected(recording: Recording, *, protect: bool) -> list[str]:

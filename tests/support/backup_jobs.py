@@ -1,4 +1,4 @@
-"""The backup's programs as their pods start them: a command line, an environment and nothing else."""
+"""The backup's commands as their pods run them: a command line, an environment and nothing else."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from support.postgres import Postgres
 from support.servers import TOOL_FOLDERS
 
 from app.bundle import ARTIFACT_FOLDER, MANIFEST, MANIFEST_TAG, sha256
-from infra.database import LOGINS
+from infra.connections import LOGINS
 from infra.workloads.postgres import init_sql
 
+CHURN = (sys.executable, "-m", "ops.cli")
 _PLACE = "1/models/m-{}/artifacts"
 DATABASES = ("--service", "churn", "--database", "mlflow", "--database", "grafana")
 
 
 def prepare(server: Postgres) -> None:
-    """What the first start of the database's pod does."""
+    """Do what the first start of the database's pod does."""
     for role, secret in LOGINS.items():
         server.secret(secret.name, password=PASSWORDS[role] + "\n")
     server.psql(sql=init_sql(str(server.secrets)))
 
 
 def superuser(server: Postgres) -> str:
-    """Connection string of who restores: at the socket, where tests trust everybody."""
+    """The connection string of an operator who restores: at the socket, where everybody is trusted."""
     return f"host={server.home} port={server.port} user=postgres"
 
 
 @dataclass(kw_only=True)
 class Jobs:
-    """The programs, writing to one root, against one server."""
+    """The commands, which write to one root and dump one server."""
 
     root: Path
     artifacts: Path
@@ -54,34 +55,34 @@ class Jobs:
         return cls(root=folder / "backups", artifacts=artifacts, service_file=file, environment=environment)
 
     def env(self) -> dict[str, str]:
-        found = {"PATH": TOOL_FOLDERS, "HOME": str(self.root.parent), "OMP_NUM_THREADS": "1"}
+        variables = {"PATH": TOOL_FOLDERS, "HOME": str(self.root.parent), "OMP_NUM_THREADS": "1"}
         if self.service_file is not None:
-            found["PGSERVICEFILE"] = str(self.service_file)
-        return found | self.environment
+            variables["PGSERVICEFILE"] = str(self.service_file)
+        return variables | self.environment
 
-    def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
-        """A program, in a process group of its own as a pod is."""
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command of `churn`, in a process group of its own as in a pod."""
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], cwd=CODE, env=self.env(), stdin=subprocess.DEVNULL,
+            [*CHURN, *arguments], cwd=CODE, env=self.env(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
-    def run(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        with self.start(module, *arguments) as process:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments) as process:
             out, err = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def postgres_arguments(self, *more: str) -> tuple[str, ...]:
-        return ("postgres", *DATABASES, "--to", str(self.root), *more)
+        return ("backup", "postgres", *DATABASES, "--to", str(self.root), *more)
 
     def artifacts_arguments(self, *more: str) -> tuple[str, ...]:
-        return ("artifacts", "--from", str(self.artifacts), "--to", str(self.root), *more)
+        return ("backup", "artifacts", "--from", str(self.artifacts), "--to", str(self.root), *more)
 
     def postgres(self, *more: str) -> subprocess.CompletedProcess[str]:
-        return self.run("ops.backup.program", *self.postgres_arguments(*more))
+        return self.run(*self.postgres_arguments(*more))
 
     def copy(self, *more: str) -> subprocess.CompletedProcess[str]:
-        return self.run("ops.backup.program", *self.artifacts_arguments(*more))
+        return self.run(*self.artifacts_arguments(*more))
 
     def both(self, *more: str) -> None:
         for done in (self.postgres(*more), self.copy(*more)):
@@ -89,7 +90,7 @@ class Jobs:
 
 
 def drill(jobs: Jobs, server: Postgres, *more: str) -> subprocess.CompletedProcess[str]:
-    """The drill by the server's user, since PostgreSQL refuses root; the backups are copied to where he can read."""
+    """Run a drill as the server's user, as PostgreSQL refuses root, on a copy that this user can read."""
     with tempfile.TemporaryDirectory(prefix="churn-test-drill-") as name:
         folder = Path(name)
         backups, scratch = folder / "backups", folder / "scratch"
@@ -98,15 +99,20 @@ def drill(jobs: Jobs, server: Postgres, *more: str) -> subprocess.CompletedProce
         if os.geteuid() == 0:
             for path in (folder, *folder.rglob("*")):
                 shutil.chown(path, server.user)
-        command = [sys.executable, "-m", "ops.backup.drill", "--from", str(backups), "--scratch", str(scratch), *more]
+        command = [*CHURN, "drill", "--from", str(backups), "--scratch", str(scratch), *more]
         environment: Mapping[str, str] = jobs.env() | {"HOME": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(
             server.as_user(command), cwd=CODE, env=environment, capture_output=True, text=True, check=False
         )
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The content of every file below a folder, by its path."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def small_registry(server: Postgres, artifacts: Path, bundle: Path, *, versions: int = 2) -> None:
-    """The few tables and files of MLflow that a backup looks at, without MLflow: one model, the last in production."""
+    """Make the few tables and files of MLflow that a backup reads: one model, whose last version is in production."""
     digest = sha256((bundle / MANIFEST).read_bytes())
     for number in range(1, versions + 1):
         place = artifacts / _PLACE.format(number)

@@ -1,4 +1,4 @@
-"""Manifests of backups that nobody made, for what looks at manifests alone."""
+"""Made-up manifests, for tests of code that reads nothing but manifests."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def backup_id(number: int) -> str:
 
 def dump_manifest(number: int, **more: Any) -> PostgresManifest:
     """The ``number``-th backup, a dump of nothing."""
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": backup_id(number), "sequence": number, "started_at": START, "finished_at": START, "snapshot_at": START,
         "one_instant": True, "server_version": "15.1", "client_version": "15.1", "files": {}, "databases": [],
         "versions": [],
     }  # fmt: skip
-    return PostgresManifest(**given | more)
+    return PostgresManifest(**fields | more)
 
 
 def artifacts_manifest(number: int, dump: int, **more: Any) -> ArtifactsManifest:
     """The ``number``-th backup, artifacts that are tied to a dump by its number."""
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": backup_id(number), "sequence": number, "started_at": START, "finished_at": START, "files": {},
         "source": "/artifacts", "count": 0, "bytes": 0, "new_count": 0, "new_bytes": 0, "broken": [],
         "database": Tie(id=backup_id(dump), manifest_sha256=SHA256),
     }  # fmt: skip
-    return ArtifactsManifest(**given | more)
+    return ArtifactsManifest(**fields | more)
 
 
 def write_manifest(root: Path, manifest: Manifest) -> Path:
-    """Put it where a finished backup has it; returns the backup's folder."""
+    """Write a manifest as a finished backup has it; returns the backup's folder."""
     folder = root / manifest.kind / manifest.id
     folder.mkdir(parents=True)
     (folder / MANIFEST).write_bytes(render(manifest))

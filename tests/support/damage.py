@@ -62,7 +62,7 @@ def graph(*, source: str = INPUT_NAME, columns: int = _COLUMNS, result: str = OU
 
 
 def external_graph(location: str) -> bytes:
-    """A graph whose 19 x 2 weights lie in another file, which no digest of the bundle covers."""
+    """A graph whose 19 x 2 weights are in another file, which no digest of the bundle covers."""
     weights = TensorProto(
         name="weights", data_type=TensorProto.FLOAT, dims=[_COLUMNS, 2], data_location=TensorProto.EXTERNAL
     )
@@ -73,9 +73,9 @@ def external_graph(location: str) -> bytes:
 
 
 def _bytes(nodes: list[Any], constants: list[Any], *, source: str, columns: int, result: str) -> bytes:
-    given = helper.make_tensor_value_info(source, TensorProto.FLOAT, [None, columns])
-    made = helper.make_tensor_value_info(result, TensorProto.FLOAT, [None, 2])
-    whole = helper.make_graph(nodes, "churn", [given], [made], initializer=constants)
+    graph_input = helper.make_tensor_value_info(source, TensorProto.FLOAT, [None, columns])
+    graph_output = helper.make_tensor_value_info(result, TensorProto.FLOAT, [None, 2])
+    whole = helper.make_graph(nodes, "churn", [graph_input], [graph_output], initializer=constants)
     model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     return bytes(model.SerializeToString())
 

@@ -21,6 +21,8 @@ from support.bundles import make_bundle
 from support.labels import Check, Labels
 from support.promql import Matcher, Selector, parse
 
+from ops import metric_names
+
 RECORDING: Final = Path(__file__).parents[1] / "recorded" / "series.json"
 API: Final = "api"
 _SUFFIXES: Final = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
@@ -46,14 +48,8 @@ UNRECORDED: Final[Mapping[str, Unrecorded]] = {
         "kube-state-metrics gives it from a CronJob's first scheduled run on, and the recorded cluster was younger",
     )
     for name in ("kube_cronjob_status_last_schedule_time", "kube_cronjob_status_last_successful_time")
-} | {
-    "churn_backup_broken_versions": Unrecorded(
-        "backup",
-        frozenset({"instance", "job", "kind"}),
-        "a backup gives it through the Pushgateway, as ops/backup/metrics.py says, and none had run",
-    )
 }
-"""Labels as in kube-state-metrics' docs/metrics/workload/cronjob-metrics.md, and those of the scrape or the push."""
+"""Labels as in kube-state-metrics' docs/metrics/workload/cronjob-metrics.md, and those of the scrape."""
 
 
 def recorded() -> Series:
@@ -101,6 +97,9 @@ def exposed(folder: Path) -> Series:
     there = recorded()
     for metric, unrecorded in UNRECORDED.items():
         there.setdefault(metric, {})[unrecorded.job] = unrecorded.labels
+    for job, metrics in metric_names.JOBS.items():
+        for metric in metrics:
+            there.setdefault(metric, {})[job] = frozenset({"job", *metric_names.LABELS.get(metric, ())})
     # The labels that a scrape adds are those that it gives to every target.
     scrape = there["up"][API]
     for metric, labels in api_metrics(folder).items():

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from app.__main__ import main
-from app.model import Model, Scores
-from app.schemas import Features
+from app.model import Model
+from app.schemas import Features, Scores
 
 FAULTS = Path(os.environ["FAULTS"])
 _score = Model.score

@@ -1,4 +1,4 @@
-"""MLflow's pods as processes on this machine: migration and server, with their manifests' options and environment."""
+"""Runs MLflow's pods, migration and server, as processes of this machine, with the options of their manifests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.postgres import Postgres
 from support.servers import HOST, TOOL_FOLDERS, Server, free_port
 
 from app.names import MLFLOW_CLIENT
-from infra.database import POOLS
+from infra.connections import POOLS
 from infra.naming import MLFLOW
 from infra.workloads.mlflow import server_options
 from infra.workloads.mlflow_jobs import DATABASE_URI
@@ -34,20 +34,20 @@ MARKS: Final = [
 
 @contextmanager
 def pod_environment(server: Postgres, database: str) -> Iterator[None]:
-    """What the pod's manifest sets, in this process."""
+    """Set in this process what the pod's manifest sets."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PGSERVICEFILE", str(server.service_file("mlflow", PASSWORDS["mlflow"], database)))
         patch.setenv("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "1")
         patch.setenv("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", "1")
-        for name, value in MLFLOW_CLIENT.items():  # the program sets them itself; so they are gone again afterwards
+        for name, value in MLFLOW_CLIENT.items():  # the program sets them itself; this removes them afterwards
             patch.setenv(name, value)
         yield
 
 
 def arguments(server: Postgres) -> list[str]:
-    """Command line of the migration's pod."""
+    """The command line of the migration's pod."""
     users = {"--admin": "admin", "--writer": "training", "--reader": "api"}
-    given = [
+    logins = [
         part
         for option, user in users.items()
         for part in (
@@ -55,12 +55,13 @@ def arguments(server: Postgres) -> list[str]:
             str(server.secret(f"mlflow-{user}", username=user, password=PASSWORDS[user], session_key="a" * 43)),
         )
     ]
-    return ["--database", DATABASE_URI, *given]
+    return ["--database", DATABASE_URI, *logins]
 
 
 def run_migration(server: Postgres, *options: str, database: str = "mlflow") -> int:
-    """Its exit code; what it says is said again. A process of its own: MLflow keeps connections by the database's
-    address, which says nothing of the server behind it.
+    """Run the migration and repeat its output; returns its exit code.
+
+    It is a separate process, since MLflow caches connections by the database's address, which does not name the server.
     """
     with pod_environment(server, database):
         command = [sys.executable, "-m", "ops.jobs.migrate", *arguments(server), *options]
@@ -70,12 +71,12 @@ def run_migration(server: Postgres, *options: str, database: str = "mlflow") -> 
     return done.returncode
 
 
-def pod_command(what: str, *options: str) -> list[str]:
-    return [sys.executable, "-m", "ops.jobs.tracking_pod", what, *options]
+def pod_command(command: str, *options: str) -> list[str]:
+    return [sys.executable, "-m", "ops.jobs.tracking_pod", command, *options]
 
 
 class Tracking(Server):
-    """The server of the pod: its command and environment, but for address, port and the artifacts' folder."""
+    """The pod's server, with its command and environment except for address, port and folder of artifacts."""
 
     def __init__(self, server: Postgres, folder: Path) -> None:
         port = free_port()

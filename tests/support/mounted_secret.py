@@ -13,19 +13,18 @@ from typing import Any, Self
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.secretsmanager.models import secretsmanager_backends
 
-from ops.jobs import rotate
-from ops.jobs.rotate import Store
+from ops.jobs.rotation.secrets_manager import PENDING, SecretsManager
 
 
 def begin(arn: str) -> str:
-    """As Secrets Manager does before the first step: a version that is pending and has no value yet; returns its id.
+    """Announce a version that is pending and has no value yet, as Secrets Manager does before the first step.
 
-    Moto does so only for a function that runs in Docker; this is what it does then.
+    Moto does so only for a function that runs in Docker; this is what it does then. Returns the version's id.
     """
     version, region = str(uuid.uuid4()), arn.split(":")[3]
     secret: Any = secretsmanager_backends[DEFAULT_ACCOUNT_ID][region].secrets[arn]
-    secret.remove_version_stages_from_old_versions([rotate.PENDING])
-    announced = {"createdate": int(time.time()), "version_id": version, "version_stages": [rotate.PENDING]}
+    secret.remove_version_stages_from_old_versions([PENDING])
+    announced = {"createdate": int(time.time()), "version_id": version, "version_stages": [PENDING]}
     secret.versions[version] = announced
     return version
 
@@ -34,11 +33,11 @@ class MountedSecret:
     """A stand-in for the CSI driver: each key of a secret is a file of a folder, and a change appears at once in all.
 
     Files are links through ``..data``, which is a link to the folder of one moment and is exchanged whole, as kubelet
-    and driver do it. Inside of a ``with`` block the secret is looked up every ``poll_seconds``.
+    and driver do it. Within a ``with`` block the secret is looked up every ``poll_seconds``.
     """
 
-    def __init__(self, store: Store, arn: str, folder: Path, *, poll_seconds: float) -> None:
-        self._store, self._arn, self._folder, self._poll = store, arn, folder, poll_seconds
+    def __init__(self, manager: SecretsManager, arn: str, folder: Path, *, poll_seconds: float) -> None:
+        self._manager, self._arn, self._folder, self._poll = manager, arn, folder, poll_seconds
         self._moments = itertools.count()
         self._written: dict[str, str] = {}
         self._stopping = threading.Event()
@@ -47,8 +46,8 @@ class MountedSecret:
         self.refresh()
 
     def refresh(self) -> None:
-        """Write the current value, if it is another."""
-        content = self._store.read(self._arn)
+        """Write the current value, if it has changed."""
+        content = self._manager.read(self._arn)
         if content == self._written:
             return
         moment = self._folder / f"..{next(self._moments)}"

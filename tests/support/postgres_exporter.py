@@ -34,7 +34,7 @@ class PostgresExporter(Server):
         port = free_port()
         changes = {
             f"{POSTGRES.host}:{POSTGRES.ports['postgres']}": f"{HOST}:{database_port or postgres.port}",
-            LOGIN: str(login),
+            LOGIN.path: str(login),
             f"=:{POSTGRES_EXPORTER.ports['http']}": f"={HOST}:{port}",
         }
         (found,) = manifest("dev", "Deployment", POSTGRES_EXPORTER.name)["spec"]["template"]["spec"]["containers"]

@@ -16,9 +16,9 @@ def commands(title: str) -> str:
     """The commands below a heading, all of its blocks; a heading without any fails the test that asks."""
     _, _, rest = DOCUMENT.read_text("utf-8").partition(f"\n### {title}\n")
     section = re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]
-    found = "".join(_BLOCK.findall(section))
-    assert found.strip(), f"docs/dr.md has no commands for {title!r}"
-    return found
+    lines = "".join(_BLOCK.findall(section))
+    assert lines.strip(), f"docs/dr.md has no commands for {title!r}"
+    return lines
 
 
 def follow(title: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

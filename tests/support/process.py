@@ -24,7 +24,7 @@ class Process:
     @property
     def live(self) -> tuple[str, str] | None:
         """Version and source of what serves."""
-        counters = self.service.metrics.model
+        counters = self.service.live
         return (counters.model.origin.version, counters.model.origin.source) if counters else None
 
     def value(self, name: str) -> float | None:

@@ -12,9 +12,10 @@ from support.recording_cache import cached
 
 from infra.cloud import CloudOutputs
 from infra.config import Settings
-from infra.settings import load, parse
+from infra.config_loader import load, parse
 from ops.stack import render
-from ops.stack.recording import Recording, Resource, record, stack_config
+from ops.stack.checkout import stack_config
+from ops.stack.recording import Recording, Resource, record
 from ops.stack.render import stack_program
 
 STACKS: Final = ("dev", "staging", "prod")

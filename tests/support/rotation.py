@@ -1,4 +1,4 @@
-"""Rotation by moto's Secrets Manager: the secrets of a stack, and a rotation of one of them step by step."""
+"""The secrets of a stack in moto's Secrets Manager, and a rotation of one of them step by step."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from support.mounted_secret import begin
 
 from app.security import parse_key_file
 from infra.credentials import key_file
-from ops.jobs import rotate
-from ops.jobs.rotate import STEPS, Options, Rotation, Store
+from ops.jobs.rotation.options import Options
+from ops.jobs.rotation.secrets_manager import SecretsManager
+from ops.jobs.rotation.steps import CLIENT, KIND, STEPS, Rotation, rotation_of, take_step
 
 REGION: Final = "eu-central-1"
 CLIENTS: Final = ("web-shop", "call-center")
@@ -48,7 +49,7 @@ class Service:
 
 @dataclass
 class World:
-    """Secrets of a stack, as the program makes them."""
+    """The secrets of a stack, as the program makes them."""
 
     client: Any
     keys: dict[str, str]
@@ -57,65 +58,82 @@ class World:
     slept: list[float] = field(default_factory=list)
 
     @property
-    def store(self) -> Store:
-        return Store(self.client)
+    def manager(self) -> SecretsManager:
+        return SecretsManager(self.client)
+
+    def environment(self, *, settle_seconds: float) -> dict[str, str]:
+        """The function's environment, as the program sets it."""
+        return {
+            "API_KEYS_SECRET": self.options.api_keys_secret,
+            "MLFLOW_ADMIN_SECRET": self.options.mlflow_admin_secret,
+            "MLFLOW_URL": self.options.mlflow_url,
+            "GRAFANA_URL": self.options.grafana_url,
+            "OVERLAP_DAYS": str(self.options.overlap.days),
+            "SETTLE_SECONDS": str(settle_seconds),
+            "API_CLIENT_SECRETS": json.dumps(dict(self.options.client_secrets)),
+        }
 
     def begin(self, name: str) -> str:
+        """Announce a rotation of a secret; returns the id of the new version."""
         return begin(self.arns[name])
 
     def rotation(self, name: str, version: str, service: Service | None = None) -> Rotation:
-        found = rotate.rotation(self.store, self.options, self.arns[name], version)
-        send = service.send if service else found.send
-        return replace(found, sleep=self.slept.append, send=send)
+        """A rotation that notes its waits instead of sleeping, and talks to a stand-in of the service."""
+        rotation = rotation_of(self.manager, self.options, self.arns[name], version)
+        send = service.send if service else rotation.send
+        return replace(rotation, sleep=self.slept.append, send=send)
 
     def rotate(self, name: str, *, repeat: int = 1, service: Service | None = None) -> str:
+        """Rotate a secret, with each step taken ``repeat`` times; returns the id of the new version."""
         version = self.begin(name)
         for step in STEP_NAMES:
             for _ in range(repeat):
-                rotate.step(self.rotation(name, version, service), step)
+                take_step(self.rotation(name, version, service), step)
         return version
 
     def value(self, name: str) -> dict[str, str]:
-        return self.store.read(self.arns[name])
+        """The current value of a secret."""
+        return self.manager.read(self.arns[name])
 
     def accepts(self, key: str) -> bool:
-        """What the API makes of the key file that its pods mount."""
+        """Whether the API takes a key, by the key file that its pods mount."""
         client = key.partition(".")[0]
         _, hashes = parse_key_file(self.value("api-keys")["keys.json"].encode())[client]
         return hashlib.sha256(key.encode()).hexdigest() in hashes
 
 
+def create_secrets(client: Any) -> World:
+    """Create the secrets of a stack with their first values; ``client`` is boto3's."""
+    keys = {name: f"{name}.first" for name in CLIENTS}
+    contents: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+        "api-keys": ({"keys.json": key_file(list(keys.values()), ["predict"])}, {}),
+        **{name: ({"key": key}, {KIND: "api-key", CLIENT: name}) for name, key in keys.items()},
+        "mlflow-admin": ({"username": "admin", "password": "a0", "session_key": "s"}, {KIND: "mlflow-admin"}),
+        "mlflow-api": ({"username": "api", "password": "p0"}, {KIND: "mlflow-user"}),
+        "grafana-admin": ({"username": "admin", "password": "g0"}, {KIND: "grafana-admin"}),
+    }
+    arns = {
+        name: client.create_secret(
+            Name=name,
+            SecretString=json.dumps(content),
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        )["ARN"]
+        for name, (content, tags) in contents.items()
+    }
+    options = Options(
+        api_keys_secret=arns["api-keys"],
+        mlflow_admin_secret=arns["mlflow-admin"],
+        mlflow_url="https://mlflow.example.com",
+        grafana_url="https://grafana.example.com",
+        overlap=timedelta(days=7),
+        settle_seconds=300,
+        client_secrets={name: arns[name] for name in CLIENTS},
+    )
+    return World(client=client, keys=keys, arns=arns, options=options)
+
+
 @contextmanager
 def secrets_of_a_stack() -> Iterator[World]:
-    """As the program leaves them at first; the environment must have some credentials."""
+    """Secrets with their first values, in a moto of this process; the environment must have some credentials."""
     with mock_aws():
-        client = boto3.client("secretsmanager", region_name=REGION)
-        keys = {name: f"{name}.first" for name in CLIENTS}
-        contents: dict[str, tuple[dict[str, str], dict[str, str]]] = {
-            "api-keys": ({"keys.json": key_file(list(keys.values()), ["predict"])}, {}),
-            **{name: ({"key": key}, {"churn:rotation": "api-key", "churn:client": name}) for name, key in keys.items()},
-            "mlflow-admin": (
-                {"username": "admin", "password": "a0", "session_key": "s"},
-                {"churn:rotation": "mlflow-admin"},
-            ),
-            "mlflow-api": ({"username": "api", "password": "p0"}, {"churn:rotation": "mlflow-user"}),
-            "grafana-admin": ({"username": "admin", "password": "g0"}, {"churn:rotation": "grafana-admin"}),
-        }
-        arns = {
-            name: client.create_secret(
-                Name=name,
-                SecretString=json.dumps(content),
-                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
-            )["ARN"]
-            for name, (content, tags) in contents.items()
-        }
-        options = Options(
-            api_keys_secret=arns["api-keys"],
-            mlflow_admin_secret=arns["mlflow-admin"],
-            mlflow_url="https://mlflow.example.com",
-            grafana_url="https://grafana.example.com",
-            overlap=timedelta(days=7),
-            settle_seconds=300,
-            client_secrets={name: arns[name] for name in CLIENTS},
-        )
-        yield World(client=client, keys=keys, arns=arns, options=options)
+        yield create_secrets(boto3.client("secretsmanager", region_name=REGION))

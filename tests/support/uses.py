@@ -12,7 +12,7 @@ import yaml
 
 import dashboards
 from infra import prices
-from infra.workloads.prometheus import RULES
+from infra.rules_files import RULES
 
 _IN_ALERT: Final = re.compile(r"\$labels\.(\w+)")
 _IN_LEGEND: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")

@@ -21,7 +21,7 @@ from support.servers import HOST, Server, answers, free_port, wait_until
 from support.sinks import Hooks, Inbox, Mails
 from support.tools import newest_alertmanager, newest_prometheus
 
-from infra.kit import alerting
+from infra.workloads import alertmanager_config as alerting
 from ops.local import monitoring
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}

@@ -9,7 +9,7 @@ from support.engine.cluster import Key
 from support.live import CLUSTER_WIDE, Live
 from support.servers import wait_until
 
-from infra.naming import NAMESPACES, PART_OF
+from infra.naming import NAMESPACES, PART_OF, PROJECT
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
@@ -21,7 +21,7 @@ def test_destroy_leaves_nothing(live: Live) -> None:
     assert outcome.succeeded, f"{outcome.errors}\n{outcome.printed[-2000:]}"
     names = {item["metadata"]["name"] for item in live.kubectl.get("namespaces")}
     assert names.isdisjoint(NAMESPACES)
-    ours = f"--selector=app.kubernetes.io/part-of={PART_OF}"
+    ours = f"--selector={PART_OF}={PROJECT}"
     left = live.kubectl.run("get", ",".join(CLUSTER_WIDE), ours, "--output=json")
     assert [str(Key.of(item)) for item in left.items()] == []
 

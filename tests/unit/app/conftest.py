@@ -1,4 +1,4 @@
-"""Bundles that the tests of serving share; they are read, never changed in place."""
+"""Bundles that the tests of serving share; they are only read, never changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.process import Process
 
 from app import service
 
-# The same cases on every machine, no folder of found failures, and no test that fails because the machine is busy.
+# The same cases on every machine, no folder of failing examples, and no test that fails on a busy machine.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 
@@ -61,7 +61,7 @@ def api(bundle: Path, tmp_path: Path) -> Api:
 
 @pytest.fixture
 def mlflow(bundle: Path, other_bundle: Path) -> FakeMlflow:
-    """Two versions, the alias at the first."""
+    """Two versions; the alias names the first."""
     return FakeMlflow(versions={"1": bundle, "2": other_bundle}, alias="1")
 
 

@@ -53,14 +53,14 @@ async def test_each_of_many_callers_gets_its_own_score(model: Model, calls: list
     assert scores == model.score(_ROWS).tolist()
 
 
-async def test_a_lone_caller_waits_for_nobody(model: Model, calls: list[int]) -> None:
+async def test_a_single_caller_does_not_wait_for_others(model: Model, calls: list[int]) -> None:
     batcher = Batcher()
     for i in range(3):
         assert await batcher.score(model, _row(i)) == model.score(_ROWS[i : i + 1])[0]
     assert calls == [1] * 6
 
 
-async def test_callers_on_both_sides_of_a_swap_get_the_model_they_asked(
+async def test_callers_before_and_after_a_swap_each_get_the_model_they_read(
     model: Model, other: Model, calls: list[int]
 ) -> None:
     batcher = Batcher()
@@ -85,7 +85,7 @@ async def test_a_failure_reaches_every_caller_and_no_later_one(model: Model, mon
 
 
 @pytest.mark.parametrize("failing", [False, True])
-async def test_a_caller_that_left_does_not_disturb_the_others(
+async def test_a_caller_that_left_does_not_affect_the_others(
     model: Model, monkeypatch: pytest.MonkeyPatch, *, failing: bool
 ) -> None:
     batcher = Batcher()
@@ -105,5 +105,5 @@ async def test_a_caller_that_left_does_not_disturb_the_others(
 
 async def test_rows_are_scored_in_the_precision_of_the_model(model: Model) -> None:
     exact = [0.1 + v for v in _row(0)]
-    wanted = model.score(np.array([exact], dtype=np.float32))[0]
-    assert await Batcher().score(model, exact) == wanted
+    expected = model.score(np.array([exact], dtype=np.float32))[0]
+    assert await Batcher().score(model, exact) == expected

@@ -1,4 +1,4 @@
-"""Nothing but an intact bundle of this schema is ever served, whatever was done to it."""
+"""Only an intact bundle of this schema is ever served, however it was damaged."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_damaged_file_is_named(name: str, damage: Callable[[Path], object], co
 
 
 @pytest.mark.parametrize("name", BUNDLE_FILES)
-def test_a_damaged_file_is_found_without_a_registry_too(name: str, copy: Path) -> None:
+def test_a_damaged_file_is_detected_without_a_registry_too(name: str, copy: Path) -> None:
     flip_byte(copy / name)
     assert _refusal(copy) == f"{name}: its sha256 is not the one in the manifest"
 
@@ -70,7 +70,7 @@ def test_a_file_of_another_bundle_is_refused(name: str, copy: Path, other_bundle
     assert _refusal(copy, registered).startswith(f"{name}: ")
 
 
-def test_a_whole_other_bundle_is_refused_by_the_registered_digest(other_bundle: Path, registered: str) -> None:
+def test_another_complete_bundle_is_refused_by_the_registered_digest(other_bundle: Path, registered: str) -> None:
     load(other_bundle)
     assert _refusal(other_bundle, registered) == "manifest.json: its sha256 is not the registered one (manifest_sha256)"
 
@@ -84,7 +84,7 @@ def test_a_resealed_change_is_refused_by_the_registered_digest(copy: Path, regis
 
 def test_a_file_that_grew_is_not_read_to_its_end(copy: Path) -> None:
     with (copy / MODEL).open("ab") as file:
-        file.truncate(files.MAX_FILE_BYTES * 4)  # sparse: takes no disk
+        file.truncate(files.MAX_FILE_BYTES * 4)  # sparse: takes no disk space
     size = json.loads((copy / MANIFEST).read_bytes())["files"][MODEL]["bytes"]
     assert _refusal(copy) == f"{MODEL}: {size + 1} bytes, the manifest says {size}"
 
@@ -119,7 +119,7 @@ def test_a_manifest_that_is_too_large_is_not_read_to_its_end(copy: Path) -> None
         (lambda m: m["files"][MODEL].update(sha256="x"), "manifest.json: files.model.onnx.sha256: String should match"),
     ],
 )
-def test_an_unfit_manifest_says_where(change: Callable[[Any], None], reason: str, copy: Path) -> None:
+def test_an_invalid_manifest_says_where(change: Callable[[Any], None], reason: str, copy: Path) -> None:
     edit_json(copy / MANIFEST, change)
     assert _refusal(copy).startswith(reason)
 
@@ -132,7 +132,7 @@ def test_a_manifest_cannot_name_other_files(name: str, copy: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{" * 100_000, b"\xff\xfe", b'{"format": NaN}'])
-def test_a_manifest_that_is_none_is_refused(data: bytes, copy: Path) -> None:
+def test_a_file_that_is_no_manifest_is_refused(data: bytes, copy: Path) -> None:
     (copy / MANIFEST).write_bytes(data)
     assert _refusal(copy).startswith(f"{MANIFEST}: ")
 

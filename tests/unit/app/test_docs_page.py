@@ -1,4 +1,4 @@
-"""The page /docs comes from the API alone: whatever it loads is there, and a browser may ask no other host."""
+"""The page /docs comes from the API alone: everything it loads is there, and a browser may contact no other host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 class _Addresses(HTMLParser):
-    """Every address that a page names: in an attribute, or in its own script."""
+    """Collects every address on a page, in an attribute or in its own script."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ async def test_the_page_names_no_other_host(api: Api) -> None:
     assert {word for source in sources for word in source.split()} == {"'self'", "'unsafe-inline'", "data:"}
 
 
-async def test_a_foreign_address_would_be_seen() -> None:
+async def test_an_address_of_another_host_would_be_detected() -> None:
     page = "<img src='//a.example.com/a.png'><script>const ui = {url: '/x'}; fetch('https://b.example.com/y')</script>"
     assert _Addresses(page).found == {"//a.example.com/a.png", "/x", "https://b.example.com/y"}
 
@@ -72,7 +72,7 @@ async def test_each_file_is_there_without_a_key(api: Api, path: str, media: str,
         assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_nothing_else_of_the_folder_is_handed_out(api: Api) -> None:
+async def test_no_other_file_of_the_folder_is_served(api: Api) -> None:
     async with api.client() as client:
         for path in ("/docs/redoc.standalone.js", "/docs/../core.py", "/docs/%2e%2e/core.py", "/docs/"):
             assert (await client.get(path)).status_code == 404

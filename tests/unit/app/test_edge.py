@@ -73,7 +73,9 @@ async def test_a_bearer_token_is_a_key_too(api: Api, scheme: str) -> None:
         ("both", "POST", "/v1/model/refresh", 200),
     ],
 )
-async def test_a_key_opens_what_its_scopes_name(api: Api, key: str, method: str, path: str, status: int) -> None:
+async def test_a_key_gives_access_to_what_its_scopes_name(
+    api: Api, key: str, method: str, path: str, status: int
+) -> None:
     async with api.client(key) as client:
         answer = await client.request(method, path, content=body() if method == "POST" else None, headers=_JSON)
     assert answer.status_code == status
@@ -88,7 +90,7 @@ async def test_probes_scrapes_and_the_description_need_no_key(api: Api, path: st
         assert (await client.get(path)).status_code == 200
 
 
-async def test_with_auth_off_everybody_may(bundle: Path, tmp_path: Path) -> None:
+async def test_with_auth_off_nobody_needs_a_key(bundle: Path, tmp_path: Path) -> None:
     api = make_api(bundle, tmp_path, auth="off")
     async with api.client(key=None) as client:
         assert (await client.post("/v1/predict", content=body(), headers=_JSON)).status_code == 200
@@ -99,7 +101,7 @@ async def test_with_auth_off_everybody_may(bundle: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "spelling", ["{}\n", "{}/", "/{}", "{}//", "{}/.", "{}\r", "{}\0", "{};x", "{}?", "{}%0a", " {}"]
 )
-async def test_no_spelling_of_a_path_passes_by_its_key(api: Api, route: str, spelling: str) -> None:
+async def test_no_spelling_of_a_path_avoids_its_key(api: Api, route: str, spelling: str) -> None:
     for method in ("GET", "POST", "HEAD"):
         answer = await api.call(method, spelling.format(route), headers=[_RAW_JSON], messages=_parts(body()))
         assert answer.status == 404, answer.content
@@ -114,7 +116,7 @@ async def test_no_path_is_redirected(api: Api) -> None:
 # ---------------------------------------------------------------- answers
 
 
-async def test_a_prediction_is_that_of_the_model(api: Api) -> None:
+async def test_a_prediction_is_the_models(api: Api) -> None:
     async with api.client() as client:
         answer = await client.post("/v1/predict", content=body(), headers=_JSON)
     prediction = answer.json()
@@ -122,14 +124,13 @@ async def test_a_prediction_is_that_of_the_model(api: Api) -> None:
     assert prediction["customer_id"] == EXAMPLE["customer_id"]
     model = api.service.counters.model
     score = prediction["churn_probability"]
-    assert prediction["decision"] == model.decision(score)
-    assert prediction["risk_band"] == model.band(score)
+    assert (prediction["decision"], prediction["risk_band"]) == model.thresholds.decide(score)
     assert prediction["threshold"] == model.manifest.threshold
     assert prediction["model_version"] == model.origin.version
     assert "explanation" not in prediction
 
 
-async def test_a_batch_answers_in_order_as_its_singles(api: Api) -> None:
+async def test_a_batch_answers_in_order_like_single_requests(api: Api) -> None:
     rows = random_customers(30, seed=8)
     async with api.client() as client:
         batch = (await client.post("/v1/predict/batch", content=batch_body(rows), headers=_JSON)).json()
@@ -139,7 +140,7 @@ async def test_a_batch_answers_in_order_as_its_singles(api: Api) -> None:
         assert {k: one[k] for k in of_batch} == of_batch
 
 
-async def test_an_explanation_is_given_when_asked_for(api: Api) -> None:
+async def test_an_explanation_comes_only_on_request(api: Api) -> None:
     async with api.client() as client:
         answer = (await client.post("/v1/predict?explain=true", content=body(), headers=_JSON)).json()
         assert answer["explanation"]["method"] == "linear"
@@ -158,8 +159,8 @@ async def test_the_model_is_described(api: Api) -> None:
     assert report["metrics"] == manifest.metrics
 
 
-async def test_without_a_model_predictions_wait_and_probes_tell(api: Api) -> None:
-    api.service.metrics.model = None
+async def test_without_a_model_predictions_are_refused_and_probes_report_it(api: Api) -> None:
+    api.service.live = None
     async with api.client() as client:
         for path, content in (("/v1/predict", body()), ("/v1/predict/batch", batch_body([dict(EXAMPLE)]))):
             answer = await client.post(path, content=content, headers=_JSON)
@@ -190,7 +191,7 @@ async def test_an_unknown_path_is_a_problem(api: Api, path: str) -> None:
      ("/live", "GET"), ("/ready", "GET"), ("/metrics", "GET"), ("/docs", "GET, HEAD"), ("/openapi.json", "GET, HEAD"),
      ("/docs/swagger-ui.css", "GET, HEAD")],
 )  # fmt: skip
-async def test_another_method_is_told_the_right_one(api: Api, path: str, allowed: str) -> None:
+async def test_a_wrong_method_is_answered_with_the_allowed_ones(api: Api, path: str, allowed: str) -> None:
     async with api.client("both") as client:
         for method in METHODS - set(allowed.split(", ")) - {"HEAD"}:
             answer = await client.request(method, path)

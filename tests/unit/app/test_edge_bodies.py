@@ -1,4 +1,4 @@
-"""Which bodies are read, and how far."""
+"""Request bodies: which are read, and how much of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _parts(*chunks: bytes) -> list[Message]:
 
 
 @pytest.mark.parametrize("declared", [b"2048", b"9" * 30, b"0" * 20 + b"2048", b"1" * 5000])
-async def test_a_body_that_says_it_is_too_large_is_not_read(bundle: Path, tmp_path: Path, declared: bytes) -> None:
+async def test_a_body_announced_as_too_large_is_not_read(bundle: Path, tmp_path: Path, declared: bytes) -> None:
     api = make_api(bundle, tmp_path, max_body_bytes=2047)
     headers = [_raw_key(api), _RAW_JSON, (b"content-length", declared)]
     answer = await api.call("POST", "/v1/predict", headers=headers, messages=[{"type": "must.not.be.read"}])
@@ -54,7 +54,7 @@ async def test_a_body_may_be_as_large_as_the_limit_and_come_in_parts(bundle: Pat
         assert (await api.call("POST", "/v1/predict", headers=headers, messages=_parts(*parts))).status == 200
 
 
-async def test_a_slow_body_is_given_up(bundle: Path, tmp_path: Path) -> None:
+async def test_a_slow_body_times_out(bundle: Path, tmp_path: Path) -> None:
     api = make_api(bundle, tmp_path, body_timeout_seconds=0.01)
     scope_headers = [_raw_key(api), _RAW_JSON]
     sent: list[Message] = []

@@ -1,4 +1,4 @@
-"""Request ids, and what becomes of a failure that nobody foresaw."""
+"""Request ids, and the handling of unexpected failures."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ async def test_a_request_id_is_echoed(api: Api) -> None:
 @pytest.mark.parametrize("hostile", [b"", b"x" * 65, b'a"b', b"a b", b"a\nb", b"\xff", b"<script>", b"{}", b"abc\n"])
 async def test_a_hostile_request_id_is_replaced(api: Api, hostile: bytes) -> None:
     answer = await api.call("GET", "/nope", headers=[(b"x-request-id", hostile)])
-    given = [value for name, value in answer.headers if name == b"x-request-id"]
-    assert len(given) == 1
-    assert given[0] != hostile
-    assert json.loads(answer.content)["request_id"].encode() == given[0]
+    request_ids = [value for name, value in answer.headers if name == b"x-request-id"]
+    assert len(request_ids) == 1
+    assert request_ids[0] != hostile
+    assert json.loads(answer.content)["request_id"].encode() == request_ids[0]
 
 
-async def test_own_request_ids_are_unique(api: Api) -> None:
+async def test_generated_request_ids_are_unique(api: Api) -> None:
     ids = [dict((await api.call("GET", "/live")).headers)[b"x-request-id"] for _ in range(50)]
     assert len(set(ids)) == 50
 

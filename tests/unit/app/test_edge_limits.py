@@ -24,7 +24,7 @@ _JSON = {"content-type": "application/json"}
 
 
 class _Clock:
-    """Time that passes when the test says so."""
+    """A clock that advances only when the test says so."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.4
@@ -35,10 +35,10 @@ class _Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
-    made = _Clock()
+    clock = _Clock()
     for module in (limits.storage.memory, limits.strategies, ratelimit):
-        monkeypatch.setattr(module, "time", SimpleNamespace(time=made.time))
-    return made
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=clock.time))
+    return clock
 
 
 async def _predict(client: httpx.AsyncClient) -> httpx.Response:
@@ -48,7 +48,7 @@ async def _predict(client: httpx.AsyncClient) -> httpx.Response:
 # ---------------------------------------------------------------- rates
 
 
-async def test_a_used_up_rate_is_refused_until_it_recovers(bundle: Path, tmp_path: Path, clock: _Clock) -> None:
+async def test_a_key_over_its_rate_is_refused_until_it_recovers(bundle: Path, tmp_path: Path, clock: _Clock) -> None:
     api = make_api(bundle, tmp_path, rate_limit="3/10second")
     async with api.client() as client:
         assert [(await _predict(client)).status_code for _ in range(3)] == [200] * 3
@@ -63,7 +63,7 @@ async def test_a_used_up_rate_is_refused_until_it_recovers(bundle: Path, tmp_pat
     assert api.sample("churn_rate_limit_total", outcome="refused") == 1
 
 
-async def test_each_key_has_a_rate_to_itself(bundle: Path, tmp_path: Path, clock: _Clock) -> None:
+async def test_each_key_has_its_own_rate(bundle: Path, tmp_path: Path, clock: _Clock) -> None:
     assert clock.now
     api = make_api(bundle, tmp_path, rate_limit="1/minute", rates={"both": "4/minute"})
     async with api.client("client") as one, api.client("both") as other:
@@ -71,7 +71,7 @@ async def test_each_key_has_a_rate_to_itself(bundle: Path, tmp_path: Path, clock
         assert [(await _predict(other)).status_code for _ in range(5)] == [200] * 4 + [429]
 
 
-async def test_every_part_of_a_rate_holds(bundle: Path, tmp_path: Path, clock: _Clock) -> None:
+async def test_every_part_of_a_rate_applies(bundle: Path, tmp_path: Path, clock: _Clock) -> None:
     api = make_api(bundle, tmp_path, rate_limit="2/second;3/hour")
     statuses = []
     async with api.client() as client:
@@ -83,7 +83,7 @@ async def test_every_part_of_a_rate_holds(bundle: Path, tmp_path: Path, clock: _
     assert int(last.headers["retry-after"]) > 60
 
 
-async def test_batches_count_and_look_ups_do_not(bundle: Path, tmp_path: Path, clock: _Clock) -> None:
+async def test_batches_count_towards_the_rate_and_look_ups_do_not(bundle: Path, tmp_path: Path, clock: _Clock) -> None:
     assert clock.now
     api = make_api(bundle, tmp_path, rate_limit="1/minute")
     async with api.client("both") as client:
@@ -96,7 +96,9 @@ async def test_batches_count_and_look_ups_do_not(bundle: Path, tmp_path: Path, c
             assert (await client.get("/ready")).status_code == 200
 
 
-async def test_a_request_without_a_valid_key_uses_up_nobodys_rate(bundle: Path, tmp_path: Path, clock: _Clock) -> None:
+async def test_a_request_without_a_valid_key_counts_towards_no_rate(
+    bundle: Path, tmp_path: Path, clock: _Clock
+) -> None:
     assert clock.now
     api = make_api(bundle, tmp_path, rate_limit="1/minute")
     async with api.client(key=None) as stranger, api.client() as client:
@@ -136,7 +138,9 @@ async def _held(api: Api, path: str, release: asyncio.Event) -> int:
 
 
 @pytest.mark.parametrize(("path", "admitted"), [("/v1/predict", 16), ("/v1/predict/batch", 2)])
-async def test_what_is_over_capacity_is_refused_at_once(bundle: Path, tmp_path: Path, path: str, admitted: int) -> None:
+async def test_requests_over_capacity_are_refused_at_once(
+    bundle: Path, tmp_path: Path, path: str, admitted: int
+) -> None:
     api = make_api(bundle, tmp_path, max_concurrency=16)
     release = asyncio.Event()
     held = [asyncio.create_task(_held(api, path, release)) for _ in range(admitted)]
@@ -155,21 +159,23 @@ async def test_what_is_over_capacity_is_refused_at_once(bundle: Path, tmp_path: 
     assert api.sample("churn_http_requests_in_flight", route=path) == 0
 
 
-async def test_many_at_once_get_an_answer_or_a_refusal_and_nothing_leaks(bundle: Path, tmp_path: Path) -> None:
+async def test_many_concurrent_requests_get_an_answer_or_a_refusal_and_nothing_leaks(
+    bundle: Path, tmp_path: Path
+) -> None:
     api = make_api(bundle, tmp_path, max_concurrency=8)
     async with api.client() as client:
         answers = await asyncio.gather(*(_predict(client) for _ in range(100)))
         statuses = [a.status_code for a in answers]
         assert set(statuses) == {200, 503}
         assert statuses.count(200) >= 8
-        # Failures give their place back too.
+        # Failed requests free their place too.
         for content in (b"{", b"{}"):
             await asyncio.gather(*(client.post("/v1/predict", content=content, headers=_JSON) for _ in range(20)))
         again = await asyncio.gather(*(_predict(client) for _ in range(8)))
         assert [a.status_code for a in again] == [200] * 8
 
 
-async def test_a_cancelled_request_gives_its_place_back(bundle: Path, tmp_path: Path) -> None:
+async def test_a_cancelled_request_frees_its_place(bundle: Path, tmp_path: Path) -> None:
     api = make_api(bundle, tmp_path, max_concurrency=1)
     held = asyncio.create_task(_held(api, "/v1/predict", asyncio.Event()))
     await asyncio.sleep(0.01)
@@ -184,7 +190,7 @@ async def test_a_cancelled_request_gives_its_place_back(bundle: Path, tmp_path: 
 # ---------------------------------------------------------------- draining and swapping
 
 
-async def test_a_draining_process_answers_and_asks_to_go_elsewhere(api: Api) -> None:
+async def test_a_draining_process_answers_and_closes_its_connections(api: Api) -> None:
     async with api.client() as client:
         assert "connection" not in (await _predict(client)).headers
         api.service.draining = True
@@ -197,7 +203,7 @@ async def test_a_draining_process_answers_and_asks_to_go_elsewhere(api: Api) -> 
         assert ready["status"] == "draining"
 
 
-async def test_a_new_model_frees_and_freezes_what_lives(
+async def test_a_new_model_unfreezes_and_freezes_the_live_objects(
     api: Api, other_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []

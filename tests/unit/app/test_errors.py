@@ -16,7 +16,7 @@ from app.errors import CATALOGUE, MAX_LISTED, ApiError, FieldError, Problem, Pro
 pytestmark = pytest.mark.anyio
 
 _CLASS_PREFIX = "urn:churn:problem:"
-# What gives the inside away: a path, a module of ours or of a library, a traceback, the name of an exception.
+# Signs of internals: a path, a module of ours or of a library, a traceback, the name of an exception.
 _INTERNALS = re.compile(
     r"/(home|usr|tmp|work|root|app|site-packages)\b|Traceback|\.py\b|Error\b|pydantic|starlette|onnx"
 )
@@ -68,7 +68,7 @@ def test_a_long_list_of_misfits_is_cut_and_says_so() -> None:
         (None, "None"),
     ],
 )
-def test_a_value_is_shown_shortened_and_writable(value: Any, shown: str) -> None:
+def test_a_value_is_shown_shortened_and_encodable(value: Any, shown: str) -> None:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(int).validate_python(value)
     error = invalid_input(caught.value.errors())
@@ -88,7 +88,7 @@ def test_retry_after_is_at_least_a_second(seconds: int, header: bytes) -> None:
     assert retry_after(seconds) == (b"retry-after", header)
 
 
-async def test_no_error_body_shows_the_inside(api: Api, bundle: Path) -> None:
+async def test_no_error_body_shows_internals(api: Api, bundle: Path) -> None:
     key = (b"x-api-key", api.keys["client"].encode())
     json_type = (b"content-type", b"application/json")
 
@@ -107,7 +107,7 @@ async def test_no_error_body_shows_the_inside(api: Api, bundle: Path) -> None:
         await api.call("POST", "/v1/predict", headers=[key, json_type, (b"content-length", b"9" * 12)]),
         await api.call("POST", "/v1/predict", headers=[key, json_type], query=b"explain=2"),
     ]
-    api.service.metrics.model = None
+    api.service.live = None
     answers.append(await api.call("POST", "/v1/predict", headers=[key, json_type], messages=sent(body())))
     assert [a.status for a in answers] == [404, 405, 401, 401, 403, 415, 400, 422, 413, 422, 503]
     for answer in answers:

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.anyio
 _JSON = {"content-type": "application/json"}
 
 
-async def test_hundred_thousand_random_requests_add_no_series(api: Api) -> None:
-    # Straight into the application, with everything that a stranger chooses: path, method, headers, key and query.
+async def test_a_hundred_thousand_random_requests_add_no_series(api: Api) -> None:
+    # Sent straight into the application, with everything that a stranger can choose: path, method, headers, key, query.
     rng = random.Random(5)  # noqa: S311  # no secret
 
     def text() -> str:
@@ -118,7 +118,7 @@ async def test_predictions_bins_histogram_and_money_add_up(api: Api) -> None:
     assert (api.sample("churn_batch_rows_count"), api.sample("churn_batch_rows_sum")) == (1, 25)
 
 
-async def test_a_refused_request_is_no_prediction(api: Api) -> None:
+async def test_a_refused_request_counts_as_no_prediction(api: Api) -> None:
     async with api.client() as client:
         await client.post("/v1/predict", content=body(gender="?"), headers=_JSON)
         await client.post("/v1/predict/batch", content=batch_body([]), headers=_JSON)
@@ -138,7 +138,7 @@ async def test_a_swap_leaves_no_series_of_the_old_model(api: Api, other_bundle: 
     assert old not in versions
     assert sum(api.service.counters.decisions.values()) == 1
     assert api.sample("churn_model_swaps_total") == 2
-    # What the business counts belongs to no version.
+    # Business figures belong to no version.
     assert api.sample("churn_monthly_revenue_scored_total") == pytest.approx(2 * 84.85)
 
 
@@ -148,9 +148,9 @@ def model(bundle: Path) -> Model:
 
 
 @given(seed=st.integers(0, 10_000), on_edges=st.booleans())
-def test_singles_and_a_batch_fill_the_same_bins(model: Model, seed: int, *, on_edges: bool) -> None:
+def test_single_requests_and_a_batch_fill_the_same_bins(model: Model, seed: int, *, on_edges: bool) -> None:
     rows = random_customers(20, seed)
-    if on_edges:  # a price that many customers pay is an edge
+    if on_edges:  # an edge is a price that many customers pay
         edges = model.reference.features["monthly_charges"].edges
         assert edges
         for row, edge in zip(rows, edges, strict=False):
@@ -158,8 +158,7 @@ def test_singles_and_a_batch_fill_the_same_bins(model: Model, seed: int, *, on_e
     one, many = ModelCounters(model), ModelCounters(model)
     features = encode(rows)
     scores = model.score(features)
-    decisions = [model.decision(s) for s in scores.tolist()]
-    bands = [model.band(s) for s in scores.tolist()]
+    decisions, bands = model.thresholds.decide_all(scores)
     many.add_many(features, scores, decisions, bands)
     for row, score, decision, band in zip(rows, scores.tolist(), decisions, bands, strict=True):
         one.add(encode_one(row), score, decision, band)
@@ -177,7 +176,7 @@ def test_bins_are_closed_above() -> None:
 
 
 def test_the_reference_fills_its_own_bins_in_its_own_proportions(model: Model) -> None:
-    # The rows that the bundle's reference was made of: drift against itself is none.
+    # The rows that the bundle's reference was computed from: no drift against itself.
     rows = random_customers(1500, seed=0)
     counters = ModelCounters(model)
     features = encode(rows)
@@ -197,7 +196,7 @@ async def test_the_exposition_is_well_formed(api: Api) -> None:
     assert not [s.name for f in families for s in f.samples if s.name.endswith("_created")]
 
 
-async def test_names_begin_with_churn_and_end_with_what_they_count(api: Api) -> None:
+async def test_names_begin_with_churn_and_end_with_their_unit(api: Api) -> None:
     async with api.client() as client:
         await client.post("/v1/predict", content=body(), headers=_JSON)
     for family in text_string_to_metric_families(generate_latest(api.service.metrics.registry).decode()):
@@ -213,14 +212,14 @@ async def test_names_begin_with_churn_and_end_with_what_they_count(api: Api) -> 
 
 
 def test_a_process_without_a_model_can_be_scraped() -> None:
-    text = generate_latest(Metrics().registry).decode()
+    text = generate_latest(Metrics(lambda: None, lambda: None).registry).decode()
     names = {f.name for f in text_string_to_metric_families(text)}
     assert "churn_registry_up" in names
     assert "churn_model_info" not in names
     assert "churn_registry_last_success_age_seconds NaN" in text
 
 
-async def test_the_model_is_told(bundle: Path, tmp_path: Path) -> None:
+async def test_the_model_is_reported(bundle: Path, tmp_path: Path) -> None:
     api = make_api(bundle, tmp_path)
     model = api.service.counters.model
     version = model.origin.version

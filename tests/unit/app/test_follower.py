@@ -1,4 +1,4 @@
-"""The live model follows the alias, and no failure of the registry or of a bundle takes it away."""
+"""The live model follows the alias, and no failure of the registry or of a bundle removes it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from app.settings import Settings
 pytestmark = pytest.mark.anyio
 
 
-def _spoiled(bundle: Path, folder: Path) -> Path:
-    """A bundle that is what was registered, and that must not be served all the same."""
+def _damaged(bundle: Path, folder: Path) -> Path:
+    """A bundle with the registered digest that must still not be served."""
     shutil.copytree(bundle, folder)
     (folder / MODEL).write_bytes(b"no graph")
     reseal(folder)
@@ -48,7 +48,7 @@ async def test_the_alias_is_followed_there_and_back(process: Process, mlflow: Fa
     assert process.value("churn_registry_up") == 1
 
 
-async def test_an_alias_that_stands_still_costs_one_look_up(process: Process, mlflow: FakeMlflow) -> None:
+async def test_an_unchanged_alias_costs_one_look_up(process: Process, mlflow: FakeMlflow) -> None:
     await process.follower.refresh()
     first = process.service.counters
     count = len(mlflow.downloads)
@@ -89,7 +89,7 @@ async def test_a_refused_version_leaves_the_old_model_and_is_remembered(
     process: Process, mlflow: FakeMlflow, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await process.follower.refresh()
-    mlflow.versions["3"] = _spoiled(mlflow.versions["2"], tmp_path / "spoiled")
+    mlflow.versions["3"] = _damaged(mlflow.versions["2"], tmp_path / "spoiled")
     if kind == "digest":
         flip_byte(mlflow.versions["3"] / GOLDEN)
     elif kind == "missing":
@@ -116,7 +116,7 @@ async def test_a_refused_version_leaves_the_old_model_and_is_remembered(
     assert not [p for p in process.cache.iterdir() if p.name.startswith(".download")]
 
 
-async def test_a_refusal_is_forgotten_when_asked(process: Process, mlflow: FakeMlflow, tmp_path: Path) -> None:
+async def test_a_refusal_is_forgotten_on_request(process: Process, mlflow: FakeMlflow, tmp_path: Path) -> None:
     mlflow.versions["3"] = shutil.copytree(mlflow.versions["2"], tmp_path / "three")
     mlflow.alias = "3"
     good = (mlflow.versions["3"] / MODEL).read_bytes()
@@ -132,8 +132,8 @@ async def test_a_refusal_is_forgotten_when_asked(process: Process, mlflow: FakeM
     assert report(process.service).registry.refused is None
 
 
-async def test_a_version_registered_anew_is_tried_again(process: Process, mlflow: FakeMlflow, tmp_path: Path) -> None:
-    mlflow.versions["3"] = _spoiled(mlflow.versions["2"], tmp_path / "spoiled")
+async def test_a_version_registered_again_is_tried_again(process: Process, mlflow: FakeMlflow, tmp_path: Path) -> None:
+    mlflow.versions["3"] = _damaged(mlflow.versions["2"], tmp_path / "spoiled")
     mlflow.alias = "3"
     await process.follower.refresh()
     mlflow.versions["3"] = mlflow.versions["2"]
@@ -145,7 +145,7 @@ async def test_a_refusal_is_over_when_the_alias_moves_back(
     process: Process, mlflow: FakeMlflow, tmp_path: Path
 ) -> None:
     await process.follower.refresh()
-    mlflow.versions["3"] = _spoiled(mlflow.versions["2"], tmp_path / "spoiled")
+    mlflow.versions["3"] = _damaged(mlflow.versions["2"], tmp_path / "spoiled")
     for alias, refused in (("3", True), ("1", False), ("3", True)):
         mlflow.alias = alias
         await process.follower.refresh()
@@ -156,7 +156,7 @@ async def test_a_refusal_is_over_when_the_alias_moves_back(
 # ---------------------------------------------------------------- an unreachable registry
 
 
-async def test_without_the_registry_the_model_serves_on_and_it_is_told_once(
+async def test_without_the_registry_the_model_keeps_serving_and_the_failure_is_logged_once(
     process: Process, mlflow: FakeMlflow, caplog: pytest.LogCaptureFixture
 ) -> None:
     await process.follower.refresh()
@@ -175,7 +175,7 @@ async def test_without_the_registry_the_model_serves_on_and_it_is_told_once(
     assert process.value("churn_registry_up") == 1
 
 
-async def test_a_download_that_breaks_off_is_tried_again(process: Process, mlflow: FakeMlflow) -> None:
+async def test_an_interrupted_download_is_tried_again(process: Process, mlflow: FakeMlflow) -> None:
     await process.follower.refresh()
     mlflow.alias = "2"
     mlflow.fail(on=MODEL)
@@ -188,7 +188,7 @@ async def test_a_download_that_breaks_off_is_tried_again(process: Process, mlflo
     assert process.live == ("2", "registry")
 
 
-async def test_nothing_unexpected_ends_the_following(
+async def test_no_unexpected_error_stops_the_follower(
     process: Process, mlflow: FakeMlflow, caplog: pytest.LogCaptureFixture
 ) -> None:
     mlflow.fail(ZeroDivisionError("canary"))
@@ -200,7 +200,7 @@ async def test_nothing_unexpected_ends_the_following(
     assert process.live == ("1", "registry")
 
 
-async def test_the_alias_is_looked_up_sooner_while_there_is_no_model(
+async def test_the_alias_is_looked_up_more_often_while_there_is_no_model(
     process: Process, mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []

@@ -1,4 +1,4 @@
-"""The API process stays small: training's libraries are never in it."""
+"""The API process stays small: it never imports training's libraries."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_request_path_imports_nothing_of_training(module: str) -> None:
     assert not {name for name in loaded if name.partition(".")[0] in {*_HEAVY, *_OURS}}
 
 
-def test_what_is_used_late_or_for_its_files_alone_is_not_imported() -> None:
+def test_modules_needed_late_or_only_for_their_files_are_not_imported() -> None:
     late = ("httpx", "redis", "app.registry", "fastapi_offline")
     code = f"import app.main, sys; print([m for m in {late} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -1,4 +1,4 @@
-"""The verified copy on disk serves the next start, and a spoiled one never does."""
+"""The next start serves the verified copy on disk, and never a damaged one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_a_good_local_copy_is_not_downloaded_again(process: Process, mlflo
 
 @pytest.mark.parametrize("name", [MODEL, MANIFEST, GOLDEN])
 @pytest.mark.parametrize("damage", [flip_byte, cut, Path.unlink])
-async def test_a_spoiled_local_copy_is_refused_and_replaced(
+async def test_a_damaged_local_copy_is_refused_and_replaced(
     process: Process, mlflow: FakeMlflow, name: str, damage: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     await process.follower.refresh()
@@ -66,7 +66,7 @@ async def test_a_spoiled_local_copy_is_refused_and_replaced(
     [b"", b"{}", b'{"version": "../../etc", "manifest_sha256": "' + b"a" * 64 + b'"}',
      b'{"version": "9", "manifest_sha256": "' + b"a" * 64 + b'"}'],
 )  # fmt: skip
-async def test_a_spoiled_pointer_is_refused(process: Process, mlflow: FakeMlflow, pointer: bytes) -> None:
+async def test_a_damaged_pointer_is_refused(process: Process, mlflow: FakeMlflow, pointer: bytes) -> None:
     await process.follower.refresh()
     (process.cache / "current.json").write_bytes(pointer)
     again = Process(mlflow, process.cache)
@@ -87,7 +87,7 @@ async def test_two_copies_are_kept(process: Process, mlflow: FakeMlflow) -> None
     assert {p.name for p in process.cache.iterdir() if p.is_file()} == {"current.json"}
 
 
-async def test_a_cache_that_cannot_be_written_does_not_keep_a_model_from_serving(
+async def test_a_cache_that_cannot_be_written_does_not_prevent_serving(
     mlflow: FakeMlflow, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("no folder")

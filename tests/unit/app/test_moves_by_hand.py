@@ -1,4 +1,4 @@
-"""An alias that was moved outside of `churn` is noticed, told once, and healed by a promotion."""
+"""An alias that was moved outside of `churn` is noticed, reported once, and corrected by a promotion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METRIC = "churn_model_alias_moved_by_hand"
 TOLD = "alias production was moved to version 2 outside of `churn`: see `churn history`"
 
 
-def _told(process: Process) -> str | None:
+def _report(process: Process) -> str | None:
     return report(process.service).registry.moved_by_hand
 
 
@@ -29,29 +29,31 @@ def _by_hand(mlflow: FakeMlflow, version: str, stage: str = "Archived") -> None:
     mlflow.more_tags[version] = {STAGE_TAG: stage}
 
 
-async def test_a_promoted_version_is_not_called_moved_by_hand(process: Process) -> None:
+async def test_a_promoted_version_is_not_reported_as_moved_by_hand(process: Process) -> None:
     assert process.value(METRIC) == 0
     await process.follower.refresh()
-    assert (_told(process), process.value(METRIC)) == (None, 0)
+    assert (_report(process), process.value(METRIC)) == (None, 0)
 
 
 @pytest.mark.parametrize("stage", ["None", "Staging", "Archived", "production", ""])
-async def test_a_passed_version_serves_and_is_noticed(process: Process, mlflow: FakeMlflow, stage: str) -> None:
+async def test_a_version_that_passed_serves_and_its_move_is_noticed(
+    process: Process, mlflow: FakeMlflow, stage: str
+) -> None:
     await process.follower.refresh()
     _by_hand(mlflow, "2", stage)
     await process.follower.refresh()
     assert process.live == ("2", "registry")
-    assert (_told(process), process.value(METRIC)) == (TOLD, 1)
+    assert (_report(process), process.value(METRIC)) == (TOLD, 1)
     assert report(process.service).registry.refused is None
 
 
 async def test_a_version_without_the_tag_is_noticed(process: Process, mlflow: FakeMlflow) -> None:
     mlflow.answer("registered-models/alias", json={"model_version": {"version": "2", "tags": []}})
     await process.follower.refresh()
-    assert (_told(process), process.value(METRIC)) == (TOLD, 1)
+    assert (_report(process), process.value(METRIC)) == (TOLD, 1)
 
 
-async def test_a_refused_version_does_not_serve_and_is_noticed(
+async def test_a_refused_version_does_not_serve_and_its_move_is_noticed(
     process: Process, mlflow: FakeMlflow, tmp_path: Path
 ) -> None:
     await process.follower.refresh()
@@ -61,26 +63,26 @@ async def test_a_refused_version_does_not_serve_and_is_noticed(
     for _ in range(2):
         await process.follower.refresh()
         assert process.live == ("1", "registry")
-        assert (_told(process), process.value(METRIC)) == (TOLD, 1)
+        assert (_report(process), process.value(METRIC)) == (TOLD, 1)
     assert "its gates refused it" in (report(process.service).registry.refused or "")
 
 
 @pytest.mark.parametrize("remedy", ["promote", "rollback"])
-async def test_a_regular_move_ends_it(process: Process, mlflow: FakeMlflow, remedy: str) -> None:
+async def test_a_regular_move_ends_the_report(process: Process, mlflow: FakeMlflow, remedy: str) -> None:
     await process.follower.refresh()
     _by_hand(mlflow, "2")
     await process.follower.refresh()
     swaps = process.value("churn_model_swaps_total") or 0
-    if remedy == "promote":  # of the version that serves: only its tag changes
+    if remedy == "promote":  # of the live version: only its tag changes
         mlflow.more_tags["2"] = {STAGE_TAG: "Production"}
     else:
         mlflow.alias = "1"
     await process.follower.refresh()
-    assert (_told(process), process.value(METRIC)) == (None, 0)
+    assert (_report(process), process.value(METRIC)) == (None, 0)
     assert process.value("churn_model_swaps_total") == (swaps or 0) + (remedy == "rollback")
 
 
-async def test_it_is_logged_once_when_it_begins_and_once_when_it_ends(
+async def test_a_move_by_hand_is_logged_when_it_begins_and_when_it_ends(
     process: Process, mlflow: FakeMlflow, caplog: pytest.LogCaptureFixture
 ) -> None:
     await process.follower.refresh()
@@ -98,12 +100,12 @@ async def test_it_is_logged_once_when_it_begins_and_once_when_it_ends(
     ]
 
 
-async def test_what_is_known_stands_while_the_registry_does_not_answer(process: Process, mlflow: FakeMlflow) -> None:
+async def test_the_report_stays_while_the_registry_does_not_answer(process: Process, mlflow: FakeMlflow) -> None:
     _by_hand(mlflow, "2")
     await process.follower.refresh()
     mlflow.fail()
     await process.follower.refresh()
-    assert (_told(process), process.value(METRIC)) == (TOLD, 1)
+    assert (_report(process), process.value(METRIC)) == (TOLD, 1)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ async def test_what_is_known_stands_while_the_registry_does_not_answer(process: 
         ("canary", {"None", "Staging", "Production", "Archived"}),
     ],
 )
-async def test_each_alias_has_its_own_word_and_an_unknown_one_has_none(
+async def test_each_alias_has_its_own_stage_and_an_unknown_one_has_none(
     mlflow: FakeMlflow, alias: str, regular: set[str]
 ) -> None:
     registry = mlflow.registry(Settings(auth="off", model_alias=alias))

@@ -1,4 +1,4 @@
-"""The description is what clients are made from: it is valid, complete, and its examples really pass."""
+"""Clients are built from the description: it is valid and complete, and its examples really pass."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_route_but_the_page_itself_is_described(document: dict[str, Any]) 
     assert set(document["paths"]) == set(RULES) - {"/docs", *DOCS_FILES, "/openapi.json"}
 
 
-def test_a_key_is_asked_for_exactly_where_a_scope_is(document: dict[str, Any]) -> None:
+def test_a_key_is_described_exactly_where_a_scope_is_needed(document: dict[str, Any]) -> None:
     for path, _, operation in _operations(document):
         assert bool(operation.get("security")) == bool(RULES[path].scopes)
         assert ("401" in operation["responses"]) == bool(RULES[path].scopes)
@@ -112,10 +112,10 @@ async def test_every_status_a_route_answers_is_described(api: Api, document: dic
                         for query in ("", "?explain=perhaps"):
                             answer = await sender.request(method, path + query, content=content, headers=headers)
                             seen.add(str(answer.status_code))
-            model, api.service.metrics.model = api.service.metrics.model, None
+            model, api.service.live = api.service.live, None
             content = {"/v1/predict": bodies[0], "/v1/predict/batch": bodies[1]}.get(path)
             seen.add(str((await client.request(method, path, content=content, headers=_JSON)).status_code))
-            api.service.metrics.model = model
+            api.service.live = model
             assert seen <= set(operation["responses"]), path
             if path.startswith("/v1/predict"):
                 assert seen == {"200", "400", "401", "403", "413", "415", "422", "503"}

@@ -59,7 +59,7 @@ def test_a_batch_wrapper_that_names_its_customers_twice_is_refused(outer: bytes)
     assert "twice" in _refused(twice, INVALID_JSON, batch=True).detail
 
 
-def test_escaped_spellings_are_welcome_when_they_occur_once() -> None:
+def test_escaped_spellings_are_accepted_if_they_occur_once() -> None:
     escaped = body().replace(b'"gender": "Female"', b'"\\u0067ender": "\\u0046emale"')
     assert _PARSER.one(escaped) == dict(EXAMPLE)
 
@@ -71,7 +71,7 @@ def test_the_customer_id_may_be_null(customer_id: str | None) -> None:
 
 @pytest.mark.parametrize("name", ["gender", "tenure_months", "monthly_charges", "total_charges", "customer_id", "new"])
 @pytest.mark.parametrize("text", [b"NaN", b"Infinity", b"-Infinity"])
-def test_nan_and_infinity_are_no_json(name: str, text: bytes) -> None:
+def test_nan_and_infinity_are_not_json(name: str, text: bytes) -> None:
     _refused(_raw(name, text), INVALID_JSON)
     _refused(b'{"customers": [' + _raw(name, text) + b"]}", INVALID_JSON, batch=True)
 
@@ -114,7 +114,7 @@ def test_an_integer_of_five_thousand_digits_is_refused_without_working_on_it() -
         ("churned", b"1"),
     ],
 )
-def test_a_wrong_type_value_or_name_is_named(name: str, text: bytes) -> None:
+def test_a_wrong_type_value_or_name_is_reported(name: str, text: bytes) -> None:
     error = _refused(_raw(name, text), INVALID_INPUT)
     assert error.errors is not None
     assert [e["location"] for e in error.errors] == [[name]]
@@ -147,13 +147,13 @@ def test_a_wrong_type_value_or_name_is_named(name: str, text: bytes) -> None:
     ],
     ids=lambda content: repr(content[:20]),
 )
-def test_what_is_no_json_is_refused(content: bytes) -> None:
+def test_text_that_is_not_json_is_refused(content: bytes) -> None:
     _refused(content, INVALID_JSON)
     _refused(content, INVALID_JSON, batch=True)
 
 
 @pytest.mark.parametrize("content", [b"null", b"[]", b"1", b'"a"', b"true", b"[{}]"])
-def test_json_that_is_no_object_does_not_fit(content: bytes) -> None:
+def test_json_that_is_not_an_object_does_not_fit(content: bytes) -> None:
     _refused(content, INVALID_INPUT)
     _refused(content, INVALID_INPUT, batch=True)
 
@@ -211,12 +211,12 @@ _NEAR: st.SearchStrategy[Any] = st.builds(
 
 
 @given(_JSON | _NEAR)
-def test_a_value_is_taken_exactly_when_the_customer_model_takes_it(value: Any) -> None:
+def test_a_value_is_accepted_exactly_when_the_customer_model_accepts_it(value: Any) -> None:
     content = json.dumps(value).encode()
     try:
-        wanted = Customer.model_validate_json(content).model_dump(exclude_unset=True)
+        expected = Customer.model_validate_json(content).model_dump(exclude_unset=True)
     except ValidationError:
-        wanted = None
+        expected = None
     row: Row | None = None
     problem: Problem | None = None
     try:
@@ -224,12 +224,12 @@ def test_a_value_is_taken_exactly_when_the_customer_model_takes_it(value: Any) -
     except ApiError as refusal:
         problem = refusal.problem
         json.loads(refusal.body("id"))
-    assert row == wanted
+    assert row == expected
     assert problem in {None, INVALID_INPUT, INVALID_JSON}
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=5).map(lambda b: body()[:60] + b + body()[60 + len(b) :]))
-def test_no_bytes_give_anything_but_a_row_or_a_problem(content: bytes) -> None:
+def test_any_bytes_give_a_row_or_a_problem(content: bytes) -> None:
     for parse in (_PARSER.one, _PARSER.many):
         try:
             parse(content)
@@ -237,7 +237,7 @@ def test_no_bytes_give_anything_but_a_row_or_a_problem(content: bytes) -> None:
             json.loads(error.body("id"))
 
 
-def test_a_batch_gives_the_rows_of_its_singles() -> None:
+def test_a_batch_gives_the_rows_of_single_requests() -> None:
     rows = random_customers(_MAX_ROWS, seed=1)
     assert _PARSER.many(batch_body(rows)) == [_PARSER.one(json.dumps(r).encode()) for r in rows]
 
@@ -249,11 +249,11 @@ def test_a_valid_number_keeps_its_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "wanted"),
+    ("query", "explained"),
     [(b"", False), (b"explain=true", True), (b"explain=false", False), (b"a=b", False), (b"a=1&explain=tr%75e", True)],
 )
-def test_explain_is_read_from_the_query(query: bytes, *, wanted: bool) -> None:
-    assert wants_explanation(query) is wanted
+def test_explain_is_read_from_the_query(query: bytes, *, explained: bool) -> None:
+    assert wants_explanation(query) is explained
 
 
 @pytest.mark.parametrize(

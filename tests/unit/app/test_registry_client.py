@@ -1,4 +1,4 @@
-"""What the registry client makes of every answer that a server may give."""
+"""How the registry client handles every answer that a server may give."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from app.bundle import (
     OVERRIDE,
     OVERRIDE_TAG,
     BundleError,
-    RegistryError,
+    NoAnswerError,
     digest,
     sha256,
 )
@@ -86,7 +86,7 @@ async def test_a_refusal_comes_with_a_hint(
     registry: Registry, mlflow: FakeMlflow, call: str, status: int, hint: str
 ) -> None:
     mlflow.answer(call, status, json={"message": "inner detail"})
-    with pytest.raises(RegistryError, match=f"MLflow answered {status} for ") as caught:
+    with pytest.raises(NoAnswerError, match=f"MLflow answered {status} for ") as caught:
         await registry.resolve()
     assert hint in str(caught.value)
     assert "churn" in str(caught.value)
@@ -94,14 +94,14 @@ async def test_a_refusal_comes_with_a_hint(
 
 async def test_an_alias_that_does_not_exist_is_named(registry: Registry, mlflow: FakeMlflow) -> None:
     mlflow.alias = None
-    with pytest.raises(RegistryError, match="production"):
+    with pytest.raises(NoAnswerError, match="production"):
         await registry.resolve()
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("x"), httpx.ReadTimeout("x"), httpx.RemoteProtocolError("x")])
 async def test_a_server_that_does_not_answer_is_named(registry: Registry, mlflow: FakeMlflow, error: Exception) -> None:
     mlflow.fail(error)
-    with pytest.raises(RegistryError) as caught:
+    with pytest.raises(NoAnswerError) as caught:
         await registry.resolve()
     assert str(caught.value) == f"no answer from MLflow at http://mlflow:5000: {type(error).__name__}"
 
@@ -131,9 +131,9 @@ async def test_a_server_that_does_not_answer_is_named(registry: Registry, mlflow
     ],
     ids=lambda content: repr(content[:60]),
 )
-async def test_an_answer_that_is_none_is_refused(registry: Registry, mlflow: FakeMlflow, content: bytes) -> None:
+async def test_an_answer_of_the_wrong_form_is_refused(registry: Registry, mlflow: FakeMlflow, content: bytes) -> None:
     mlflow.answer(_ALIAS, content=content)
-    with pytest.raises(RegistryError):
+    with pytest.raises(NoAnswerError):
         await registry.resolve()
 
 
@@ -144,19 +144,19 @@ async def test_an_answer_that_is_none_is_refused(registry: Registry, mlflow: Fak
 )  # fmt: skip
 async def test_artifacts_out_of_reach_are_refused(registry: Registry, mlflow: FakeMlflow, answer: Any) -> None:
     mlflow.answer(_WHERE, json=answer)
-    with pytest.raises(RegistryError):
+    with pytest.raises(NoAnswerError):
         await registry.resolve()
 
 
 async def test_artifacts_in_a_bucket_get_the_remedy(registry: Registry, mlflow: FakeMlflow) -> None:
     mlflow.answer(_WHERE, json={"artifact_uri": "s3://bucket/x"})
     with pytest.raises(
-        RegistryError, match="are at s3:, out of reach for the API; run the tracking server with --serve"
+        NoAnswerError, match="are at s3:, out of reach for the API; run the tracking server with --serve"
     ):
         await registry.resolve()
 
 
-async def test_an_override_comes_with_its_version_and_only_as_registered(
+async def test_an_override_is_downloaded_with_its_version_and_only_as_registered(
     registry: Registry, mlflow: FakeMlflow, bundle: Path, tmp_path: Path
 ) -> None:
     mlflow.versions["3"] = shutil.copytree(bundle, tmp_path / "overridden")
@@ -177,7 +177,7 @@ async def test_a_version_without_a_digest_is_refused_with_the_remedy(
     registry: Registry, mlflow: FakeMlflow, tag: str, tmp_path: Path
 ) -> None:
     mlflow.tags["3"] = tag
-    with pytest.raises((BundleError, RegistryError), match=r"manifest_sha256: register it with `churn train`"):
+    with pytest.raises((BundleError, NoAnswerError), match=r"manifest_sha256: register it with `churn train`"):
         await registry.download(await registry.resolve(), tmp_path)
     assert mlflow.downloads == []
 
@@ -227,9 +227,7 @@ async def test_a_compressed_answer_is_not_unpacked_without_end(
 
 
 @pytest.mark.parametrize("end", [_ALIAS, MANIFEST])
-async def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
-    mlflow: FakeMlflow, tmp_path: Path, end: str
-) -> None:
+async def test_a_server_that_sends_byte_by_byte_times_out(mlflow: FakeMlflow, tmp_path: Path, end: str) -> None:
     class Drip(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             for _ in range(200):
@@ -239,17 +237,17 @@ async def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
     registry = mlflow.registry(_settings(registry_timeout_seconds=0.05))
     registered = await registry.resolve()
     mlflow.overrides[end] = lambda _: httpx.Response(200, stream=Drip())
-    with pytest.raises(RegistryError, match="no answer from MLflow at http://mlflow:5000: TimeoutError"):
+    with pytest.raises(NoAnswerError, match="no answer from MLflow at http://mlflow:5000: TimeoutError"):
         await (registry.resolve() if end == _ALIAS else registry.download(registered, tmp_path))
 
 
 @pytest.mark.parametrize("status", [401, 403, 500, 502])
-async def test_a_server_that_fails_during_the_download_is_no_broken_model(
+async def test_a_server_that_fails_during_the_download_does_not_refuse_the_model(
     registry: Registry, mlflow: FakeMlflow, tmp_path: Path, status: int
 ) -> None:
     registered = await registry.resolve()
     mlflow.answer(MODEL, status, content=b"")
-    with pytest.raises(RegistryError, match=rf"MLflow answered {status} for artifact model\.onnx"):
+    with pytest.raises(NoAnswerError, match=rf"MLflow answered {status} for artifact model\.onnx"):
         await registry.download(registered, tmp_path)
 
 
@@ -258,7 +256,7 @@ def _basic(request: httpx.Request) -> str | None:
     return None if header is None else base64.b64decode(header.removeprefix("Basic ")).decode()
 
 
-async def test_credentials_of_the_environment_are_sent_with_every_call(mlflow: FakeMlflow, tmp_path: Path) -> None:
+async def test_credentials_from_the_environment_are_sent_with_every_call(mlflow: FakeMlflow, tmp_path: Path) -> None:
     registry = mlflow.registry(_settings(mlflow_tracking_username="u", mlflow_tracking_password="p"))  # noqa: S106  # made up
     await registry.download(await registry.resolve(), tmp_path)
     assert len(mlflow.requests) == 7
@@ -267,7 +265,7 @@ async def test_credentials_of_the_environment_are_sent_with_every_call(mlflow: F
 
 async def test_credentials_in_a_folder_are_read_again(mlflow: FakeMlflow, tmp_path: Path) -> None:
     registry = mlflow.registry(_settings(mlflow_credentials_dir=tmp_path))
-    with pytest.raises(RegistryError, match=r"MLflow credentials: No such file or directory: .*username"):
+    with pytest.raises(NoAnswerError, match=r"MLflow credentials: No such file or directory: .*username"):
         await registry.resolve()
     for password in ("old", "new"):
         (tmp_path / "username").write_text("api\n")
@@ -280,7 +278,7 @@ async def test_a_password_in_the_address_is_never_shown(mlflow: FakeMlflow) -> N
     registry = mlflow.registry(Settings(auth="off", mlflow_tracking_uri="http://user:secret@mlflow:5000"))
     mlflow.answer(_ALIAS, content=b"no json")
     for _ in range(2):
-        with pytest.raises(RegistryError) as caught:
+        with pytest.raises(NoAnswerError) as caught:
             await registry.resolve()
         assert "secret" not in str(caught.value)
         assert "mlflow:5000" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Every line is one JSON object, and none holds what a customer or a key is."""
+"""Every line is one JSON object, and none holds a value of a customer or a key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHARGES = 7361.5482
 
 
 class _Out:
-    """What this test's process has written to standard output so far."""
+    """The output that the process of this test has written so far."""
 
     def __init__(self, captured: pytest.CaptureFixture[bytes]) -> None:
         self._captured = captured
@@ -51,7 +51,7 @@ def logging_api(bundle: Path, tmp_path: Path) -> Api:
     return make_api(bundle, tmp_path, log_requests=True)
 
 
-async def test_a_request_is_one_line(logging_api: Api, out: _Out) -> None:
+async def test_each_request_is_one_line(logging_api: Api, out: _Out) -> None:
     async with logging_api.client() as client:
         await client.post("/v1/predict", content=body(), headers={"x-request-id": "abc", **_JSON})
         await client.get("/nope", headers={"x-request-id": "def"})

@@ -47,7 +47,7 @@ def customers() -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(required, optional=optional | {ID_COLUMN: ids})
 
 
-def test_the_nineteen_features_stand_in_ibms_order() -> None:
+def test_the_nineteen_features_are_in_ibms_order() -> None:
     assert FEATURE_NAMES == (
         "gender",
         "senior_citizen",
@@ -114,7 +114,7 @@ def test_number_bounds_are_derived(
     assert (feature.minimum, feature.maximum) == bounds
 
 
-def test_expected_is_said_in_words() -> None:
+def test_the_expected_value_is_described_in_words() -> None:
     assert _BY_NAME["partner"].expected == "one of 'No', 'Yes'"
     assert _BY_NAME["tenure_months"].expected == "a whole number from 0 to 1200"
     assert _BY_NAME["total_charges"].expected == "a number from 0 to 1000000, or blank"

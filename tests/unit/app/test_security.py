@@ -13,7 +13,7 @@ import pytest
 from support.api import Api
 from support.bundles import write_keys
 
-from app import follower
+from app import key_watch
 from app.security import MAX_KEY_BYTES, KeyFileError, KeyStore, hash_key, new_key, parse_key_file
 
 _HASH = "a" * 64
@@ -35,7 +35,7 @@ def _entry(key_id: str, *hashes: str, **more: Any) -> dict[str, Any]:
     return {"id": key_id, "sha256": list(hashes), "scopes": ["predict"]} | more
 
 
-def test_a_new_key_is_long_random_and_kept_as_its_sha256_only() -> None:
+def test_a_new_key_is_long_random_and_stored_only_as_its_sha256() -> None:
     key, digest = new_key("shop")
     assert key.startswith("shop.")
     assert len(key) == len("shop.") + 43
@@ -53,7 +53,7 @@ def test_the_right_key_is_found_with_its_scopes_and_rate(path: Path) -> None:
     assert (ops.id, set(ops.scopes), ops.rate_limit) == ("ops", {"predict", "admin"}, "5/second")
 
 
-def test_anything_else_is_not(path: Path) -> None:
+def test_no_other_key_is_found(path: Path) -> None:
     keys = write_keys(path, {"shop": ["predict"], "ops": ["admin"]})
     store = KeyStore(path)
     key = keys["shop"].encode()
@@ -112,14 +112,14 @@ def test_a_broken_new_file_leaves_the_old_keys_in_force(path: Path, broken: byte
     with pytest.raises(KeyFileError, match=path.name):
         store.refresh()
     assert store.find(keys["shop"].encode()) is not None
-    assert not store.refresh()  # told once, not every second
+    assert not store.refresh()  # logged once, not every second
     newer = write_keys(path, {"shop": ["predict"]})
     assert store.refresh()
     assert store.find(newer["shop"].encode()) is not None
     assert store.find(keys["shop"].encode()) is None
 
 
-def test_a_file_that_went_away_and_came_back_unchanged_is_in_force_again(path: Path) -> None:
+def test_a_file_that_disappears_and_returns_unchanged_is_in_force_again(path: Path) -> None:
     keys = write_keys(path, {"shop": ["predict"]})
     store = KeyStore(path)
     away = path.rename(path.with_suffix(".away"))
@@ -133,18 +133,18 @@ def test_a_file_that_went_away_and_came_back_unchanged_is_in_force_again(path: P
 def test_the_hashes_of_every_entry_are_compared_to_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
 
-    def spy(given: str, expected: str) -> bool:
+    def spy(digest: str, expected: str) -> bool:
         compared.append(expected)
-        return real(given, expected)
+        return real(digest, expected)
 
     real = hmac.compare_digest
     key, digest = new_key("shop")
     _write(path, _entry("shop", digest, _HASH))
     store = KeyStore(path)
     monkeypatch.setattr(hmac, "compare_digest", spy)
-    for given, expected in ((key, [digest, _HASH]), ("shop.wrong", [digest, _HASH]), ("nobody.wrong", ["0" * 64])):
+    for sent, expected in ((key, [digest, _HASH]), ("shop.wrong", [digest, _HASH]), ("nobody.wrong", ["0" * 64])):
         compared.clear()
-        store.find(given.encode())
+        store.find(sent.encode())
         assert compared == expected
 
 
@@ -164,7 +164,7 @@ def test_the_hashes_of_every_entry_are_compared_to_the_end(path: Path, monkeypat
         (_entry("shop", _HASH, note="x"), "keys.0.note: Extra inputs are not permitted"),
     ],
 )
-def test_a_key_file_that_does_not_fit_says_where(entry: dict[str, Any], message: str) -> None:
+def test_an_invalid_key_file_says_where(entry: dict[str, Any], message: str) -> None:
     with pytest.raises(KeyFileError) as caught:
         parse_key_file(json.dumps({"keys": [entry]}).encode())
     assert str(caught.value).startswith(message)
@@ -183,7 +183,7 @@ def test_a_missing_key_file_is_named(path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_file_is_watched_and_its_state_told(
+async def test_the_file_is_watched_and_its_state_reported(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     turns = iter([b"broken", None, "new"])
@@ -204,10 +204,10 @@ async def test_the_file_is_watched_and_its_state_told(
     assert store is not None
     monkeypatch.setattr(asyncio, "sleep", step)
     with caplog.at_level(logging.INFO), pytest.raises(asyncio.CancelledError):
-        await follower.watch_keys(api.service)
+        await key_watch.watch_keys(api.service)
     assert valid == [1, 0, 0, 1]
     assert store.find(new["client"].encode()) is not None
-    messages = [r.message for r in caplog.records if r.name == "app.follower"]
+    messages = [r.message for r in caplog.records if r.name == "app.key_watch"]
     assert len(messages) == 2
     assert messages[0].startswith("the old API keys stay in force:")
     assert messages[1] == "new API keys are in force"

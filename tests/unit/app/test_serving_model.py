@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.bundles import random_customers
 
-from app.bundle import Linear, Occlusion
+from app.explain import Linear, Occlusion
 from app.model import Model, load
 from app.schemas import FEATURE_NAMES, FEATURES, Features, encode
 
@@ -47,7 +47,7 @@ def test_a_batch_scores_each_row_to_the_bit_as_the_row_alone(model: Model, size:
         assert model.score(batch[i : i + 1])[0] == whole[i]
 
 
-def test_a_row_scores_the_same_wherever_it_stands(model: Model) -> None:
+def test_a_row_scores_the_same_in_every_position(model: Model) -> None:
     batch = _CUSTOMERS[:257]
     order = np.random.default_rng(0).permutation(len(batch))
     assert np.array_equal(model.score(batch[order]), model.score(batch)[order])
@@ -69,7 +69,8 @@ def test_scores_differ_between_customers(model: Model) -> None:
     ],
 )
 def test_decisions_and_bands_begin_at_their_thresholds(linear: Model, score: float, decision: str, band: str) -> None:
-    assert (linear.decision(score), linear.band(score)) == (decision, band)
+    assert linear.thresholds.decide(score) == (decision, band)
+    assert linear.thresholds.decide_all(np.array([score])) == ([decision], [band])
 
 
 @pytest.mark.parametrize("row", range(20))
@@ -79,7 +80,7 @@ def test_a_linear_explanation_adds_up_to_the_logit(linear: Model, row: int) -> N
     assert explanation.method == "linear"
     assert list(explanation.contributions) == list(FEATURE_NAMES)
     total = explanation.base + sum(explanation.contributions.values())
-    # The explanation is in double precision, the score in single: they differ by its rounding only.
+    # The explanation is in double precision, the score in single: they differ only by rounding.
     assert total == pytest.approx(_logit(linear.score(customer)[0]), abs=2e-6)
 
 
@@ -131,4 +132,4 @@ def test_a_score_of_zero_or_one_is_explained_with_finite_numbers(
 
 def test_a_loaded_model_is_never_changed(linear: Model) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        linear.loaded_at = 0.0  # type: ignore[misc]  # what the test is about
+        linear.loaded_at = 0.0  # type: ignore[misc]  # the attempt that must fail

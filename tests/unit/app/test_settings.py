@@ -66,7 +66,7 @@ def test_a_bad_value_names_its_variable_and_what_is_expected(
     assert remedy in text
 
 
-def test_every_bad_value_is_told_at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_all_bad_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("PORT", "MAX_CONCURRENCY"):
         monkeypatch.setenv(name, "x")
     assert process.main() == 2
@@ -81,11 +81,11 @@ def test_the_prediction_cache_needs_redis() -> None:
 def test_settings_cannot_be_changed_and_do_not_show_secrets() -> None:
     settings = Settings(auth="off", redis_url="redis://:pass-1@h", mlflow_tracking_password="pass-2")  # noqa: S106  # made up
     with pytest.raises(ValidationError, match="frozen"):
-        settings.port = 1  # type: ignore[misc]  # what the test is about
+        settings.port = 1  # type: ignore[misc]  # the attempt that must fail
     assert "pass-" not in repr(settings)
 
 
-def test_a_missing_key_file_is_told_with_its_variable(
+def test_a_missing_key_file_is_reported_with_its_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("API_KEYS_FILE", str(tmp_path / "none.json"))
@@ -94,7 +94,7 @@ def test_a_missing_key_file_is_told_with_its_variable(
     assert "none.json: No such file or directory" in _critical(caplog)
 
 
-def test_a_folder_without_a_model_is_told_with_its_variable(
+def test_a_folder_without_a_model_is_reported_with_its_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("AUTH", "off")
@@ -112,7 +112,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     json.dumps(settings.model_dump(mode="json"))
 
 
-def test_settings_are_read_from_files_too_and_the_environment_wins(
+def test_settings_are_also_read_from_files_and_the_environment_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "redis_url").write_text("redis://api:secret@cache:6379/0\n")
@@ -126,7 +126,7 @@ def test_settings_are_read_from_files_too_and_the_environment_wins(
 
 
 @pytest.mark.parametrize("kind", ["missing", "file"])
-def test_a_settings_folder_that_is_none_is_told_with_its_variable(
+def test_a_missing_settings_folder_is_reported_with_its_variable(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "settings"
@@ -138,7 +138,7 @@ def test_a_settings_folder_that_is_none_is_told_with_its_variable(
     assert _critical(caplog).startswith("SETTINGS_DIR: Path does not point to a directory")
 
 
-def test_a_settings_file_that_is_no_text_is_told(
+def test_a_settings_file_that_is_not_text_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "redis_url").write_bytes(b"\xff")

@@ -1,4 +1,4 @@
-"""A version that its gates refused serves only where a person overrode them, and only as long as that stands."""
+"""A version that its gates refused serves only if a person overrode them, and only as long as the override stands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BY_ITS_GATES = f"version 3: its gates refused it: {REFUSED.name}: {REFUSED.detai
 
 @pytest.fixture(scope="module")
 def refused_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What training leaves of a version that failed a gate."""
+    """The bundle that training writes for a version that failed a gate."""
     folder = tmp_path_factory.mktemp("refused")
     make_bundle(folder, seed=3, gates=[REFUSED])
     return folder
@@ -31,7 +31,7 @@ def refused_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def refused(refused_bundle: Path, mlflow: FakeMlflow, tmp_path: Path) -> Path:
-    """The same as version 3 of the registry, to which the alias points."""
+    """The same bundle as version 3 in the registry; the alias names it."""
     mlflow.versions["3"] = shutil.copytree(refused_bundle, tmp_path / "three")
     mlflow.alias = "3"
     return mlflow.versions["3"]
@@ -41,11 +41,11 @@ def _tag(mlflow: FakeMlflow, value: str) -> None:
     mlflow.more_tags["3"] = {OVERRIDE_TAG: value}
 
 
-def _told(process: Process) -> str:
+def _report(process: Process) -> str:
     return report(process.service).registry.refused or ""
 
 
-async def test_a_refused_version_is_taken_as_soon_as_it_is_overridden(
+async def test_a_refused_version_serves_as_soon_as_it_is_overridden(
     process: Process, mlflow: FakeMlflow, refused: Path
 ) -> None:
     mlflow.alias = "1"
@@ -53,18 +53,16 @@ async def test_a_refused_version_is_taken_as_soon_as_it_is_overridden(
     mlflow.alias = "3"
     await process.follower.refresh()
     assert process.live == ("1", "registry")
-    assert _told(process).startswith(BY_ITS_GATES)
+    assert _report(process).startswith(BY_ITS_GATES)
     _tag(mlflow, override(refused, [REFUSED.name]))
     await process.follower.refresh()
     assert process.live == ("3", "registry")
-    assert _told(process) == ""
+    assert _report(process) == ""
     assert process.value("churn_model_stale") == 0
     assert process.value("churn_model_refused_total") == 1
 
 
-async def test_an_override_that_stands_still_costs_no_download(
-    process: Process, mlflow: FakeMlflow, refused: Path
-) -> None:
+async def test_an_unchanged_override_costs_no_download(process: Process, mlflow: FakeMlflow, refused: Path) -> None:
     _tag(mlflow, override(refused, [REFUSED.name]))
     await process.follower.refresh()
     count = len(mlflow.downloads)
@@ -77,7 +75,7 @@ async def test_a_file_without_a_tag_overrides_nothing(process: Process, mlflow: 
     override(refused, [REFUSED.name])
     await process.follower.refresh()
     assert process.live is None
-    assert _told(process).startswith(BY_ITS_GATES)
+    assert _report(process).startswith(BY_ITS_GATES)
     assert OVERRIDE not in mlflow.downloads
 
 
@@ -86,18 +84,18 @@ async def test_a_tag_without_a_file_overrides_nothing(process: Process, mlflow: 
     (refused / OVERRIDE).unlink()
     await process.follower.refresh()
     assert process.live is None
-    assert _told(process) == f"version 3: {OVERRIDE}: missing among the artifacts of version 3"
+    assert _report(process) == f"version 3: {OVERRIDE}: missing among the artifacts of version 3"
 
 
 @pytest.mark.parametrize("tag", ["yes", "a" * 64, "A" * 64])
-async def test_a_tag_that_is_another_digest_overrides_nothing(
+async def test_a_tag_with_another_digest_overrides_nothing(
     process: Process, mlflow: FakeMlflow, refused: Path, tag: str
 ) -> None:
     override(refused, [REFUSED.name])
     _tag(mlflow, tag)
     await process.follower.refresh()
     assert process.live is None
-    assert _told(process) == f"version 3: {OVERRIDE}: its sha256 is not the registered one ({OVERRIDE_TAG})"
+    assert _report(process) == f"version 3: {OVERRIDE}: its sha256 is not the registered one ({OVERRIDE_TAG})"
 
 
 async def test_an_edited_override_is_refused(process: Process, mlflow: FakeMlflow, refused: Path) -> None:
@@ -105,21 +103,21 @@ async def test_an_edited_override_is_refused(process: Process, mlflow: FakeMlflo
     edit_json(refused / OVERRIDE, lambda decision: decision.update(gates=[REFUSED.name]))
     await process.follower.refresh()
     assert process.live is None
-    assert "its sha256 is not the registered one" in _told(process)
+    assert "its sha256 is not the registered one" in _report(process)
 
 
 async def test_an_override_of_another_manifest_is_refused(process: Process, mlflow: FakeMlflow, refused: Path) -> None:
     _tag(mlflow, override(refused, [REFUSED.name], manifest_sha256="0" * 64))
     await process.follower.refresh()
     assert process.live is None
-    assert _told(process).startswith(f"version 3: {OVERRIDE}: it is about another manifest; its gates refused it")
+    assert _report(process).startswith(f"version 3: {OVERRIDE}: it is about another manifest; its gates refused it")
 
 
 async def test_an_override_of_other_gates_is_refused(process: Process, mlflow: FakeMlflow, refused: Path) -> None:
     _tag(mlflow, override(refused, ["another"]))
     await process.follower.refresh()
     assert process.live is None
-    assert f"does not speak of gate {REFUSED.name}" in _told(process)
+    assert f"does not cover gate {REFUSED.name}" in _report(process)
 
 
 async def test_an_override_is_bounded(process: Process, mlflow: FakeMlflow, refused: Path) -> None:
@@ -127,10 +125,10 @@ async def test_an_override_is_bounded(process: Process, mlflow: FakeMlflow, refu
     mlflow.answer(OVERRIDE, content=b" " * 2 * MAX_OVERRIDE_BYTES)
     await process.follower.refresh()
     assert process.live is None
-    assert _told(process) == f"version 3: {OVERRIDE}: larger than the {MAX_OVERRIDE_BYTES} bytes it may have"
+    assert _report(process) == f"version 3: {OVERRIDE}: larger than the {MAX_OVERRIDE_BYTES} bytes it may have"
 
 
-async def test_a_withdrawn_override_is_told_and_the_version_serves_on(
+async def test_a_withdrawn_override_is_reported_and_the_version_keeps_serving(
     process: Process, mlflow: FakeMlflow, refused: Path
 ) -> None:
     _tag(mlflow, override(refused, [REFUSED.name]))
@@ -139,7 +137,7 @@ async def test_a_withdrawn_override_is_told_and_the_version_serves_on(
     for _ in range(2):
         await process.follower.refresh()
     assert process.live == ("3", "registry")
-    assert _told(process).startswith(BY_ITS_GATES)
+    assert _report(process).startswith(BY_ITS_GATES)
     assert process.value("churn_model_refused_total") == 1
     assert process.value("churn_model_stale") == 1
     fresh = Process(mlflow, process.cache / "of-a-new-pod")
@@ -163,7 +161,7 @@ async def test_a_restart_serves_the_overridden_copy_without_the_registry(
 
 
 @pytest.mark.parametrize("damage", ["file edited", "file gone", "digest gone"])
-async def test_a_copy_whose_override_does_not_hold_is_refused(
+async def test_a_copy_whose_override_is_invalid_is_refused(
     process: Process, mlflow: FakeMlflow, refused: Path, damage: str
 ) -> None:
     _tag(mlflow, override(refused, [REFUSED.name]))
@@ -178,10 +176,10 @@ async def test_a_copy_whose_override_does_not_hold_is_refused(
     again = Process(mlflow, process.cache)
     await again.follower.start()
     assert again.live is None
-    assert _told(again).startswith("the local copy: ")
+    assert _report(again).startswith("the local copy: ")
     await again.follower.refresh()
     assert again.live == ("3", "registry")
-    assert _told(again) == ""
+    assert _report(again) == ""
 
 
 async def test_a_copy_of_an_earlier_release_names_no_override_and_loads(process: Process, mlflow: FakeMlflow) -> None:
@@ -202,7 +200,7 @@ async def test_a_version_without_a_verdict_is_refused_with_the_remedy(
     mlflow.versions["3"], mlflow.alias = old, "3"
     await process.follower.refresh()
     assert process.live == ("1", "registry")
-    assert _told(process) == (
+    assert _report(process) == (
         "version 3: its manifest records no verdict of its gates. "
         "Only `churn promote --version N --override REASON` puts it into service"
     )
@@ -219,7 +217,7 @@ async def test_a_copy_without_a_verdict_is_refused_and_ready_says_why(
     _tag(mlflow, override(old, []))
     mlflow.alias = "3"
     await process.follower.refresh()
-    # As an earlier release left it, which knew no overrides.
+    # As written by an earlier release, which knew no overrides.
     (copy,) = (path for path in process.cache.iterdir() if path.is_dir())
     (copy / OVERRIDE).unlink()
     edit_json(process.cache / "current.json", lambda current: current.pop("override_sha256"))

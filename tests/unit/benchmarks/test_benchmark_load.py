@@ -39,7 +39,7 @@ def test_no_results_are_an_error(tmp_path: Path) -> None:
         parse_results(tmp_path / "empty.csv", generator_busy=0)
 
 
-def test_rate_and_latency_are_of_accepted_requests_alone() -> None:
+def test_rate_and_latency_count_only_accepted_requests() -> None:
     measured = outcome([200, 200, 503, 200], [10, 20, 9000, 30], [0, 0.5, 0.6, 0.97])
     assert measured.failures == 1
     assert measured.seconds == pytest.approx(9.6)

@@ -8,7 +8,7 @@ from benchmarks.load import Outcome
 
 
 def after(latency_ms: dict[int, float], status: dict[int, int] | None = None, seconds: int = 6) -> Outcome:
-    """Ten requests a second; latency and status by second where they are not 1 ms and 200."""
+    """Ten requests per second; latency and status by second, if not 1 ms and 200."""
     sent = np.arange(seconds * 10) / 10
     second = sent.astype(int)
     return Outcome(

@@ -12,5 +12,8 @@ def test_a_section_is_appended_then_replaced_and_the_rest_stays() -> None:
 
 def test_a_document_written_anew_keeps_the_section() -> None:
     old = sections.put("# Old\n", "gates", "measured")
-    assert sections.kept(old, "# New\n", "gates") == "# New\n\n<!-- gates: begin -->\nmeasured\n<!-- gates: end -->\n"
-    assert sections.kept("# Old\n", "# New\n", "gates") == "# New\n"
+    assert (
+        sections.with_section_of(old, "# New\n", "gates")
+        == "# New\n\n<!-- gates: begin -->\nmeasured\n<!-- gates: end -->\n"
+    )
+    assert sections.with_section_of("# Old\n", "# New\n", "gates") == "# New\n"

@@ -46,7 +46,7 @@ def verdicts(measured: Results) -> list[bool | None]:
     return [check.passed for check in checks(measured)]
 
 
-def test_medians_that_keep_every_promise_pass() -> None:
+def test_medians_that_meet_every_target_pass() -> None:
     assert verdicts(results(single=single(), overload=overload())) == [True] * 9
 
 
@@ -59,7 +59,7 @@ def test_medians_that_keep_every_promise_pass() -> None:
         (2, {CONSTANT: 7200.0}),
     ],
 )
-def test_a_faster_peer_breaks_exactly_its_own_promise(place: int, change: dict[str, float]) -> None:
+def test_a_faster_peer_fails_exactly_its_own_target(place: int, change: dict[str, float]) -> None:
     passed = verdicts(results(single=single({**RATES, **change})))
     assert [i for i, verdict in enumerate(passed) if not verdict] == [place]
 
@@ -70,11 +70,11 @@ def test_a_peer_that_was_not_measured_gives_no_verdict() -> None:
 
 
 def test_peers_that_batch_requests_are_shown_without_a_verdict() -> None:
-    found = checks(results(single=single({**RATES, "LitServe, batching requests": 500.0})))
-    assert [(c.measured, c.passed) for c in found if "no target" in c.promise] == [
+    outcome = checks(results(single=single({**RATES, "LitServe, batching requests": 500.0})))
+    assert [(c.measured, c.passed) for c in outcome if "no target" in c.promise] == [
         ("10.00 x LitServe, batching requests", None)
     ]
-    assert found[1].measured == "33.33 x LitServe"
+    assert outcome[1].measured == "33.33 x LitServe"
 
 
 @pytest.mark.parametrize("change", [{"p95_ms": 10.0}, {"failures": 1}])

@@ -48,10 +48,10 @@ def test_the_v2_protocol_has_one_typed_input_a_column(customers: list[traffic.Cu
 
 
 def pinned(text: str) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for name, version in re.findall(r"^([a-z0-9.-]+)==([^\s;\\]+)", text, flags=re.MULTILINE):
-        found.setdefault(name, set()).add(version)
-    return found
+        versions.setdefault(name, set()).add(version)
+    return versions
 
 
 @pytest.mark.parametrize("peer", PEERS)

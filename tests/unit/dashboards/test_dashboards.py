@@ -1,4 +1,4 @@
-"""Dashboards: what Grafana can load, of metrics that exist, in PromQL that parses."""
+"""Dashboards: Grafana can load them, and every expression is valid PromQL."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
 
 
 def _plain(expression: str) -> str:
-    """With times in the place of Grafana's variables, of which there may be no others."""
+    """Return the expression with Grafana's variables replaced; it may contain no others."""
     text = expression.replace("$__rate_interval", "5m").replace("$__range", "6h")
     text = text.replace("$pod", ".*").replace("$version", ".*")
     assert "$" not in text

@@ -1,4 +1,4 @@
-"""Alertmanager: who hears of what, from which files, and how the replicas find each other."""
+"""Alertmanager: who hears of which alert, the files with its secrets, and how replicas find each other."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from support.recorder import STACKS, MadeUpDigests, children, find, manifest, re
 from support.recorder import config as stack_config
 
 from infra.config import AlertmanagerSettings, ConfigError
-from infra.kit import alerting
-from infra.settings import check_receivers
+from infra.config_loader import check_receivers
+from infra.workloads import alertmanager_config as alerting
 from infra.workloads.alertmanager import mesh
 from ops.stack.recording import record
 from ops.stack.render import stack_program
@@ -38,7 +38,7 @@ def config(**on: Any) -> dict[str, Any]:
 
 
 def heard(content: dict[str, Any]) -> dict[str, set[str]]:
-    """Channels by receiver."""
+    """Return the channels of each receiver."""
     return {
         receiver["name"]: {key.removesuffix("_configs") for key in receiver if key != "name"}
         for receiver in content["receivers"]
@@ -46,9 +46,9 @@ def heard(content: dict[str, Any]) -> dict[str, set[str]]:
 
 
 def container(stack: str) -> dict[str, Any]:
-    (found,) = manifest(stack, "StatefulSet", "alertmanager")["spec"]["template"]["spec"]["containers"]
-    assert isinstance(found, dict)
-    return found
+    (only,) = manifest(stack, "StatefulSet", "alertmanager")["spec"]["template"]["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
 
 
 def replicas(stack: str) -> int:
@@ -94,8 +94,8 @@ def test_it_mounts_the_secrets_of_the_channels_that_are_on(stack: str, files: se
         assert "alert-receivers" not in mounts
         return
     assert mounts["alert-receivers"] == {"name": "alert-receivers", "mountPath": alerting.SECRETS, "readOnly": True}
-    found = find(recorded(stack), "SecretProviderClass", "alertmanager-alert-receivers")
-    objects = yaml.safe_load(found.inputs["spec"]["parameters"]["objects"])
+    provider_class = find(recorded(stack), "SecretProviderClass", "alertmanager-alert-receivers")
+    objects = yaml.safe_load(provider_class.inputs["spec"]["parameters"]["objects"])
     assert {file["objectAlias"] for file in objects[0]["jmesPath"]} == files
 
 
@@ -147,7 +147,7 @@ def test_severities_go_to_the_channels_meant_for_them() -> None:
 @pytest.mark.parametrize(("on", "channel"), [(SLACK, "slack"), (EMAIL, "email"), (PAGERDUTY, "pagerduty")])
 def test_with_one_channel_every_severity_reaches_it(on: dict[str, Any], channel: str) -> None:
     content = config(**on)
-    assert {name: found for name, found in heard(content).items() if name != "nobody"} == {
+    assert {name: channels for name, channels in heard(content).items() if name != "nobody"} == {
         "critical": {channel}, "warning": {channel}, "info": {channel},
     }  # fmt: skip
     assert ("smtp_smarthost" in content["global"]) is (channel == "email")
@@ -174,7 +174,7 @@ def test_routes_are_matchers_and_an_unknown_severity_is_critical() -> None:
     assert route["group_by"] == ["alertname", "workload", "stack"]
 
 
-def test_a_critical_alert_keeps_the_lesser_ones_of_its_workload_quiet_and_a_dead_node_its_pods() -> None:
+def test_a_critical_alert_silences_lesser_ones_of_its_workload_and_a_dead_node_those_of_its_pods() -> None:
     lesser, pods = config(**SLACK)["inhibit_rules"]
     assert lesser["source_matchers"] == ['severity="critical"']
     assert lesser["target_matchers"] == ['severity=~"warning|info"']
@@ -192,7 +192,7 @@ def test_the_watchdog_goes_to_the_dead_mans_service_where_there_is_one() -> None
     assert alerting.channels(OFF.model_copy(update={"deadman": True})) == []
 
 
-def test_people_are_told_again_within_the_time_they_have_to_respond() -> None:
+def test_alerts_are_repeated_within_the_time_to_respond() -> None:
     repeats = {
         s["receiver"]: s["repeat_interval"] for s in config(**SLACK)["route"]["routes"] if "repeat_interval" in s
     }
@@ -218,9 +218,9 @@ def test_a_channel_without_its_secret_is_an_error_before_anything_is_made(
         return
     with pytest.raises(ConfigError) as error:
         check_receivers(chosen, secrets)
-    found = str(error.value).splitlines()[1:]
-    assert len(found) == len(lines)
-    assert all(part in line for part, line in zip(lines, found, strict=True))
+    errors = str(error.value).splitlines()[1:]
+    assert len(errors) == len(lines)
+    assert all(part in line for part, line in zip(lines, errors, strict=True))
     assert "canary" not in str(error.value)
 
 

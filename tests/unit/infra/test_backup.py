@@ -1,4 +1,4 @@
-"""The backups' objects: when they run, where from and to, and that no two jobs want one volume at a time."""
+"""The backups' objects: schedules, sources and targets, and that no two jobs need the same volume at once."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def pod(stack: str, name: str) -> dict[str, Any]:
 
 
 def container(stack: str, name: str) -> dict[str, Any]:
-    (found,) = pod(stack, name)["containers"]
-    return dict(found)
+    (only,) = pod(stack, name)["containers"]
+    return dict(only)
 
 
 def window(stack: str, name: str) -> tuple[int, int]:
-    """Seconds of a day at which a job may start at the earliest, and at which its last pod is gone."""
+    """Return the seconds of the day of a job's earliest start, and of the end of its last pod."""
     spec = manifest(stack, "CronJob", name)["spec"]
     minute, hour, *_ = spec["schedule"].split()
     start = int(hour) * 3600 + int(minute) * 60
@@ -89,10 +89,10 @@ def test_the_volume(stack: str) -> None:
     assert (claim.protect, claim.retain_on_delete) == ((False, False) if stack == "dev" else (True, True))
 
 
-def test_what_the_programs_are_told_on_a_local_cluster() -> None:
+def test_arguments_on_a_local_cluster() -> None:
     database, artifacts = (container("dev", name) for name in JOBS)
     keep = ["--to", "/var/lib/backups", "--keep-days", "7"]
-    assert database["command"] == ["python", "-m", "ops.backup.program", "postgres"]
+    assert database["command"] == ["python", "-m", "ops.cli", "backup", "postgres"]
     assert database["args"] == [
         "--service",
         "churn",
@@ -104,12 +104,12 @@ def test_what_the_programs_are_told_on_a_local_cluster() -> None:
         "grafana",
         *keep,
     ]
-    assert artifacts["command"] == ["python", "-m", "ops.backup.program", "artifacts"]
+    assert artifacts["command"] == ["python", "-m", "ops.cli", "backup", "artifacts"]
     assert artifacts["args"] == ["--from", "/var/lib/artifacts", *keep]
 
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
-def test_what_the_programs_are_told_on_aws(stack: str) -> None:
+def test_arguments_on_aws(stack: str) -> None:
     database, artifacts = (container(stack, name) for name in JOBS)
     upload = ["--upload", f"s3://churn-{stack}-backups-000000000000"]
     assert database["args"][-2:] == artifacts["args"][-2:] == upload
@@ -171,8 +171,8 @@ def test_the_database_login_is_a_file_of_the_dump_alone(stack: str) -> None:
 
 
 def test_retention_time_zone_and_size_are_settings() -> None:
-    given = {"retention_days": 14, "storage_gib": 80, "time_zone": "Europe/Vienna"}
-    changed = record_with("dev", backup=given)
+    values = {"retention_days": 14, "storage_gib": 80, "time_zone": "Europe/Vienna"}
+    changed = record_with("dev", backup=values)
     spec = find(changed, "CronJob", "backup-postgres").inputs["spec"]
     assert spec["timeZone"] == "Europe/Vienna"
     assert spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"][-2:] == ["--keep-days", "14"]

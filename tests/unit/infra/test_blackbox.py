@@ -1,4 +1,4 @@
-"""Blackbox exporter: its objects, and what it asks the edge for."""
+"""Blackbox exporter: its objects, and what it requests from the edge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache: in memory only, bounded, and open to those in its users' file alone."""
+"""The cache: in memory only, bounded, and open only to the users in its file."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def pod(stack: str) -> dict[str, Any]:
 
 
 def container(stack: str) -> dict[str, Any]:
-    (found,) = pod(stack)["containers"]
-    return dict(found)
+    (only,) = pod(stack)["containers"]
+    return dict(only)
 
 
 @pytest.mark.parametrize("stack", AWS)
@@ -92,7 +92,7 @@ def test_the_api_finds_its_login_where_the_cache_is_on() -> None:
     with_cache = record_with("dev", cache={"enabled": True})
     for recording, on in ((recorded("dev"), False), (with_cache, True)):
         deployment = next(item for item in recording.resources if item.name == "api-deployment")
-        (found,) = deployment.inputs["spec"]["template"]["spec"]["containers"]
-        env = {variable["name"]: variable["value"] for variable in found["env"]}
+        (api,) = deployment.inputs["spec"]["template"]["spec"]["containers"]
+        env = {variable["name"]: variable["value"] for variable in api["env"]}
         assert ("SETTINGS_DIR" in env) == on
-        assert (env.get("SETTINGS_DIR") in {mount["mountPath"] for mount in found["volumeMounts"]}) == on
+        assert (env.get("SETTINGS_DIR") in {mount["mountPath"] for mount in api["volumeMounts"]}) == on

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a configuration is said at once, in one line each, with the key, its value and the remedy."""
+"""An invalid configuration is reported in one go: a line for each wrong key, with its value and the remedy."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from support.paths import ROOT
 from support.recorder import STACKS, config, settings
 
 from infra.config import ConfigError, Settings
-from infra.settings import parse
+from infra.config_loader import parse
 
 
 def sections(stack: str = "dev") -> dict[str, Any]:
-    """A stack's plain values, to be changed."""
+    """Return a stack's plain values, for a test to change."""
     return {key.removeprefix("churn:"): value for key, value in config(stack).items()}
 
 
@@ -67,9 +67,9 @@ CHANGES: list[tuple[str, dict[str, Any], str]] = [
 def test_one_wrong_value_gives_one_line_that_names_it(section: str, change: dict[str, Any], line: str) -> None:
     values = sections()
     values[section] = {**values[section], **change}
-    found = lines_of(values)
-    assert len(found) == 1
-    assert line in found[0]
+    errors = lines_of(values)
+    assert len(errors) == 1
+    assert line in errors[0]
 
 
 def test_a_quantity_that_kubernetes_would_refuse_is_refused_here() -> None:
@@ -83,9 +83,9 @@ def test_a_quantity_that_kubernetes_would_refuse_is_refused_here() -> None:
 def test_a_missing_key_and_a_missing_section_are_named() -> None:
     values = sections()
     del values["api"]["max_replicas"], values["cache"]
-    found = lines_of(values)
-    assert [line.split(":")[1].split(" ")[0] for line in found] == ["api.max_replicas", "cache"]
-    assert all("is missing: add it to Pulumi.<stack>.yaml" in line for line in found)
+    errors = lines_of(values)
+    assert [line.split(":")[1].split(" ")[0] for line in errors] == ["api.max_replicas", "cache"]
+    assert all("is missing: add it to Pulumi.<stack>.yaml" in line for line in errors)
 
 
 def test_an_unknown_section_is_named() -> None:
@@ -94,7 +94,7 @@ def test_an_unknown_section_is_named() -> None:
     ]
 
 
-def test_everything_wrong_is_said_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     values = sections()
     values["backup"]["retention_days"] = 0
     values["ingress"]["kind"] = "traefik"

@@ -1,4 +1,4 @@
-"""The drill's objects: once a quarter, with the backups to read and nothing of the live platform to touch."""
+"""The drill's objects: it runs once a quarter, reads the backups, and has no access to the live platform."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_it_runs_once_a_quarter_and_no_longer_than_a_recovery_may_take(stack: st
 @pytest.mark.parametrize("stack", STACKS)
 def test_it_reads_the_backups_and_writes_to_scratch(stack: str) -> None:
     (container,) = pod(stack)["containers"]
-    assert container["command"] == ["python", "-m", "ops.backup.drill"]
+    assert container["command"] == ["python", "-m", "ops.cli", "drill"]
     reports = ["--reports", "/var/lib/drill-reports"]
     remote = [] if stack == "dev" else ["--remote", f"s3://churn-{stack}-backups-000000000000"]
     assert container["args"] == ["--from", "/var/lib/backups", "--scratch", "/var/lib/drill", *reports, *remote]

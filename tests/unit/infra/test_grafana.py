@@ -1,4 +1,4 @@
-"""Grafana: secrets by file, nothing for strangers, no calls home, dashboards from the repository."""
+"""Grafana: secrets in files, no anonymous access, no calls home, dashboards from the repository."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def test_its_pod(stack: str) -> None:
     spec = manifest(stack, "Deployment", "grafana")["spec"]
     (container,) = pod(stack)["containers"]
     one_less = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
-    wanted = (2, one_less) if stack == "prod" else (1, {"type": "Recreate"})
-    assert (spec["replicas"], spec["strategy"]) == wanted
+    expected = (2, one_less) if stack == "prod" else (1, {"type": "Recreate"})
+    assert (spec["replicas"], spec["strategy"]) == expected
     assert pod(stack)["securityContext"]["runAsUser"] == 472
     assert pod(stack)["automountServiceAccountToken"] is False
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     written = {mount["mountPath"] for mount in container["volumeMounts"] if not mount["readOnly"]}
     assert written == {"/var/lib/grafana", "/var/log/grafana", "/tmp"}  # noqa: S108 - a path in the pod
     paths = {probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")}
-    # Liveness asks for nothing but the process: without its database Grafana is not ready, and a restart is no help.
+    # Liveness checks only the process: without its database Grafana is not ready, but a restart would not help.
     assert paths == {"startup": "/api/health", "readiness": "/api/health", "liveness": "/healthz"}
     assert container["resources"]["limits"] == {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "1Gi"}
 
@@ -90,21 +90,21 @@ def test_every_secret_is_a_file_that_is_mounted(stack: str) -> None:
     ],
 )
 def test_its_database(stack: str, host: str, mode: str) -> None:
-    found = env(stack)
-    assert (found["GF_DATABASE_TYPE"], found["GF_DATABASE_NAME"]) == ("postgres", "grafana")
-    assert (found["GF_DATABASE_HOST"], found["GF_DATABASE_SSL_MODE"]) == (host, mode)
-    assert (found["GF_DATABASE_MAX_OPEN_CONN"], found["GF_DATABASE_MAX_IDLE_CONN"]) == ("5", "2")
+    variables = env(stack)
+    assert (variables["GF_DATABASE_TYPE"], variables["GF_DATABASE_NAME"]) == ("postgres", "grafana")
+    assert (variables["GF_DATABASE_HOST"], variables["GF_DATABASE_SSL_MODE"]) == (host, mode)
+    assert (variables["GF_DATABASE_MAX_OPEN_CONN"], variables["GF_DATABASE_MAX_IDLE_CONN"]) == ("5", "2")
 
 
 def test_it_comes_after_its_database() -> None:
     database = find(recorded("dev"), "StatefulSet", "postgres")
-    (component,) = [found for found in recorded("dev").resources if found.type == "churn:workloads:Grafana"]
+    (component,) = [resource for resource in recorded("dev").resources if resource.type == "churn:workloads:Grafana"]
     assert database.urn in component.depends_on
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_strangers_see_nothing_and_nothing_leaves(stack: str) -> None:
-    found = env(stack)
+def test_there_is_no_anonymous_access_and_no_call_home(stack: str) -> None:
+    variables = env(stack)
     on = {"GF_METRICS_ENABLED", "GF_SECURITY_COOKIE_SECURE", "GF_SECURITY_DISABLE_GRAVATAR"}
     off = {
         "GF_AUTH_ANONYMOUS_ENABLED", "GF_USERS_ALLOW_SIGN_UP", "GF_USERS_ALLOW_ORG_CREATE",
@@ -112,8 +112,8 @@ def test_strangers_see_nothing_and_nothing_leaves(stack: str) -> None:
         "GF_NEWS_NEWS_FEED_ENABLED", "GF_PLUGINS_PLUGIN_ADMIN_ENABLED", "GF_PLUGINS_PREINSTALL_AUTO_UPDATE",
         "GF_SNAPSHOTS_EXTERNAL_ENABLED", "GF_CLOUD_MIGRATION_ENABLED", "GF_PUBLIC_DASHBOARDS_ENABLED",
     }  # fmt: skip
-    assert {found[name] for name in on | {"GF_PLUGINS_PREINSTALL_DISABLED"}} == {"true"}
-    assert {found[name] for name in off} == {"false"}
+    assert {variables[name] for name in on | {"GF_PLUGINS_PREINSTALL_DISABLED"}} == {"true"}
+    assert {variables[name] for name in off} == {"false"}
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_it_is_given_its_datasource_and_every_dashboard(stack: str) -> None:
 
 @pytest.mark.parametrize("role", ["dashboards", "datasources", "providers"])
 def test_a_changed_dashboard_rolls_the_pod(role: str) -> None:
-    made = find(recorded("dev"), "ConfigMap", f"grafana-{role}")
-    assert "name" not in made.inputs["metadata"], "named by Pulumi after its content"
+    config_map = find(recorded("dev"), "ConfigMap", f"grafana-{role}")
+    assert "name" not in config_map.inputs["metadata"], "named by Pulumi after its content"
     used = {volume["name"]: volume["configMap"]["name"] for volume in pod("dev")["volumes"] if "configMap" in volume}
-    assert used[role] == made.outputs["metadata"]["name"]
-    assert len(json.dumps(made.inputs["data"])) < 500_000, "a ConfigMap holds at most 1 MiB"
+    assert used[role] == config_map.outputs["metadata"]["name"]
+    assert len(json.dumps(config_map.inputs["data"])) < 500_000, "a ConfigMap holds at most 1 MiB"

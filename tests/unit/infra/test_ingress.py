@@ -1,4 +1,4 @@
-"""The edge: what the controller may do, what it is told, and how clients reach it."""
+"""The edge: the controller's rights, its arguments, and how clients reach it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from support.recorder import STACKS, children, find, manifest, record_with, recorded, settings
 
 from infra import naming as n
-from infra.kit import nginx
 from infra.workloads import ingress
+from infra.workloads import ingress_nginx as nginx
 from infra.workloads.ingress_access import ROUTED
 from infra.workloads.routes import ROUTES
 
@@ -31,18 +31,18 @@ SEVERAL = ("staging", "prod")
 
 
 def spec(stack: str) -> dict[str, Any]:
-    found: dict[str, Any] = manifest(stack, "Deployment", "ingress")["spec"]
-    return found
+    deployment_spec: dict[str, Any] = manifest(stack, "Deployment", "ingress")["spec"]
+    return deployment_spec
 
 
 def pod(stack: str) -> dict[str, Any]:
-    found: dict[str, Any] = spec(stack)["template"]["spec"]
-    return found
+    pod_spec: dict[str, Any] = spec(stack)["template"]["spec"]
+    return pod_spec
 
 
 def container(stack: str) -> dict[str, Any]:
-    (found,) = pod(stack)["containers"]
-    return dict(found)
+    (only,) = pod(stack)["containers"]
+    return dict(only)
 
 
 def arguments(stack: str) -> dict[str, str]:
@@ -140,7 +140,7 @@ def test_arguments(stack: str) -> None:
 
 
 Right = tuple[str, str, tuple[str, ...]]
-"""A resource, a verb, and the names it is limited to."""
+"""A resource, a verb, and the names to which the right is limited."""
 
 
 def granted(stack: str, kind: str, name: str, namespace: str | None = None) -> set[Right]:
@@ -245,7 +245,7 @@ def test_service_keeps_the_address_of_clients(stack: str) -> None:
     }
 
 
-def test_node_ports_are_not_waited_for_an_address_of() -> None:
+def test_pulumi_does_not_wait_for_the_address_of_a_node_port() -> None:
     recording = record_with("prod", ingress={"service_type": "NodePort"})
     for kind, name in (("Service", "ingress"), ("Ingress", "api")):
         assert find(recording, kind, name).inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs
+from pulumi_kubernetes.core.v1 import PodSpecArgs, PodTemplateSpecArgs
 
 from infra.kit import jobs, pod
 from infra.naming import Workload
@@ -13,11 +13,11 @@ WORK = Workload(name="work", namespace="churn-mlops", uid=10001)
 
 @pytest.fixture
 def template() -> PodTemplateSpecArgs:
-    return pod.pod(WORK, containers=[], restart_policy="Never")
+    return pod.harden(WORK, PodSpecArgs(containers=[], restart_policy="Never"))
 
 
 def plain(args: object, template: PodTemplateSpecArgs) -> dict[str, Any]:
-    """The set fields of an argument object, with the template itself where it stands."""
+    """Return the fields of an argument object that are set; the template stays as it is."""
     fields = {name: getattr(args, name) for name in vars(type(args)) if not name.startswith("_")}
     return {
         name: value if value is template or isinstance(value, (int, str)) else plain(value, template)
@@ -42,7 +42,8 @@ def test_a_job_may_be_kept_for_good(template: PodTemplateSpecArgs) -> None:
 
 
 def test_a_schedule_never_overlaps_and_never_hangs(template: PodTemplateSpecArgs) -> None:
-    spec = jobs.cron_spec(template, schedule="0 2 * * *", time_zone="Europe/Vienna", deadline_seconds=900)
+    nightly = jobs.Schedule(cron="0 2 * * *", time_zone="Europe/Vienna")
+    spec = jobs.cron_spec(template, nightly, deadline_seconds=900)
     assert plain(spec, template) == {
         "schedule": "0 2 * * *",
         "time_zone": "Europe/Vienna",
@@ -62,8 +63,6 @@ def test_a_schedule_never_overlaps_and_never_hangs(template: PodTemplateSpecArgs
 
 
 def test_a_suspended_schedule_is_a_template_for_people(template: PodTemplateSpecArgs) -> None:
-    spec = jobs.cron_spec(
-        template, schedule="0 0 1 1 *", time_zone="Etc/UTC", deadline_seconds=60, retries=0,
-        start_within_seconds=30, suspend=True,
-    )  # fmt: skip
+    by_hand = jobs.Schedule(cron="0 0 1 1 *", time_zone="Etc/UTC", start_within_seconds=30, suspend=True)
+    spec = jobs.cron_spec(template, by_hand, deadline_seconds=60, retries=0)
     assert (spec.suspend, spec.starting_deadline_seconds) == (True, 30)

@@ -1,10 +1,11 @@
-"""The pure functions that every workload is made with."""
+"""The pure functions that every workload uses."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, SecurityContextArgs
 
 from infra import naming as n
 from infra.config import Resources
@@ -15,17 +16,18 @@ SIZE = Resources(cpu_request="100m", cpu_limit="1", memory_request="64Mi", memor
 
 
 def set_fields(args: Any) -> dict[str, Any]:
-    """What an argument object says, without what it leaves open."""
+    """Return the fields of an argument object that are set."""
     return {key: value for key, value in vars(args).items() if value is not None}
 
 
-def hard(**options: Any) -> dict[str, Any]:
-    made = pod.container(n.API, image="a:1", resources=pod.resources(SIZE), probes=pod.NO_PROBES, **options)
-    return set_fields(made)
+def hardened(**options: Any) -> dict[str, Any]:
+    container = ContainerArgs(name="api", image="a:1", resources=pod.resources(SIZE), **options)
+    (only,) = set_fields(pod.harden(n.API, PodSpecArgs(containers=[container])).spec)["containers"]
+    return set_fields(only)
 
 
-def test_a_container_is_hard_without_being_asked() -> None:
-    context = set_fields(hard()["security_context"])
+def test_a_container_is_hardened_by_default() -> None:
+    context = set_fields(hardened()["security_context"])
     capabilities = context.pop("capabilities")
     assert set_fields(capabilities) == {"drop": ["ALL"]}
     assert context == {
@@ -37,18 +39,27 @@ def test_a_container_is_hard_without_being_asked() -> None:
     }
 
 
+def test_an_init_container_is_hardened_too() -> None:
+    container = ContainerArgs(name="first", image="a:1", resources=pod.resources(SIZE), ports=[])
+    (first,) = set_fields(pod.harden(n.API, PodSpecArgs(containers=[], init_containers=[container])).spec)[
+        "init_containers"
+    ]
+    assert set_fields(first)["security_context"].read_only_root_filesystem is True
+    assert "ports" not in set_fields(first)
+
+
 def test_a_container_has_its_workloads_ports_and_sorted_variables() -> None:
-    made = hard(env={"B": "2", "A": "1"})
-    assert [set_fields(port) for port in made["ports"]] == [{"name": "http", "container_port": 8000}]
-    assert [set_fields(variable) for variable in made["env"]] == [
+    container = hardened(env=pod.environment({"B": "2", "A": "1"}))
+    assert [set_fields(port) for port in container["ports"]] == [{"name": "http", "container_port": 8000}]
+    assert [set_fields(variable) for variable in container["env"]] == [
         {"name": "A", "value": "1"},
         {"name": "B", "value": "2"},
     ]
-    assert "ports" not in hard(ports={})
+    assert "ports" not in hardened(ports=[])
 
 
-def test_a_pod_is_hard_without_being_asked() -> None:
-    spec = set_fields(set_fields(pod.pod(n.API, containers=[]))["spec"])
+def test_a_pod_is_hardened_by_default() -> None:
+    spec = set_fields(set_fields(pod.harden(n.API, PodSpecArgs(containers=[])))["spec"])
     context = set_fields(spec["security_context"])
     assert set_fields(context.pop("seccomp_profile")) == {"type": "RuntimeDefault"}
     assert context == {
@@ -64,13 +75,26 @@ def test_a_pod_is_hard_without_being_asked() -> None:
     assert not {"host_network", "host_pid", "host_ipc"} & set(spec)
 
 
+def test_a_pod_cannot_bring_rights_of_its_own() -> None:
+    with pytest.raises(ValueError, match="the pod of api sets host_network"):
+        pod.harden(n.API, PodSpecArgs(containers=[], host_network=True))
+    with pytest.raises(ValueError, match="a container of api sets security_context"):
+        hardened(security_context=SecurityContextArgs(privileged=True))
+
+
+def test_hardening_leaves_what_it_is_given_unchanged() -> None:
+    spec = PodSpecArgs(containers=[])
+    pod.harden(n.API, spec)
+    assert set_fields(spec) == {"containers": []}
+
+
 def test_resources_bound_what_a_pod_writes_too() -> None:
-    made = pod.resources(SIZE, scratch="2Gi")
-    assert made.requests == {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "64Mi"}
-    assert made.limits == {"cpu": "1", "memory": "128Mi", "ephemeral-storage": "2Gi"}
+    resources = pod.resources(SIZE, scratch="2Gi")
+    assert resources.requests == {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "64Mi"}
+    assert resources.limits == {"cpu": "1", "memory": "128Mi", "ephemeral-storage": "2Gi"}
 
 
-def test_labels_hold_the_selector_and_every_selector_is_another() -> None:
+def test_labels_include_the_selector_and_selectors_are_unique() -> None:
     workloads = [value for value in vars(n).values() if isinstance(value, n.Workload)]
     assert all(workload.selector.items() <= labels(workload).items() for workload in workloads)
     assert len({workload.name for workload in workloads}) == len(workloads)
@@ -85,7 +109,7 @@ def test_metadata() -> None:
 
 
 @pytest.mark.parametrize(("zones", "rule"), [(1, "ScheduleAnyway"), (3, "DoNotSchedule")])
-def test_spread_is_a_must_over_several_zones_only(zones: int, rule: str) -> None:
+def test_spread_is_strict_over_several_zones_only(zones: int, rule: str) -> None:
     by_zone, by_host = pod.spread(n.API, zones=zones)
     assert (by_zone.topology_key, by_zone.when_unsatisfiable) == (pod.ZONE, rule)
     assert (by_host.topology_key, by_host.when_unsatisfiable) == (pod.HOSTNAME, "ScheduleAnyway")

@@ -23,7 +23,7 @@ def test_it_is_exactly_these_objects(stack: str) -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_it_may_list_exactly_what_it_is_told_to_export(stack: str) -> None:
+def test_it_may_list_exactly_what_it_exports(stack: str) -> None:
     (container,) = manifest(stack, "Deployment", NAME)["spec"]["template"]["spec"]["containers"]
     flags = dict(argument.removeprefix("--").split("=", 1) for argument in container["args"])
     exported = set(flags["resources"].split(","))
@@ -49,7 +49,7 @@ def test_its_pod(stack: str) -> None:
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert "volumes" not in pod
     probes = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("readiness", "liveness")}
-    # Liveness asks for nothing but the process: /livez would ask the API server.
+    # Liveness checks only the process: /livez would ask the API server.
     assert probes == {
         "readiness": {"path": "/readyz", "port": "telemetry"},
         "liveness": {"path": "/healthz", "port": "http"},

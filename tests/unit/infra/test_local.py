@@ -1,4 +1,4 @@
-"""What a local stack makes itself: files in the form that their readers take."""
+"""What a local stack generates: files in the form that their readers expect."""
 
 from __future__ import annotations
 
@@ -47,9 +47,11 @@ def test_the_cache_knows_only_the_hash_of_its_password() -> None:
     assert "pa55" not in cache_users("pa55").replace(hashlib.sha256(b"pa55").hexdigest(), "")
 
 
-def test_every_secret_has_every_file_and_all_made_values_are_random_and_secret() -> None:
-    made = [item for item in recorded("dev").resources if item.type == "random:index/randomPassword:RandomPassword"]
-    assert {(item.inputs["length"], item.inputs["special"]) for item in made} == {(43, False)}
+def test_every_secret_has_every_file_and_all_generated_values_are_random_and_secret() -> None:
+    passwords = [
+        item for item in recorded("dev").resources if item.type == "random:index/randomPassword:RandomPassword"
+    ]
+    assert {(item.inputs["length"], item.inputs["special"]) for item in passwords} == {(43, False)}
     secrets = [item for item in recorded("dev").resources if item.is_kubernetes and item.inputs["kind"] == "Secret"]
     files = {frozenset(item.inputs["stringData"]) for item in secrets if item.inputs["type"] == "Opaque"}
     assert files <= {frozenset(spec.files) for spec in secret_files.ALL}
@@ -89,7 +91,7 @@ def test_the_kubeconfig_is_the_one_kubectl_takes(tmp_path: Path, monkeypatch: py
         ("[]", "", "is no kubeconfig"),
     ],
 )
-def test_a_kubeconfig_that_cannot_work_is_one_clear_line(
+def test_a_bad_kubeconfig_is_reported_in_one_line(
     content: str | None, context: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "config"

@@ -29,15 +29,15 @@ def test_off_there_is_nothing_of_it(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_namespace_is_strict_and_so_is_every_workload_but_for_named_ports(stack: str) -> None:
-    found = policies(stack)
+    specs = policies(stack)
     meshed = set(n.NAMESPACES) - {n.NODES}
-    assert {key for key in found if key[1] == "default"} == {(namespace, "default") for namespace in meshed}
-    assert {spec["mtls"]["mode"] for spec in found.values()} == {"STRICT"}
-    assert (n.MLOPS, "postgres") not in found
-    assert found[n.SERVING, "api"]["portLevelMtls"] == {"8000": {"mode": "PERMISSIVE"}}
-    assert found[n.SERVING, "api"]["selector"] == {"matchLabels": n.API.selector}
-    assert set(found[n.INGRESS_NAMESPACE, "ingress"]["portLevelMtls"]) == {"80", "443", "9113"}
-    assert not any(namespace == n.NODES for namespace, _ in found)
+    assert {key for key in specs if key[1] == "default"} == {(namespace, "default") for namespace in meshed}
+    assert {spec["mtls"]["mode"] for spec in specs.values()} == {"STRICT"}
+    assert (n.MLOPS, "postgres") not in specs
+    assert specs[n.SERVING, "api"]["portLevelMtls"] == {"8000": {"mode": "PERMISSIVE"}}
+    assert specs[n.SERVING, "api"]["selector"] == {"matchLabels": n.API.selector}
+    assert set(specs[n.INGRESS_NAMESPACE, "ingress"]["portLevelMtls"]) == {"80", "443", "9113"}
+    assert not any(namespace == n.NODES for namespace, _ in specs)
 
 
 def test_sidecars_reach_their_control_plane_and_nothing_else_new() -> None:

@@ -1,4 +1,4 @@
-"""MLflow's server, its migration and the removal of deleted runs."""
+"""MLflow's server, its migration and its garbage collection."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ MOUNTED = [f"{component}-{secret}" for component, secrets in SECRETS.items() for
 
 
 def template(stack: str, component: str) -> dict[str, Any]:
-    """The pod of the server, the migration or the removal."""
+    """Return the pod of the server, the migration or the garbage collection."""
     kind, name = {
         "mlflow": ("Deployment", "mlflow"),
         "mlflow-migration": ("Job", "mlflow-migration-job"),
         "mlflow-gc": ("CronJob", "mlflow-gc"),
     }[component]
     spec = manifest(stack, kind, name)["spec"]
-    found: dict[str, Any] = spec.get("jobTemplate", {}).get("spec", spec)["template"]["spec"]
-    return found
+    pod_spec: dict[str, Any] = spec.get("jobTemplate", {}).get("spec", spec)["template"]["spec"]
+    return pod_spec
 
 
 def container(stack: str, component: str) -> dict[str, Any]:
-    found: dict[str, Any] = template(stack, component)["containers"][0]
-    return found
+    first: dict[str, Any] = template(stack, component)["containers"][0]
+    return first
 
 
 def options(stack: str) -> dict[str, str]:
-    """Options of the server with their values."""
+    """Return the options of the server with their values."""
     arguments = container(stack, "mlflow")["args"][1:]
     return dict(zip(arguments, [*arguments[1:], ""], strict=True))
 
@@ -101,15 +101,15 @@ def test_every_name_it_is_called_by_is_allowed_with_and_without_its_port() -> No
 def test_the_server_has_logins_and_one_worker(stack: str) -> None:
     assert container(stack, "mlflow")["command"] == ["python", "-m", "ops.jobs.tracking_pod"]
     assert container(stack, "mlflow")["args"][0] == "server"
-    told = options(stack)
-    assert told["--app-name"] == "basic-auth"
-    assert told["--workers"] == "1"
-    assert told["--backend-store-uri"] == "postgresql+psycopg2://?service=churn"
-    assert "--serve-artifacts" in told
-    hosts = told["--allowed-hosts"].split(",")
+    flags = options(stack)
+    assert flags["--app-name"] == "basic-auth"
+    assert flags["--workers"] == "1"
+    assert flags["--backend-store-uri"] == "postgresql+psycopg2://?service=churn"
+    assert "--serve-artifacts" in flags
+    hosts = flags["--allowed-hosts"].split(",")
     assert "mlflow.churn-mlops.svc:5000" in hosts
     assert "*" not in hosts
-    assert told["--cors-allowed-origins"] == f"https://{next(h for h in hosts if h.endswith(':443'))[:-4]}"
+    assert flags["--cors-allowed-origins"] == f"https://{next(h for h in hosts if h.endswith(':443'))[:-4]}"
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -141,31 +141,31 @@ def test_size(stack: str, size: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("component", SECRETS)
 @pytest.mark.parametrize("stack", STACKS)
 def test_secrets_are_files_and_nothing_else(stack: str, component: str) -> None:
-    made = container(stack, component)
-    assert all(set(variable) == {"name", "value"} for variable in made["env"])
-    mounts = {mount["name"]: mount for mount in made["volumeMounts"]}
+    server = container(stack, component)
+    assert all(set(variable) == {"name", "value"} for variable in server["env"])
+    mounts = {mount["name"]: mount for mount in server["volumeMounts"]}
     for secret in SECRETS[component]:
         assert mounts[secret]["mountPath"] == f"/run/secrets/churn/{secret}"
         assert mounts[secret]["readOnly"] is True
     kind = "secret" if stack == "dev" else "csi"
     held = {volume["name"] for volume in template(stack, component)["volumes"] if kind in volume}
     assert held == set(SECRETS[component])
-    environment = {variable["name"]: variable["value"] for variable in made["env"]}
+    environment = {variable["name"]: variable["value"] for variable in server["env"]}
     assert environment["PGSERVICEFILE"] == "/run/secrets/churn/postgres-mlflow/pg_service.conf"
 
 
 @pytest.mark.parametrize("component", SECRETS)
 @pytest.mark.parametrize("stack", STACKS)
 def test_each_pod_is_hardened(stack: str, component: str) -> None:
-    pod, made = template(stack, component), container(stack, component)
+    pod, only = template(stack, component), container(stack, component)
     assert pod["serviceAccountName"] == component.replace("migration", "migrate")
     assert pod["automountServiceAccountToken"] is False
     assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["fsGroup"]) == (10001, 10001)
-    assert made["securityContext"] == {
+    assert only["securityContext"] == {
         "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "privileged": False,
         "readOnlyRootFilesystem": True, "runAsNonRoot": True, "runAsUser": 10001,
     }  # fmt: skip
-    written = {mount["name"] for mount in made["volumeMounts"] if not mount["readOnly"]}
+    written = {mount["name"] for mount in only["volumeMounts"] if not mount["readOnly"]}
     assert written == {"tmp"} | ({"artifacts"} if component == "mlflow" and stack == "dev" else set())
 
 
@@ -191,9 +191,9 @@ def test_the_migration_waits_for_a_database_in_the_cluster() -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_migration_sees_the_backups_and_every_login(stack: str) -> None:
-    made = container(stack, "mlflow-migration")
-    assert made["command"] == ["python", "-m", "ops.jobs.migrate"]
-    assert made["args"] == [
+    migration = container(stack, "mlflow-migration")
+    assert migration["command"] == ["python", "-m", "ops.jobs.migrate"]
+    assert migration["args"] == [
         "--database", "postgresql+psycopg2://?service=churn",
         "--admin", "/run/secrets/churn/mlflow-admin",
         "--writer", "/run/secrets/churn/mlflow-training",
@@ -207,7 +207,7 @@ def test_the_migration_sees_the_backups_and_every_login(stack: str) -> None:
     }
     assert claims["backups"] == {"claimName": "backup-data", "readOnly": True}
     assert ("artifacts" in claims) == (stack == "dev")
-    assert [m["readOnly"] for m in made["volumeMounts"] if m["name"] == "backups"] == [True]
+    assert [m["readOnly"] for m in migration["volumeMounts"] if m["name"] == "backups"] == [True]
 
 
 def test_the_apis_user_is_one_that_the_server_keeps_from_writing() -> None:

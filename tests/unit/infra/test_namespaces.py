@@ -1,4 +1,4 @@
-"""What the API server enforces before any workload comes."""
+"""What the API server enforces in each namespace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_each_namespace_has_a_quota_and_limits_and_the_exempt_one_a_guard(stack:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_the_guard_judges_every_pod_and_ephemeral_container_of_its_namespace_and_denies(stack: str) -> None:
+def test_the_guard_checks_every_pod_and_ephemeral_container_of_its_namespace_and_denies(stack: str) -> None:
     spec = manifest(stack, "ValidatingAdmissionPolicy", NODES)["spec"]
     assert spec["failurePolicy"] == "Fail"
     assert spec["matchConstraints"] == {

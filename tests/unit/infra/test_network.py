@@ -1,4 +1,4 @@
-"""Network policies are the list of edges, and the list is what is there."""
+"""Network policies match the list of edges, and the list matches the workloads of the stack."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def test_edges_to_what_a_stack_does_not_have_are_left_out() -> None:
     assert {edge.target for edge in local if edge.port == 5432} == {n.POSTGRES}
 
 
-def test_no_edge_is_said_twice() -> None:
+def test_no_edge_is_listed_twice() -> None:
     for stack in STACKS:
-        found = edges(settings(stack), CloudOutputs(secrets={}, database=Database(host="x"), region="eu-central-1"))
-        assert len(set(found)) == len(found)
+        allowed = edges(settings(stack), CloudOutputs(secrets={}, database=Database(host="x"), region="eu-central-1"))
+        assert len(set(allowed)) == len(allowed)
 
 
 def test_the_internet_is_only_public_addresses() -> None:

@@ -1,4 +1,4 @@
-"""The database's pod, its first SQL, and the sum of everybody's connections."""
+"""The database's pod, the SQL of its start, and the sum of all connections."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.recorder import STACKS, children, find, manifest, record_with, recorded, settings
 
-from infra.database import LOGIN_LIMITS, MAX_CONNECTIONS, POOLS, RESERVED, demand
+from infra.connections import LOGIN_LIMITS, MAX_CONNECTIONS, POOLS, RESERVED, demand
 from infra.workloads import postgres
 
 OBJECTS = {
@@ -21,18 +21,18 @@ SECRETS = ("postgres-superuser", "postgres-mlflow", "postgres-grafana", "postgre
 
 
 def spec() -> dict[str, Any]:
-    found: dict[str, Any] = manifest("dev", "StatefulSet", "postgres")["spec"]
-    return found
+    stateful_set_spec: dict[str, Any] = manifest("dev", "StatefulSet", "postgres")["spec"]
+    return stateful_set_spec
 
 
 def pod() -> dict[str, Any]:
-    found: dict[str, Any] = spec()["template"]["spec"]
-    return found
+    pod_spec: dict[str, Any] = spec()["template"]["spec"]
+    return pod_spec
 
 
 def container() -> dict[str, Any]:
-    found: dict[str, Any] = pod()["containers"][0]
-    return found
+    first: dict[str, Any] = pod()["containers"][0]
+    return first
 
 
 def test_it_is_exactly_these_objects() -> None:
@@ -70,8 +70,8 @@ def test_its_data_is_kept_where_the_stack_protects_its_state(protect: bool) -> N
     server = find(stack, "StatefulSet", "postgres")
     policy = server.manifest()["spec"]["persistentVolumeClaimRetentionPolicy"]
     assert policy == {"whenDeleted": "Retain", "whenScaled": "Retain"}
-    for found in (server, find(stack, "PersistentVolumeClaim", "data-postgres-0")):
-        assert (found.protect, found.retain_on_delete) == (protect, protect)
+    for resource in (server, find(stack, "PersistentVolumeClaim", "data-postgres-0")):
+        assert (resource.protect, resource.retain_on_delete) == (protect, protect)
 
 
 def test_a_larger_volume_changes_the_claim_and_nothing_else() -> None:
@@ -113,15 +113,15 @@ def test_secrets_are_files_and_nothing_else() -> None:
     assert {secret: mounts[secret] for secret in SECRETS} == {s: f"/run/secrets/churn/{s}" for s in SECRETS}
 
 
-def test_the_server_is_told_what_fits_its_pod() -> None:
+def test_the_servers_parameters_fit_its_pod() -> None:
     options = container()["args"]
     assert options[::2] == ["-c"] * len(postgres.SERVER)
-    told = dict(option.split("=", 1) for option in options[1::2])
-    assert told == postgres.SERVER
-    assert told["max_connections"] == str(MAX_CONNECTIONS)
-    assert told["superuser_reserved_connections"] == str(RESERVED)
-    assert told["password_encryption"] == "scram-sha-256"  # noqa: S105 - a method
-    assert told["shared_buffers"] == "128MB"
+    parameters = dict(option.split("=", 1) for option in options[1::2])
+    assert parameters == postgres.SERVER
+    assert parameters["max_connections"] == str(MAX_CONNECTIONS)
+    assert parameters["superuser_reserved_connections"] == str(RESERVED)
+    assert parameters["password_encryption"] == "scram-sha-256"  # noqa: S105 - a method
+    assert parameters["shared_buffers"] == "128MB"
 
 
 def test_a_long_recovery_is_not_ready_and_not_dead() -> None:
@@ -151,9 +151,9 @@ def test_the_sql_of_the_logins_holds_no_password_and_rolls_the_pod_when_it_chang
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_all_pools_together_fit_the_server(stack: str) -> None:
-    wanted = demand(settings(stack))
-    assert set(wanted) == set(LOGIN_LIMITS)
-    assert all(wanted[login] <= LOGIN_LIMITS[login] for login in wanted), wanted
+    demanded = demand(settings(stack))
+    assert set(demanded) == set(LOGIN_LIMITS)
+    assert all(demanded[login] <= LOGIN_LIMITS[login] for login in demanded), demanded
     assert sum(LOGIN_LIMITS.values()) <= MAX_CONNECTIONS - RESERVED
 
 

@@ -1,4 +1,4 @@
-"""The exporter of PostgreSQL: its objects, its login, and what of its metrics is kept."""
+"""The exporter of PostgreSQL: its objects, its login, and which of its metrics are stored."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ PINNED = {
     "pg_stat_database_xact_rollback": OF_A_DATABASE,
     "pg_up": SCRAPE,
 }
-"""Labels by the source of version 0.20, which has not run here: Debian's older one, which has, gives others."""
+"""Labels by the source of version 0.20, which did not run here; Debian's older version, which did, has others."""
 
 
 def spec(stack: str) -> dict[str, Any]:
-    found: dict[str, Any] = manifest(stack, "Deployment", NAME)["spec"]
-    return found
+    deployment_spec: dict[str, Any] = manifest(stack, "Deployment", NAME)["spec"]
+    return deployment_spec
 
 
 def container(stack: str) -> dict[str, Any]:
-    (found,) = spec(stack)["template"]["spec"]["containers"]
-    only: dict[str, Any] = found
+    (first,) = spec(stack)["template"]["spec"]["containers"]
+    only: dict[str, Any] = first
     return only
 
 
-def environment(found: dict[str, Any]) -> dict[str, str]:
-    return {variable["name"]: variable["value"] for variable in found["env"]}
+def environment(of_container: dict[str, Any]) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in of_container["env"]}
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -81,9 +81,9 @@ def test_its_pod_is_alone_and_writes_nothing(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_no_probe_asks_the_database(stack: str) -> None:
-    found = container(stack)
-    assert found["livenessProbe"]["tcpSocket"] == {"port": "http"}
-    pages = {found[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness")}
+    exporter = container(stack)
+    assert exporter["livenessProbe"]["tcpSocket"] == {"port": "http"}
+    pages = {exporter[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness")}
     assert pages == {"/"}
 
 
@@ -94,17 +94,17 @@ def test_in_the_cluster_it_asks_the_pod_and_reads_its_login_from_files() -> None
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_outside_of_the_cluster_its_connection_is_encrypted(stack: str) -> None:
-    found = environment(container(stack))
+    variables = environment(container(stack))
     host = cloud(stack).database.cidrs
     assert host, "the database is outside"
-    assert found["DATA_SOURCE_URI"].endswith(":5432/postgres?sslmode=require&connect_timeout=2")
-    assert {name: found[name] for name in PATHS} == PATHS
+    assert variables["DATA_SOURCE_URI"].endswith(":5432/postgres?sslmode=require&connect_timeout=2")
+    assert {name: variables[name] for name in PATHS} == PATHS
 
 
 def test_on_aws_with_the_database_in_a_pod_it_asks_the_pod() -> None:
-    made = find(record_with("prod", database={"kind": "in-cluster"}), "Deployment", NAME).manifest()
-    (found,) = made["spec"]["template"]["spec"]["containers"]
-    assert environment(found)["DATA_SOURCE_URI"].startswith("postgres.churn-mlops.svc:5432/postgres?sslmode=disable")
+    deployment = find(record_with("prod", database={"kind": "in-cluster"}), "Deployment", NAME).manifest()
+    (exporter,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert environment(exporter)["DATA_SOURCE_URI"].startswith("postgres.churn-mlops.svc:5432/postgres?sslmode=disable")
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -120,7 +120,7 @@ def test_it_reaches_the_database_and_only_prometheus_reaches_it(stack: str) -> N
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_of_its_metrics_those_are_kept_that_somebody_asks_for(stack: str) -> None:
+def test_exactly_the_metrics_that_are_used_are_stored(stack: str) -> None:
     text = find(recorded(stack), "ConfigMap", "prometheus-config").inputs["data"]["prometheus.yml"]
     (job,) = (job for job in yaml.safe_load(text)["scrape_configs"] if job["job_name"] == NAME)
     assert job["metric_relabel_configs"] == [{"source_labels": ["__name__"], "regex": KEPT, "action": "keep"}]
@@ -133,12 +133,12 @@ def test_rules_and_panels_are_right_for_the_pinned_version_too() -> None:
     assert PINNED.keys() == set(ASKED)
     there = Exposed({metric: {NAME: labels} for metric, labels in PINNED.items()})
     about_it = [use for use in uses.every() if metrics(use.expression) & set(ASKED)]
-    found = [(use.where, problems(use.expression, there, use.shown)) for use in about_it]
+    wrong = [(use.where, problems(use.expression, there, use.shown)) for use in about_it]
     assert about_it
-    assert [pair for pair in found if pair[1]] == []
+    assert [pair for pair in wrong if pair[1]] == []
 
 
-def test_what_other_jobs_scrape_is_kept_whole() -> None:
+def test_all_metrics_of_other_jobs_are_stored() -> None:
     text = find(recorded("dev"), "ConfigMap", "prometheus-config").inputs["data"]["prometheus.yml"]
     filtered = [job["job_name"] for job in yaml.safe_load(text)["scrape_configs"] if "metric_relabel_configs" in job]
     assert sorted(filtered) == ["cadvisor", "kubelet", NAME]

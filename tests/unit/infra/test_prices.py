@@ -1,4 +1,4 @@
-"""The price table, and what Prometheus is given of it."""
+"""The price table, and the rules that Prometheus gets from it."""
 
 from __future__ import annotations
 

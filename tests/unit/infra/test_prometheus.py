@@ -1,4 +1,4 @@
-"""Prometheus: what it may read, what it scrapes, how much it keeps."""
+"""Prometheus: what it may read, what it scrapes, and how much it stores."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ REPLICAS = {"dev": 1, "staging": 1, "prod": 2}
 
 def config(stack: str) -> dict[str, Any]:
     text = find(recorded(stack), "ConfigMap", "prometheus-config").inputs["data"]["prometheus.yml"]
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
 
 
 def jobs(stack: str) -> dict[str, dict[str, Any]]:
@@ -101,8 +101,8 @@ def test_volumes_are_kept_where_the_state_is_protected(stack: str) -> None:
     assert owner.inputs["spec"]["persistentVolumeClaimRetentionPolicy"] == {
         "whenDeleted": "Retain", "whenScaled": "Retain",
     }  # fmt: skip
-    for found in (owner, find(recorded(stack), "PersistentVolumeClaim", "data-prometheus-0")):
-        assert (found.protect, found.retain_on_delete) == (protected, protected)
+    for resource in (owner, find(recorded(stack), "PersistentVolumeClaim", "data-prometheus-0")):
+        assert (resource.protect, resource.retain_on_delete) == (protected, protected)
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -115,9 +115,9 @@ def test_grafana_stays_with_one_replica_and_pods_have_names(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_it_scrapes_every_fifteen_seconds_and_says_which_stack_and_replica(stack: str) -> None:
-    found = config(stack)["global"]
-    assert (found["scrape_interval"], found["evaluation_interval"]) == ("15s", "15s")
-    assert found["external_labels"] == {"stack": stack, "replica": "${POD_NAME}"}
+    defaults = config(stack)["global"]
+    assert (defaults["scrape_interval"], defaults["evaluation_interval"]) == ("15s", "15s")
+    assert defaults["external_labels"] == {"stack": stack, "replica": "${POD_NAME}"}
     env = manifest(stack, "StatefulSet", "prometheus")["spec"]["template"]["spec"]["containers"][0]["env"]
     assert env == [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
 
@@ -155,9 +155,9 @@ def test_a_job_finds_the_pods_of_its_workload_by_label_and_port_name(target: scr
         "namespaces": {"names": [target.workload.namespace]},
         "selectors": [{"role": "pod", "label": label}],
     }
-    kept, dropped, *named = job["relabel_configs"]
+    by_port, dropped, *named = job["relabel_configs"]
     port = "__meta_kubernetes_pod_container_port_name"
-    assert kept == {"source_labels": [port], "regex": target.port, "action": "keep"}
+    assert by_port == {"source_labels": [port], "regex": target.port, "action": "keep"}
     assert target.port in target.workload.ports
     assert (dropped["regex"], dropped["action"]) == ("Succeeded|Failed", "drop")
     own = target.job in {"pushgateway", "kube-state-metrics"}
@@ -179,29 +179,29 @@ def test_kubelets_are_verified_where_the_cluster_signs_their_certificates(job: s
     assert jobs("prod")[job]["tls_config"] == {"ca_file": f"{account}/ca.crt"}
     assert jobs("dev")[job]["tls_config"] == {"insecure_skip_verify": True}
     for stack in ("dev", "prod"):
-        found = jobs(stack)[job]
-        assert found["scheme"] == "https"
-        assert found["authorization"] == {"credentials_file": f"{account}/token"}
-        assert found["kubernetes_sd_configs"] == [{"role": "node"}]
+        scrape_job = jobs(stack)[job]
+        assert scrape_job["scheme"] == "https"
+        assert scrape_job["authorization"] == {"credentials_file": f"{account}/token"}
+        assert scrape_job["kubernetes_sd_configs"] == [{"role": "node"}]
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_it_tells_every_alertmanager(stack: str) -> None:
-    (found,) = config(stack)["alerting"]["alertmanagers"]
-    (discovery,) = found["kubernetes_sd_configs"]
+    (alertmanagers,) = config(stack)["alerting"]["alertmanagers"]
+    (discovery,) = alertmanagers["kubernetes_sd_configs"]
     assert discovery["namespaces"] == {"names": ["churn-monitoring"]}
     assert "app.kubernetes.io/name=alertmanager" in discovery["selectors"][0]["label"]
-    assert found["relabel_configs"][0]["regex"] == "http"
+    assert alertmanagers["relabel_configs"][0]["regex"] == "http"
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_changed_rule_rolls_the_pods(stack: str) -> None:
     for role in ("config", "rules"):
-        made = find(recorded(stack), "ConfigMap", f"prometheus-{role}")
-        assert "name" not in made.inputs["metadata"], "named by Pulumi after its content"
+        config_map = find(recorded(stack), "ConfigMap", f"prometheus-{role}")
+        assert "name" not in config_map.inputs["metadata"], "named by Pulumi after its content"
         volumes = manifest(stack, "StatefulSet", "prometheus")["spec"]["template"]["spec"]["volumes"]
         used = {volume["name"]: volume["configMap"]["name"] for volume in volumes}
-        assert used[role] == made.outputs["metadata"]["name"]
+        assert used[role] == config_map.outputs["metadata"]["name"]
 
 
 def test_a_drain_takes_one_of_a_pair() -> None:

@@ -1,4 +1,4 @@
-"""Pushgateway: one pod that strangers cannot change by its administration."""
+"""Pushgateway: one pod, without the administration API."""
 
 from __future__ import annotations
 

@@ -38,11 +38,11 @@ def test_routes(stack: str) -> None:
     recording = recorded(stack)
     for route in ROUTES:
         name, namespace = route.workload.name, route.workload.namespace
-        made = find(recording, "Ingress", name, namespace)
+        ingress = find(recording, "Ingress", name, namespace)
         host = f"{name}.{domain}"
-        (rule,) = made.inputs["spec"]["rules"]
-        assert made.inputs["spec"]["ingressClassName"] == "churn"
-        assert made.inputs["spec"]["tls"] == [{"hosts": [host]}]
+        (rule,) = ingress.inputs["spec"]["rules"]
+        assert ingress.inputs["spec"]["ingressClassName"] == "churn"
+        assert ingress.inputs["spec"]["tls"] == [{"hosts": [host]}]
         assert rule["host"] == host
         backends = [path["backend"] for path in rule["http"]["paths"]]
         assert backends == [{"service": {"name": name, "port": {"name": "http"}}}] * len(backends)

@@ -1,4 +1,4 @@
-"""A pod sees the same files wherever they come from."""
+"""Secrets: a pod sees the same files wherever their values come from."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ import pytest
 from support.recorder import containers, find, pod_templates, recorded, settings
 
 from infra import secret_files as s
-from infra.kit import alerting
+from infra.workloads import alertmanager_config as alerting
 
 SPECS = {spec.name: spec for spec in s.ALL}
 
 
+def test_a_file_is_found_below_the_folder_of_its_workload_and_a_misspelt_one_is_refused() -> None:
+    assert s.POSTGRES_MONITOR.file("password") == "/run/secrets/churn/postgres-monitor/password"
+    assert s.POSTGRES_MONITOR.at("postgres").file("password") == "/run/secrets/churn/postgres/password"
+    with pytest.raises(ValueError, match="postgres-monitor has no file passwd, only username, password"):
+        s.POSTGRES_MONITOR.file("passwd")
+
+
 def volumes(stack: str) -> list[tuple[str, dict[str, Any]]]:
-    """Every volume of every pod that holds a secret of ours."""
+    """Return every volume with one of our secrets, with the owner of its pod."""
     return [
         (owner, volume)
         for owner, template in pod_templates(recorded(stack))
@@ -25,9 +32,9 @@ def volumes(stack: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_in_dev_they_come_from_kubernetes_secrets() -> None:
-    found = volumes("dev")
-    assert len(found) > 5
-    for _, volume in found:
+    mounted = volumes("dev")
+    assert len(mounted) > 5
+    for _, volume in mounted:
         assert volume["secret"]["defaultMode"] == 0o440
         secret = find(recorded("dev"), "Secret", volume["secret"]["secretName"])
         assert set(secret.inputs["stringData"]) == set(SPECS[volume["name"]].files)
@@ -37,23 +44,25 @@ def test_in_dev_they_come_from_kubernetes_secrets() -> None:
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_on_aws_they_come_through_the_csi_driver_by_a_class_that_the_pod_waits_for(stack: str) -> None:
-    found = volumes(stack)
-    assert len(found) > 5
-    for owner, volume in found:
+    mounted = volumes(stack)
+    assert len(mounted) > 5
+    for owner, volume in mounted:
         assert volume["csi"]["driver"] == "secrets-store.csi.k8s.io"
         assert volume["csi"]["readOnly"] is True
-        made = find(recorded(stack), "SecretProviderClass", volume["csi"]["volumeAttributes"]["secretProviderClass"])
+        provider_class = find(
+            recorded(stack), "SecretProviderClass", volume["csi"]["volumeAttributes"]["secretProviderClass"]
+        )
         spec = SPECS[volume["name"]]
-        (described,) = json.loads(made.inputs["spec"]["parameters"]["objects"])
+        (described,) = json.loads(provider_class.inputs["spec"]["parameters"]["objects"])
         by_rds = spec == s.POSTGRES_SUPERUSER
         own = f":secret:churn-{stack}/{spec.name}-recorded"
         assert described["objectName"].endswith(":secret:rds!db-recorded" if by_rds else own)
         files = [item["objectAlias"] for item in described["jmesPath"]]
-        wanted = alerting.secret_files(settings(stack).alertmanager) if spec == s.ALERT_RECEIVERS else spec.files
-        assert files == (["username", "password"] if by_rds else list(wanted))
-        assert made.inputs["spec"]["provider"] == "aws"
+        expected = alerting.secret_files(settings(stack).alertmanager) if spec == s.ALERT_RECEIVERS else spec.files
+        assert files == (["username", "password"] if by_rds else list(expected))
+        assert provider_class.inputs["spec"]["provider"] == "aws"
         kind, name = owner.split("/")
-        assert made.urn in find(recorded(stack), kind, name).depends_on
+        assert provider_class.urn in find(recorded(stack), kind, name).depends_on
 
 
 @pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
@@ -85,8 +94,8 @@ def test_every_pod_mounts_the_same_secrets_in_the_same_places_in_every_stack() -
 
     staging, prod = places("staging"), places("prod")
     # Only prod has Thanos, which has no secret.
-    assert staging == {owner: found for owner, found in prod.items() if "/thanos-" not in owner}
-    assert not any(found for owner, found in prod.items() if "/thanos-" in owner)
-    for owner, found in places("dev").items():
+    assert staging == {owner: mounts for owner, mounts in prod.items() if "/thanos-" not in owner}
+    assert not any(mounts for owner, mounts in prod.items() if "/thanos-" in owner)
+    for owner, mounts in places("dev").items():
         optional = {"cache-login", "alert-receivers"}
-        assert found == {item for item in staging.get(owner, found) if item[0] not in optional}, owner
+        assert mounts == {item for item in staging.get(owner, mounts) if item[0] not in optional}, owner

@@ -1,4 +1,4 @@
-"""The program as a whole: its order, its outputs, and what it refuses before anything is made."""
+"""The program as a whole: its order, its outputs, and what it refuses before anything is created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.recorder import STACKS, config, find, pod_templates, recorded, sett
 
 from infra.config import ConfigError
 from infra.naming import NAMESPACES
-from infra.stack import refuse
+from infra.stack import check_prerequisites
 from ops.stack.recording import Resource, record
 from ops.stack.render import stack_program
 
@@ -25,7 +25,7 @@ def test_no_module_hides_one_of_the_standard_library_or_of_a_dependency() -> Non
 
 
 def _before(stack: str) -> dict[str, set[str]]:
-    """What each resource waits for, directly or not: what it needs, and its component with all that this needs."""
+    """Return what each resource waits for, directly or not: its dependencies, and those of its component."""
     direct = {item.urn: {*item.depends_on, item.parent} for item in recorded(stack).resources}
 
     def reach(urn: str, seen: set[str]) -> set[str]:
@@ -103,23 +103,23 @@ def test_prod_refuses_an_image_without_a_digest() -> None:
 
 
 def test_an_image_without_a_digest_is_refused_before_anything_is_made() -> None:
-    made: list[str] = []
+    reached: list[str] = []
 
     def program() -> None:
         stack_program({})()
-        made.append("it went on")  # pragma: no cover - it must not
+        reached.append("it went on")  # pragma: no cover - it must not
 
     with pytest.raises(ConfigError, match=r"no digest for .*, churn/training:0\.1\.0: run"):
         record("prod", program, config("prod"))
-    assert made == []
+    assert reached == []
     with pytest.raises(ConfigError, match="no digest for"):
-        refuse(settings("prod"), {})
+        check_prerequisites(settings("prod"), {})
 
 
 def test_a_local_stack_without_its_kubeconfig_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
     with pytest.raises(ConfigError, match="there is no kubeconfig at /nowhere/kubeconfig"):
-        refuse(settings("dev"), {})
+        check_prerequisites(settings("dev"), {})
 
 
 @pytest.mark.parametrize("stack", STACKS)

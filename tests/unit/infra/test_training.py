@@ -1,4 +1,4 @@
-"""Training's objects: the schedule, the template for people, the first run, and where their pods go."""
+"""Training's objects: the schedule, the template for people, the first run, and the nodes of their pods."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def job(stack: str, name: str) -> dict[str, Any]:
 
 
 def pods(stack: str) -> list[dict[str, Any]]:
-    """Of the schedule, the template, and the runs at first and on drift where there are any."""
-    found = {name: spec for name, spec in pod_specs(recorded(stack)).items() if "/training" in name}
+    """Return the pods of the schedule and the template, and of the first run and runs on drift where they exist."""
+    specs = {name: spec for name, spec in pod_specs(recorded(stack)).items() if "/training" in name}
     chosen = settings(stack).training
-    assert len(found) == 2 + chosen.bootstrap + chosen.retrain_on_drift
-    return list(found.values())
+    assert len(specs) == 2 + chosen.bootstrap + chosen.retrain_on_drift
+    return list(specs.values())
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_the_program_takes_what_it_is_given(stack: str, arguments: list[str]) ->
         (container,) = spec["containers"]
         assert container["command"] == ["python", "-m", retrain.__name__]
         assert container["args"][:2] == arguments
-        retrain._parser().parse_args(container["args"])
+        retrain.Options.parse(container["args"])
         assert container["image"].startswith("churn/training:0.1.0@sha256:")
 
 

@@ -1,4 +1,4 @@
-"""Images: by tag, with the locked digest, and refused without one where the stack demands it."""
+"""Images: referenced by tag and locked digest, and refused without a digest where the stack requires one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DIGEST = "sha256:" + "ab" * 32
 
 
 def images(*, demand: bool, digests: dict[str, str] | None = None) -> Images:
-    given = ImageSettings(registry="registry.example/churn", tag="1.2.3", require_digests=demand)
-    return Images(settings=given, digests=digests or {})
+    image_settings = ImageSettings(registry="registry.example/churn", tag="1.2.3", require_digests=demand)
+    return Images(settings=image_settings, digests=digests or {})
 
 
 def test_ours_come_from_the_stacks_registry_and_others_from_theirs() -> None:

@@ -18,7 +18,7 @@ from support.programs import program, run
 from app.bundle import Bins
 from app.metrics import BinCounter
 from app.schemas import FEATURES, encode
-from infra.workloads.prometheus import RULES
+from infra.rules_files import RULES
 from training.export import reference
 from training.generate import GeneratorConfig, generate
 

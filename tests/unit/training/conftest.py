@@ -21,5 +21,5 @@ def customers_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def table(customers_csv: Path) -> pd.DataFrame:
-    """The same customers as text, free to be spoilt; row i of the file is index i - 1."""
+    """The same customers as text, for tests to change; row i of the file is index i - 1."""
     return pd.read_csv(customers_csv, dtype=str, keep_default_na=False)

@@ -50,7 +50,7 @@ def test_an_attack_is_refused_by_its_gate(name: str, rows: int, gate: str, words
 
 
 @pytest.mark.parametrize("ids", ["no ids", "same ids"])
-def test_honest_customers_three_times_pass_and_it_is_said(ids: str) -> None:
+def test_honest_customers_three_times_pass_and_are_reported(ids: str) -> None:
     fitted, results = _judged(f"honest, three times, {ids}", 600)
     assert [str(gate) for gate in results.values() if not gate.passed] == []
     assert "1,200 of 1,800 rows repeat" in results["duplicates"].detail
@@ -64,25 +64,25 @@ def test_honest_customers_three_times_pass_and_it_is_said(ids: str) -> None:
     assert results["skill"].value < 0.85
 
 
-def test_a_near_leak_asks_a_person() -> None:
+def test_a_near_leak_asks_for_a_person() -> None:
     _, results = _judged("a feature that leaks with strength 0.8", 2000)
     assert results["leak"].passed
     assert results["leak"].needs == "--acknowledge leak"
     assert "total_charges" in results["leak"].detail
 
 
-def test_too_few_rows_are_not_enough_data() -> None:
+def test_too_few_rows_are_reported_as_not_enough_data() -> None:
     one = verdict(CASES["honest", 100], 0)
     assert (one.accepted, one.too_few, one.by) == (False, True, ())
 
 
-def test_a_worse_model_does_not_pass_beside_an_honest_one() -> None:
+def test_a_worse_model_does_not_pass_against_an_honest_one() -> None:
     assert verdict(CASES["honest, over an honest version", 1000], 0).accepted
     assert "regression" in verdict(CASES["60% of the labels random, over an honest version", 1000], 0).by
 
 
 def test_the_operating_characteristics_of_a_small_sample() -> None:
-    """Six seeds of the four kinds that have a right answer; `make bench-gates` measures 200 of all."""
+    """Six seeds of the four kinds with a right answer; `make bench-gates` measures 200 seeds of all kinds."""
     for seed in range(100, 106):
         assert not verdict(CASES["random labels", 500], seed).accepted
         assert not verdict(CASES["a feature that leaks with strength 1", 600], seed).accepted
@@ -90,8 +90,8 @@ def test_the_operating_characteristics_of_a_small_sample() -> None:
     assert accepted >= 5
 
 
-def test_alike_customers_are_no_copies() -> None:
-    """Equal features with labels that differ as others do: nothing was copied."""
+def test_similar_customers_are_not_copies() -> None:
+    """Equal features, with labels that differ as other customers' do: nothing was copied."""
     data = dataset(Case(name="few kinds", kind="honest", rows=1000), seed=3)
     typical = {name: data.customers[name].iloc[0] for name in FEATURE_NAMES if name != "contract"}
     frame = data.customers.assign(**typical)

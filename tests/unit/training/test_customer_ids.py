@@ -10,7 +10,7 @@ import pytest
 from support.bundles import make_bundle
 
 from training.data import Dataset, load
-from training.score import score
+from training.score import ModelFolder, score
 from training.validate import checked_batches
 from training.violations import Findings
 
@@ -25,7 +25,7 @@ def unique(table: pd.DataFrame) -> list[str]:
 
 
 @pytest.mark.parametrize("word", ["", " ", "NULL", "null", "None", "NaN", "nan", "N/A", "NA", "<NA>", " NULL "])
-def test_word_for_nothing_is_no_id(tmp_path: Path, table: pd.DataFrame, word: str) -> None:
+def test_a_word_for_nothing_is_not_an_id(tmp_path: Path, table: pd.DataFrame, word: str) -> None:
     ids = unique(table)
     ids[3], ids[7] = word, word
     read = loaded(table, ids, tmp_path)
@@ -38,14 +38,14 @@ def test_word_for_nothing_is_no_id(tmp_path: Path, table: pd.DataFrame, word: st
 
 
 @pytest.mark.parametrize("word", ["NULLER", "N-A", "0", "nano", "None-1"])
-def test_id_that_only_begins_so_is_one(tmp_path: Path, table: pd.DataFrame, word: str) -> None:
+def test_an_id_that_only_begins_with_such_a_word_is_valid(tmp_path: Path, table: pd.DataFrame, word: str) -> None:
     read = loaded(table, [word, *unique(table)[1:]], tmp_path)
     assert read.ids is not None
     assert read.ids[0] == word
     assert read.notes == ()
 
 
-def test_missing_ids_are_counted_over_batches_and_kept_as_written(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_missing_ids_are_counted_across_batches_and_stay_as_written(tmp_path: Path, table: pd.DataFrame) -> None:
     table["customer_id"] = unique(table)
     table.loc[[3, 200, 250], "customer_id"] = ["NULL", None, " N/A "]
     table.to_parquet(tmp_path / "a.parquet")
@@ -65,12 +65,12 @@ def test_missing_ids_stay_as_written_in_scored_output(tmp_path: Path, table: pd.
     table.loc[[3, 200], "customer_id"] = ["NULL", None]
     table.to_parquet(tmp_path / "a.parquet")
     out = tmp_path / f"out.{extension}"
-    score(tmp_path / "bundle", str(tmp_path / "a.parquet"), out)
+    score(ModelFolder(tmp_path / "bundle"), str(tmp_path / "a.parquet"), out)
     answers = pd.read_csv(out, keep_default_na=False) if extension == "csv" else pd.read_parquet(out)
     assert answers["customer_id"].tolist() == table["customer_id"].fillna("").tolist()
 
 
-def test_ids_saved_as_decimals_are_said_when_all_are(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_ids_saved_as_decimals_are_reported_if_all_are(tmp_path: Path, table: pd.DataFrame) -> None:
     decimals = [f"{number}.0" for number in range(len(table))]
     (note,) = loaded(table, decimals, tmp_path).notes
     assert note.startswith("Every customer_id ends in .0, as when whole numbers were saved as decimals")
@@ -87,8 +87,8 @@ def test_repeated_ids_of_the_same_customer_are_only_counted(tmp_path: Path, tabl
 
 
 @pytest.mark.parametrize("column", ["gender", "contract"])
-def test_repeated_ids_of_different_customers_are_told(tmp_path: Path, table: pd.DataFrame, column: str) -> None:
-    """Two genders are two customers in any month; another contract is another customer in the same month."""
+def test_repeated_ids_of_different_customers_are_reported(tmp_path: Path, table: pd.DataFrame, column: str) -> None:
+    """Two genders are two customers in any month; two contracts are two customers in the same month."""
     table["tenure_months"] = "5" if column == "contract" else [str(number) for number in range(len(table))]
     others = [name for name in table.columns if name != "tenure_months"]
     table.loc[1, others] = table.loc[0, others]

@@ -22,7 +22,7 @@ OURS_TO_IBM = {ours: ibm for ibm, ours in IBM_COLUMNS.items()}
 
 
 def as_customers(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as the API would get them: whole numbers as int, a blank total as None."""
+    """Rows as the API would receive them: whole numbers as int, a blank total as None."""
     rows = []
     for record in frame[list(FEATURE_NAMES)].to_dict("records"):
         row: dict[str, Any] = {}
@@ -60,15 +60,15 @@ def test_blank_total_is_tenure_times_monthly_charges(customers_csv: Path, table:
     assert not (customers["total_charges"][~blank] == expected[~blank]).all()
 
 
-def test_frame_and_rows_are_coded_alike_bit_for_bit() -> None:
-    made = generate(GeneratorConfig(rows=5000, seed=11, missing_total_share=0.2)).customers
-    coded = encode_frame(made)
+def test_frame_and_rows_are_coded_identically() -> None:
+    customers = generate(GeneratorConfig(rows=5000, seed=11, missing_total_share=0.2)).customers
+    coded = encode_frame(customers)
     assert coded.dtype == np.float32
     assert coded.flags["C_CONTIGUOUS"]
-    assert coded.tobytes() == encode(as_customers(made)).tobytes()
+    assert coded.tobytes() == encode(as_customers(customers)).tobytes()
 
 
-def test_file_and_frame_are_coded_alike(tmp_path: Path) -> None:
+def test_file_and_frame_are_coded_identically(tmp_path: Path) -> None:
     config = GeneratorConfig(rows=2000, missing_total_share=0.2)
     write(config, tmp_path / "a.parquet")
     assert encode_frame(load(str(tmp_path / "a.parquet")).customers).tobytes() == (
@@ -88,11 +88,11 @@ def test_frame_with_other_categories_is_refused(customers_csv: Path) -> None:
         encode_frame(blank)
 
 
-def test_ibm_file_loads_as_it_is(tmp_path: Path, customers_csv: Path, table: pd.DataFrame) -> None:
+def test_ibms_file_loads_unchanged(tmp_path: Path, customers_csv: Path, table: pd.DataFrame) -> None:
     ibm = table.rename(columns=OURS_TO_IBM)
     ibm["Churn"] = ibm["Churn"].map({"0": "No", "1": "Yes"})
     ibm["TotalCharges"] = ibm["TotalCharges"].replace("", " ")
-    # The order of IBM's columns differs, and so does the line end.
+    # IBM's file has another order of columns, and other line ends.
     ibm[sorted(ibm.columns)].to_csv(tmp_path / "ibm.csv", index=False, lineterminator="\r\n")
     theirs, ours = load(str(tmp_path / "ibm.csv")), load(str(customers_csv))
     pd.testing.assert_frame_equal(theirs.customers, ours.customers)
@@ -105,7 +105,7 @@ def test_ibm_file_loads_as_it_is(tmp_path: Path, customers_csv: Path, table: pd.
 
 
 @pytest.mark.parametrize("spelling", [("0", "1"), ("No", "Yes"), ("false", "true"), ("False", "True"), ("0.0", "1.0")])
-def test_labels_may_be_spelt(tmp_path: Path, table: pd.DataFrame, spelling: tuple[str, str]) -> None:
+def test_labels_may_be_words(tmp_path: Path, table: pd.DataFrame, spelling: tuple[str, str]) -> None:
     expected = [int(c) for c in table["churned"]]
     table["churned"] = [spelling[int(c)] for c in table["churned"]]
     table.to_csv(tmp_path / "a.csv", index=False)
@@ -131,10 +131,10 @@ def test_parquet_types_that_can_hold_a_value_are_read(tmp_path: Path, table: pd.
 
 
 def test_frame_written_by_pandas_is_read(tmp_path: Path) -> None:
-    made = generate(GeneratorConfig(rows=200)).customers
-    made.to_parquet(tmp_path / "a.parquet")
+    customers = generate(GeneratorConfig(rows=200)).customers
+    customers.to_parquet(tmp_path / "a.parquet")
     data = load(str(tmp_path / "a.parquet"))
-    assert encode_frame(data.customers).tobytes() == encode_frame(made).tobytes()
+    assert encode_frame(data.customers).tobytes() == encode_frame(customers).tobytes()
 
 
 def test_without_labels_and_ids(tmp_path: Path, table: pd.DataFrame) -> None:
@@ -146,7 +146,7 @@ def test_without_labels_and_ids(tmp_path: Path, table: pd.DataFrame) -> None:
         load(str(tmp_path / "a.csv"))
 
 
-def test_labels_are_ignored_when_not_asked_for(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_labels_are_ignored_unless_required(tmp_path: Path, table: pd.DataFrame) -> None:
     table["churned"] = "not yet known"
     table.to_csv(tmp_path / "a.csv", index=False)
     assert load(str(tmp_path / "a.csv"), labelled=False).churned is None

@@ -66,7 +66,7 @@ def test_a_versions_description_begins_with_the_headline_and_has_the_evidence() 
     assert "Not for prices" not in text
 
 
-def test_a_description_is_cut_at_a_line_where_mlflow_would_not_keep_it() -> None:
+def test_a_description_too_long_for_mlflow_is_cut_at_a_line() -> None:
     text = descriptions.summary(CARD.replace("10,000 customers.", "\n".join(["10,000 customers."] * 500)))
     assert len(text) <= descriptions.LENGTH_MAX
     assert text.endswith("10,000 customers.\n…")
@@ -84,7 +84,7 @@ def test_a_models_description_has_aliases_and_the_last_moves_newest_first() -> N
     ]
 
 
-def test_only_the_last_moves_are_shown_and_all_of_it_fits() -> None:
+def test_only_the_last_moves_are_shown_and_the_text_fits() -> None:
     text = descriptions.of_model("m" * 64, "", {}, [move(minute, "because | of *this* " * 25) for minute in range(30)])
     rows = [line for line in text.splitlines() if line.startswith("| 2026")]
     assert len(rows) == descriptions.MOVES_SHOWN
@@ -94,7 +94,7 @@ def test_only_the_last_moves_are_shown_and_all_of_it_fits() -> None:
     assert all(row.replace(r"\|", "").count("|") == 8 for row in rows)
 
 
-def test_what_a_person_wrote_above_the_aliases_stays_as_it_is() -> None:
+def test_text_that_a_person_wrote_above_the_aliases_stays() -> None:
     own = "Ours.\n\n| team | phone |\n|---|---|\n| data | 1 |"
     once = descriptions.of_model("churn", own, {"staging": "1"}, [])
     twice = descriptions.of_model("churn", once, {"staging": "2"}, [move(0)])

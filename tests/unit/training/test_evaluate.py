@@ -18,7 +18,7 @@ def _sample(rows: int = 2000, seed: int = 0, decimals: int = 8) -> tuple[np.ndar
 
 
 @pytest.mark.parametrize("decimals", [8, 1], ids=["distinct scores", "many ties"])
-def test_metrics_are_scikit_learns(decimals: int) -> None:
+def test_metrics_equal_scikit_learns(decimals: int) -> None:
     churned, scores = _sample(decimals=decimals)
     metrics = Ranked(churned, scores).metrics()
     assert metrics["auc"] == pytest.approx(roc_auc_score(churned, scores), abs=1e-12)
@@ -37,7 +37,7 @@ def test_weights_count_rows_as_often_as_they_occur() -> None:
         assert metrics[name] == pytest.approx(Ranked(churned[rows], scores[rows]).metrics()[name], abs=1e-12)
 
 
-def test_lift_is_the_churn_of_the_top_tenth_over_that_of_all() -> None:
+def test_lift_is_the_churn_of_the_top_tenth_over_the_overall_churn() -> None:
     scores = np.linspace(1, 0, 100)
     churned = np.zeros(100, dtype=np.int8)
     churned[:5] = 1
@@ -53,7 +53,7 @@ def test_calibration_error_is_the_mean_gap_of_ten_groups() -> None:
     assert evaluate.calibration_error(scores, scores) == 0
 
 
-def test_intervals_hold_the_value_and_shrink_with_the_rows() -> None:
+def test_intervals_contain_the_value_and_shrink_with_more_rows() -> None:
     small = evaluate.evaluate(*_sample(500), bootstrap_count=200, seed=1)
     large = evaluate.evaluate(*_sample(20_000), bootstrap_count=200, seed=1)
     for name in ("auc", "average_precision", "brier", "log_loss", "lift_at_10"):

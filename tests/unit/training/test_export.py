@@ -12,7 +12,8 @@ from sklearn.pipeline import Pipeline
 from support.bundles import PASSED
 
 from app import model as serving
-from app.bundle import GOLDEN, MANIFEST, Golden, Linear, Occlusion
+from app.bundle import GOLDEN, MANIFEST, Golden
+from app.explain import Linear, Occlusion
 from app.schemas import FEATURE_NAMES, FEATURES, Features, encode
 from training import export, pipeline
 from training.config import MODEL_TYPES, ModelType
@@ -32,7 +33,7 @@ class Made:
 
 
 @lru_cache
-def made(model_type: ModelType) -> Made:
+def fitted(model_type: ModelType) -> Made:
     generated = generate(GeneratorConfig(rows=10_000, seed=11)).customers
     total = generated["total_charges"].fillna(generated["tenure_months"] * generated["monthly_charges"])
     customers = generated[list(FEATURE_NAMES)].assign(total_charges=total)
@@ -56,7 +57,7 @@ def facts(model_type: ModelType) -> export.Facts:
 
 def write(folder: Path, model_type: ModelType) -> str:
     """Write a bundle; returns its digest."""
-    it = made(model_type)
+    it = fitted(model_type)
     export.write_files(
         folder,
         it.model,
@@ -70,7 +71,7 @@ def write(folder: Path, model_type: ModelType) -> str:
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_the_graph_scores_10_000_customers_as_the_native_model_does(model_type: ModelType) -> None:
-    it = made(model_type)
+    it = fitted(model_type)
     assert np.abs(export.onnx_scores(to_onnx(it.model), it.features) - it.scores).max() < 1e-6
 
 
@@ -104,14 +105,14 @@ def test_golden_scores_come_from_the_native_model(tmp_path: Path, model_type: Mo
     frame = pd.DataFrame(coded.astype(np.float64), columns=list(FEATURE_NAMES))
     for name, categories in names.items():
         frame[name] = frame[name].map(categories)
-    expected = pipeline.predict(made(model_type).model, frame)
+    expected = pipeline.predict(fitted(model_type).model, frame)
     assert np.abs(expected - [row.score for row in golden.rows]).max() < 1e-6
 
 
 def test_contributions_of_the_linear_model_add_up_to_its_logit(tmp_path: Path) -> None:
     digest = write(tmp_path, "logistic_regression")
     served = serving.load(tmp_path, ORIGIN, manifest_sha256=digest)
-    it = made("logistic_regression")
+    it = fitted("logistic_regression")
     assert isinstance(served.explainer, Linear)
     for row in range(0, 10_000, 500):
         explanation = served.explain(it.features[row : row + 1])
@@ -121,7 +122,7 @@ def test_contributions_of_the_linear_model_add_up_to_its_logit(tmp_path: Path) -
 
 
 def test_contributions_are_measured_from_the_mean_of_the_training_customers() -> None:
-    it = made("logistic_regression")
+    it = fitted("logistic_regression")
     explainer = export.explainer(it.model, it.features[:4000])
     assert isinstance(explainer, Linear)
     for column, feature in enumerate(FEATURES):
@@ -132,7 +133,7 @@ def test_contributions_are_measured_from_the_mean_of_the_training_customers() ->
 
 
 def test_boosting_is_explained_from_the_typical_customer() -> None:
-    it = made("gradient_boosting")
+    it = fitted("gradient_boosting")
     explainer = export.explainer(it.model, it.features)
     assert isinstance(explainer, Occlusion)
     typical = dict(zip(FEATURE_NAMES, explainer.reference, strict=True))
@@ -141,7 +142,7 @@ def test_boosting_is_explained_from_the_typical_customer() -> None:
 
 
 def test_reference_bins_hold_every_row_once() -> None:
-    it = made("logistic_regression")
+    it = fitted("logistic_regression")
     reference = export.reference(it.features, it.scores)
     for bins in [*reference.features.values(), reference.score]:
         assert sum(bins.proportions) == pytest.approx(1)

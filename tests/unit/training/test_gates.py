@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training import gates, leaks
 from training.auc import Estimate, standard_error
 from training.config import GateLimits
 from training.evaluate import calibration_by_chance, calibration_error
 from training.leaks import Alone
-from training.pipeline import CrossValidation, Labels, Scores
+from training.pipeline import CrossValidation, Labels
 
 LIMITS = GateLimits()
 
@@ -42,12 +43,12 @@ def test_parity_looks_at_every_row() -> None:
     assert result.limit == 1e-5
 
 
-def test_parity_refuses_scores_that_are_no_numbers() -> None:
+def test_parity_refuses_scores_that_are_not_numbers() -> None:
     native = np.array([0.1, 0.2])
     assert not gates.parity(native, np.array([0.1, np.nan]), LIMITS).passed
 
 
-def test_skill_passes_a_model_that_ranks_and_means_its_scores() -> None:
+def test_skill_passes_a_model_that_ranks_and_whose_scores_are_probabilities() -> None:
     result = _skill(*_labels())
     assert result.passed
     assert result.limit == 0.52
@@ -55,7 +56,7 @@ def test_skill_passes_a_model_that_ranks_and_means_its_scores() -> None:
     assert 0.7 < result.value < 0.76
 
 
-def test_skill_refuses_scores_that_have_nothing_to_do_with_the_labels() -> None:
+def test_skill_refuses_scores_unrelated_to_the_labels() -> None:
     churned, scores = _labels()
     result = _skill(churned, np.random.default_rng(1).permutation(scores), validated=0.5)
     assert not result.passed
@@ -138,7 +139,7 @@ def test_leak_names_the_feature_that_decides_and_asks_about_one_that_nearly_does
     assert "total_charges (AUC 0.960) alone nearly decides the label" in refused.detail
 
 
-def test_leak_asks_for_more_where_there_are_few_rows() -> None:
+def test_leak_asks_for_more_evidence_if_there_are_few_rows() -> None:
     assert not _leak(0.96, 0.93).passed
     assert _leak(0.96, 0.93, churners=30).passed
 
@@ -147,21 +148,21 @@ def test_calibration_allows_for_chance_but_never_past_the_stated_maximum() -> No
     assert gates.calibration(0.04, 0.01, 4000, LIMITS).passed
     refused = gates.calibration(0.08, 0.01, 4000, LIMITS)
     assert not refused.passed
-    assert "passed by 0.0290" in refused.detail
+    assert "exceeded by 0.0290" in refused.detail
     assert gates.calibration(0.08, 0.09, 200, LIMITS).passed
     large = gates.calibration(0.178, 0.178, 90, LIMITS)
     assert large.limit == LIMITS.calibration_chance_max
     assert large.passed
 
 
-def test_calibration_refuses_where_chance_alone_passes_the_maximum() -> None:
+def test_calibration_refuses_if_chance_alone_exceeds_the_maximum() -> None:
     result = gates.calibration(0.01, 0.36, 50, LIMITS)
     assert not result.passed
     assert "not enough data: on 50 held-out rows" in result.detail
     assert "about 200 held-out rows are needed" in result.detail
 
 
-def test_calibration_by_chance_is_passed_by_hardly_any_perfect_model_and_knows_repeated_customers() -> None:
+def test_hardly_any_perfect_model_exceeds_calibration_by_chance_which_accounts_for_repeated_customers() -> None:
     passed, clustered = 0, 0
     for seed in range(200):
         churned, scores = _labels(200, seed)

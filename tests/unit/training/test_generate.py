@@ -24,7 +24,7 @@ from training.truth import GeneratorConfig, Probabilities, Truth, ceiling, truth
 
 ROWS = 20_000
 CSV_SHA256 = "798f2e3203227540eb124136f94c4b889ed847df41347f092ee54e528f84dbf5"
-"""Of 1,000 rows with seed 7: a change of it is a change of everyone's data."""
+"""Digest of 1,000 rows with seed 7: if it changes, everybody's data changes."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_same_seed_gives_the_same_bytes(tmp_path: Path, extension: str) -> None:
     assert first.read_bytes() != second.read_bytes()
 
 
-def test_bytes_are_those_of_every_other_machine(tmp_path: Path) -> None:
+def test_bytes_are_the_same_on_every_machine(tmp_path: Path) -> None:
     write(GeneratorConfig(rows=1000), tmp_path / "a.csv")
     assert hashlib.sha256((tmp_path / "a.csv").read_bytes()).hexdigest() == CSV_SHA256
 
@@ -62,21 +62,23 @@ def test_file_has_fixed_columns_and_two_decimals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["csv", "parquet"])
-def test_file_holds_what_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str) -> None:
+def test_the_file_holds_the_customers_generated_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str
+) -> None:
     monkeypatch.setattr(population, "CHUNK_ROWS", 128)
     config = GeneratorConfig(rows=500, missing_total_share=0.3)
-    made = generate(config)
+    generated = generate(config)
     truth = write(config, tmp_path / f"a.{extension}")
     data = load(str(tmp_path / f"a.{extension}"))
     assert data.truth == truth
-    assert truth.model_copy(update={"data_sha256": None}) == made.truth
+    assert truth.model_copy(update={"data_sha256": None}) == generated.truth
     assert data.churned is not None
-    assert data.churned.tolist() == made.customers["churned"].tolist()
+    assert data.churned.tolist() == generated.customers["churned"].tolist()
     assert data.ids is not None
-    assert data.ids.tolist() == made.customers["customer_id"].tolist()
+    assert data.ids.tolist() == generated.customers["customer_id"].tolist()
     assert data.ids.is_unique
-    known = made.customers["total_charges"].notna()
-    pd.testing.assert_frame_equal(data.customers[known], made.customers.loc[known, list(FEATURE_NAMES)])
+    known = generated.customers["total_charges"].notna()
+    pd.testing.assert_frame_equal(data.customers[known], generated.customers.loc[known, list(FEATURE_NAMES)])
 
 
 def test_first_customers_do_not_depend_on_how_many_follow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,10 +106,10 @@ def test_ceiling_is_the_expected_auc_over_all_pairs() -> None:
             weight = p[i] * (1 - p[j])
             right += weight * (1.0 if p[i] > p[j] else 0.5 if p[i] == p[j] else 0.0)
             pairs += weight
-    found = ceiling(p)
-    assert found.auc == pytest.approx(right / pairs, abs=1e-9)
-    assert found.brier == pytest.approx(float(np.mean(p * (1 - p))), abs=1e-9)
-    assert found.log_loss == pytest.approx(float(-np.mean(p * np.log(p) + (1 - p) * np.log(1 - p))), abs=1e-9)
+    best = ceiling(p)
+    assert best.auc == pytest.approx(right / pairs, abs=1e-9)
+    assert best.brier == pytest.approx(float(np.mean(p * (1 - p))), abs=1e-9)
+    assert best.log_loss == pytest.approx(float(-np.mean(p * np.log(p) + (1 - p) * np.log(1 - p))), abs=1e-9)
 
 
 def test_true_probabilities_score_as_the_ceiling_says(plain: Generated) -> None:
@@ -122,7 +124,7 @@ def test_customers_are_consistent(plain: Generated) -> None:
     for add_on in ADD_ON_SHARES:
         assert ((frame[add_on] == "No internet service") == offline).all()
     assert ((frame["multiple_lines"] == "No phone service") == (frame["phone_service"] == "No")).all()
-    # Nobody pays for nothing.
+    # Every customer pays for something.
     assert not (offline & (frame["phone_service"] == "No")).any()
     new = frame["tenure_months"] == 0
     assert new.any()
@@ -133,7 +135,7 @@ def test_customers_are_consistent(plain: Generated) -> None:
         assert len(frame[name].unique()) > 1, name
 
 
-def test_fibre_share_moves_only_what_hangs_on_it(plain: Generated) -> None:
+def test_fibre_share_changes_only_what_depends_on_it(plain: Generated) -> None:
     shifted = generate(GeneratorConfig(rows=ROWS, fibre_share=0.7))
     assert shifted.truth.fibre_share == pytest.approx(0.7, abs=0.015)
     assert plain.truth.fibre_share == pytest.approx(0.44, abs=0.015)
@@ -177,7 +179,7 @@ def test_delayed_labels_hide_churners_and_lower_their_ceiling(plain: Generated) 
     assert roc_auc_score(recorded, delayed.probability) == pytest.approx(delayed.truth.ceiling.auc, abs=0.01)
 
 
-def test_interrupted_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "a.parquet"
     write(GeneratorConfig(rows=100), out)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -193,7 +195,7 @@ def test_interrupted_write_leaves_what_was_there(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("present", ["a.csv", "a.truth.json"])
-def test_nothing_that_is_there_is_replaced_unless_told(tmp_path: Path, present: str) -> None:
+def test_no_existing_file_is_replaced_unless_requested(tmp_path: Path, present: str) -> None:
     (tmp_path / present).write_text("of yesterday")
     with pytest.raises(PathError, match=f"{present}: it exists already; .*--force"):
         write(GeneratorConfig(rows=10), tmp_path / "a.csv")

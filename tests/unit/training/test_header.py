@@ -1,4 +1,4 @@
-"""The first line of a CSV file, and files that are something else than their names say."""
+"""The first line of a CSV file, and files that are not what their names say."""
 
 from __future__ import annotations
 
@@ -73,19 +73,22 @@ def test_other_format_is_named(
     name, change, remedy = case
     path = tmp_path / f"a{extension}"
     path.write_bytes(change(customers_csv.read_bytes()))
-    found = refused(path)
-    assert found.value == f"the content is {name}, not {'CSV' if extension == '.csv' else 'Parquet'}"
-    assert found.cause == "other-format"
-    assert found.hint.startswith(remedy)
+    violation = refused(path)
+    assert violation.value == f"the content is {name}, not {'CSV' if extension == '.csv' else 'Parquet'}"
+    assert violation.cause == "other-format"
+    assert violation.hint.startswith(remedy)
 
 
 def test_csv_and_parquet_under_the_name_of_the_other(tmp_path: Path, customers_csv: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(customers_csv.read_bytes())
-    found = refused(tmp_path / "a.parquet")
-    assert (found.value, found.hint) == ("the content is CSV, not Parquet", "give the file the extension .csv")
+    violation = refused(tmp_path / "a.parquet")
+    assert (violation.value, violation.hint) == ("the content is CSV, not Parquet", "give the file the extension .csv")
     (tmp_path / "a.csv").write_bytes(as_parquet(customers_csv.read_bytes()))
-    found = refused(tmp_path / "a.csv")
-    assert (found.value, found.hint) == ("the content is Parquet, not CSV", "give the file the extension .parquet")
+    violation = refused(tmp_path / "a.csv")
+    assert (violation.value, violation.hint) == (
+        "the content is Parquet, not CSV",
+        "give the file the extension .parquet",
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,14 +101,14 @@ def test_csv_and_parquet_under_the_name_of_the_other(tmp_path: Path, customers_c
         ("a.txt", lambda _: b"x", ""),
     ],
 )
-def test_other_extension_has_the_remedy_of_its_content(
+def test_another_extension_gets_the_remedy_for_its_content(
     tmp_path: Path, customers_csv: Path, name: str, change: Callable[[bytes], bytes], hint: str
 ) -> None:
     (tmp_path / name).write_bytes(change(customers_csv.read_bytes()))
-    found = refused(tmp_path / name)
-    assert found.value == f"the extension is {Path(name).suffix}"
-    assert found.hint.startswith(hint)
-    assert bool(found.hint) == bool(hint)
+    violation = refused(tmp_path / name)
+    assert violation.value == f"the extension is {Path(name).suffix}"
+    assert violation.hint.startswith(hint)
+    assert bool(violation.hint) == bool(hint)
 
 
 @pytest.mark.parametrize(
@@ -141,16 +144,16 @@ def test_what_may_be_csv_has_no_other_format(tmp_path: Path, content: bytes) -> 
         (lambda t: "\n" + t, ("blank-header", "the first line is blank", "remove the first line")),
     ],
 )
-def test_first_line_that_is_no_header(
+def test_a_first_line_that_is_not_a_header(
     tmp_path: Path, customers_csv: Path, change: Callable[[str], str], expected: tuple[str, str, str]
 ) -> None:
     cause, value, hint = expected
     path = tmp_path / "a.csv"
     path.write_text(change(customers_csv.read_text()))
-    found = refused(path)
-    assert found.cause == cause
-    assert found.value.startswith(value)
-    assert found.hint.startswith(hint)
+    violation = refused(path)
+    assert violation.cause == cause
+    assert violation.value.startswith(value)
+    assert violation.hint.startswith(hint)
 
 
 def test_decimal_commas_are_mentioned_only_where_they_are(tmp_path: Path, customers_csv: Path) -> None:
@@ -161,8 +164,8 @@ def test_decimal_commas_are_mentioned_only_where_they_are(tmp_path: Path, custom
     assert "looks like a decimal comma" in refused(path).hint
 
 
-def test_customer_named_in_the_first_lines_is_no_title(tmp_path: Path, table: pd.DataFrame) -> None:
-    """Values that are names of columns do not make a header of a line."""
+def test_a_customer_in_the_first_lines_is_not_a_title(tmp_path: Path, table: pd.DataFrame) -> None:
+    """Values that are names of columns do not turn a line into a header."""
     table.loc[0, ["customer_id", "gender", "partner"]] = ["gender", "contract", "tenure"]
     table.to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(DataError) as caught:
@@ -170,13 +173,13 @@ def test_customer_named_in_the_first_lines_is_no_title(tmp_path: Path, table: pd
     assert {v.column for v in caught.value.violations} == {"gender", "partner"}
 
 
-def test_column_that_is_named_as_a_category_is_no_missing_header(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_a_column_named_like_a_category_is_not_a_missing_header(tmp_path: Path, table: pd.DataFrame) -> None:
     table.assign(Male="1").to_csv(tmp_path / "a.csv", index=False)
     assert refused(tmp_path / "a.csv").cause == "unknown-column"
 
 
-def test_row_that_is_too_wide_and_long_is_only_counted(tmp_path: Path, customers_csv: Path) -> None:
-    """Python's reader of CSV takes no field of more than 131,072 characters."""
+def test_a_row_that_is_too_wide_and_long_is_only_counted(tmp_path: Path, customers_csv: Path) -> None:
+    """Python's CSV reader accepts no field of more than 131,072 characters."""
     (tmp_path / "a.csv").write_text(customers_csv.read_text() + "x" * 200_000 + "," * 21 + "1\n")
-    found = refused(tmp_path / "a.csv")
-    assert (found.value, found.rows, found.lines) == ("'22 fields'", (301,), (302,))
+    violation = refused(tmp_path / "a.csv")
+    assert (violation.value, violation.rows, violation.lines) == ("'22 fields'", (301,), (302,))

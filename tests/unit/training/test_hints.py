@@ -1,4 +1,4 @@
-"""The cause of a wrong value is told from how it is written, and not from what only looks like it."""
+"""The cause of a wrong value is recognised by its spelling, and not confused with similar causes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_words_for_one_and_zero(word: str) -> None:
     assert number(word, "tenure_months") == "not-a-number"
 
 
-def test_three_digits_behind_a_comma_are_decimals_where_thousands_cannot_be() -> None:
+def test_three_digits_after_a_comma_are_decimals_if_thousands_are_impossible() -> None:
     beside = number_causes(BY_NAME["total_charges"], pa.array(["1,854", "29,85"]))
     assert beside.tolist() == ["decimal-comma", "decimal-comma"]
     assert number("29,850", "monthly_charges") == "decimal-comma"
@@ -102,14 +102,14 @@ def test_cause_of_a_wrong_label(value: str, cause: str) -> None:
     assert meant("churned", value) == ""
 
 
-def test_many_distinct_values_are_judged_in_bounds() -> None:
+def test_only_some_of_many_distinct_values_are_judged() -> None:
     causes = category_causes(BY_NAME["gender"], pa.array(["male", *[f"x{i}" for i in range(5000)], "male "]))
     assert causes[0] == "spelling"
     assert causes[-1] == "unknown-category"
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda f: f.name)
-def test_every_cause_can_be_said(feature: Feature) -> None:
+def test_every_cause_has_a_text(feature: Feature) -> None:
     values = pa.array(["", "NULL", "a", "1", "-1", "1,5", "1,000", "$1", "1 x", "TRUE", "y", "FEMALE"])
     judge = category_causes if feature.categories else number_causes
     assert set(judge(feature, values)) <= VALUES.keys() | GENERIC.keys()

@@ -10,7 +10,7 @@ from training.ledger import Move
 
 
 class Remembering(MlflowClient):
-    """A client that keeps the tags it is told to set."""
+    """A client that records the tags that are set."""
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:1")
@@ -33,7 +33,7 @@ def move(day: int, detail: str = "") -> Move:
     )
 
 
-def test_a_move_is_kept_under_a_key_that_mlflows_pages_hide() -> None:
+def test_a_move_is_stored_under_a_key_that_mlflows_pages_hide() -> None:
     client = Remembering()
     ledger.record(client, "churn", move(2))
     (key,) = client.tags
@@ -58,5 +58,5 @@ def test_a_long_move_keeps_its_verdicts() -> None:
     ledger.record(client, "churn", move(1, detail="x" * 3000))
     (value,) = client.tags.values()
     assert len(value) <= 4000
-    (kept,) = ledger.read(client.tags)
-    assert [(gate.name, gate.passed) for gate in kept.gates] == [("parity", True), ("leak", True)]
+    (stored,) = ledger.read(client.tags)
+    assert [(gate.name, gate.passed) for gate in stored.gates] == [("parity", True), ("leak", True)]

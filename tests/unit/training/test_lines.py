@@ -1,4 +1,4 @@
-"""Where something stands in a text file."""
+"""Line numbers in a text file."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_lines_agree_with_the_reader_on_quotes_line_ends_and_blank_lines(tmp_pat
             expected.append(line)
             text, line = text + record, line + record.count("\n")
         path.write_text(text)
-        found = lines_of(path, list(range(1, len(expected) + 1)))
-        assert list(found.values()) == expected, text
+        lines = lines_of(path, list(range(1, len(expected) + 1)))
+        assert list(lines.values()) == expected, text
         if expected:
             parse = pa_csv.ParseOptions(newlines_in_values=True)
             assert pa_csv.read_csv(path, parse_options=parse, convert_options=options).num_rows == len(expected)
@@ -51,7 +51,7 @@ def test_search_ends_at_a_line_too_long(tmp_path: Path, monkeypatch: pytest.Monk
     assert lines_of(path, [1, 2, 3]) == {1: 2}
 
 
-def test_message_names_the_line_behind_quoted_newlines_and_blank_lines(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_the_message_names_the_line_after_quoted_newlines_and_blank_lines(tmp_path: Path, table: pd.DataFrame) -> None:
     table.loc[2, "gender"] = "one\ntwo"
     table.loc[40, "gender"] = "X"
     table.to_csv(tmp_path / "a.csv", index=False)
@@ -59,8 +59,8 @@ def test_message_names_the_line_behind_quoted_newlines_and_blank_lines(tmp_path:
     (tmp_path / "a.csv").write_text("\n".join([*text[:20], "", "", *text[20:]]))
     with pytest.raises(DataError) as caught:
         load(str(tmp_path / "a.csv"))
-    found = {v.value: (v.rows, v.lines) for v in caught.value.violations}
-    assert found == {"'one\\ntwo'": ((3,), (4,)), "'X'": ((41,), (45,))}
+    places = {v.value: (v.rows, v.lines) for v in caught.value.violations}
+    assert places == {"'one\\ntwo'": ((3,), (4,)), "'X'": ((41,), (45,))}
     assert "gender: row 41 (line 45): 'X'" in str(caught.value)
 
 
@@ -102,8 +102,8 @@ def test_message_names_the_line_of_a_byte_that_is_not_utf8(tmp_path: Path, custo
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_such_a_byte_is_named_in_a_row_of_a_wrong_width_too(tmp_path: Path, customers_csv: Path) -> None:
-    """The reader fails to hand over such a row, and says so beside the error."""
+def test_such_a_byte_is_also_named_in_a_row_of_the_wrong_width(tmp_path: Path, customers_csv: Path) -> None:
+    """The reader cannot hand over such a row, and reports that beside the error."""
     data = customers_csv.read_bytes().splitlines()
     data[7] = b"\xff,2,3"
     (tmp_path / "a.csv").write_bytes(b"\n".join(data))

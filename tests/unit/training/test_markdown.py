@@ -7,7 +7,7 @@ def test_a_table_has_a_line_for_each_row() -> None:
     assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| :--- | :--- |\n| 1 | 2 |"
 
 
-def test_the_text_of_a_person_breaks_no_table_and_makes_no_link() -> None:
+def test_text_of_a_person_breaks_no_table_and_creates_no_link() -> None:
     assert cell("a|b\nsee [x](http://y) `c`") == r"a\|b see \[x\](http://y) \`c\`"
     assert cell("<script>") == r"\<script\>"
 

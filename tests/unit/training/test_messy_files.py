@@ -1,4 +1,4 @@
-"""Files as people send them: each is read, aloud where something was changed, or refused with its cause and remedy."""
+"""Files as people send them: each is read, with a note of every change, or refused with its cause and remedy."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_german_excel_file_is_named_by_its_semicolons_and_decimal_commas(csv: Pa
     first, line = refused(str(csv))
     assert first == "1 problem (1 cause)"
     assert "the columns are separated by ';'; expected a CSV file separated by commas" in line
-    assert "save it with commas between the columns, and write numbers with a point: " in line
+    assert "save it with commas between the columns, and write numbers with a decimal point: " in line
     assert line.endswith(f"{table['monthly_charges'][0].replace('.', ',')} looks like a decimal comma")
 
 
@@ -73,20 +73,23 @@ def test_quoted_decimal_commas_are_one_cause(csv: Path, table: pd.DataFrame) -> 
     example = table["monthly_charges"][0]
     assert lines[1] == (
         f"  {commas} values of monthly_charges, total_charges look like decimal commas ({example}): "
-        "write them with a point"
+        "write them with a decimal point"
     )
     assert lines[2] == f"    monthly_charges: row 1 (line 2): '{example}'; expected a number from 0 to 10000"
     assert len(lines) < 15
 
 
-def test_unquoted_decimal_commas_are_told_from_rows_that_are_too_wide(csv: Path, table: pd.DataFrame) -> None:
+def test_unquoted_decimal_commas_are_recognised_in_rows_that_are_too_wide(csv: Path, table: pd.DataFrame) -> None:
     csv.write_text(Path(written(table, csv)).read_text().replace(".", ","))
     lines = refused(str(csv))
     example = table["monthly_charges"][0].replace(".", ",")
-    assert lines[1] == f"  300 values of monthly_charges look like decimal commas ({example}): write them with a point"
+    assert (
+        lines[1]
+        == f"  300 values of monthly_charges look like decimal commas ({example}): write them with a decimal point"
+    )
 
 
-def test_unquoted_thousands_are_told_from_rows_that_are_too_wide(csv: Path, table: pd.DataFrame) -> None:
+def test_unquoted_thousands_are_recognised_in_rows_that_are_too_wide(csv: Path, table: pd.DataFrame) -> None:
     table["total_charges"] = "1854.38"
     table.loc[:1, "total_charges"] = ["THOUSANDS", "CURRENCY"]
     text = Path(written(table, csv)).read_text()
@@ -97,7 +100,7 @@ def test_unquoted_thousands_are_told_from_rows_that_are_too_wide(csv: Path, tabl
     assert lines[2].startswith("  1 value of total_charges has a currency sign ($1,854.38): ")
 
 
-def test_row_that_is_too_wide_for_another_reason_is_no_decimal_comma(csv: Path, table: pd.DataFrame) -> None:
+def test_a_row_that_is_too_wide_for_another_reason_is_not_a_decimal_comma(csv: Path, table: pd.DataFrame) -> None:
     table.loc[0, "monthly_charges"], table.loc[0, "total_charges"] = "45", "90"
     for extra in (",", ",moved"):
         lines = Path(written(table, csv)).read_text().splitlines()
@@ -124,7 +127,7 @@ def test_booleans_of_a_parquet_file_are_read_as_yes_and_no(tmp_path: Path, table
     assert read.notes == (f"True and false in {', '.join(YES_NO)} were read as Yes and No.",)
 
 
-def test_true_and_false_do_not_do_for_three_answers(csv: Path, tmp_path: Path, table: pd.DataFrame) -> None:
+def test_true_and_false_are_not_enough_for_three_answers(csv: Path, tmp_path: Path, table: pd.DataFrame) -> None:
     table["online_security"] = np.where(table["online_security"] == "Yes", "TRUE", "FALSE")
     line = refused(written(table, csv))[1]
     assert line.startswith("  300 values of online_security are true or false, but there are three answers ('")
@@ -134,19 +137,19 @@ def test_true_and_false_do_not_do_for_three_answers(csv: Path, tmp_path: Path, t
     assert "online_security: a column of type bool; expected one of 'No', 'Yes', 'No internet service'" in line
 
 
-def test_blanks_around_values_are_removed_aloud(csv: Path, table: pd.DataFrame, clean: Dataset) -> None:
+def test_spaces_around_values_are_removed_with_a_note(csv: Path, table: pd.DataFrame, clean: Dataset) -> None:
     read = load(written(table.map(lambda value: f" {value}  " if value else value), csv))
     assert same(read, clean)
     assert read.ids is not None
     assert clean.ids is not None
     assert read.ids.tolist() == clean.ids.tolist()
     (note,) = read.notes
-    assert note.startswith("Blanks around values of gender, partner")
+    assert note.startswith("Spaces around values of gender, partner")
     assert note.endswith("customer_id, churned were removed.")
 
 
 def test_title_case_names_are_matched(csv: Path, table: pd.DataFrame) -> None:
-    """All but Partner, Dependents and Contract, which IBM spells so."""
+    """All but Partner, Dependents and Contract, which are IBM's own spellings."""
     lines = refused(written(table.rename(columns=lambda name: name.replace("_", " ").title()), csv))
     assert lines[0] == "18 problems (1 cause)"
     assert lines[1].startswith(
@@ -168,7 +171,7 @@ def ibm_of_2018(table: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{"Churn Score": "50", "CLTV": "3000", "Churn Reason": "Moved"})
 
 
-def test_ibm_file_of_33_columns_is_explained_at_once(csv: Path, table: pd.DataFrame) -> None:
+def test_ibms_file_of_33_columns_is_explained_at_once(csv: Path, table: pd.DataFrame) -> None:
     frame = ibm_of_2018(table)
     assert len(frame.columns) == 33
     lines = refused(written(frame, csv))
@@ -188,7 +191,7 @@ def test_ibm_file_of_33_columns_is_explained_at_once(csv: Path, table: pd.DataFr
     assert flag.endswith("write 1 for yes and 0 for no")
 
 
-def test_file_of_another_business_is_one_line(csv: Path) -> None:
+def test_a_file_of_another_business_is_explained_in_one_line(csv: Path) -> None:
     names = ("RowNumber,CustomerId,Surname,CreditScore,Geography,Gender,Age,Tenure,Balance,NumOfProducts,HasCrCard,"
              "IsActiveMember,EstimatedSalary,Exited")  # fmt: skip
     csv.write_text(f"{names}\n1,15634602,Hill,619,France,Female,42,2,0,1,1,1,101348.88,1\n")
@@ -199,14 +202,16 @@ def test_file_of_another_business_is_one_line(csv: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0"])
-def test_row_index_of_pandas_is_ignored_aloud(csv: Path, table: pd.DataFrame, clean: Dataset, name: str) -> None:
+def test_pandas_row_index_is_ignored_with_a_note(csv: Path, table: pd.DataFrame, clean: Dataset, name: str) -> None:
     table.insert(0, name, range(len(table)))
     read = load(written(table, csv))
     assert same(read, clean)
     assert read.notes == (f"A row index was ignored: the column named {name!r}.",)
 
 
-def test_row_index_in_a_parquet_file_is_ignored_aloud(tmp_path: Path, table: pd.DataFrame, clean: Dataset) -> None:
+def test_row_index_in_a_parquet_file_is_ignored_with_a_note(
+    tmp_path: Path, table: pd.DataFrame, clean: Dataset
+) -> None:
     pq.write_table(pa.Table.from_pandas(table, preserve_index=True), tmp_path / "a.parquet")
     assert "__index_level_0__" in pq.read_schema(tmp_path / "a.parquet").names
     read = load(str(tmp_path / "a.parquet"))
@@ -214,9 +219,7 @@ def test_row_index_in_a_parquet_file_is_ignored_aloud(tmp_path: Path, table: pd.
     assert read.notes == ("A row index was ignored: the column named '__index_level_0__'.",)
 
 
-def test_nan_of_a_nullable_column_counts_as_blank_and_of_another_not(
-    tmp_path: Path, table: pd.DataFrame, clean: Dataset
-) -> None:
+def test_nan_counts_as_blank_only_in_a_nullable_column(tmp_path: Path, table: pd.DataFrame, clean: Dataset) -> None:
     blanks = int((table["total_charges"] == "").sum())
     totals = pa.array(pd.to_numeric(table["total_charges"]).to_numpy(), from_pandas=False)
     assert totals.null_count == 0
@@ -249,7 +252,7 @@ def test_lines_above_the_header_are_named(
     assert line.endswith(f"; {remedy}")
 
 
-def test_excel_workbook_named_csv_is_told_by_its_content(csv: Path) -> None:
+def test_excel_workbook_named_csv_is_recognised_by_its_content(csv: Path) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("[Content_Types].xml", "x")
@@ -260,13 +263,13 @@ def test_excel_workbook_named_csv_is_told_by_its_content(csv: Path) -> None:
     assert line.endswith("save it as 'CSV UTF-8 (comma delimited)'")
 
 
-def test_one_id_for_different_customers_is_said(csv: Path, table: pd.DataFrame) -> None:
+def test_one_id_for_different_customers_is_reported(csv: Path, table: pd.DataFrame) -> None:
     table.loc[:99, "customer_id"] = "C1"
     (note,) = load(written(table, csv)).notes
     assert note.startswith("100 rows share 1 id but describe different customers")
 
 
-def test_ids_that_are_null_count_as_customers_of_their_own(csv: Path, table: pd.DataFrame) -> None:
+def test_null_ids_count_as_separate_customers(csv: Path, table: pd.DataFrame) -> None:
     table.loc[::3, "customer_id"] = "NULL"
     read = load(written(table, csv))
     assert read.ids is not None
@@ -283,8 +286,8 @@ def test_one_more_feature_is_an_unknown_column(csv: Path, table: pd.DataFrame) -
     )
 
 
-def test_files_whose_values_are_only_unlikely_are_read(csv: Path, table: pd.DataFrame) -> None:
-    """Thousands that look like decimals, weeks for months, contradictions and random labels pass: all are in bounds."""
+def test_files_with_merely_unlikely_values_are_read(csv: Path, table: pd.DataFrame) -> None:
+    """Thousands read as decimals, weeks instead of months, contradictions and random labels pass: all are in bounds."""
     table["total_charges"] = "1.854"
     table["tenure_months"] = (table["tenure_months"].astype(int) * 4).astype(str)
     table["internet_service"] = "No"

@@ -15,7 +15,7 @@ def data(customers_csv: Path) -> Dataset:
 
 
 @pytest.mark.parametrize(
-    ("source", "kept"),
+    ("source", "logged"),
     [
         ("customers.csv", "customers.csv"),
         ("/data/why? a #1 file@home.csv", "/data/why? a #1 file@home.csv"),
@@ -25,8 +25,8 @@ def data(customers_csv: Path) -> Dataset:
         ("s3://bucket/customers.csv?X-Amz-Signature=secret&X-Amz-Expires=60#secret", "s3://bucket/customers.csv"),
     ],
 )
-def test_a_source_is_logged_without_credentials(source: str, kept: str) -> None:
-    assert without_credentials(source) == kept
+def test_a_source_is_logged_without_credentials(source: str, logged: str) -> None:
+    assert without_credentials(source) == logged
 
 
 def test_the_name_of_a_file_is_its_last_part() -> None:
@@ -38,7 +38,7 @@ def test_a_run_is_named_after_model_file_and_rows(data: Dataset) -> None:
     assert run_name("logistic_regression", data) == "logistic_regression · customers.csv · 300 rows"
 
 
-def test_the_input_says_what_the_file_is_and_holds_no_customer(data: Dataset, customers_csv: Path) -> None:
+def test_the_input_describes_the_file_and_holds_no_customer(data: Dataset, customers_csv: Path) -> None:
     logged = training_input(data)
     assert [(tag.key, tag.value) for tag in logged.tags] == [("mlflow.data.context", "training")]
     dataset = logged.dataset

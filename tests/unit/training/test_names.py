@@ -1,4 +1,4 @@
-"""Names of columns: which are ours, and what the others probably mean."""
+"""Column names: which are ours, and what the others probably mean."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ OURS = [*FEATURE_NAMES, "customer_id", "churned"]
 
 
 def judged(names: list[str]) -> tuple[dict[str, str], set[tuple[str, str, str]]]:
-    """The columns found, and column, cause and meaning of every violation."""
+    """The recognised columns, and column, cause and meaning of every violation."""
     findings = Findings()
-    found = columns_of(names, REQUIRED, findings)
-    return found, {(v.column, v.cause, v.meant) for v in findings.violations()}
+    columns = columns_of(names, REQUIRED, findings)
+    return columns, {(v.column, v.cause, v.meant) for v in findings.violations()}
 
 
 def with_names(**others: str) -> list[str]:
@@ -26,8 +26,8 @@ def with_names(**others: str) -> list[str]:
 
 @pytest.mark.parametrize("names", [OURS, list(IBM_COLUMNS), [n for n in OURS if n != "customer_id"]])
 def test_documented_names_are_right(names: list[str]) -> None:
-    found, violations = judged(names)
-    assert set(found.values()) == set(names)
+    columns, violations = judged(names)
+    assert set(columns.values()) == set(names)
     assert not violations
 
 
@@ -48,10 +48,10 @@ def test_documented_names_are_right(names: list[str]) -> None:
     ],
 )
 def test_other_spelling_is_reported_once_with_its_meaning(ours: str, theirs: str, cause: str) -> None:
-    found, violations = judged(with_names(**{ours: theirs}))
+    columns, violations = judged(with_names(**{ours: theirs}))
     assert violations == {(repr(theirs), cause, ours)}
     # Values of a column that only needs its name are checked too.
-    assert (found.get(ours) == theirs) == (cause == causes.RENAME)
+    assert (columns.get(ours) == theirs) == (cause == causes.RENAME)
 
 
 @pytest.mark.parametrize(
@@ -71,43 +71,41 @@ def test_other_spelling_is_reported_once_with_its_meaning(ours: str, theirs: str
         ("", causes.UNNAMED_COLUMN, ""),
     ],
 )
-def test_column_too_many_is_told_by_its_cause(extra: str, cause: str, meant: str) -> None:
-    found, violations = judged([*OURS, extra])
+def test_an_extra_column_is_reported_with_its_cause(extra: str, cause: str, meant: str) -> None:
+    columns, violations = judged([*OURS, extra])
     assert violations == {(repr(extra), cause, meant)}
-    assert set(found) == set(OURS)
+    assert set(columns) == set(OURS)
 
 
-def test_name_that_is_close_to_nothing_leaves_the_column_missing() -> None:
+def test_a_name_similar_to_nothing_leaves_the_column_missing() -> None:
     _, violations = judged(with_names(gender="sex"))
     assert violations == {("'sex'", causes.UNKNOWN_COLUMN, ""), ("gender", causes.MISSING_COLUMN, "")}
 
 
-def test_second_name_for_the_label_tells_who_churned() -> None:
+def test_a_second_name_for_the_label_gives_it_away() -> None:
     _, violations = judged([*with_names(churned="Exited"), "Attrition"])
     assert violations == {("'Exited'", causes.NEAR_NAME, "churned"), ("'Attrition'", causes.LEAK, "")}
 
 
-def test_two_columns_that_mean_one() -> None:
-    found, violations = judged([*OURS, "Partner"])
+def test_two_columns_with_one_meaning() -> None:
+    columns, violations = judged([*OURS, "Partner"])
     assert violations == {("partner", "doubled-column", "")}
-    assert "partner" not in found
+    assert "partner" not in columns
 
 
 @pytest.mark.parametrize(
     ("known_names", "others", "other_schema"),
     [(9, 10, True), (9, 9, False), (10, 30, False), (1, 13, True), (0, 2, True), (1, 0, False)],
 )
-def test_another_schema_has_few_of_ours_and_more_of_its_own(
-    known_names: int, others: int, *, other_schema: bool
-) -> None:
+def test_another_schema_shares_few_of_our_columns(known_names: int, others: int, *, other_schema: bool) -> None:
     names = [*FEATURE_NAMES[:known_names], *(f"zq{number}" for number in range(others))]
-    found, violations = judged(names)
+    columns, violations = judged(names)
     if other_schema:
         assert violations == {(FILE, "other-schema", "")}
-        assert not found
+        assert not columns
     else:
         assert (FILE, "other-schema", "") not in violations
-        assert set(found) == set(FEATURE_NAMES[:known_names])
+        assert set(columns) == set(FEATURE_NAMES[:known_names])
 
 
 @pytest.mark.parametrize(
@@ -123,7 +121,7 @@ def test_row_index_is_ignored_with_a_note(names: list[str], ignored: int) -> Non
     assert note.count("'") == 2 * ignored
 
 
-def test_names_are_known_however_they_are_spelt() -> None:
+def test_names_are_recognised_in_any_spelling() -> None:
     assert known("TENURE") == known("Tenure Months") == known("tenure_months") == "tenure_months"
     assert known("weight") is None
     assert recognised(["Gender", "gender", "SeniorCitizen", "weight", ""]) == 2

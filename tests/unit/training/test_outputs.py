@@ -1,4 +1,4 @@
-"""Files that are written: whole or not at all, never over another by accident, and nothing left behind."""
+"""Output files: written whole or not at all, never over another file by accident, with nothing left behind."""
 
 from __future__ import annotations
 
@@ -62,18 +62,16 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("spelling", list(SPELLINGS))
-def test_what_is_read_is_never_written(source: Path, spelling: str, *, overwrite: bool) -> None:
+def test_the_input_is_never_overwritten(source: Path, spelling: str, *, overwrite: bool) -> None:
     out = SPELLINGS[spelling](source)
-    with pytest.raises(PathError, match="it is the very file that is read"):
+    with pytest.raises(PathError, match="it is the same file as the input"):
         check_output(out, overwrite=overwrite, source="in.csv")
 
 
-def test_letters_of_another_case_are_the_same_file_where_the_file_system_says_so(
-    source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_letter_case_matters_only_if_the_file_system_says_so(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (source.parent / "IN.CSV").write_text("stands for the same directory entry")
     monkeypatch.setattr(Path, "samefile", lambda one, other: one.name.lower() == Path(other).name.lower())
-    with pytest.raises(PathError, match="it is the very file that is read"):
+    with pytest.raises(PathError, match="it is the same file as the input"):
         check_output("IN.CSV", overwrite=True, source="in.csv")
 
 
@@ -87,11 +85,11 @@ def test_letters_of_another_case_are_the_same_file_where_the_file_system_says_so
         ("s3://bucket/a.txt", r"the extension is \.txt"),
         ("a.txt", r"a\.txt: the extension is \.txt; expected \.csv or \.parquet"),
         ("folder", r"it is a folder; name a file in it, such as folder/out\.csv"),
-        ("in.csv/a.csv", r"in\.csv is a file, no folder"),
+        ("in.csv/a.csv", r"in\.csv is a file, not a folder"),
         ("in.csv", "it exists already; name another file, or replace it with --force"),
     ],
 )
-def test_what_cannot_be_written_is_said(source: Path, out: str, message: str) -> None:
+def test_a_path_that_cannot_be_written_is_reported(source: Path, out: str, message: str) -> None:
     before = names(source.parent)
     with pytest.raises(PathError, match=message):
         check_output(out, overwrite=False)
@@ -99,7 +97,7 @@ def test_what_cannot_be_written_is_said(source: Path, out: str, message: str) ->
 
 
 def test_an_object_is_not_written_over_itself() -> None:
-    with pytest.raises(PathError, match="it is the very file that is read"):
+    with pytest.raises(PathError, match="it is the same file as the input"):
         check_output("s3://bucket//a.csv", overwrite=True, source="s3://bucket/a.csv")
     check_output("s3://bucket/b.csv", overwrite=False, source="s3://bucket/a.csv")
 
@@ -109,16 +107,16 @@ def test_a_new_file_in_a_new_folder_may_be_written(source: Path) -> None:
     check_output("other.csv", overwrite=True, source=str(source))
 
 
-def test_a_device_is_no_output(source: Path) -> None:
+def test_a_device_is_not_an_output(source: Path) -> None:
     device = source.parent / "null.csv"
     device.symlink_to("/dev/null")
-    with pytest.raises(PathError, match="it is no regular file"):
+    with pytest.raises(PathError, match="it is not a regular file"):
         check_output("null.csv", overwrite=True)
 
 
 @contextlib.contextmanager
 def nobody() -> Iterator[None]:
-    """Without root's rights, for which no folder is closed."""
+    """Run without root's rights, which open every folder."""
     if os.geteuid():
         yield
         return
@@ -129,7 +127,7 @@ def nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_folder_or_file_without_permission_is_said() -> None:
+def test_a_folder_or_file_without_permission_is_reported() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in.csv").write_text("x")
@@ -143,7 +141,7 @@ def test_a_folder_or_file_without_permission_is_said() -> None:
         folder.chmod(0o755)
 
 
-def test_a_replaced_file_keeps_its_permissions_and_a_new_one_gets_the_usual(tmp_path: Path) -> None:
+def test_a_replaced_file_keeps_its_permissions_and_a_new_one_gets_the_default(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.touch()
     old.chmod(0o600)
@@ -157,7 +155,7 @@ def test_a_replaced_file_keeps_its_permissions_and_a_new_one_gets_the_usual(tmp_
     assert (old.stat().st_mode & 0o777, new.stat().st_mode & 0o777) == (0o600, 0o640)
 
 
-def test_a_link_is_replaced_and_not_what_it_points_at(tmp_path: Path) -> None:
+def test_a_link_is_replaced_and_not_its_target(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("kept")
     (tmp_path / "link").symlink_to(tmp_path / "kept")
     with replaced(tmp_path / "link") as temporary:
@@ -166,7 +164,7 @@ def test_a_link_is_replaced_and_not_what_it_points_at(tmp_path: Path) -> None:
     assert not (tmp_path / "link").is_symlink()
 
 
-def test_a_file_that_comes_up_meanwhile_is_kept(tmp_path: Path) -> None:
+def test_a_file_that_appears_meanwhile_stays(tmp_path: Path) -> None:
     target = tmp_path / "out"
     with pytest.raises(PathError, match="it exists already"), replaced(target, overwrite=False):
         target.write_text("of another")
@@ -174,7 +172,7 @@ def test_a_file_that_comes_up_meanwhile_is_kept(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out"]
 
 
-def test_without_hard_links_a_free_name_is_still_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_hard_links_an_unused_name_still_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EPERM, "no hard links here")
 
@@ -186,20 +184,20 @@ def test_without_hard_links_a_free_name_is_still_taken(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, code: int) -> None:
+def test_a_full_disk_is_reported_with_the_file_and_leaves_nothing(tmp_path: Path, code: int) -> None:
     with pytest.raises(PathError, match=f"{tmp_path}/out: .*, it was not written"), replaced(tmp_path / "out"):
         raise OSError(code, os.strerror(code))
     assert not names(tmp_path)
 
 
-def test_another_error_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+def test_another_error_is_not_mistaken_for_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="read-only"), replaced(tmp_path / "out"):
         raise OSError(errno.EROFS, "read-only")
     assert not names(tmp_path)
 
 
-def test_a_file_beyond_what_may_be_written_leaves_nothing(tmp_path: Path) -> None:
-    """The real thing: the kernel refuses to write on, in the midst of a command."""
+def test_a_file_over_the_size_limit_leaves_nothing(tmp_path: Path) -> None:
+    """A real limit: the kernel refuses further writes in the middle of a command."""
     done = subprocess.run(
         [sys.executable, "-m", "ops.cli", "data", "generate", "--rows", "3000", "--out", str(tmp_path / "out.csv")],
         cwd=ROOT,
@@ -237,7 +235,7 @@ def test_a_killed_writer_leaves_one_named_file_that_the_next_run_removes(tmp_pat
     assert target.read_text() == "third"
 
 
-def test_a_very_long_name_has_a_temporary_one_too(tmp_path: Path) -> None:
+def test_a_very_long_name_also_has_a_temporary_one(tmp_path: Path) -> None:
     target = tmp_path / ("é" * 125 + ".csv")
     with replaced(target) as temporary:
         temporary.write_text("x")

@@ -21,25 +21,25 @@ ROWS = 20_000
 
 @lru_cache
 def _generated() -> tuple[pd.DataFrame, np.ndarray, np.ndarray, float]:
-    made = generate(GeneratorConfig(rows=ROWS, seed=3))
-    customers = made.customers
+    generated = generate(GeneratorConfig(rows=ROWS, seed=3))
+    customers = generated.customers
     total = customers["total_charges"].fillna(customers["tenure_months"] * customers["monthly_charges"])
     return (
         customers.assign(total_charges=total),
         customers["churned"].to_numpy(),
-        made.probability,
-        made.truth.ceiling.auc,
+        generated.probability,
+        generated.truth.ceiling.auc,
     )
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_a_fitted_model_comes_within_0_01_of_the_ceiling_and_means_its_probabilities(model_type: ModelType) -> None:
+def test_a_fitted_model_comes_within_0_01_of_the_ceiling_and_is_calibrated(model_type: ModelType) -> None:
     customers, churned, truth, ceiling = _generated()
     split = pipeline.split(customers["customer_id"], churned, test_share=0.2, seed=7)
     features = customers[[*pipeline.CATEGORIES, *pipeline.NUMBERS]]
     model = pipeline.fit(model_type, features.iloc[split.train], churned[split.train], seed=7, calibration_folds=3)
     scores = pipeline.predict(model, features.iloc[split.test])
-    # Against labels drawn afresh from the same probabilities: the holdout's own luck is not the model's.
+    # Against new labels drawn from the same probabilities, so that the luck of the holdout does not count.
     drawn = (np.random.default_rng(0).random((20, len(split.test))) < truth[split.test]).astype(np.int8)
     auc = np.mean([Ranked(labels, scores).metrics()["auc"] for labels in drawn])
     assert auc >= ceiling - 0.01
@@ -78,7 +78,7 @@ def test_most_customers_stay_on_their_side_when_data_is_added() -> None:
     assert len(moved) < 0.03 * 2000
 
 
-def test_rows_without_ids_are_customers_of_their_own() -> None:
+def test_rows_without_ids_are_separate_customers() -> None:
     churned = (np.arange(1000) % 4 == 0).astype(np.int8)
     split = pipeline.split(None, churned, test_share=0.2, seed=7)
     assert len(split.test) == 200
@@ -155,7 +155,7 @@ def test_cpus_are_counted_from_affinity_and_quota(tmp_path: Path, files: dict[st
     assert available_cpus(tmp_path) == (expected or len(os.sched_getaffinity(0)))
 
 
-def test_a_thread_count_of_the_operator_is_kept() -> None:
+def test_a_thread_count_set_by_the_operator_stays() -> None:
     environ = {"OMP_NUM_THREADS": "1"}
     assert limit_threads(environ) == 1
     assert environ["OPENBLAS_NUM_THREADS"] == "1"

@@ -1,4 +1,4 @@
-"""Another population is told from chance: silent on the generator's own customers, loud about wrong units."""
+"""Another population is distinguished from chance: no report on the generator's own customers, but on wrong units."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Change = Callable[[Features], None]
 
 
 def customers(rows: int, seed: int, **knobs: float) -> tuple[Features, Probabilities]:
-    """Coded customers and their true probabilities, which stand for a model's."""
+    """Coded customers and their true probabilities, in place of a model's scores."""
     (chunk,) = chunks(GeneratorConfig.model_validate({"rows": rows, "seed": seed} | knobs))
     total = chunk.numbers["total_charges"]
     assumed = chunk.numbers["tenure_months"] * chunk.numbers["monthly_charges"]
@@ -44,7 +44,7 @@ def scaled(factor: float, *names: str) -> Change:
     return change
 
 
-def found(
+def differences_of(
     reference: Reference, rows: int, seed: int, change: Change | None = None, **knobs: float
 ) -> tuple[Difference, ...]:
     features, probability = customers(rows, seed, **knobs)
@@ -58,7 +58,7 @@ def found(
 
 @pytest.mark.parametrize(("rows", "seeds"), [(1, 20), (100, 200), (1000, 100), (100_000, 4)])
 def test_fresh_customers_of_the_same_kind_raise_no_alarm(reference: Reference, rows: int, seeds: int) -> None:
-    assert [seed for seed in range(1000, 1000 + seeds) if found(reference, rows, seed)] == []
+    assert [seed for seed in range(1000, 1000 + seeds) if differences_of(reference, rows, seed)] == []
 
 
 @pytest.mark.parametrize("rows", [100, 1000, 100_000])
@@ -74,7 +74,7 @@ def test_wrong_units_are_named_with_their_direction(
     reference: Reference, rows: int, factor: float, names: tuple[str, ...], direction: str
 ) -> None:
     for seed in range(2000, 2001 if rows > 1000 else 2010):
-        differences = {d.name: d for d in found(reference, rows, seed, scaled(factor, *names))}
+        differences = {d.name: d for d in differences_of(reference, rows, seed, scaled(factor, *names))}
         assert set(differences) == set(names)
         for difference in differences.values():
             assert f": {direction}: " in difference.words
@@ -82,13 +82,13 @@ def test_wrong_units_are_named_with_their_direction(
 
 
 def test_a_category_is_named_with_both_shares(reference: Reference) -> None:
-    differences = {d.name: d for d in found(reference, 5000, 3, fibre_share=0.85)}
-    # Every second row of 5,000 is looked at, so the share is that of a sample.
+    differences = {d.name: d for d in differences_of(reference, 5000, 3, fibre_share=0.85)}
+    # Every second of 5,000 rows is sampled, so the share is that of a sample.
     words = differences["internet_service"].words
     assert re.search(r"8[4-6]% of the rows are 'Fiber optic', in training 4", words), words
 
 
-def test_probabilities_of_one_are_said(reference: Reference) -> None:
+def test_probabilities_of_one_are_reported(reference: Reference) -> None:
     features, probability = customers(1000, 4)
     check = PopulationCheck(reference)
     check.add(features, np.ones_like(probability))
@@ -97,7 +97,7 @@ def test_probabilities_of_one_are_said(reference: Reference) -> None:
     assert "100% of the rows have a probability above 0.999" in difference.words
 
 
-def test_a_few_certainties_among_many_are_said_though_the_index_is_small(reference: Reference) -> None:
+def test_a_few_certainties_among_many_are_reported_although_the_index_is_small(reference: Reference) -> None:
     features, probability = customers(20_000, 4)
     certain = probability >= np.quantile(probability, 0.72)
     check = PopulationCheck(reference)
@@ -106,8 +106,8 @@ def test_a_few_certainties_among_many_are_said_though_the_index_is_small(referen
     assert "have a probability above 0.999" in difference.words
 
 
-def test_a_sorted_file_is_no_other_population(reference: Reference) -> None:
-    """Of a large batch only some rows are looked at; the order of the rows must not matter."""
+def test_a_sorted_file_is_not_another_population(reference: Reference) -> None:
+    """Only some rows of a large batch are sampled; the order of the rows must not matter."""
     features, probability = customers(150_000, 5)
     order = np.argsort(features[:, COLUMN["tenure_months"]], kind="stable")
     check = PopulationCheck(reference)
@@ -116,7 +116,7 @@ def test_a_sorted_file_is_no_other_population(reference: Reference) -> None:
     assert check.differences() == ()
 
 
-def test_rows_left_out_of_a_batch_count_as_their_neighbours(reference: Reference) -> None:
+def test_rows_not_sampled_count_like_their_neighbours(reference: Reference) -> None:
     features, probability = customers(50_000, 6)
     scaled(80, "monthly_charges")(features)
     assert -(-50_000 // population_check.BATCH_SAMPLE) > 1
@@ -127,5 +127,5 @@ def test_rows_left_out_of_a_batch_count_as_their_neighbours(reference: Reference
     assert "100% of the rows are above" in check.differences()[0].words
 
 
-def test_no_rows_are_no_difference(reference: Reference) -> None:
+def test_no_rows_make_no_difference(reference: Reference) -> None:
     assert PopulationCheck(reference).differences() == ()

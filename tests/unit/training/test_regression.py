@@ -1,4 +1,4 @@
-"""A candidate beside the version in production: on its own rows, on production's, and against the record."""
+"""A candidate against the version in production: on its own rows, on production's, and against the record."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from app.bundle import GateResult
+from app.schemas import Scores
 from training import regression
 from training.auc import auc
 from training.config import GateLimits
-from training.pipeline import Labels, Scores
+from training.pipeline import Labels
 from training.regression import Rows
 
 LIMITS = GateLimits()
@@ -37,7 +38,7 @@ def _gate(here: Rows, own: Rows | None = None, *, recorded: float = 0.76, limits
     )
 
 
-def test_it_compares_auc_on_the_same_rows() -> None:
+def test_auc_is_compared_on_the_same_rows() -> None:
     churned, good = _labels(0)
     bad = _noisy(good)
     assert _gate(Rows(churned=churned, candidate=good, production=bad)).passed
@@ -55,7 +56,7 @@ def test_equal_models_pass_without_any_tolerance() -> None:
     assert _gate(Rows(churned=churned, candidate=scores, production=scores), limits=limits).passed
 
 
-def test_it_compares_brier_where_the_order_is_the_same() -> None:
+def test_brier_is_compared_if_the_order_is_the_same() -> None:
     churned, scores = _labels(0)
     result = _gate(Rows(churned=churned, candidate=scores**0.3, production=scores))
     assert not result.passed
@@ -63,7 +64,7 @@ def test_it_compares_brier_where_the_order_is_the_same() -> None:
     assert "AUC worse" not in result.detail
 
 
-def test_a_loss_that_chance_may_explain_is_not_held_against_it() -> None:
+def test_a_loss_that_chance_may_explain_does_not_count() -> None:
     churned, scores = _labels(0, rows=150)
     rows = Rows(churned=churned, candidate=_noisy(scores, 0.05), production=scores)
     assert regression.compared(rows, "3").auc_loss.value > 0
@@ -72,7 +73,7 @@ def test_a_loss_that_chance_may_explain_is_not_held_against_it() -> None:
 
 
 def test_a_worthless_file_does_not_excuse_a_worthless_model() -> None:
-    """On random labels nobody is better than anybody; on production's own rows it shows."""
+    """On random labels all models are alike; on production's own rows the difference shows."""
     churned, scores = _labels(0)
     shuffled = np.random.default_rng(5).permutation(churned)
     worthless = np.full(len(scores), 0.25) + np.random.default_rng(6).normal(0, 0.01, len(scores))
@@ -85,7 +86,7 @@ def test_a_worthless_file_does_not_excuse_a_worthless_model() -> None:
     assert "on the 4,000 rows version 3 was promoted with" in result.detail
 
 
-def test_the_record_alone_refuses_where_productions_rows_are_not_stored() -> None:
+def test_the_recorded_figures_refuse_if_productions_rows_are_not_stored() -> None:
     churned, _ = _labels(0)
     shuffled = np.random.default_rng(5).permutation(churned)
     same = np.random.default_rng(6).beta(1, 3, len(churned))
@@ -95,7 +96,7 @@ def test_the_record_alone_refuses_where_productions_rows_are_not_stored() -> Non
 
 
 def test_a_changed_world_is_a_question_for_a_person() -> None:
-    """Better on today's rows and worse on those of then: a person decides, and the ledger keeps it."""
+    """Better on today's rows and worse on the earlier ones: a person decides, and the ledger records it."""
     churned, scores = _labels(0)
     old_churned, old_scores = _labels(9)
     here = Rows(churned=churned, candidate=scores, production=_noisy(scores))
@@ -106,7 +107,7 @@ def test_a_changed_world_is_a_question_for_a_person() -> None:
     assert "has the world changed?" in result.detail
 
 
-def test_what_cannot_be_compared_says_why_or_asks_a_person() -> None:
+def test_without_a_comparison_the_verdict_says_why_or_asks_for_a_person() -> None:
     nothing = regression.not_applicable("there is no production version yet")
     assert nothing.passed
     assert nothing.value is None
@@ -118,7 +119,7 @@ def test_what_cannot_be_compared_says_why_or_asks_a_person() -> None:
 
 
 @pytest.mark.parametrize("repeats", [1, 4])
-def test_an_aucs_error_covers_the_truth_also_where_customers_repeat(repeats: int) -> None:
+def test_the_error_of_an_auc_covers_the_truth_even_if_customers_repeat(repeats: int) -> None:
     """95 % intervals of 1,000 samples of 400 customers, each with so many rows."""
     rng = np.random.default_rng(3)
     covered = 0

@@ -45,7 +45,7 @@ def test_metrics_have_their_intervals_beside_them(evaluation: report.Evaluation)
     assert set(evaluation.point_metrics()) == set(evaluate.METRICS)
 
 
-def test_slice_metrics_have_names_mlflow_takes(evaluation: report.Evaluation) -> None:
+def test_slice_metrics_have_names_that_mlflow_accepts(evaluation: report.Evaluation) -> None:
     names = evaluation.slice_metrics()
     assert "slice_auc/contract.month_to_month" in names
     assert "slice_rows/senior_citizen.1" in names

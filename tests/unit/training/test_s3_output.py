@@ -1,4 +1,4 @@
-"""Files that are written to S3, on a real HTTP server that speaks it."""
+"""Output files on S3, with a real HTTP server that speaks its protocol."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_generated_customers_and_their_truth_are_written_and_load_again(s3: Any)
     assert data.truth == truth
 
 
-def test_an_object_is_replaced_only_when_told(s3: Any, tmp_path: Path) -> None:
+def test_an_object_is_replaced_only_on_request(s3: Any, tmp_path: Path) -> None:
     s3.put_object(Bucket="data", Key="a.csv", Body=b"old")
     with (
         pytest.raises(PathError, match=r"s3://data/a\.csv: it exists already"),
@@ -54,7 +54,7 @@ def test_an_object_is_replaced_only_when_told(s3: Any, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_an_error_on_the_way_uploads_nothing_and_leaves_nothing(
+def test_an_error_midway_uploads_nothing_and_leaves_nothing(
     s3: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -64,7 +64,7 @@ def test_an_error_on_the_way_uploads_nothing_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_bucket_is_said_before_the_work(s3: Any) -> None:
+def test_a_missing_bucket_is_reported_before_the_work(s3: Any) -> None:
     del s3
     with (
         pytest.raises(PathError, match=r"s3://absent/a\.csv: no bucket 'absent'"),
@@ -73,7 +73,7 @@ def test_a_missing_bucket_is_said_before_the_work(s3: Any) -> None:
         pytest.fail("the work began")
 
 
-def test_missing_credentials_are_said(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     del s3
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -81,7 +81,7 @@ def test_missing_credentials_are_said(s3: Any, monkeypatch: pytest.MonkeyPatch) 
         pytest.fail("the work began")
 
 
-def test_no_s3_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_s3_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment("http://127.0.0.1:9").items():
         monkeypatch.setenv(name, value)
     with pytest.raises(PathError, match="S3 cannot be reached"), delivered("s3://data/a.csv", overwrite=False):

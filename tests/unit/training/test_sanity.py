@@ -1,4 +1,4 @@
-"""Valid data that looks odd is told in words, with counts; honest data is not spoken of."""
+"""Valid data that looks odd is reported in sentences with counts; honest data is not."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def test_a_service_that_its_add_on_denies_is_a_contradiction(customers: pd.DataF
     assert warning.startswith("multiple_lines contradicts phone_service in 3 of 700 rows")
 
 
-def test_totals_with_a_thousands_mark_read_as_a_decimal_mark(customers: pd.DataFrame) -> None:
+def test_totals_with_a_thousands_separator_read_as_a_decimal_point(customers: pd.DataFrame) -> None:
     total = customers["total_charges"]
     (warning,) = sanity.warnings(customers.assign(total_charges=np.where(total >= 1000, total / 1000, total)))
     assert warning.startswith("total_charges is far from tenure_months * monthly_charges in")
-    assert "a thousands mark taken for a decimal mark" in warning
+    assert "a thousands separator read as a decimal point" in warning
 
 
-def test_totals_of_another_unit_are_far_without_a_thousands_mark(customers: pd.DataFrame) -> None:
+def test_totals_in_another_unit_are_far_without_a_thousands_separator(customers: pd.DataFrame) -> None:
     (warning,) = sanity.warnings(customers.assign(total_charges=customers["total_charges"] * 12))
     assert "typically 12 times it" in warning or "typically 11.9 times it" in warning
-    assert "thousands mark" not in warning
+    assert "thousands separator" not in warning
 
 
-def test_totals_that_were_all_blank_say_nothing_new(customers: pd.DataFrame) -> None:
+def test_totals_that_were_all_blank_add_nothing(customers: pd.DataFrame) -> None:
     filled = customers["tenure_months"] * customers["monthly_charges"]
     (warning,) = sanity.warnings(customers.assign(total_charges=filled))
     assert "it was blank or computed" in warning

@@ -1,4 +1,4 @@
-"""Scoring of files: the served numbers, every row checked, nothing left behind when a row is wrong."""
+"""Scoring of files: the same numbers as served, every row checked, nothing left behind if a row is wrong."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from app import bundle
 from app.bundle import BundleError, RiskBands
 from app.model import load as load_model
 from app.schemas import ID_COLUMN, SCHEMA_VERSION
+from app.verification import parse_manifest
 from training import export, pipeline, readers
 from training.data import DataError, encode_frame, load
 from training.files import PathError
 from training.generate import write
 from training.population_check import PopulationError
-from training.score import score
+from training.score import ModelFolder, score
 from training.truth import GeneratorConfig
 
 ROWS = 5000
@@ -69,7 +70,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("extensions", [("csv", "csv"), ("csv", "parquet"), ("parquet", "csv"), ("parquet", "parquet")])
-def test_file_gets_the_served_answers(
+def test_the_file_has_the_answers_that_would_be_served(
     tmp_path: Path,
     model_dir: Path,
     customers: Path,
@@ -79,15 +80,15 @@ def test_file_gets_the_served_answers(
     monkeypatch.setattr(readers, "CSV_BLOCK_BYTES", 100_000)  # several batches of a CSV file too
     source, out = tmp_path / f"in.{extensions[0]}", tmp_path / "new" / f"out.{extensions[1]}"
     write(GeneratorConfig(rows=ROWS, missing_total_share=0.1), source)
-    summary = score(model_dir, str(source), out, batch_rows=777)
+    summary = score(ModelFolder(model_dir), str(source), out, batch_rows=777)
     answers, data, model = read(out), load(str(customers)), load_model(model_dir)
     expected = model.score(encode_frame(data.customers))
     assert data.ids is not None
     assert list(answers.columns) == ["customer_id", *ANSWERS]
     assert answers["customer_id"].tolist() == data.ids.tolist()
     np.testing.assert_allclose(answers["churn_probability"], expected, rtol=0, atol=1e-7)
-    assert answers["decision"].tolist() == [model.decision(p) for p in answers["churn_probability"]]
-    assert answers["risk_band"].tolist() == [model.band(p) for p in answers["churn_probability"]]
+    one_by_one = [model.thresholds.decide(probability) for probability in answers["churn_probability"]]
+    assert list(zip(answers["decision"], answers["risk_band"], strict=True)) == one_by_one
     assert summary.rows == ROWS
     assert summary.decisions == answers["decision"].value_counts().to_dict()
     assert summary.risk_bands == answers["risk_band"].value_counts().to_dict()
@@ -100,23 +101,23 @@ def test_probability_on_a_bound_belongs_to_the_upper_side(tmp_path: Path, model_
     first = float(load_model(model_dir).score(encode_frame(load(str(customers)).customers.head(1)))[0])
     path = model_dir / bundle.MANIFEST
     original = path.read_bytes()
-    manifest = bundle.parse_manifest(original, None)
+    manifest = parse_manifest(original, None)
     exact = manifest.model_copy(update={"threshold": first, "risk_bands": RiskBands(medium=first / 2, high=first)})
     try:
         bundle.write_json(path, exact)
         head = tmp_path / "head.parquet"
         pd.read_parquet(customers).head(1).to_parquet(head)
-        score(model_dir, str(head), tmp_path / "out.csv")
+        score(ModelFolder(model_dir), str(head), tmp_path / "out.csv")
     finally:
         path.write_bytes(original)
     (answer,) = read(tmp_path / "out.csv").to_dict("records")
     assert (answer["decision"], answer["risk_band"]) == ("churn", "high")
 
 
-def test_labels_are_not_needed_and_ids_neither(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+def test_neither_labels_nor_ids_are_needed(tmp_path: Path, model_dir: Path, customers: Path) -> None:
     frame = pd.read_parquet(customers).drop(columns=["churned", ID_COLUMN])
     frame.to_parquet(tmp_path / "in.parquet")
-    score(model_dir, str(tmp_path / "in.parquet"), tmp_path / "out.parquet")
+    score(ModelFolder(model_dir), str(tmp_path / "in.parquet"), tmp_path / "out.parquet")
     assert list(read(tmp_path / "out.parquet").columns) == ANSWERS
 
 
@@ -127,7 +128,9 @@ def test_violations_are_all_reported_and_the_old_answer_stays(tmp_path: Path, mo
     frame.to_parquet(tmp_path / "in.parquet")
     (tmp_path / "out.csv").write_text("of yesterday")
     with pytest.raises(DataError) as caught:
-        score(model_dir, str(tmp_path / "in.parquet"), tmp_path / "out.csv", batch_rows=1000, overwrite=True)
+        score(
+            ModelFolder(model_dir), str(tmp_path / "in.parquet"), tmp_path / "out.csv", batch_rows=1000, overwrite=True
+        )
     assert caught.value.source == str(tmp_path / "in.parquet")
     assert {(v.column, v.rows) for v in caught.value.violations} == {
         ("gender", (1, 5000)), ("monthly_charges", (3001,)),
@@ -139,7 +142,7 @@ def test_violations_are_all_reported_and_the_old_answer_stays(tmp_path: Path, mo
 def test_empty_file_is_refused(tmp_path: Path, model_dir: Path, customers: Path) -> None:
     pd.read_parquet(customers).head(0).to_csv(tmp_path / "in.csv", index=False)
     with pytest.raises(DataError, match="no data row"):
-        score(model_dir, str(tmp_path / "in.csv"), tmp_path / "out.csv")
+        score(ModelFolder(model_dir), str(tmp_path / "in.csv"), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -149,31 +152,31 @@ def test_changed_model_is_refused_before_anything_is_read(tmp_path: Path, model_
     try:
         model.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
         with pytest.raises(BundleError, match=r"model\.onnx: its sha256 is not the one in the manifest"):
-            score(model_dir, "absent.csv", tmp_path / "out.csv")
+            score(ModelFolder(model_dir), "absent.csv", tmp_path / "out.csv")
     finally:
         model.write_bytes(original)
     with pytest.raises(BundleError, match="not the registered one"):
-        score(model_dir, "absent.csv", tmp_path / "out.csv", manifest_sha256="0" * 64)
+        score(ModelFolder(model_dir, manifest_sha256="0" * 64), "absent.csv", tmp_path / "out.csv")
     with pytest.raises(BundleError, match=r"manifest\.json: No such file"):
-        score(tmp_path, "absent.csv", tmp_path / "out.csv")
+        score(ModelFolder(tmp_path), "absent.csv", tmp_path / "out.csv")
 
 
 def test_unknown_output_format_is_refused(tmp_path: Path, model_dir: Path) -> None:
     with pytest.raises(PathError, match=r"\.txt; expected \.csv or \.parquet"):
-        score(model_dir, "absent.csv", tmp_path / "out.txt")
+        score(ModelFolder(model_dir), "absent.csv", tmp_path / "out.txt")
 
 
 def test_every_row_says_which_model_and_when(tmp_path: Path, model_dir: Path, customers: Path) -> None:
     out, text = tmp_path / "out.parquet", tmp_path / "out.csv"
     began = datetime.now(UTC).replace(microsecond=0)
-    summary = score(model_dir, str(customers), out, version="12", batch_rows=777)
+    summary = score(ModelFolder(model_dir, version="12"), str(customers), out, batch_rows=777)
     assert began <= summary.scored_at <= datetime.now(UTC)
     frame = read(out)
     assert set(frame["model_name"]) == {"churn"}
     assert set(frame["model_version"]) == {"12"}
     assert set(frame["scored_at"]) == {pd.Timestamp(summary.scored_at)}
     digest = bundle.digest(model_dir / bundle.MANIFEST).sha256
-    score(model_dir, str(customers), text)
+    score(ModelFolder(model_dir), str(customers), text)
     lines = read(text)
     assert set(lines["model_version"]) == {f"local-{digest[:8]}"}
     assert lines["scored_at"].str.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").all()
@@ -193,38 +196,44 @@ def test_a_model_name_with_a_comma_is_quoted(tmp_path: Path, model_dir: Path, cu
     folder = tmp_path / "model"
     shutil.copytree(model_dir, folder)
     path = folder / bundle.MANIFEST
-    manifest = bundle.parse_manifest(path.read_bytes(), None)
+    manifest = parse_manifest(path.read_bytes(), None)
     bundle.write_json(path, manifest.model_copy(update={"model_name": 'churn, "north"'}))
-    score(folder, str(customers), tmp_path / "out.csv")
+    score(ModelFolder(folder), str(customers), tmp_path / "out.csv")
     assert set(read(tmp_path / "out.csv")["model_name"]) == {'churn, "north"'}
 
 
 def test_the_customers_are_never_replaced_by_their_scores(tmp_path: Path, model_dir: Path, customers: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(customers.read_bytes())
-    with pytest.raises(PathError, match="it is the very file that is read"):
-        score(model_dir, str(path), path, overwrite=True)
+    with pytest.raises(PathError, match="it is the same file as the input"):
+        score(ModelFolder(model_dir), str(path), path, overwrite=True)
     assert path.read_bytes() == customers.read_bytes()
 
 
-def test_an_existing_file_is_replaced_only_when_told(tmp_path: Path, model_dir: Path, customers: Path) -> None:
+def test_an_existing_file_is_replaced_only_on_request(tmp_path: Path, model_dir: Path, customers: Path) -> None:
     out = tmp_path / "out.csv"
     out.write_text("of yesterday")
     with pytest.raises(PathError, match=r"out\.csv: it exists already; .* --force"):
-        score(model_dir, str(customers), out)
+        score(ModelFolder(model_dir), str(customers), out)
     assert out.read_text() == "of yesterday"
-    assert len(read(Path(score(model_dir, str(customers), out, overwrite=True).out))) == ROWS
+    assert len(read(Path(score(ModelFolder(model_dir), str(customers), out, overwrite=True).out))) == ROWS
 
 
 @pytest.mark.parametrize("extension", ["csv", "parquet"])
-def test_progress_goes_from_the_first_rows_to_all(
+def test_progress_rises_to_all_rows(
     tmp_path: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch, extension: str
 ) -> None:
     monkeypatch.setattr(readers, "CSV_BLOCK_BYTES", 100_000)
     source = tmp_path / f"in.{extension}"
     write(GeneratorConfig(rows=ROWS), source)
     seen: list[tuple[int, float]] = []
-    score(model_dir, str(source), tmp_path / "o.csv", batch_rows=1000, on_progress=lambda *step: seen.append(step))
+    score(
+        ModelFolder(model_dir),
+        str(source),
+        tmp_path / "o.csv",
+        batch_rows=1000,
+        on_progress=lambda *step: seen.append(step),
+    )
     assert len(seen) > 4
     assert seen == sorted(seen)
     assert 0 < seen[0][1] < 0.5
@@ -232,14 +241,14 @@ def test_progress_goes_from_the_first_rows_to_all(
 
 
 def test_another_population_is_named_and_refused_when_strict(tmp_path: Path, model_dir: Path, customers: Path) -> None:
-    assert score(model_dir, str(customers), tmp_path / "same.csv", strict=True).differences == ()
+    assert score(ModelFolder(model_dir), str(customers), tmp_path / "same.csv", strict=True).differences == ()
     weeks = pd.read_parquet(customers)
     weeks["tenure_months"] = (weeks["tenure_months"] * 4.345).astype(int)
     weeks.to_parquet(tmp_path / "weeks.parquet")
-    summary = score(model_dir, str(tmp_path / "weeks.parquet"), tmp_path / "out.csv")
+    summary = score(ModelFolder(model_dir), str(tmp_path / "weeks.parquet"), tmp_path / "out.csv")
     assert summary.differences[0].name == "tenure_months"
     assert "higher" in summary.differences[0].words
     with pytest.raises(PopulationError, match="tenure_months") as caught:
-        score(model_dir, str(tmp_path / "weeks.parquet"), tmp_path / "strict.csv", strict=True)
+        score(ModelFolder(model_dir), str(tmp_path / "weeks.parquet"), tmp_path / "strict.csv", strict=True)
     assert "nothing was written" in str(caught.value)
     assert {path.name for path in tmp_path.iterdir()} == {"weeks.parquet", "same.csv", "out.csv"}

@@ -1,4 +1,4 @@
-"""Where data comes from: local files and S3, and the message for each way it can be missing."""
+"""Sources of data: local files and S3, and the message for each way in which they can be missing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from training.truth import truth_path
         ("s3:///a.csv", "no bucket or no object name"),
     ],
 )
-def test_source_that_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str) -> None:
+def test_a_source_that_is_not_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError) as caught:
         load(source)
@@ -87,7 +89,7 @@ def test_s3_violations_name_the_object(s3: Any) -> None:
 
 @pytest.mark.service
 @pytest.mark.usefixtures("s3")
-def test_s3_absence_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_s3_object_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="no such object"):
         load("s3://data/absent.csv")
     with pytest.raises(DataError, match="no bucket 'elsewhere'"):

@@ -1,4 +1,4 @@
-"""The models on the real customers of the public IBM Telco data."""
+"""The models, trained on the real customers of the public IBM Telco data."""
 
 from pathlib import Path
 

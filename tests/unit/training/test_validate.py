@@ -1,4 +1,4 @@
-"""Every violation of a file is found and reported together, and hostile files do no harm."""
+"""All violations of a file are reported together, and hostile files do no harm."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def violations(path: Path, *, labelled: bool = True) -> tuple[Violation, ...]:
 
 
 @pytest.fixture
-def spoilt(tmp_path: Path, table: pd.DataFrame) -> Callable[..., Path]:
-    """Writes the customers with some cells replaced: (column, 1-based row, value)."""
+def damaged(tmp_path: Path, table: pd.DataFrame) -> Callable[..., Path]:
+    """Write the customers with some cells replaced: (column, 1-based row, value)."""
 
     def write(*cells: tuple[str, int, str]) -> Path:
         for column, row, value in cells:
@@ -39,16 +39,16 @@ def spoilt(tmp_path: Path, table: pd.DataFrame) -> Callable[..., Path]:
     return write
 
 
-def test_all_violations_are_reported_together(spoilt: Callable[..., Path]) -> None:
-    path = spoilt(
+def test_all_violations_are_reported_together(damaged: Callable[..., Path]) -> None:
+    path = damaged(
         ("gender", 2, "female"), ("gender", 7, "female"), ("gender", 9, ""), ("contract", 300, "Weekly"),
         ("tenure_months", 5, "5.5"), ("tenure_months", 6, "-1"), ("senior_citizen", 1, "2"),
         ("monthly_charges", 3, "10000.01"), ("monthly_charges", 4, "abc"), ("monthly_charges", 8, " "),
         ("total_charges", 10, "nan"), ("total_charges", 11, "inf"), ("total_charges", 12, "1e999"),
         ("customer_id", 13, "a b"), ("customer_id", 14, "a/b"), ("churned", 15, "maybe"), ("churned", 16, ""),
     )  # fmt: skip
-    found = {(v.column, v.rows, v.value) for v in violations(path)}
-    assert found == {
+    reported = {(v.column, v.rows, v.value) for v in violations(path)}
+    assert reported == {
         ("gender", (2, 7), "'female'"), ("gender", (9,), "(blank)"), ("contract", (300,), "'Weekly'"),
         ("tenure_months", (5,), "'5.5'"), ("tenure_months", (6,), "'-1'"), ("senior_citizen", (1,), "'2'"),
         ("monthly_charges", (3,), "'10000.01'"), ("monthly_charges", (4,), "'abc'"),
@@ -60,8 +60,8 @@ def test_all_violations_are_reported_together(spoilt: Callable[..., Path]) -> No
     assert all(v.expected == expected[v.column] for v in violations(path) if v.column in expected)
 
 
-def test_message_names_column_rows_value_and_expectation(spoilt: Callable[..., Path]) -> None:
-    path = spoilt(*[("gender", row, "X") for row in range(1, 15)], ("tenure_months", 3, "2.5"))
+def test_message_names_column_rows_value_and_expectation(damaged: Callable[..., Path]) -> None:
+    path = damaged(*[("gender", row, "X") for row in range(1, 15)], ("tenure_months", 3, "2.5"))
     with pytest.raises(DataError) as caught:
         load(str(path))
     assert str(caught.value).splitlines() == [
@@ -74,18 +74,18 @@ def test_message_names_column_rows_value_and_expectation(spoilt: Callable[..., P
     ]
 
 
-def test_report_is_bounded_however_much_is_wrong(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_the_report_is_bounded_whatever_is_wrong(tmp_path: Path, table: pd.DataFrame) -> None:
     for column in table.columns:
         table[column] = [f"{row} {'x' * 1000}" for row in range(300)]
     table.to_csv(tmp_path / "a.csv", index=False)
-    found = violations(tmp_path / "a.csv")
-    genders = [v for v in found if v.column == "gender"]
+    reported = violations(tmp_path / "a.csv")
+    genders = [v for v in reported if v.column == "gender"]
     assert len(genders) == VALUES_KEPT + 1
     assert genders[-1].value == "(other values)"
     assert sum(v.count for v in genders) == 300
-    assert all(len(v.value) < 80 and len(v.rows) <= 10 for v in found)
-    lines = str(DataError("a.csv", found)).splitlines()
-    causes = len({(v.column, v.cause) for v in found})
+    assert all(len(v.value) < 80 and len(v.rows) <= 10 for v in reported)
+    lines = str(DataError("a.csv", reported)).splitlines()
+    causes = len({(v.column, v.cause) for v in reported})
     assert len(lines) == 1 + causes + LINES_SHOWN + 1
     assert lines[-1] == f"    and {causes * (VALUES_SHOWN + 1) - LINES_SHOWN} more"
 
@@ -97,8 +97,8 @@ def test_columns_missing_unknown_and_doubled(tmp_path: Path, table: pd.DataFrame
     path = tmp_path / "a.csv"
     text.to_csv(path, index=False)
     path.write_text(path.read_text().replace("Partner2", "Dependents", 1))
-    found = {(v.column, v.value) for v in violations(path)}
-    assert found == {
+    reported = {(v.column, v.value) for v in violations(path)}
+    assert reported == {
         ("contract", "column is missing"), ("gender", "column is missing"), ("'sex'", "unknown column"),
         ("dependents", "2 columns stand for it"), ("partner", "'Perhaps'"),
     }  # fmt: skip
@@ -146,7 +146,7 @@ def api_accepts(row: dict[str, Any]) -> bool:
     return True
 
 
-def test_row_numbers_hold_across_blocks_and_ragged_rows(
+def test_row_numbers_are_right_across_blocks_and_ragged_rows(
     tmp_path: Path, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readers, "CSV_BLOCK_BYTES", 2000)
@@ -159,15 +159,15 @@ def test_row_numbers_hold_across_blocks_and_ragged_rows(
         lines[row] = "1,2"
     lines[250] += ",one too many"
     path.write_text("\n".join(lines))
-    found = {(v.column, v.value): v.rows for v in violations(path)}
-    assert found == {
+    reported = {(v.column, v.value): v.rows for v in violations(path)}
+    assert reported == {
         (FILE, "'2 fields'"): (3, 4, 9, 200),
         (FILE, "'22 fields'"): (250,),
         ("gender", "'X'"): (1, 2, 10, 11, 150, 300),
     }
 
 
-def test_file_of_another_shape_is_not_read_to_its_end(tmp_path: Path, customers_csv: Path) -> None:
+def test_a_file_of_another_shape_is_not_read_to_its_end(tmp_path: Path, customers_csv: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(customers_csv.read_text() + "1,2\n" * 5000)
     (violation,) = violations(path)
@@ -175,7 +175,7 @@ def test_file_of_another_shape_is_not_read_to_its_end(tmp_path: Path, customers_
     assert violation.rows[0] == 301
 
 
-def test_row_numbers_hold_across_parquet_batches(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_row_numbers_are_right_across_parquet_batches(tmp_path: Path, table: pd.DataFrame) -> None:
     many = pd.concat([table] * 300, ignore_index=True)
     many.loc[[0, 70_000, 89_999], "gender"] = "X"
     many.to_parquet(tmp_path / "a.parquet", row_group_size=1000)

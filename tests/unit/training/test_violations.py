@@ -1,4 +1,4 @@
-"""The words and the data of an error about a file."""
+"""The text and the data of an error about a file."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def wrong(column: str, value: str, cause: str, *, count: int = 1, meant: str = "
     )
 
 
-def test_everything_is_there_for_machines(tmp_path: Path, table: pd.DataFrame) -> None:
+def test_programs_get_everything(tmp_path: Path, table: pd.DataFrame) -> None:
     table["monthly_charges"] = table["monthly_charges"].str.replace(".", ",")
     table.loc[41, "gender"] = "male"
     path = tmp_path / "a.csv"
     table.rename(columns={"contract": "Kind", "partner": "PARTNER"}).to_csv(path, index=False)
     with pytest.raises(DataError) as caught:
         load(str(path))
-    found = json.loads(json.dumps(caught.value.as_dict()))
-    assert found["source"] == str(path)
-    assert found["problems"] == sum(max(group["count"], 1) for group in found["groups"])
-    assert found["causes"] == [line.strip() for line in str(caught.value).splitlines()[1 : 1 + len(found["causes"])]]
-    groups = {(group["cause"], group["column"]): group for group in found["groups"]}
+    report = json.loads(json.dumps(caught.value.as_dict()))
+    assert report["source"] == str(path)
+    assert report["problems"] == sum(max(group["count"], 1) for group in report["groups"])
+    assert report["causes"] == [line.strip() for line in str(caught.value).splitlines()[1 : 1 + len(report["causes"])]]
+    groups = {(group["cause"], group["column"]): group for group in report["groups"]}
     assert set(groups) == {
         ("rename", "'PARTNER'"), ("unknown-column", "'Kind'"), ("missing-column", "contract"),
         ("decimal-comma", "monthly_charges"), ("spelling", "gender"),
@@ -65,16 +65,16 @@ def test_columns_share_the_line_of_a_cause() -> None:
     ]
 
 
-def test_one_value_is_said_in_the_singular() -> None:
+def test_one_value_is_described_in_the_singular() -> None:
     error = DataError("a.csv", [wrong("monthly_charges", "'29,85'", "decimal-comma")])
     assert str(error).splitlines() == [
         "a.csv: 1 problem (1 cause)",
-        "  1 value of monthly_charges looks like a decimal comma (29,85): write it with a point",
+        "  1 value of monthly_charges looks like a decimal comma (29,85): write it with a decimal point",
         "    monthly_charges: row 1 (line 1): '29,85'; expected x",
     ]
 
 
-def test_example_keeps_its_quotes_where_blanks_would_be_lost() -> None:
+def test_an_example_keeps_its_quotes_if_spaces_would_be_lost() -> None:
     assert "(' 5 x')" in str(DataError("a.csv", [wrong("tenure_months", "' 5 x'", "unit")]))
 
 
@@ -86,7 +86,7 @@ def test_file_error_is_one_line() -> None:
 
 @pytest.mark.parametrize("cause", [*VALUES, *GENERIC, *COLUMNS, "other"])
 @pytest.mark.parametrize("many", [1, 2, 100])
-def test_every_cause_is_said_in_bounds_and_never_ends_in_a_name(cause: str, many: int) -> None:
+def test_the_text_of_every_cause_is_bounded_and_never_ends_in_a_name(cause: str, many: int) -> None:
     violations = [wrong(f"column{number}", "'v'", cause, meant="'m'") for number in range(many)]
     lines = str(DataError("a.csv", violations)).splitlines()
     assert len(lines) <= 1 + 2 * (LINES_SHOWN + 1)
@@ -95,7 +95,7 @@ def test_every_cause_is_said_in_bounds_and_never_ends_in_a_name(cause: str, many
     assert not any(line.rstrip("'").endswith(f"column{number}") for line in lines for number in range(many))
 
 
-def test_cause_is_kept_apart_however_many_values_have_it() -> None:
+def test_a_cause_stays_separate_however_many_values_have_it() -> None:
     findings = Findings()
     values = pa.array([f"{number},5" for number in range(2000)] + ["x"] * 3)
     causes = np.array(["decimal-comma"] * 2000 + ["not-a-number"], dtype=object)
@@ -107,7 +107,7 @@ def test_cause_is_kept_apart_however_many_values_have_it() -> None:
     assert len(findings.violations()) == 20 + 1 + 1
 
 
-def test_file_that_is_not_read_to_its_end_says_so(tmp_path: Path, customers_csv: Path) -> None:
+def test_a_file_not_read_to_its_end_says_so(tmp_path: Path, customers_csv: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(customers_csv.read_text() + "1,2\n" * 5000)
     with pytest.raises(DataError) as caught:
@@ -115,5 +115,5 @@ def test_file_that_is_not_read_to_its_end_says_so(tmp_path: Path, customers_csv:
     (violation,) = caught.value.violations
     assert violation.column == FILE
     assert str(caught.value).endswith(
-        f"; reading stopped at row 1,300, after {readers.RAGGED_ROWS_KEPT:,} rows of another width"
+        f"; reading stopped at row 1,300, after {readers.RAGGED_ROWS_KEPT:,} rows of the wrong width"
     )

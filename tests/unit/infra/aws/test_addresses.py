@@ -1,4 +1,4 @@
-"""Subnets: exact, disjoint, inside of the VPC, and the same for a zone however many zones there are."""
+"""Subnets: exact, disjoint, inside the VPC, and the same for a zone however many zones there are."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_the_plan_of_prod_is_exactly_this() -> None:
 @pytest.mark.parametrize("cidr", ["10.0.0.0/16", "172.16.0.0/18", "192.168.16.0/20"])
 @pytest.mark.parametrize("zones", [1, 2, 3, 4])
 def test_subnets_are_disjoint_and_inside(cidr: str, zones: int) -> None:
-    found = plan(cidr, zones)
-    subnets = [IPv4Network(text) for text in (*found.private, *found.public, *found.database)]
+    result = plan(cidr, zones)
+    subnets = [IPv4Network(text) for text in (*result.private, *result.public, *result.database)]
     assert len(subnets) == 3 * zones
     assert all(subnet.subnet_of(IPv4Network(cidr)) and subnet.prefixlen <= 28 for subnet in subnets)
     assert not [pair for pair in combinations(subnets, 2) if pair[0].overlaps(pair[1])]
@@ -36,13 +36,13 @@ def test_another_zone_moves_no_subnet() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cidr", "zones", "said"),
+    ("cidr", "zones", "message"),
     [
         ("10.0.0.0/21", 2, "use a network from /16 to /20"),
         ("10.0.0.0/15", 2, "use a network from /16 to /20"),
         ("10.0.0.0/16", 5, "use 1 to 4"),
     ],
 )
-def test_what_cannot_be_shared_out_is_refused(cidr: str, zones: int, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_network_that_cannot_be_divided_is_refused(cidr: str, zones: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         plan(cidr, zones)

@@ -1,4 +1,4 @@
-"""The edge on AWS: an ALB with its firewall before NGINX, and whom NGINX then believes."""
+"""The edge on AWS: an ALB with its firewall in front of NGINX, and the network whose header NGINX then trusts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from support.recorder import find, record_with, settings
 
 from infra.config import ConfigError
-from infra.settings import parse
+from infra.config_loader import parse
 from ops.stack.recording import Recording
 
 
@@ -28,8 +28,8 @@ def test_nginx_is_reached_through_the_alb_alone() -> None:
     assert annotations["target-type"] == "ip"
     assert annotations["wafv2-acl-arn"].startswith("arn:aws:wafv2:")
     (config,) = [item for item in recording.resources if item.name == "ingress-config"]
-    believed = {key: value for key, value in config.inputs["data"].items() if "real-ip" in key}
-    assert believed == {
+    trusted = {key: value for key, value in config.inputs["data"].items() if "real-ip" in key}
+    assert trusted == {
         "set-real-ip-from": settings("prod").network.cidr,
         "real-ip-header": "X-Forwarded-For",
         "real-ip-recursive": "true",
@@ -46,7 +46,7 @@ def test_the_firewall_has_managed_groups_and_a_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "change", "said"),
+    ("section", "change", "message"),
     [
         ("edge", {"waf": True}, "waf is on but balancer is 'nlb'"),
         ("eks", {"public_cidrs": ["0.0.0.0/0"]}, "lets everybody try"),
@@ -58,7 +58,9 @@ def test_the_firewall_has_managed_groups_and_a_rate() -> None:
         ("budget", {"emails": ["nobody"]}, "write an e-mail address"),
     ],
 )
-def test_what_cannot_work_on_aws_is_refused_in_one_line(section: str, change: dict[str, Any], said: str) -> None:
+def test_an_impossible_setting_for_aws_is_refused_with_one_line(
+    section: str, change: dict[str, Any], message: str
+) -> None:
     values = settings("staging").model_dump()
     values.pop("stack")
     values[section] = {**values[section], **change}
@@ -66,4 +68,4 @@ def test_what_cannot_work_on_aws_is_refused_in_one_line(section: str, change: di
         parse("staging", values)
     _, *lines = str(caught.value).splitlines()
     assert len(lines) == 1
-    assert said in lines[0]
+    assert message in lines[0]

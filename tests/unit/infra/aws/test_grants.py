@@ -1,4 +1,4 @@
-"""Rights of workloads: exactly what they mount and use, in documents that cannot be written too wide."""
+"""Rights of workloads: exactly what they mount and use, in policies that refuse wildcards."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ STACKS = ("staging", "prod")
 
 
 def document(recording: Recording, name: str, field: str = "policy") -> dict[str, Any]:
-    (found,) = [item for item in recording.resources if item.name == name]
-    content: dict[str, Any] = json.loads(found.inputs[field])
+    (resource,) = [item for item in recording.resources if item.name == name]
+    content: dict[str, Any] = json.loads(resource.inputs[field])
     return content
 
 
@@ -41,7 +41,7 @@ def test_a_workload_may_read_exactly_the_secrets_that_it_mounts(stack: str) -> N
     assert readable == mounted
 
 
-def test_the_table_of_readers_is_about_secrets_that_there_are() -> None:
+def test_the_table_of_readers_names_exactly_the_secrets_that_exist() -> None:
     assert {secret for secrets in secret_files.READERS.values() for secret in secrets} == set(secret_files.ALL)
 
 
@@ -61,7 +61,7 @@ def test_only_the_server_deletes_artifacts_and_nobody_backups() -> None:
 
 
 def rights(stack: str, workload: str) -> dict[str, list[str]]:
-    """What a workload may do, by what it may do it to: bucket, objects or key."""
+    """Return the actions that a workload may take, by resource: bucket, objects or key."""
     statements = document(recorded(stack), f"identity-{workload}-policy")["Statement"]
     return {resource: statement["Action"] for statement in statements for resource in statement["Resource"]}
 
@@ -69,8 +69,8 @@ def rights(stack: str, workload: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_backup_reads_artifacts_and_writes_and_marks_backups(stack: str) -> None:
     artifacts, backups = (f"arn:aws:s3:::churn-{stack}-{what}-000000000000" for what in ("artifacts", "backups"))
-    found = {what: actions for what, actions in rights(stack, "backup").items() if ":s3:::" in what}
-    assert found == {
+    on_buckets = {what: actions for what, actions in rights(stack, "backup").items() if ":s3:::" in what}
+    assert on_buckets == {
         artifacts: ["s3:GetBucketLocation", "s3:ListBucket"],
         f"{artifacts}/*": ["s3:GetObject"],
         backups: [

@@ -1,7 +1,7 @@
-"""Recorded buckets, budget and firewall, made by AWS' own interface in moto and read back.
+"""Recorded buckets, budget and firewall, created through AWS's own API on moto and read back.
 
-What this shows: that the values have the names, types and places that the interface takes. What moto does not do is
-judge a request by a policy or a rule, or send a notification.
+This shows that the values have the names, types and structure that the API accepts. Moto does not evaluate policies or
+rules, and sends no notifications.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def aws() -> Iterator[None]:
 
 
 def of_type(stack: str, kind: str) -> list[dict[str, Any]]:
-    """Inputs of a stack's resources of one type."""
-    found = [
+    """Return the inputs of a stack's resources of one type."""
+    inputs = [
         item.inputs
         for item in recorded(stack).resources
         if item.type.startswith("aws:") and item.type.endswith(f":{kind}")
     ]
-    assert found, f"{stack} has no {kind}"
-    return found
+    assert inputs, f"{stack} has no {kind}"
+    return inputs
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -61,56 +61,56 @@ def test_buckets_take_their_policy_and_are_closed(stack: str) -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_budget_tells_people_at_each_threshold_and_ahead(stack: str) -> None:
     budgets = boto3.client("budgets")
-    (given,) = of_type(stack, "Budget")
+    (recorded_budget,) = of_type(stack, "Budget")
     budget = {
-        "BudgetName": given["name"],
-        "BudgetType": given["budgetType"],
-        "TimeUnit": given["timeUnit"],
-        "BudgetLimit": {"Amount": given["limitAmount"], "Unit": given["limitUnit"]},
-        "CostFilters": {item["name"]: item["values"] for item in given["costFilters"]},
+        "BudgetName": recorded_budget["name"],
+        "BudgetType": recorded_budget["budgetType"],
+        "TimeUnit": recorded_budget["timeUnit"],
+        "BudgetLimit": {"Amount": recorded_budget["limitAmount"], "Unit": recorded_budget["limitUnit"]},
+        "CostFilters": {item["name"]: item["values"] for item in recorded_budget["costFilters"]},
     }
-    told = [
+    notifications = [
         {
             "Notification": {key: value for key, value in as_api(item).items() if key != "SubscriberEmailAddresses"},
             "Subscribers": [
                 {"SubscriptionType": "EMAIL", "Address": address} for address in item["subscriberEmailAddresses"]
             ],
         }
-        for item in given["notifications"]
+        for item in recorded_budget["notifications"]
     ]
-    budgets.create_budget(AccountId=ACCOUNT, Budget=budget, NotificationsWithSubscribers=told)
-    made = budgets.describe_budget(AccountId=ACCOUNT, BudgetName=given["name"])["Budget"]
-    assert made["CostFilters"] == {"TagKeyValue": [f"user:churn:stack${stack}"]}
-    answer = budgets.describe_notifications_for_budget(AccountId=ACCOUNT, BudgetName=given["name"])
+    budgets.create_budget(AccountId=ACCOUNT, Budget=budget, NotificationsWithSubscribers=notifications)
+    created = budgets.describe_budget(AccountId=ACCOUNT, BudgetName=recorded_budget["name"])["Budget"]
+    assert created["CostFilters"] == {"TagKeyValue": [f"user:churn:stack${stack}"]}
+    answer = budgets.describe_notifications_for_budget(AccountId=ACCOUNT, BudgetName=recorded_budget["name"])
     assert [(item["NotificationType"], item["Threshold"]) for item in answer["Notifications"]] == [
         ("ACTUAL", 50), ("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100),
     ]  # fmt: skip
     with pytest.raises(ClientError, match="DuplicateRecordException"):
-        budgets.create_budget(AccountId=ACCOUNT, Budget=budget, NotificationsWithSubscribers=told)
+        budgets.create_budget(AccountId=ACCOUNT, Budget=budget, NotificationsWithSubscribers=notifications)
 
 
 def firewall() -> dict[str, Any]:
-    """The request that makes the firewall of the load balancer."""
+    """Return the request that creates the firewall of the load balancer."""
     recording = record_with("prod", edge={"balancer": "alb", "waf": True})
     (item,) = [item for item in recording.resources if item.type == "aws:wafv2/webAcl:WebAcl"]
-    given: dict[str, Any] = as_api(item.inputs)
-    # Pulumi makes a name of the resource's own where none is given.
-    return {"Name": item.name} | {key: value for key, value in given.items() if key not in {"Tags", "Region"}}
+    request: dict[str, Any] = as_api(item.inputs)
+    # Pulumi derives a name from that of the resource where none is set.
+    return {"Name": item.name} | {key: value for key, value in request.items() if key not in {"Tags", "Region"}}
 
 
-def test_the_firewall_is_taken_as_it_is() -> None:
+def test_aws_accepts_the_firewall_unchanged() -> None:
     waf = boto3.client("wafv2")
-    wanted = firewall()
-    made = waf.create_web_acl(**wanted)["Summary"]
-    found = waf.get_web_acl(Name=made["Name"], Scope="REGIONAL", Id=made["Id"])["WebACL"]
-    assert found["Rules"] == wanted["Rules"]
-    assert found["DefaultAction"] == wanted["DefaultAction"] == {"Allow": {}}
-    assert found["VisibilityConfig"] == wanted["VisibilityConfig"]
+    request = firewall()
+    summary = waf.create_web_acl(**request)["Summary"]
+    created = waf.get_web_acl(Name=summary["Name"], Scope="REGIONAL", Id=summary["Id"])["WebACL"]
+    assert created["Rules"] == request["Rules"]
+    assert created["DefaultAction"] == request["DefaultAction"] == {"Allow": {}}
+    assert created["VisibilityConfig"] == request["VisibilityConfig"]
 
 
-def test_a_firewall_with_a_word_that_aws_does_not_know_is_refused() -> None:
-    """What these tests can find."""
-    wanted = firewall()
-    (wanted["Rules"][-1]["Statement"]["RateBasedStatement"])["PerMinutes"] = 5
+def test_a_firewall_with_an_unknown_field_is_refused() -> None:
+    """This shows what these tests can detect."""
+    request = firewall()
+    (request["Rules"][-1]["Statement"]["RateBasedStatement"])["PerMinutes"] = 5
     with pytest.raises(ParamValidationError, match="PerMinutes"):
-        boto3.client("wafv2").create_web_acl(**wanted)
+        boto3.client("wafv2").create_web_acl(**request)

@@ -1,4 +1,4 @@
-"""The buckets of backups as the backup job finds them: made on moto as recorded, and used by the job's own code."""
+"""The buckets for backups as the backup job sees them: created on moto as recorded, and used by the job's own code."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 from support.aws_api import account, as_api
 from support.recorder import recorded
 
-from infra.aws.storage import BACKUP_DAYS, GIVEN_UP
+from infra.aws.storage import BACKUP_DAYS, EXPIRED
 from ops.backup import upload as backup_upload
-from ops.backup.bucket import BucketStore
 from ops.backup.root import Root
 from ops.backup.upload import Bucket
 from ops.errors import OpsError
@@ -22,10 +21,10 @@ BUCKETS = [("staging", "storage-backups"), ("prod", "storage-backups"), ("prod",
 
 
 def rules(stack: str, name: str) -> list[dict[str, Any]]:
-    """Of a recorded lifecycle or encryption, as S3 takes them."""
-    (found,) = [item for item in recorded(stack).resources if item.name == name]
-    made: list[dict[str, Any]] = as_api(found.inputs["rules"])
-    return made
+    """Return the rules of a recorded lifecycle or encryption, in the form of S3's API."""
+    (resource,) = [item for item in recorded(stack).resources if item.name == name]
+    s3_rules: list[dict[str, Any]] = as_api(resource.inputs["rules"])
+    return s3_rules
 
 
 @pytest.fixture
@@ -34,39 +33,37 @@ def s3() -> Iterator[Any]:
         yield boto3.client("s3")
 
 
-def made(s3: Any, stack: str, name: str) -> Bucket:
-    """A bucket with the recorded lifecycle and encryption."""
+def recorded_bucket(s3: Any, stack: str, name: str) -> Bucket:
+    """Create a bucket with the recorded lifecycle and encryption."""
     s3.create_bucket(Bucket=name)
     encryption = {"Rules": rules(stack, f"{name}-encryption")}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encryption)
     lifecycle(s3, name, rules(stack, f"{name}-lifecycle"))
-    return Bucket(store=BucketStore(f"s3://{name}"))
+    return Bucket.open(f"s3://{name}")
 
 
-def lifecycle(s3: Any, name: str, given: list[dict[str, Any]]) -> None:
-    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": given})
+def lifecycle(s3: Any, name: str, lifecycle_rules: list[dict[str, Any]]) -> None:
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": lifecycle_rules})
 
 
 @pytest.mark.parametrize(("stack", "name"), BUCKETS)
-def test_the_job_takes_the_bucket(s3: Any, stack: str, name: str) -> None:
-    made(s3, stack, name).check_lifecycle()
+def test_the_job_accepts_the_bucket(s3: Any, stack: str, name: str) -> None:
+    recorded_bucket(s3, stack, name).check_lifecycle()
 
 
 @pytest.mark.parametrize(("stack", "name"), BUCKETS)
 def test_the_job_refuses_the_bucket_without_the_tag(s3: Any, stack: str, name: str) -> None:
-    """The check can fail: the same rules, and the last for all objects."""
-    bucket = made(s3, stack, name)
-    given = rules(stack, f"{name}-lifecycle")
-    lifecycle(s3, name, [*given[:-1], {**given[-1], "Filter": {"Prefix": ""}}])
+    """The check can fail: here the last rule applies to all objects."""
+    bucket = recorded_bucket(s3, stack, name)
+    original = rules(stack, f"{name}-lifecycle")
+    lifecycle(s3, name, [*original[:-1], {**original[-1], "Filter": {"Prefix": ""}}])
     with pytest.raises(OpsError, match="the lifecycle rule 'age' deletes by age"):
         bucket.check_lifecycle()
 
 
 @pytest.mark.parametrize(("stack", "name"), BUCKETS)
-def test_what_is_put_there_has_the_buckets_key_and_can_be_marked(
-    s3: Any, stack: str, name: str, tmp_path: Path
-) -> None:
-    bucket = made(s3, stack, name)
+def test_an_upload_has_the_buckets_key_and_can_be_tagged(s3: Any, stack: str, name: str, tmp_path: Path) -> None:
+    bucket = recorded_bucket(s3, stack, name)
     (tmp_path / "file").write_bytes(b"content")
     assert bucket.put(Root(tmp_path), "file") == len(b"content")
     (default,) = rules(stack, f"{name}-encryption")
@@ -91,5 +88,5 @@ def test_logs_go_by_their_age_alone() -> None:
     assert (rule["Filter"], rule["Expiration"]) == ({"Prefix": ""}, {"Days": 365})
 
 
-def test_the_job_and_the_lifecycle_mean_the_same_tag() -> None:
-    assert {"Key": GIVEN_UP.key, "Value": GIVEN_UP.value} == backup_upload.EXPIRED
+def test_the_job_and_the_lifecycle_use_the_same_tag() -> None:
+    assert {"Key": EXPIRED.key, "Value": EXPIRED.value} == backup_upload.EXPIRED

@@ -1,8 +1,7 @@
-"""Artifacts on their way to the disk: nothing is visible before the disk has it, and a disk that fails is said."""
+"""Artifacts on their way to the disk: nothing is visible before the disk has it; a failing disk fails the backup."""
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 from collections.abc import Callable
@@ -14,8 +13,9 @@ from support.backups import dump_manifest, write_manifest
 from ops.backup import run as backup_run
 from ops.backup.catalog import tree_of
 from ops.backup.manifest import ArtifactsManifest, digest, object_key
+from ops.backup.options import ArtifactsOptions
 from ops.backup.restore_artifacts import restore_folder
-from ops.backup.store import FolderStore
+from ops.backup.storage.folder import FolderStorage
 
 FILES = {"1/model.onnx": b"model" * 1000, "1/MLmodel": b"flavors", "2/deep/er/notes.txt": b"", "top.txt": b"top"}
 
@@ -31,20 +31,17 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """With the dump that artifacts are tied to."""
+    """A root with a dump that artifacts can be tied to."""
     write_manifest(tmp_path / "root", dump_manifest(1))
     return tmp_path / "root"
 
 
 def back_up(store: Path, root: Path) -> backup_run.Outcome:
-    options = argparse.Namespace(
-        kind="artifacts", source=str(store), to=root, upload=None, keep_days=7, keep_uploaded=90
-    )
-    return backup_run.run(options, lambda _: None)
+    return backup_run.run(ArtifactsOptions(source=str(store), to=root), lambda _: None)
 
 
 def on_disk(monkeypatch: pytest.MonkeyPatch, is_visible: Callable[[], bool]) -> set[str]:
-    """Fills with what was waited for while nothing was visible yet."""
+    """A set that collects the paths which are flushed while nothing is visible yet."""
     before, real = set[str](), os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -70,8 +67,8 @@ def test_a_backup_is_visible_once_the_disk_has_contents_and_names(
     assert contents(store, root) <= before
 
 
-def test_what_a_killed_backup_left_is_waited_for_too(store: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is whole when it is read, but may be so in memory alone."""
+def test_remains_of_a_killed_backup_are_flushed_too(store: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are whole when they are read, but perhaps only in memory."""
     left = root / object_key(digest(store / "top.txt").sha256)
     left.parent.mkdir(parents=True)
     left.write_bytes(FILES["top.txt"])
@@ -82,7 +79,7 @@ def test_what_a_killed_backup_left_is_waited_for_too(store: Path, root: Path, mo
 
 
 @pytest.mark.parametrize("left", [b"", b"xyz"], ids=["cut", "other"])
-def test_what_a_power_cut_left_of_a_content_is_copied_again(store: Path, root: Path, left: bytes) -> None:
+def test_content_that_a_power_cut_spoilt_is_copied_again(store: Path, root: Path, left: bytes) -> None:
     path = root / object_key(digest(store / "top.txt").sha256)
     path.parent.mkdir(parents=True)
     path.write_bytes(left)
@@ -95,13 +92,13 @@ def test_restored_files_are_visible_once_the_disk_has_them(
 ) -> None:
     manifest = back_up(store, root).manifest
     assert isinstance(manifest, ArtifactsManifest)
-    backups, target = FolderStore(root), tmp_path / "target"
+    backups, target = FolderStorage(root), tmp_path / "target"
     before = on_disk(monkeypatch, lambda: any((target / name).exists() for name in FILES))
     restore_folder(backups, tree_of(backups, manifest), target, manifest.id)
     assert {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()} == FILES.keys()
     (new,) = {str(path) for path in before if Path(path).name.startswith(".restoring-")}
-    wanted = {Path(new, name) for name in FILES}
-    assert {str(path) for path in (*wanted, *(path.parent for path in wanted))} <= before
+    files = {Path(new, name) for name in FILES}
+    assert {str(path) for path in (*files, *(path.parent for path in files))} <= before
 
 
 def test_a_disk_that_fails_fails_the_backup_and_leaves_no_content(

@@ -1,4 +1,4 @@
-"""The tie between dump and artifacts: what a registered version needs, and what is said when it is not there."""
+"""The tie between dump and artifacts: what a registered version needs, and what the message says when it is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from support.backups import SHA256
 
 from app import bundle
-from ops.backup import models as backup_models
 from ops.backup import postgres as backup_postgres
 from ops.backup.manifest import Artifact, Version
 from ops.backup.models import broken_versions
@@ -28,11 +27,11 @@ CONTENTS = {
 
 
 def version(**more: Any) -> Version:
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "model": "churn", "version": 1, "aliases": ["production"], "location": f"mlflow-artifacts:/{FOLDER}",
         "manifest_sha256": hashlib.sha256(MANIFEST).hexdigest(),
     }  # fmt: skip
-    return Version(**given | more)
+    return Version(**fields | more)
 
 
 def broken(contents: dict[str, bytes], of: Version) -> list[str]:
@@ -41,7 +40,7 @@ def broken(contents: dict[str, bytes], of: Version) -> list[str]:
         Artifact(path=path, bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), seen="")
         for path, content in contents.items()
     ]
-    return [found.why for found in broken_versions([of], tree, lambda artifact: by_sha256[artifact.sha256])]
+    return [problem.why for problem in broken_versions([of], tree, lambda artifact: by_sha256[artifact.sha256])]
 
 
 def test_a_whole_version_is_not_broken() -> None:
@@ -61,7 +60,7 @@ def test_a_missing_file_is_named(without: str, why: str) -> None:
     assert broken(left, version()) == [f"{FOLDER}/{why}"]
 
 
-def test_another_file_than_the_registered_one_is_named() -> None:
+def test_a_file_that_differs_from_the_registered_one_is_named() -> None:
     changed = CONTENTS | {f"{FOLDER}/serving/model.onnx": b"another"}
     assert broken(changed, version()) == [f"{FOLDER}/serving/model.onnx is not the one that was registered"]
     assert broken(CONTENTS, version(manifest_sha256=SHA256)) == [
@@ -69,7 +68,7 @@ def test_another_file_than_the_registered_one_is_named() -> None:
     ]
 
 
-def test_nothing_at_the_place_is_said() -> None:
+def test_an_empty_folder_is_reported() -> None:
     assert broken({}, version()) == [f"there is nothing at {FOLDER}"]
     assert broken({f"{FOLDER}-other/MLmodel": b"x"}, version()) == [f"there is nothing at {FOLDER}"]
 
@@ -77,8 +76,8 @@ def test_nothing_at_the_place_is_said() -> None:
 @pytest.mark.parametrize(
     "location", ["s3://elsewhere/x", "file:///x", "mlflow-artifacts:/", "mlflow-artifacts:/a/../b"]
 )
-def test_artifacts_of_no_place_in_the_store_are_said(location: str) -> None:
-    assert "which is no place of this store" in broken(CONTENTS, version(location=location))[0]
+def test_artifacts_outside_the_store_are_reported(location: str) -> None:
+    assert "which is not in this artifact store" in broken(CONTENTS, version(location=location))[0]
 
 
 def test_a_version_without_a_bundle_needs_its_folder() -> None:
@@ -86,12 +85,12 @@ def test_a_version_without_a_bundle_needs_its_folder() -> None:
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{}", b'{"files": []}', b"nonsense"])
-def test_a_registered_manifest_that_is_none_is_said(content: bytes) -> None:
+def test_a_registered_manifest_that_is_not_one_is_reported(content: bytes) -> None:
     changed = CONTENTS | {f"{FOLDER}/serving/manifest.json": content}
     sha256 = hashlib.sha256(content).hexdigest()
     assert broken(changed, version(manifest_sha256=sha256)) == [f"{FOLDER}/serving/manifest.json names no files"]
 
 
 def test_the_names_are_those_of_the_bundle() -> None:
-    assert (backup_models.BUNDLE, backup_models.BUNDLE_MANIFEST) == (bundle.ARTIFACT_FOLDER, bundle.MANIFEST)
-    assert backup_postgres.MANIFEST_TAG == bundle.MANIFEST_TAG
+    assert f"{FOLDER}/{bundle.ARTIFACT_FOLDER}/{bundle.MANIFEST}" in CONTENTS
+    assert f"t.key) = (v.name, v.version, '{bundle.MANIFEST_TAG}')" in backup_postgres._VERSIONS

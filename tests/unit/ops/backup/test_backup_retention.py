@@ -35,13 +35,13 @@ def ahead_for_good(day: int) -> datetime:
 
 
 def vienna(day: int) -> datetime:
-    """Two o'clock there, which one night does not have and another has twice."""
+    """Two o'clock in Vienna, which does not exist in one night and exists twice in another."""
     naive = START.replace(tzinfo=None, hour=2, minute=30) + timedelta(days=day)
     return naive.replace(tzinfo=ZoneInfo("Europe/Vienna"))
 
 
 class Nights:
-    """Backups night by night, and what retention leaves of them. Dumps have even sequences, artifacts odd ones."""
+    """Backups night by night, and those that retention leaves. Dumps have even sequences, artifacts odd ones."""
 
     def __init__(self, clock: Clock, keep_days: int, failing: float = 0.0) -> None:
         self.clock = clock
@@ -99,8 +99,8 @@ def test_over_400_days_nothing_stays_for_ever(clock: Clock, keep_days: int) -> N
     nights = Nights(clock, keep_days)
     for day in range(DAYS):
         nights.run(day)
-    for kept in (nights.dumps, nights.artifacts):
-        assert keep_days <= len(kept) <= keep_days + 2
+    for staying in (nights.dumps, nights.artifacts):
+        assert keep_days <= len(staying) <= keep_days + 2
 
 
 def test_a_fortnight_without_a_good_backup_deletes_none() -> None:
@@ -127,7 +127,7 @@ def test_the_last_whole_artifacts_and_their_dump_stay_while_only_broken_ones_fol
     assert len(old.artifacts) == 99 - 8
 
 
-def test_many_by_hand_on_one_day_push_no_day_out() -> None:
+def test_many_by_hand_on_one_day_expire_no_other_day() -> None:
     dumps = [dump_manifest(number, finished_at=steady(number)) for number in range(1, 8)]
     dumps += [dump_manifest(number, finished_at=steady(7)) for number in range(8, 40)]
     assert expired(dumps, [], now=steady(7) + timedelta(hours=1), keep_days=7).postgres == []

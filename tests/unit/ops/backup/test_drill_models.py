@@ -90,7 +90,7 @@ def test_an_override_that_does_not_hold_fails_the_drill(refused: Path, tmp_path:
     ("aliases", "meaning"),
     [(["previous"], "a rollback to it would be refused"), ([], "it would not be served")],
 )
-def test_a_refused_version_elsewhere_is_loaded_and_told(
+def test_a_refused_version_elsewhere_is_loaded_and_reported(
     refused: Path, tmp_path: Path, aliases: list[str], meaning: str
 ) -> None:
     (proof,) = prove([_version(_restore(refused, tmp_path), *aliases)], tmp_path)

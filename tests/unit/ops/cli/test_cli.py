@@ -32,13 +32,13 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_key_makes_an_entry_that_the_api_takes(
+def test_key_makes_an_entry_that_the_api_accepts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert churn(monkeypatch, "key", "web-shop", "--scope", "predict", "--json") == 0
-    made = json.loads(capsys.readouterr().out)
-    (tmp_path / "keys.json").write_text(json.dumps({"keys": [made["entry"]]}))
-    principal = KeyStore(tmp_path / "keys.json").find(made["key"].encode())
+    printed = json.loads(capsys.readouterr().out)
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [printed["entry"]]}))
+    principal = KeyStore(tmp_path / "keys.json").find(printed["key"].encode())
     assert principal is not None
     assert principal.scopes == {"predict"}
 
@@ -63,7 +63,7 @@ def test_bad_data_is_2_with_every_violation_and_no_traceback(
     assert "Traceback" not in errors
 
 
-def test_a_setting_that_cannot_work_is_2_in_words(
+def test_a_setting_that_cannot_work_is_2_with_a_plain_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert churn(monkeypatch, "train", "--offer-cost", "1000", "--tracking-uri", "http://127.0.0.1:9") == 2
@@ -97,8 +97,8 @@ def test_a_refused_version_is_1_and_names_the_gate(
     )  # fmt: skip
     monkeypatch.setattr("training.train.train", lambda _config, **_: refused)
     (tmp_path / "c.csv").touch()
-    given = ("--data", str(tmp_path / "c.csv"), "--promote", "--json", "--tracking-uri", "http://127.0.0.1:9")
-    assert churn(monkeypatch, "train", *given) == 1
+    options = ("--data", str(tmp_path / "c.csv"), "--promote", "--json", "--tracking-uri", "http://127.0.0.1:9")
+    assert churn(monkeypatch, "train", *options) == 1
     shown = capsys.readouterr()
     result = json.loads(shown.out)
     assert result["staged"] is False
@@ -122,7 +122,7 @@ def test_score_needs_a_folder_or_an_alias(monkeypatch: pytest.MonkeyPatch, capsy
     assert "'best' is neither a folder nor one of production, staging, previous" in capsys.readouterr().err
 
 
-class Executed(Exception):  # noqa: N818 - stands for what does not come back
+class Executed(Exception):  # noqa: N818 - stands for a call that never returns
     pass
 
 
@@ -131,9 +131,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment that ``churn serve`` starts the API with."""
     seen: dict[str, str] = {}
 
-    def execve(_path: str, arguments: list[str], given: dict[str, str]) -> Any:
+    def execve(_path: str, arguments: list[str], environment: dict[str, str]) -> Any:
         assert arguments[1:] == ["-m", "app"]
-        seen.update(given)
+        seen.update(environment)
         raise Executed
 
     monkeypatch.setattr(os, "execve", execve)
@@ -160,5 +160,5 @@ def test_serve_keeps_what_is_set(monkeypatch: pytest.MonkeyPatch, environment: d
 def test_serve_names_a_port_in_use(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert churn(monkeypatch, "serve", "--port", str(port)) == 1
+        assert churn(monkeypatch, "serve", "--port", str(port)) == 2
     assert f"port {port} of 127.0.0.1 is in use" in capsys.readouterr().err

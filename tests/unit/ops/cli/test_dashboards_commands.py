@@ -24,7 +24,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-def test_every_dashboard_is_a_file_and_the_same_command_again_is_no_mistake(tmp_path: Path) -> None:
+def test_every_dashboard_is_a_file_and_the_command_may_be_repeated(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
     assert churn("write", "--out", str(out)) is None
     first = contents(out)
@@ -34,7 +34,7 @@ def test_every_dashboard_is_a_file_and_the_same_command_again_is_no_mistake(tmp_
     assert contents(out) == first
 
 
-def test_an_edited_file_is_replaced_only_when_told_and_before_that_nothing_is(tmp_path: Path) -> None:
+def test_an_edited_file_is_replaced_only_with_force_and_until_then_nothing_is(tmp_path: Path) -> None:
     assert churn("write", "--out", str(tmp_path)) is None
     written = contents(tmp_path)
     *others, edited = sorted(tmp_path.iterdir())
@@ -49,8 +49,8 @@ def test_an_edited_file_is_replaced_only_when_told_and_before_that_nothing_is(tm
     assert contents(tmp_path) == written
 
 
-def test_pictures_are_not_replaced_unless_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dashboard_preview, "draw", lambda _page, _asked, path: path.write_text("new"))
+def test_pictures_are_replaced_only_with_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dashboard_preview, "draw", lambda _page, _queries, path: path.write_text("new"))
     (name, *_) = dashboards.every()
     old = tmp_path / f"{name.removeprefix('churn-')}.png"
     old.write_text("old")
@@ -63,6 +63,6 @@ def test_pictures_are_not_replaced_unless_told(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("command", ["write", "preview"])
-def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path, command: str) -> None:
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path: Path, command: str) -> None:
     (tmp_path / "file").touch()
-    assert "is a file, no folder" in str(churn(command, "--out", str(tmp_path / "file")))
+    assert "is a file, not a folder" in str(churn(command, "--out", str(tmp_path / "file")))

@@ -77,7 +77,7 @@ def test_a_setting_that_cannot_work_is_2_with_its_problem(
     [
         (("score",), "Missing argument"),
         (("score", "a.csv", "b.csv", "--model", "v3"), "'v3' is neither a folder nor one of production"),
-        (("promote", "--version", "v3"), "'v3' is no version number: give it as MLflow shows it, for example 3"),
+        (("promote", "--version", "v3"), "'v3' is not a version number: give it as MLflow shows it, for example 3"),
         (("train", "--nonsense"), "No such option: --nonsense"),
         (("data", "generate", "--rows", "few"), "Invalid value for '--rows'"),
         (("nonsense",), "No such command"),
@@ -110,7 +110,7 @@ def test_help_and_success_are_0_as_before(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 @pytest.mark.parametrize("error", [KeyError("gender"), AttributeError(), OSError(5, "Input/output error")])
-def test_an_unexpected_error_says_its_kind_where_it_was_and_how_to_see_more(error: Exception) -> None:
+def test_an_unexpected_error_names_its_class_the_step_and_how_to_see_more(error: Exception) -> None:
     progress.note("fit (the model)")
     text = failures.words(error, ["train", "--data", "c.csv"])
     assert text.startswith(f"unexpected {type(error).__name__} in 'churn train' at the step 'fit (the model)': ")
@@ -125,16 +125,16 @@ def test_an_unexpected_error_says_its_kind_where_it_was_and_how_to_see_more(erro
         ([], "churn"),
     ],
 )
-def test_the_command_is_named_without_what_it_was_given(arguments: list[str], command: str) -> None:
+def test_the_command_is_named_without_its_arguments(arguments: list[str], command: str) -> None:
     assert f" in '{command}': " in failures.words(KeyError("x"), arguments)
 
 
-def test_our_own_errors_are_told_as_they_are() -> None:
+def test_our_own_errors_are_shown_unchanged() -> None:
     assert failures.words(OpsError("start it first")) == "start it first"
     assert failures.words(PathError("a", "no such file", "name another")) == "a: no such file; name another"
 
 
-def test_a_result_stands_beside_the_error_that_came_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_result_is_printed_beside_the_error_that_followed_it(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output(as_json=True)
 
     def work() -> None:
@@ -143,9 +143,9 @@ def test_a_result_stands_beside_the_error_that_came_after_it(capsys: pytest.Capt
 
     with pytest.raises(UnfinishedError) as caught:
         work()
-    assert failures.tell(caught.value, ["train", "--json"]) == 1
+    assert failures.tell(caught.value, ["train", "--json"]) == 2
     shown = capsys.readouterr()
-    expected = {"message": "not promoted", "exit_code": 1, "problems": []}
+    expected = {"message": "not promoted", "exit_code": 2, "problems": []}
     assert json.loads(shown.out) == {"version": "3", "error": expected}
     assert shown.err == "Error: not promoted\n"
 
@@ -166,13 +166,13 @@ def test_a_result_without_an_error_is_printed_once(capsys: pytest.CaptureFixture
         (("train", "--data", "ftp://host/a.csv"), "the scheme is ftp:"),
         (("score", "none.csv", "out.csv"), "no such file"),
         (("score", "here.csv", "folder"), "it is a folder"),
-        (("score", "here.csv", "./here.csv"), "it is the very file that is read"),
+        (("score", "here.csv", "./here.csv"), "it is the same file as the input"),
         (("score", "here.csv", "here.txt"), "the extension is .txt"),
         (("data", "generate", "--out", "here.csv"), "it exists already"),
         (("data", "telco", "--out", "here.csv"), "it exists already"),
     ],
 )
-def test_a_wrong_path_is_said_before_the_numerical_libraries_load(
+def test_a_wrong_path_is_reported_before_the_numerical_libraries_load(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "folder").mkdir()

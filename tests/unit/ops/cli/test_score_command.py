@@ -33,7 +33,7 @@ def test_another_population_is_a_warning_and_an_error_when_strict(
     result = json.loads(shown.out)
     assert result["model_version"].startswith("local-")
     assert "monthly_charges" in {difference["name"] for difference in result["differences"]}
-    assert "Warning: these customers are unlike those the model was trained on" in shown.err
+    assert "Warning: these customers differ from those that the model was trained on" in shown.err
     assert "monthly_charges (a number of currency/month): " in shown.err
     assert churn(monkeypatch, "score", "in.csv", "strict.csv", "--model", "model", "--strict", "--json") == 1
     error = json.loads(capsys.readouterr().out)["error"]

@@ -27,7 +27,9 @@ def prometheus(firing: list[dict[str, Any]], last: float | None, status: int = 2
         def do_POST(self) -> None:
             asked = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())["query"][0]
             staged = [] if last is None else [{"metric": {}, "value": [0, str(last)]}]
-            content = json.dumps({"data": {"result": firing if asked == FIRING else staged}}).encode()
+            content = json.dumps(
+                {"status": "success", "data": {"result": firing if asked == FIRING else staged}}
+            ).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
@@ -57,6 +59,6 @@ def test_it_trains_on_drift_that_no_recent_run_has_answered(
         assert calls_for_training(url, 24) is trains
 
 
-def test_without_an_answer_it_says_so() -> None:
-    with prometheus([], None, status=503) as url, pytest.raises(OpsError, match="did not say whether there is drift"):
+def test_a_prometheus_that_does_not_answer_the_question_is_an_error() -> None:
+    with prometheus([], None, status=503) as url, pytest.raises(OpsError, match=r"refuses .* it answered 503"):
         calls_for_training(url, 24)

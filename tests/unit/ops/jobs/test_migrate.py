@@ -11,7 +11,7 @@ from support.backups import dump_manifest, write_manifest
 
 from app.names import MLFLOW_CLIENT
 from infra.kit import jobs
-from ops.errors import BAD_INPUT, OpsError
+from ops.errors import ExitCode, OpsError, TemporaryError, exit_code
 from ops.jobs import migrate
 
 NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
@@ -25,10 +25,10 @@ def login(root: Path, username: str, password: str) -> str:
     return str(folder)
 
 
-def test_a_backup_of_less_than_26_hours_will_do(tmp_path: Path) -> None:
-    made = write_manifest(tmp_path, dump_manifest(1, finished_at=NOW - timedelta(hours=26)))
-    assert migrate.require_backup(tmp_path, NOW).folder == made
-    with pytest.raises(OpsError, match="its last backup is of 2026-02-28 04:00 UTC, more than 26 hours ago: take one"):
+def test_a_backup_of_at_most_26_hours_is_enough(tmp_path: Path) -> None:
+    folder = write_manifest(tmp_path, dump_manifest(1, finished_at=NOW - timedelta(hours=26)))
+    assert migrate.require_backup(tmp_path, NOW).folder == folder
+    with pytest.raises(OpsError, match="last backup is from 2026-02-28 04:00 UTC, more than 26 hours ago: take one"):
         migrate.require_backup(tmp_path, NOW + timedelta(seconds=1))
 
 
@@ -40,12 +40,12 @@ def test_without_a_backup_the_way_to_one_is_shown(tmp_path: Path) -> None:
 
 
 def test_a_refusal_has_the_exit_code_that_ends_the_job() -> None:
-    refused: int = jobs.BAD_INPUT
-    assert refused == BAD_INPUT
-    assert refused != migrate.MAY_PASS
+    ends_the_job: int = jobs.BAD_INPUT
+    assert ends_the_job == ExitCode.BAD_INPUT == exit_code(OpsError())
+    assert ends_the_job != exit_code(TemporaryError())
 
 
-def test_missing_files_and_strange_readers_are_refused_before_anything_is_touched(
+def test_missing_files_and_unknown_readers_are_refused_before_anything_is_touched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _settings_of_the_program(monkeypatch)
@@ -54,12 +54,12 @@ def test_missing_files_and_strange_readers_are_refused_before_anything_is_touche
     assert migrate.main(["--database", uri, "--admin", str(tmp_path / "mlflow-admin")]) == 2
     assert "mlflow-admin/username: No such file or directory" in capsys.readouterr().err
     assert migrate.main(["--database", uri, "--reader", login(tmp_path, "somebody", "x" * 12)]) == 2
-    assert "'somebody' is no reader: the server keeps only ['api'] from writing" in capsys.readouterr().err
+    assert "'somebody' is not a reader: the server keeps only ['api'] from writing" in capsys.readouterr().err
     assert not database.exists()
 
 
 def _settings_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It sets them itself; so they are gone again afterwards."""
+    """Let the program set them itself, and remove them afterwards."""
     for name, value in MLFLOW_CLIENT.items():
         monkeypatch.setenv(name, value)
 
@@ -95,5 +95,5 @@ def test_an_empty_database_gets_tables_users_and_the_model(
     login(tmp_path, "api", "short")
     assert migrate.main(options) == 2
     assert capsys.readouterr().err.endswith(
-        "Error: the login 'api' does not do: Password must be at least 12 characters.\n"
+        "Error: MLflow refuses the login 'api': Password must be at least 12 characters.\n"
     )

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from app.names import MLFLOW_CLIENT
+from ops import pushgateway
 from ops.jobs import retrain
 from ops.jobs.retrain import EXIT_CODES, Outcome, Verdict
 
@@ -26,7 +27,7 @@ VARIABLES = (
 
 @pytest.fixture(autouse=True)
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What the program sets for its process is taken back."""
+    """Undo what the program sets for its process."""
     for name in (*MLFLOW_CLIENT, *VARIABLES):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(retrain, "limit_threads", lambda: 1)
@@ -36,37 +37,43 @@ def _own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
-    """What the pushgateway was told."""
+def pushed(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
+    """Outcomes that the pushgateway was told."""
     outcomes: list[Outcome] = []
+
+    def push(url: str | None, job: str, figures: dict[str, Outcome]) -> None:
+        assert (url, job) == (URL, "training")
+        outcomes.append(figures["outcome"])
+
     monkeypatch.setenv("MLFLOW_TRACKING_URI", URL)
     monkeypatch.setenv("PUSHGATEWAY_URL", URL)
-    monkeypatch.setattr(retrain, "push", lambda _gateway, outcome, *_: outcomes.append(outcome))
+    monkeypatch.setattr(retrain, "figures", lambda outcome, *_: {"outcome": outcome})
+    monkeypatch.setattr(retrain, "push", push)
     return outcomes
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "one of the arguments --data --rows is required"),
         (["--rows", "5000", "--data", "c.csv"], "not allowed with argument"),
         (["--rows", "10"], "10 customers are too few: generate at least 1000"),
-        (["--rows", "many"], "invalid _rows value: 'many'"),
+        (["--rows", "many"], "invalid _row_count value: 'many'"),
     ],
 )
-def test_bad_usage_is_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_usage_is_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         retrain.main(arguments)
     assert ended.value.code == EXIT_CODES["bad_input"]
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_only_what_may_pass_is_tried_again() -> None:
+def test_only_a_failure_that_may_pass_is_tried_again() -> None:
     assert EXIT_CODES == {"staged": 0, "failed": 1, "refused": 2, "bad_input": 2}
     assert set(EXIT_CODES) == set(get_args(Verdict))
 
 
-def test_without_an_address_of_mlflow_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_address_of_mlflow_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert retrain.main(["--rows", "1000"]) == 2
     assert "MLFLOW_TRACKING_URI is not set" in capsys.readouterr().err
 
@@ -86,51 +93,58 @@ def test_without_a_folder_there_is_no_login() -> None:
     assert environment == {}
 
 
-def test_a_login_that_is_not_there_is_a_failure_in_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[Outcome], capsys: pytest.CaptureFixture[str]
+def test_a_missing_login_is_a_failure_with_a_clear_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pushed: list[Outcome], capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_CREDENTIALS_DIR", str(tmp_path))
     assert retrain.main(["--rows", "1000"]) == 1
     assert capsys.readouterr().err.startswith(f"{tmp_path / 'username'}: No such file or directory")
-    assert [outcome.verdict for outcome in told] == ["failed"]
+    assert [outcome.verdict for outcome in pushed] == ["failed"]
 
 
 @pytest.mark.parametrize("verdict", get_args(Verdict))
-def test_a_verdict_is_the_exit_code_and_is_told(
-    monkeypatch: pytest.MonkeyPatch, told: list[Outcome], verdict: Verdict
+def test_a_verdict_becomes_the_exit_code_and_is_pushed(
+    monkeypatch: pytest.MonkeyPatch, pushed: list[Outcome], verdict: Verdict
 ) -> None:
-    monkeypatch.setattr(retrain, "_judged", lambda *_: Outcome(verdict=verdict))
+    monkeypatch.setattr(retrain, "_attempt", lambda *_: Outcome(verdict=verdict))
     assert retrain.main(["--rows", "1000"]) == EXIT_CODES[verdict]
-    assert [outcome.verdict for outcome in told] == [verdict]
+    assert [outcome.verdict for outcome in pushed] == [verdict]
 
 
-def test_nothing_to_do_is_0_and_no_run(monkeypatch: pytest.MonkeyPatch, told: list[Outcome]) -> None:
-    monkeypatch.setattr(retrain, "_judged", lambda *_: None)
+def test_nothing_to_do_is_0_and_no_run(monkeypatch: pytest.MonkeyPatch, pushed: list[Outcome]) -> None:
+    monkeypatch.setattr(retrain, "_attempt", lambda *_: None)
     assert retrain.main(["--rows", "1000", "--first"]) == 0
-    assert told == []
+    assert pushed == []
 
 
-def test_a_stop_ends_in_order_and_is_told_as_a_failure(monkeypatch: pytest.MonkeyPatch, told: list[Outcome]) -> None:
-    monkeypatch.setattr(retrain, "_judged", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+def test_a_stopped_run_exits_in_order_and_is_pushed_as_a_failure(
+    monkeypatch: pytest.MonkeyPatch, pushed: list[Outcome]
+) -> None:
+    monkeypatch.setattr(retrain, "_attempt", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit) as ended:
         retrain.main(["--rows", "1000"])
     assert ended.value.code == 143
-    assert [outcome.verdict for outcome in told] == ["failed"]
+    assert [outcome.verdict for outcome in pushed] == ["failed"]
 
 
-def test_a_pushgateway_that_is_down_is_said_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    retrain.push("http://127.0.0.1:1", Outcome(verdict="failed"), 1.0, 2.0)
+def test_a_pushgateway_that_is_down_is_mentioned_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pushgateway, "PAUSES", ())
+    pushgateway.push("http://127.0.0.1:1", retrain.JOB, retrain.figures(Outcome(verdict="failed"), 1.0, 2.0))
     assert "the pushgateway at http://127.0.0.1:1 was not told of this run" in capsys.readouterr().err
 
 
-def test_a_registry_that_is_down_is_a_failure_in_words(told: list[Outcome], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_registry_that_is_down_is_a_failure_with_a_clear_message(
+    pushed: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert retrain.main(["--rows", "1000"]) == 1
     assert capsys.readouterr().err.startswith(f"no MLflow server answers at {URL}")
-    assert [outcome.verdict for outcome in told] == ["failed"]
+    assert [outcome.verdict for outcome in pushed] == ["failed"]
 
 
 def test_a_refused_version_is_never_promoted(
-    monkeypatch: pytest.MonkeyPatch, told: list[Outcome], capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, pushed: list[Outcome], capsys: pytest.CaptureFixture[str]
 ) -> None:
     from app.bundle import GateResult  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
     from training.result import TrainResult  # noqa: PLC0415 - likewise
@@ -153,11 +167,11 @@ def test_a_refused_version_is_never_promoted(
     shown = capsys.readouterr()
     assert "gate leak         REFUSED: above it by 0.1" in shown.out
     assert "version 1 is registered but refused: no alias moved" in shown.err
-    assert [(outcome.verdict, outcome.result) for outcome in told] == [("refused", refused)]
+    assert [(outcome.verdict, outcome.result) for outcome in pushed] == [("refused", refused)]
 
 
-def test_a_first_version_that_asks_a_person_is_left_staged_and_not_tried_again(
-    monkeypatch: pytest.MonkeyPatch, told: list[Outcome], capsys: pytest.CaptureFixture[str]
+def test_a_first_version_that_needs_a_decision_stays_staged_and_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, pushed: list[Outcome], capsys: pytest.CaptureFixture[str]
 ) -> None:
     from training.evaluate import Metric  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
     from training.registry import DecisionNeededError  # noqa: PLC0415 - likewise
@@ -180,4 +194,29 @@ def test_a_first_version_that_asks_a_person_is_left_staged_and_not_tried_again(
     shown = capsys.readouterr()
     assert "warning           gender is Male in every row" in shown.out
     assert "needs a person's decision, --acknowledge leak" in shown.err
-    assert [outcome.verdict for outcome in told] == ["refused"]
+    assert [outcome.verdict for outcome in pushed] == ["refused"]
+
+
+def test_a_failed_run_pushes_its_verdict_and_leaves_the_last_success_alone() -> None:
+    assert retrain.figures(Outcome(verdict="failed"), seconds=3, now=1000) == {
+        "churn_training_last_run_timestamp_seconds": 1000,
+        "churn_training_duration_seconds": 3,
+        'churn_training_verdict{verdict="staged"}': 0,
+        'churn_training_verdict{verdict="refused"}': 0,
+        'churn_training_verdict{verdict="bad_input"}': 0,
+        'churn_training_verdict{verdict="failed"}': 1,
+    }
+
+
+def test_a_staged_run_pushes_its_size_its_auc_and_the_time_of_success() -> None:
+    from training.evaluate import Metric  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
+    from training.result import TrainResult  # noqa: PLC0415 - likewise
+
+    staged = TrainResult(
+        version="1", run_id="r", model_type="logistic_regression", rows=1000, cross_validation=(), gates=(),
+        staged=True, metrics={"auc": Metric(value=0.9, low=0.8, high=0.95)}, warnings=(), seconds={},
+    )  # fmt: skip
+    values = retrain.figures(Outcome(verdict="staged", result=staged), seconds=3, now=1000)
+    assert values['churn_training_verdict{verdict="staged"}'] == 1
+    assert values["churn_training_last_success_timestamp_seconds"] == 1000
+    assert (values["churn_training_rows"], values["churn_training_auc"]) == (1000, 0.9)

@@ -55,7 +55,7 @@ def test_the_server_gets_its_options_and_its_secrets_elsewhere(
     assert FILES["password"] not in "".join([*command, *environment.values()])
 
 
-def test_the_configuration_is_ours_alone_and_holds_no_password(
+def test_the_configuration_is_readable_by_its_owner_alone_and_holds_no_password(
     started: list[tuple[str, list[str], dict[str, str]]],
 ) -> None:
     tracking_pod.main(["server", f"--backend-store-uri={URI}"])

@@ -45,7 +45,7 @@ def test_a_lost_demo_key_is_replaced_and_other_clients_are_kept(home: Home) -> N
     assert json.loads(home.keys_file.read_text())["keys"][1] == other
 
 
-def test_a_key_that_no_longer_fits_the_file_is_replaced(home: Home) -> None:
+def test_a_key_that_the_file_no_longer_contains_is_replaced(home: Home) -> None:
     home.demo_key()
     home.demo_key_file.write_text("demo.other\n")
     key = home.demo_key()
@@ -60,7 +60,7 @@ def test_a_keys_file_with_an_error_is_never_overwritten(home: Home) -> None:
     assert home.keys_file.read_text() == '{"keys": [{}]}'
 
 
-def test_only_one_uses_a_home_at_a_time(home: Home) -> None:
+def test_one_process_uses_a_home_at_a_time(home: Home) -> None:
     with home.use("churn up") as lock:
         lock.announce(mlflow_url="http://127.0.0.1:5", api_url="http://127.0.0.1:8")
         running = home.running()
@@ -76,5 +76,5 @@ def test_only_one_uses_a_home_at_a_time(home: Home) -> None:
         pass
 
 
-def test_nobody_runs_in_a_home_that_is_not_there(home: Home) -> None:
+def test_a_missing_home_is_not_in_use(home: Home) -> None:
     assert home.running() is None

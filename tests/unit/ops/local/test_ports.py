@@ -23,7 +23,7 @@ def test_a_free_port_is_taken_as_it_is(listener: socket.socket) -> None:
     assert free_port(port) == port
 
 
-def test_the_next_one_is_taken_when_somebody_listens(listener: socket.socket) -> None:
+def test_the_next_port_is_taken_when_a_server_listens(listener: socket.socket) -> None:
     port = port_of(listener)
     with listener:
         assert not is_free(port)
@@ -41,7 +41,7 @@ def test_a_port_promised_to_another_server_is_left_alone(listener: socket.socket
     assert free_port(port, taken=frozenset({port})) > port
 
 
-def test_no_free_port_says_which_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_free_port_the_tried_ones_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ops.local.ports.is_free", lambda _port: False)
     with pytest.raises(OpsError, match="ports 8000 to 8050 are all in use"):
         free_port(8000)

@@ -41,14 +41,14 @@ def wait_until(condition: object, what: str) -> None:
 def group_of(pid: int) -> list[psutil.Process]:
     """Living processes in the same process group."""
     group = os.getpgid(pid)
-    found = []
+    members = []
     for process in psutil.process_iter():
         try:
             if os.getpgid(process.pid) == group and alive(process):
-                found.append(process)
+                members.append(process)
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
-    return found
+    return members
 
 
 def test_stop_ends_children_and_grandchildren(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return Home(tmp_path)
 
 
-def test_a_server_that_was_named_is_used(home: Home) -> None:
+def test_a_named_server_is_used(home: Home) -> None:
     with home.use("churn up"), mlflow_server.tracking_server(home, "churn train", "http://host") as url:
         assert url == "http://host"
 
@@ -45,7 +45,7 @@ def test_a_server_that_is_still_starting_is_waited_for(
     assert "is in use by 'churn up' (process" in capsys.readouterr().err
 
 
-def test_what_is_waited_for_is_said_and_the_wait_has_an_end(
+def test_the_wait_names_its_reason_and_has_an_end(
     home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mlflow_server, "OTHERS_SECONDS", 0)
@@ -58,9 +58,7 @@ def test_what_is_waited_for_is_said_and_the_wait_has_an_end(
     assert "is in use by 'churn up' (process" in capsys.readouterr().err
 
 
-def test_a_command_that_ends_meanwhile_is_not_waited_for_any_longer(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wait_ends_when_the_other_command_ends(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with home.use("churn train"):
         ended = iter([True, True, False])
         monkeypatch.setattr(Home, "in_use", lambda _self: next(ended))

@@ -1,4 +1,4 @@
-"""The ground of a deployment on moto: made once, the same when run again, and closed."""
+"""The bootstrap of an AWS account, on moto: created once, unchanged when run again, and locked down."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield boto3.Session(region_name=REGION)
 
 
-def test_a_second_run_makes_nothing_and_says_the_same(session: Any) -> None:
+def test_a_second_run_creates_nothing_and_prints_the_same(session: Any) -> None:
     first = Bootstrap(session, REGION, "acme/churn")
     variables = first.run()
     assert [what.split()[0] for what in first.done] == ["key", "bucket", "provider", "role", "role", "role"]
@@ -36,21 +36,21 @@ def test_a_second_run_makes_nothing_and_says_the_same(session: Any) -> None:
     assert variables["PULUMI_BACKEND_URL"] == f"s3://{first.bucket}?region={REGION}"
 
 
-def test_the_first_region_of_s3_will_do_too(session: Any) -> None:
-    made = Bootstrap(session, "us-east-1", "acme/churn")
-    assert made.run()["PULUMI_BACKEND_URL"] == f"s3://{made.bucket}?region=us-east-1"
+def test_the_default_region_of_s3_works_too(session: Any) -> None:
+    bootstrapped = Bootstrap(session, "us-east-1", "acme/churn")
+    assert bootstrapped.run()["PULUMI_BACKEND_URL"] == f"s3://{bootstrapped.bucket}?region=us-east-1"
 
 
 def test_the_state_is_versioned_encrypted_and_closed(session: Any) -> None:
-    made = Bootstrap(session, REGION, "acme/churn")
-    made.run()
+    bootstrapped = Bootstrap(session, REGION, "acme/churn")
+    bootstrapped.run()
     s3 = session.client("s3")
-    assert s3.get_bucket_versioning(Bucket=made.bucket)["Status"] == "Enabled"
-    (rule,) = s3.get_bucket_encryption(Bucket=made.bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert s3.get_bucket_versioning(Bucket=bootstrapped.bucket)["Status"] == "Enabled"
+    (rule,) = s3.get_bucket_encryption(Bucket=bootstrapped.bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
-    block = s3.get_public_access_block(Bucket=made.bucket)["PublicAccessBlockConfiguration"]
+    block = s3.get_public_access_block(Bucket=bootstrapped.bucket)["PublicAccessBlockConfiguration"]
     assert set(block.values()) == {True}
-    (refusal,) = json.loads(s3.get_bucket_policy(Bucket=made.bucket)["Policy"])["Statement"]
+    (refusal,) = json.loads(s3.get_bucket_policy(Bucket=bootstrapped.bucket)["Policy"])["Statement"]
     assert (refusal["Effect"], refusal["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
@@ -72,14 +72,15 @@ def test_only_this_repositorys_workflows_can_take_the_roles(session: Any) -> Non
     assert iam.list_attached_role_policies(RoleName="churn-images")["AttachedPolicies"] == []
 
 
-def test_what_drifted_is_put_right(session: Any) -> None:
-    made = Bootstrap(session, REGION, "acme/churn")
-    made.run()
-    session.client("s3").put_bucket_versioning(Bucket=made.bucket, VersioningConfiguration={"Status": "Suspended"})
+def test_drift_is_corrected(session: Any) -> None:
+    bootstrapped = Bootstrap(session, REGION, "acme/churn")
+    bootstrapped.run()
+    s3 = session.client("s3")
+    s3.put_bucket_versioning(Bucket=bootstrapped.bucket, VersioningConfiguration={"Status": "Suspended"})
     Bootstrap(session, REGION, "acme/churn").run()
-    assert session.client("s3").get_bucket_versioning(Bucket=made.bucket)["Status"] == "Enabled"
+    assert s3.get_bucket_versioning(Bucket=bootstrapped.bucket)["Status"] == "Enabled"
 
 
-def test_what_is_no_repository_is_refused(session: Any) -> None:
-    with pytest.raises(OpsError, match="'churn' is no repository: give OWNER/NAME"):
+def test_a_malformed_repository_is_refused(session: Any) -> None:
+    with pytest.raises(OpsError, match="'churn' is not a repository: give OWNER/NAME"):
         Bootstrap(session, REGION, "churn")

@@ -28,7 +28,7 @@ OUTPUTS = {
 
 
 class Desk:
-    """A PATH with stand-ins of the tools; ``calls`` is what they were called with."""
+    """A PATH with stand-ins for the tools; ``calls`` holds their command lines."""
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "bin"
@@ -51,16 +51,16 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    made = Desk(tmp_path)
-    monkeypatch.setenv("PATH", f"{made.bin}:/usr/bin:/bin")
+    desk = Desk(tmp_path)
+    monkeypatch.setenv("PATH", f"{desk.bin}:/usr/bin:/bin")
     monkeypatch.setenv("CHURN_HOME", str(tmp_path / "home"))
     for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_BACKEND_URL"):
         monkeypatch.delenv(name, raising=False)
-    made.tool("docker")
-    made.tool("pulumi", f"*output*) printf '%s' '{json.dumps(OUTPUTS)}'")
-    made.tool("kubectl", "*current-context*) echo kind-desk", "*readyz*) printf ok")
-    made.tool("kind", "*clusters*) echo churn")
-    return made
+    desk.tool("docker")
+    desk.tool("pulumi", f"*output*) printf '%s' '{json.dumps(OUTPUTS)}'")
+    desk.tool("kubectl", "*current-context*) echo kind-desk", "*readyz*) printf ok")
+    desk.tool("kind", "*clusters*) echo churn")
+    return desk
 
 
 def churn(*words: str) -> str:
@@ -90,7 +90,7 @@ def test_an_unknown_image_is_named(desk: Desk) -> None:
     assert desk.calls == []
 
 
-def test_up_uses_the_current_cluster_and_says_where_all_is(desk: Desk) -> None:
+def test_up_uses_the_current_cluster_and_prints_all_addresses(desk: Desk) -> None:
     printed = churn("cluster", "up")
     calls = [line for line in desk.calls if not line.startswith("kubectl")]
     kinds = [" ".join(line.split()[:2]) for line in calls]
@@ -135,7 +135,7 @@ def test_down_destroys_the_stack_and_the_cluster_that_was_made(desk: Desk) -> No
     assert desk.calls[-1] == "kind delete cluster --name churn"
 
 
-def test_a_failed_step_ends_it(desk: Desk) -> None:
+def test_a_failed_step_ends_the_command(desk: Desk) -> None:
     desk.tool("docker", "*) exit 3")
     with pytest.raises(OpsError, match="failed with exit code 3"):
         churn("cluster", "up")
@@ -152,7 +152,7 @@ def test_a_failed_step_ends_it(desk: Desk) -> None:
         ("elsewhere", "nerdctl load", ["nerdctl", "load"]),
     ],
 )
-def test_how_images_get_into_a_cluster(context: str, named: str, expected: list[str] | None) -> None:
+def test_the_load_command_depends_on_the_cluster(context: str, named: str, expected: list[str] | None) -> None:
     assert image_build.loader(context, named) == expected
 
 
@@ -161,7 +161,7 @@ def test_a_cluster_of_another_kind_asks_for_the_command() -> None:
         image_build.loader("arn:aws:eks:eu-central-1:1:cluster/x", "")
 
 
-def test_no_builder_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_build_tool_is_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     del desk
     find: Callable[[str], list[str]] = image_build.find_tool

@@ -32,14 +32,18 @@ def test_registry_and_tag_are_written_and_nothing_else(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "registry", "said"),
-    [("latest", REGISTRY, "is no tag"), ("a b", REGISTRY, "is no tag"), ("1", "https://x", "is no registry")],
+    ("tag", "registry", "message"),
+    [
+        ("latest", REGISTRY, "is not the tag"),
+        ("a b", REGISTRY, "is not the tag"),
+        ("1", "https://x", "is not a registry"),
+    ],
 )
-def test_what_is_no_tag_or_registry_is_refused(
-    checkout: Path, capsys: pytest.CaptureFixture[str], tag: str, registry: str, said: str
+def test_a_malformed_tag_or_registry_is_refused(
+    checkout: Path, capsys: pytest.CaptureFixture[str], tag: str, registry: str, message: str
 ) -> None:
     assert image_tag.main([tag, "--registry", registry], checkout) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_file_without_the_line_is_named_and_nothing_is_written(

@@ -82,12 +82,12 @@ class Registry:
 
 @pytest.fixture
 def registry() -> Iterator[Registry]:
-    made = Registry()
-    thread = Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    registry = Registry()
+    thread = Thread(target=registry.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    yield registry
+    registry.server.shutdown()
+    registry.server.server_close()
     thread.join()
 
 
@@ -118,7 +118,7 @@ def test_lock_writes_every_digest_sorted(registry: Registry, lock_file: Path) ->
     assert registry.accepted[0].startswith("application/vnd.oci.image.index.v1+json, ")
 
 
-def test_check_changes_nothing_and_names_what_moved(registry: Registry, lock_file: Path) -> None:
+def test_check_changes_nothing_and_names_what_changed(registry: Registry, lock_file: Path) -> None:
     churn("lock")
     assert churn("lock", "--check").exit_code == 0
     before = lock_file.read_bytes()
@@ -132,7 +132,7 @@ def test_check_changes_nothing_and_names_what_moved(registry: Registry, lock_fil
     assert lock_file.read_bytes() == before
 
 
-def test_list_shows_what_is_locked_and_what_is_not(registry: Registry, lock_file: Path) -> None:
+def test_list_shows_which_images_are_locked(registry: Registry, lock_file: Path) -> None:
     lock_file.write_text(json.dumps({f"{registry.host}/tools/db:15": digest("db")}))
     shown = {item["image"]: item for item in json.loads(churn("list", "--json").output)}
     assert shown[f"{registry.host}/tools/db:15"]["digest"] == digest("db")
@@ -169,7 +169,7 @@ def test_our_images_are_asked_for_with_the_stored_login(
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "reason"),
     [
         ((404, {}), "has no tag '15' of tools/db: correct or push it"),
         ((403, {}), "or correct the name"),
@@ -180,7 +180,7 @@ def test_our_images_are_asked_for_with_the_stored_login(
     ],
 )
 def test_one_image_that_fails_is_named_with_the_remedy_and_nothing_is_written(
-    registry: Registry, lock_file: Path, answer: tuple[int, dict[str, str]], said: str
+    registry: Registry, lock_file: Path, answer: tuple[int, dict[str, str]], reason: str
 ) -> None:
     registry.answers["tools/db"] = answer
     result = churn("lock")
@@ -188,11 +188,11 @@ def test_one_image_that_fails_is_named_with_the_remedy_and_nothing_is_written(
     message = str(result.exception)
     assert message.startswith("1 of 2 images have no digest:\n")
     assert f"{registry.host}/tools/db:15: {registry.host} " in message
-    assert said in message
+    assert reason in message
     assert not lock_file.exists()
 
 
-def test_a_token_is_not_asked_for_in_the_clear(registry: Registry, lock_file: Path) -> None:
+def test_a_token_is_never_requested_over_plain_http(registry: Registry, lock_file: Path) -> None:
     registry.realm = "http://tokens.example/token"
     result = churn("lock")
     assert "http://tokens.example/token?service=registry" in str(result.exception)
@@ -205,7 +205,7 @@ def test_a_registry_that_does_not_answer_is_named() -> None:
         images.look_up(["127.0.0.1:1/tools/db:15"])
 
 
-def test_a_registry_that_never_ends_is_left(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_never_finishes_is_given_up(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "ALL_SECONDS", 0.0)
     with pytest.raises(OpsError, match="gave no usable answer \\(TimeoutError\\)"):
         images.look_up([f"{registry.host}/tools/db:15"])

@@ -1,4 +1,4 @@
-"""Back to a point in time, against moto's RDS: it has the instances and their names, not the data in them."""
+"""Restoring to a point in time, against moto's RDS, which has instances and their names but no data."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def rds(url: str) -> Iterator[Rds]:
-    made = Rds(name=NAME, client=client(url, "rds"), say=lambda _: None, poll_seconds=0)
-    made.client.create_db_instance(
+    rds = Rds(name=NAME, client=client(url, "rds"), say=lambda _: None, poll_seconds=0)
+    rds.client.create_db_instance(
         DBInstanceIdentifier=NAME, DBInstanceClass="db.t4g.medium", Engine="postgres", AllocatedStorage=20,
         MasterUsername="postgres", MasterUserPassword="not-a-secret", MultiAZ=True, DeletionProtection=True,
     )  # fmt: skip
-    yield made
-    for name in names(made):
-        made.client.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False)
-        made.client.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+    yield rds
+    for name in names(rds):
+        rds.client.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False)
+        rds.client.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 
 def names(rds: Rds) -> set[str]:
-    return {found["DBInstanceIdentifier"] for found in rds.client.describe_db_instances()["DBInstances"]}
+    return {each["DBInstanceIdentifier"] for each in rds.client.describe_db_instances()["DBInstances"]}
 
 
 def instance(rds: Rds, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = rds.client.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-    return found
+    details: dict[str, Any] = rds.client.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+    return details
 
 
 def test_restore_switch_and_clean_up(rds: Rds) -> None:
@@ -57,11 +57,11 @@ def test_restore_switch_and_clean_up(rds: Rds) -> None:
     snapshot = rds.clean_up(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     assert snapshot == f"{NAME}-replaced-20260102-030405"
     assert names(rds) == {NAME}
-    kept = rds.client.describe_db_snapshots(DBSnapshotIdentifier=snapshot)["DBSnapshots"]
-    assert [found["DBInstanceIdentifier"] for found in kept] == [f"{NAME}-replaced"]
+    snapshots = rds.client.describe_db_snapshots(DBSnapshotIdentifier=snapshot)["DBSnapshots"]
+    assert [each["DBInstanceIdentifier"] for each in snapshots] == [f"{NAME}-replaced"]
 
 
-def test_the_moment_is_handed_on_and_one_in_the_future_is_refused(rds: Rds) -> None:
+def test_the_time_is_passed_on_and_one_in_the_future_is_refused(rds: Rds) -> None:
     with pytest.raises(OpsError, match="can be restored up to"):
         rds.restore(datetime.now(UTC) + timedelta(days=1))
     assert names(rds) == {NAME}
@@ -91,7 +91,7 @@ def test_a_second_switch_waits_for_the_clean_up(rds: Rds) -> None:
     assert names(rds) == {NAME, f"{NAME}-restored", f"{NAME}-replaced"}
 
 
-def test_a_switch_that_fails_midway_gives_the_name_back(rds: Rds, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_switch_that_fails_midway_restores_the_name(rds: Rds, monkeypatch: pytest.MonkeyPatch) -> None:
     rds.restore(None)
     first, rename = instance(rds, NAME)["DbiResourceId"], Rds._rename
 
@@ -106,13 +106,13 @@ def test_a_switch_that_fails_midway_gives_the_name_back(rds: Rds, monkeypatch: p
     assert instance(rds, NAME)["DbiResourceId"] == first
 
 
-def test_an_unknown_instance_is_said(url: str) -> None:
+def test_an_unknown_instance_is_named(url: str) -> None:
     other = Rds(name="other", client=client(url, "rds"), say=lambda _: None)
     with pytest.raises(OpsError, match="no database instance 'other'"):
         other.restore(None)
 
 
-def test_a_moment_has_a_zone() -> None:
+def test_a_time_must_have_a_zone() -> None:
     assert moment("latest") is None
     assert moment("2026-01-31T14:45:00+01:00") == datetime(2026, 1, 31, 13, 45, tzinfo=UTC)
     for text in ("yesterday", "2026-01-31T14:45:00"):

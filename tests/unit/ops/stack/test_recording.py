@@ -1,4 +1,4 @@
-"""A recording is what the engine would get: names, secrets, providers and protection included."""
+"""A recording holds what the engine would receive: names, secrets, providers and protection included."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from pulumi_kubernetes.core.v1 import ConfigMap, Secret
 
 from ops.errors import OpsError
-from ops.stack.recording import MASK, STAND_IN, Recording, hidden, record, stack_config
+from ops.stack.checkout import stack_config
+from ops.stack.recording import MASK, STAND_IN, Recording, hidden, record
 
 
 class Thing(pulumi.ComponentResource):
@@ -39,17 +40,17 @@ def recording() -> Recording:
 
 
 def test_it_keeps_what_was_registered() -> None:
-    found = {item.name: item for item in recording().resources}
-    assert set(found) == {"cluster", "random", "thing", "thing-password", "thing-config", "thing-secret"}
-    secret, config = found["thing-secret"], found["thing-config"]
+    items = {item.name: item for item in recording().resources}
+    assert set(items) == {"cluster", "random", "thing", "thing-password", "thing-config", "thing-secret"}
+    secret, config = items["thing-secret"], items["thing-config"]
     assert secret.protect
     assert not config.protect
     assert config.urn in secret.depends_on
-    assert found["thing-password"].urn in secret.depends_on
+    assert items["thing-password"].urn in secret.depends_on
     assert "::cluster::" in secret.provider
-    assert secret.parent == found["thing"].urn
-    assert found["thing-password"].inputs["length"] == 20
-    assert isinstance(found["thing-password"].inputs["length"], int)
+    assert secret.parent == items["thing"].urn
+    assert items["thing-password"].inputs["length"] == 20
+    assert isinstance(items["thing-password"].inputs["length"], int)
 
 
 def test_secrets_keep_their_mark_and_can_be_hidden() -> None:
@@ -62,10 +63,10 @@ def test_secrets_keep_their_mark_and_can_be_hidden() -> None:
 
 
 def test_outputs_and_their_marks() -> None:
-    found = recording()
-    assert found.outputs["password"] == f"{STAND_IN}-thing-password"
-    assert "password" in found.secret_outputs
-    assert "config" not in found.secret_outputs
+    stack = recording()
+    assert stack.outputs["password"] == f"{STAND_IN}-thing-password"
+    assert "password" in stack.secret_outputs
+    assert "config" not in stack.secret_outputs
 
 
 def test_a_name_that_pulumi_makes_changes_with_the_content() -> None:
@@ -79,7 +80,7 @@ def test_hiding_reaches_into_lists_and_keeps_the_rest() -> None:
     assert hidden(value, frozenset({"list.1.a", "all"})) == {"list": [{"a": 1}, {"a": MASK}], "all": {"x": MASK}}
 
 
-def test_what_the_program_raises_arrives() -> None:
+def test_an_error_of_the_program_reaches_the_caller() -> None:
     def broken() -> None:
         raise pulumi.RunError("no such thing")
 

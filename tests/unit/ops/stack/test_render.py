@@ -22,7 +22,8 @@ from ops.cli import main as cli
 from ops.cli import render as render_commands
 from ops.errors import OpsError
 from ops.stack import render
-from ops.stack.recording import MASK, STAND_IN, Recording, record, stack_names
+from ops.stack.checkout import stack_names
+from ops.stack.recording import MASK, STAND_IN, Recording, record
 from ops.stack.render import MARKER, Rendered
 
 RECEIVERS = "churn:receivers"
@@ -38,9 +39,9 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def with_receivers(values: dict[str, Any]) -> dict[str, Any]:
     """The configuration of dev with Slack on, and these secrets of the receivers."""
-    given = config("dev")
-    slack = given["churn:alertmanager"] | {"slack": True, "slack_channel": "#churn"}
-    return {**given, "churn:alertmanager": slack, RECEIVERS: values}
+    settings = config("dev")
+    slack = settings["churn:alertmanager"] | {"slack": True, "slack_channel": "#churn"}
+    return {**settings, "churn:alertmanager": slack, RECEIVERS: values}
 
 
 def rendered_with(receivers: dict[str, Any]) -> dict[str, str]:
@@ -49,7 +50,7 @@ def rendered_with(receivers: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All stacks, written by the command in a process of its own, which has no home and nothing else of a desk."""
+    """All stacks, written by the command in a separate process, with an environment that is nearly empty."""
     return render_in_a_process(tmp_path_factory.mktemp("first"), hash_seed="0")
 
 
@@ -80,10 +81,10 @@ def test_every_resource_is_a_file_and_every_file_a_resource(out: Path, stack: st
     objects = [yaml.safe_load(path.read_text()) for path in (out / stack / "kubernetes").rglob("*.yaml")]
 
     def identity(manifest: dict[str, Any]) -> tuple[str, str, str]:
-        # Names that Pulumi makes end with a digest, which differs by the images' digests that the tests make up.
+        # Names that Pulumi makes end with a digest, which depends on the made-up digests of the images.
         metadata = manifest["metadata"]
-        made = manifest["kind"] in {"ConfigMap", "Secret", "Job"}
-        name = metadata["name"].rpartition("-")[0] if made else metadata["name"]
+        named_by_pulumi = manifest["kind"] in {"ConfigMap", "Secret", "Job"}
+        name = metadata["name"].rpartition("-")[0] if named_by_pulumi else metadata["name"]
         return manifest["kind"], metadata.get("namespace", ""), name
 
     assert sorted(map(identity, objects)) == sorted(map(identity, recording.manifests()))
@@ -101,7 +102,7 @@ def test_a_file_is_named_by_namespace_kind_and_name_without_the_digest(out: Path
     assert (out / "dev/resources/random/RandomPassword-local-api-key.json").is_file()
 
 
-def test_what_protects_state_is_seen(out: Path) -> None:
+def test_protection_of_state_is_visible(out: Path) -> None:
     claim = "kubernetes/churn-mlops/PersistentVolumeClaim-backup-data.yaml"
     comments = "# pulumi protect: true\n# pulumi retainOnDelete: true\n"
     assert (out / "prod" / claim).read_text().startswith(comments)
@@ -109,7 +110,7 @@ def test_what_protects_state_is_seen(out: Path) -> None:
 
 
 def test_no_file_holds_a_secret_value(out: Path) -> None:
-    # The recording did make them: what is asserted to be absent was there to be written.
+    # The recording contains the values, so they could have been written.
     assert STAND_IN in json.dumps(recorded("dev").manifests())
     leaking = [path for path, content in tree(out).items() if STAND_IN.encode() in content]
     assert leaking == []
@@ -120,12 +121,12 @@ def test_no_file_holds_a_secret_value(out: Path) -> None:
 def test_a_receivers_secret_is_in_no_file_even_when_it_was_not_encrypted() -> None:
     canary = "canary-4c1d"
     values = {"slack_url": f"https://hooks.example/{canary}", "smtp_password": canary}
-    given = with_receivers(values)
-    recording = record("dev", render.stack_program({}), given)
-    assert canary in json.dumps(recording.manifests()), "the program was given it"
+    settings = with_receivers(values)
+    recording = record("dev", render.stack_program({}), settings)
+    assert canary in json.dumps(recording.manifests()), "the program received it"
     assert [path for path, text in render.files(recording).items() if canary in text] == []
-    # And the command does not even give it to the program, so that no digest is made from it.
-    assert canary not in json.dumps(render.recorded("dev", given, {}).manifests())
+    # The command does not even pass it to the program, so no digest depends on it.
+    assert canary not in json.dumps(render.recorded("dev", settings, {}).manifests())
 
 
 def test_secret_outputs_are_masked_and_others_are_not() -> None:
@@ -166,7 +167,7 @@ def test_it_asks_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert churn("--stack", "prod", "--out", str(tmp_path / "out")).exit_code == 0
 
 
-def test_a_made_up_account_and_missing_digests_are_said_on_stderr(
+def test_a_made_up_account_and_missing_digests_are_noted_on_stderr(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(render, "locked_digests", lambda: {"churn/ops:0.1.0": "sha256:" + "0" * 64})
@@ -175,7 +176,7 @@ def test_a_made_up_account_and_missing_digests_are_said_on_stderr(
     assert json.loads(result.stdout).keys() == set(STACKS)
     notes = [line for line in result.stderr.splitlines() if line.startswith("Note: ")]
     assert [note.split(":")[1].strip() for note in notes] == ["prod", "prod", "staging"]
-    assert "shown for an account that does not exist" in notes[0]
+    assert "rendered for an account that does not exist" in notes[0]
     assert "have no locked digest" in notes[1]
     assert "churn/api:0.1.0" in notes[1]
     assert "churn/ops:0.1.0" not in notes[1]
@@ -185,14 +186,14 @@ def test_a_made_up_account_and_missing_digests_are_said_on_stderr(
 
 
 @pytest.mark.parametrize("command", [["render", "--stack", "dev", "--out", "out"], ["images", "list"]])
-def test_without_the_programs_packages_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+def test_missing_packages_are_reported_with_the_remedy(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.setattr(render_commands, "find_spec", lambda _: None)
     result = CliRunner().invoke(cli.app, command)
     assert result.exit_code == 1
-    assert "`make infra` in a checkout does that" in str(result.exception)
+    assert "run `make infra` in a checkout" in str(result.exception)
 
 
-def test_an_unknown_stack_is_named_with_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_stack_is_named_with_the_known_ones(tmp_path: Path) -> None:
     for name in ("production", "../dev", ""):
         result = churn("--stack", name, "--out", str(tmp_path / "out"))
         assert result.exit_code == 1
@@ -234,13 +235,13 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     assert tree(tmp_path) == {"dev/thesis.txt": b"mine"}
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(OpsError, match="is a file: name a folder"):
         render.write(tmp_path / "out", [small("dev", a="1")])
 
 
-def test_names_that_would_be_one_file_are_refused() -> None:
+def test_two_resources_that_would_share_a_file_are_refused() -> None:
     recording = recorded("dev")
     twice = type(recording)(stack="dev", resources=[*recording.resources, recording.resources[-1]])
     with pytest.raises(OpsError, match="two resources of dev would be the file"):

@@ -24,19 +24,19 @@ def compared(tmp_path: Path, base: Tree, head: Tree) -> Comparison:
     return compare(write(tmp_path / "base", base), write(tmp_path / "head", head))
 
 
-def told(tmp_path: Path, base: Tree, head: Tree, **options: int) -> str:
+def report(tmp_path: Path, base: Tree, head: Tree, **options: int) -> str:
     return markdown(compared(tmp_path, base, head), **options)
 
 
 def test_no_difference(tmp_path: Path) -> None:
     same = {f"dev/{API}": "replicas: 2\n", "dev/.churn-render": "x"}
-    found = compared(tmp_path, same, same | {"dev/.churn-render": "y"})
-    assert (found.stacks, found.changes) == (("dev",), ())
-    assert "| <code>dev</code> | 0 | 0 | 0 |" in markdown(found)
+    comparison = compared(tmp_path, same, same | {"dev/.churn-render": "y"})
+    assert (comparison.stacks, comparison.changes) == (("dev",), ())
+    assert "| <code>dev</code> | 0 | 0 | 0 |" in markdown(comparison)
 
 
 def test_added_removed_and_changed_objects_are_counted_and_shown(tmp_path: Path) -> None:
-    text = told(
+    text = report(
         tmp_path,
         {f"dev/{API}": "kind: Deployment\nreplicas: 2\n", "dev/old.yaml": "a: 1\n", "prod/same.yaml": "b: 1\n"},
         {f"dev/{API}": "kind: Deployment\nreplicas: 3\n", "dev/new.yaml": "c: 1\n", "prod/same.yaml": "b: 1\n"},
@@ -55,7 +55,7 @@ def test_added_removed_and_changed_objects_are_counted_and_shown(tmp_path: Path)
 def test_the_same_difference_in_several_stacks_is_shown_once(tmp_path: Path) -> None:
     base = {f"{stack}/api.yaml": "a: 1\n" for stack in ("dev", "staging", "prod")}
     head = base | {"staging/api.yaml": "a: 2\n", "prod/api.yaml": "a: 2\n"}
-    text = told(tmp_path, base, head)
+    text = report(tmp_path, base, head)
     assert text.count("+a: 2") == 1
     assert "changed in <code>prod</code>, <code>staging</code>: <code>api.yaml</code>" in text
 
@@ -67,7 +67,7 @@ def test_an_empty_file_that_appears_is_a_difference(tmp_path: Path) -> None:
 
 
 def test_a_new_stack_and_a_removed_one(tmp_path: Path) -> None:
-    text = told(tmp_path, {"old/a.yaml": "a: 1\n"}, {"new/a.yaml": "a: 1\n"})
+    text = report(tmp_path, {"old/a.yaml": "a: 1\n"}, {"new/a.yaml": "a: 1\n"})
     assert "| <code>new</code> | 1 | 0 | 0 |" in text
     assert "| <code>old</code> | 0 | 1 | 0 |" in text
 
@@ -79,17 +79,17 @@ def test_no_stack_at_all(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ a revision that cannot be rendered
 
 
-def test_a_base_that_cannot_render_is_told(tmp_path: Path) -> None:
+def test_a_base_that_cannot_render_is_reported(tmp_path: Path) -> None:
     base = {f"dev{FAILED}": "No such command 'render'.\n", f"prod{FAILED}": "No such command 'render'.\n"}
-    text = told(tmp_path, base, {"dev/a.yaml": "a: 1\n", "prod/a.yaml": "a: 1\n"})
+    text = report(tmp_path, base, {"dev/a.yaml": "a: 1\n", "prod/a.yaml": "a: 1\n"})
     assert "| <code>dev</code> | not rendered at base |" in text
     assert text.count("No such command 'render'.") == 1
     assert "The base revision could not render <code>dev</code>, <code>prod</code>:" in text
     assert "+a: 1" not in text, "everything would look added"
 
 
-def test_a_head_that_cannot_render_is_told(tmp_path: Path) -> None:
-    text = told(tmp_path, {"dev/a.yaml": "a: 1\n"}, {f"dev{FAILED}": "Pulumi.dev.yaml cannot work: ...\n"})
+def test_a_head_that_cannot_render_is_reported(tmp_path: Path) -> None:
+    text = report(tmp_path, {"dev/a.yaml": "a: 1\n"}, {f"dev{FAILED}": "Pulumi.dev.yaml cannot work: ...\n"})
     assert "| <code>dev</code> | not rendered at head |" in text
     assert "**This revision could not render** <code>dev</code>:" in text
     assert "-a: 1" not in text
@@ -97,7 +97,7 @@ def test_a_head_that_cannot_render_is_told(tmp_path: Path) -> None:
 
 def test_the_end_of_a_long_reason_is_kept(tmp_path: Path) -> None:
     reason = "".join(f"line {number}\n" for number in range(10_000))
-    text = told(tmp_path, {f"dev{FAILED}": reason}, {"dev/a.yaml": ""})
+    text = report(tmp_path, {f"dev{FAILED}": reason}, {"dev/a.yaml": ""})
     assert "line 9999" in text
     assert len(text) < 5_000
 
@@ -108,7 +108,7 @@ def test_the_end_of_a_long_reason_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("limit", [2_000, 60_000])
 def test_a_long_difference_is_cut_and_counted(tmp_path: Path, limit: int) -> None:
     head = {f"dev/{number:04}.yaml": "".join(f"line: {line}\n" for line in range(20)) for number in range(1000)}
-    text = told(tmp_path, {"dev/a.yaml": ""}, head | {"dev/a.yaml": ""}, limit=limit)
+    text = report(tmp_path, {"dev/a.yaml": ""}, head | {"dev/a.yaml": ""}, limit=limit)
     assert limit * 0.6 < len(text) <= limit
     shown = text.count("<details>")
     assert text.count("</details>") == shown > 0
@@ -117,12 +117,12 @@ def test_a_long_difference_is_cut_and_counted(tmp_path: Path, limit: int) -> Non
 
 
 def test_a_huge_object_is_not_compared_line_by_line(tmp_path: Path) -> None:
-    text = told(tmp_path, {"dev/a.yaml": "a: 1\n"}, {"dev/a.yaml": "x\n" * 200_000})
+    text = report(tmp_path, {"dev/a.yaml": "a: 1\n"}, {"dev/a.yaml": "x\n" * 200_000})
     assert "(5 characters before, 400000 after: too long to compare here)" in text
 
 
 def test_a_long_line_is_cut(tmp_path: Path) -> None:
-    text = told(tmp_path, {"dev/a.yaml": ""}, {"dev/a.yaml": "x" * 50_000})
+    text = report(tmp_path, {"dev/a.yaml": ""}, {"dev/a.yaml": "x" * 50_000})
     assert len(text) < 2_000
     assert "x (...)" in text
 
@@ -131,19 +131,19 @@ def test_a_long_line_is_cut(tmp_path: Path) -> None:
 
 
 def blocks(text: str) -> list[str]:
-    """The code blocks as CommonMark finds them: a fence ends at a line of at least as many backticks."""
-    found: list[str] = []
+    """The code blocks as CommonMark reads them: a fence ends at a line of at least as many backticks."""
+    contents: list[str] = []
     fence = ""
     for line in text.splitlines():
         if fence and re.fullmatch(f" {{0,3}}{fence}`*[ \t]*", line):
             fence = ""
         elif fence:
-            found[-1] += line + "\n"
+            contents[-1] += line + "\n"
         elif match := re.match("( {0,3})(`{3,})[^`]*$", line):
             fence = match[2]
-            found.append("")
+            contents.append("")
     assert not fence, "a code block without an end"
-    return found
+    return contents
 
 
 HOSTILE = [
@@ -171,7 +171,7 @@ def test_content_stays_in_its_code_block(tmp_path: Path, hostile: str, place: st
         "base": (wild, calm),
         "reason": ({f"dev{FAILED}": hostile}, calm),
     }[place]
-    text = told(tmp_path, base, head)
+    text = report(tmp_path, base, head)
     assert len(blocks(text)) == 1
     outside = text.replace(blocks(text)[0], "")
     for word in ("Approved", "@owner", "crimson", "evil"):
@@ -197,8 +197,8 @@ def test_a_name_is_only_text(tmp_path: Path, name: str) -> None:
     text.encode()
 
 
-def test_bytes_that_are_no_text_are_shown_by_their_codes(tmp_path: Path) -> None:
-    assert r"+\xff\xfe" in told(tmp_path, {"dev/a.yaml": ""}, {"dev/a.yaml": "\udcff\udcfe"})
+def test_bytes_that_are_not_text_are_shown_by_their_codes(tmp_path: Path) -> None:
+    assert r"+\xff\xfe" in report(tmp_path, {"dev/a.yaml": ""}, {"dev/a.yaml": "\udcff\udcfe"})
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The one reader of the Pulumi configuration and of the stack's name: settings, or one error that says all."""
+"""The only reader of the Pulumi configuration and of the stack's name: settings, or one error about all wrong keys."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from infra.config import PROJECT, RECEIVER_SECRETS, ConfigError, ReceiverSecrets, Settings
+from infra.config import RECEIVER_SECRETS, ConfigError, ReceiverSecrets, Settings
+from infra.naming import PROJECT
 
 RECEIVERS: Final = "receivers"
-"""The one key with secret values; it has a default in Pulumi.yaml and is read as a secret."""
+"""The only key with secret values; it has a default in Pulumi.yaml and is read as a secret."""
 
 
 def _line(error: ErrorDetails) -> str:
@@ -30,7 +31,7 @@ def _line(error: ErrorDetails) -> str:
 
 
 def parse(stack: str, values: dict[str, Any]) -> Settings:
-    """Settings from plain values, one per section.
+    """Build settings from plain values, one for each section.
 
     Raises:
         ConfigError: with one line for each key that is missing, unknown or impossible.
@@ -43,26 +44,26 @@ def parse(stack: str, values: dict[str, Any]) -> Settings:
 
 
 def load() -> Settings:
-    """Settings of the stack that runs.
+    """Load the settings of the selected stack.
 
     Raises:
         ConfigError: see :func:`parse` and :func:`check_receivers`.
     """
-    given = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    config = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
     prefix = f"{PROJECT}:"
-    names = sorted(key.removeprefix(prefix) for key in given if key.startswith(prefix))
-    values = {name: _value(given[prefix + name]) for name in names if name != RECEIVERS}
+    names = sorted(key.removeprefix(prefix) for key in config if key.startswith(prefix))
+    values = {name: _value(config[prefix + name]) for name in names if name != RECEIVERS}
     settings = parse(pulumi.get_stack(), values)
     if settings.cluster.kind == "local":
-        check_receivers(settings, _value(given.get(prefix + RECEIVERS, "{}")))
+        check_receivers(settings, _value(config.get(prefix + RECEIVERS, "{}")))
     return settings
 
 
 def check_receivers(settings: Settings, secrets: object) -> None:
-    """See that each channel that is on has its secret, where the stack itself keeps them.
+    """Check that each channel that is on has its secret, where the stack itself holds the secrets.
 
     Raises:
-        ConfigError: with one line for each that is missing or unknown, and no value.
+        ConfigError: with one line for each that is missing or unknown; it contains no value.
     """
     try:
         known = ReceiverSecrets.model_validate(secrets)
@@ -90,8 +91,8 @@ def _value(text: object) -> object:
 
 
 def receiver_secrets() -> pulumi.Output[ReceiverSecrets]:
-    """The alert receivers' secrets of this stack, marked secret; empty where none are set."""
-    given = pulumi.Config(PROJECT).get_secret_object(RECEIVERS)
-    if given is None:
+    """Return the secrets of this stack's alert receivers, marked secret; empty where none are set."""
+    secrets = pulumi.Config(PROJECT).get_secret_object(RECEIVERS)
+    if secrets is None:
         return pulumi.Output.secret(ReceiverSecrets())
-    return given.apply(ReceiverSecrets.model_validate)
+    return secrets.apply(ReceiverSecrets.model_validate)

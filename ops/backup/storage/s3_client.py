@@ -1,10 +1,10 @@
-"""S3 as backups use it: one client with bounded time and patience, and errors in words."""
+"""The client for S3 that backups use: time-outs and retries are bounded, and errors say what to do."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -17,26 +17,26 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
 from ops.backup.manifest import CHUNK
-from ops.backup.store import MissingError, Writer
+from ops.backup.storage.base import MissingError, Writer
 from ops.errors import OpsError, TemporaryError
 
 WORKERS: Final = 8
 PART_BYTES: Final = 16 * 1024 * 1024
-"""Of a multipart transfer: 10,000 of them are 156 GiB, the largest file there can be."""
+"""Size of a part of a multipart upload; S3 takes 10,000 of them, so that a file may have 156 GiB."""
 _CONFIG: Final = Config(
     # "standard" waits twice as long each time, with jitter, and gives up early when a whole service is down.
     retries={"mode": "standard", "total_max_attempts": 6},
     connect_timeout=10,
     read_timeout=60,
     max_pool_connections=2 * WORKERS,
-    # Every upload carries a checksum that S3 compares, every download one that is compared here.
+    # S3 compares a checksum of every upload; of every download, this client does.
     request_checksum_calculation="when_supported",
     response_checksum_validation="when_supported",
 )
 TRANSFER: Final = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
 TRIES: Final = 6
-BROKEN: Final = (HTTPClientError, IncompleteReadError)
-"""What a broken answer is told by."""
+_BROKEN_OFF: Final = (HTTPClientError, IncompleteReadError)
+"""Errors of an answer that ended too early."""
 _GONE: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 _PERMANENT: Final = {
     "NoSuchBucket": "there is no such bucket",
@@ -55,7 +55,7 @@ def new_client() -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Location:
     """A bucket, and the keys that begin with ``prefix``, which ends with a slash unless it is empty."""
 
     bucket: str
@@ -79,12 +79,12 @@ class Place:
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
-    """Turn S3's failures into ours; ``what`` is the place or file in question.
+def s3_errors(what: str) -> Iterator[None]:
+    """Turn failures of S3 into errors for an operator; ``what`` is the bucket or file in question.
 
     Raises:
         MissingError: there is no such file.
-        TemporaryError: no answer, or one that may be another next time.
+        TemporaryError: S3 does not answer, or its answer may be another next time.
         OpsError: the bucket, the rights or the key are wrong.
     """
     try:
@@ -98,37 +98,40 @@ def told(what: str) -> Iterator[None]:
         raise TemporaryError(f"{what}: S3 answers {code}: {error.response['Error'].get('Message', '')}") from None
     except (BotoCoreError, HTTPClientError, Boto3Error) as error:
         if (cause := error.__cause__ or error.__context__) and isinstance(cause, ClientError):
-            with told(what):
+            with s3_errors(what):
                 raise cause from None
         if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError", "NoRegionError"}:
             raise OpsError(f"{what}: {error}") from None
         raise TemporaryError(f"{what}: no answer from S3: {error}") from None
 
 
-def pages(client: Any, place: Place, prefix: str = "") -> Iterator[dict[str, Any]]:
-    """Every object below a place's prefix, as S3 lists it."""
-    with told(str(place)):
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.prefix + prefix):
+def list_objects(client: Any, location: Location, prefix: str = "") -> Iterator[dict[str, Any]]:
+    """Every object below a location's prefix, as S3 lists it."""
+    with s3_errors(str(location)):
+        pages = client.get_paginator("list_objects_v2").paginate(
+            Bucket=location.bucket, Prefix=location.prefix + prefix
+        )
+        for page in pages:
             yield from page.get("Contents", ())
 
 
-def download(client: Any, bucket: str, key: str, into: Writer) -> None:
-    """Write an object's content in its order; an answer that breaks off is gone on with where it broke.
+def download(client: Any, address: Mapping[str, str], target: Writer) -> None:
+    """Write an object's content to ``target`` in order; a download that breaks off resumes where it stopped.
 
     Raises:
-        ClientError, BotoCoreError, HTTPClientError: it cannot be had; see `told`.
+        ClientError, BotoCoreError, HTTPClientError: it cannot be downloaded; see `s3_errors`.
     """
     done, size, tag = 0, None, ""
     for attempt in range(TRIES):
-        given = {"Range": f"bytes={done}-", "IfMatch": tag} if done else {}
+        rest = {"Range": f"bytes={done}-", "IfMatch": tag} if done else {}
         try:
-            answer = client.get_object(Bucket=bucket, Key=key, **given)
+            answer = client.get_object(**address, **rest)
             tag = answer["ETag"]
             size = answer["ContentLength"] if size is None else size
             for chunk in answer["Body"].iter_chunks(CHUNK):
-                into.write(chunk)
+                target.write(chunk)
                 done += len(chunk)
-        except BROKEN:
+        except _BROKEN_OFF:
             if attempt == TRIES - 1:
                 raise
         if done == size:

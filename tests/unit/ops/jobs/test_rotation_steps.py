@@ -9,19 +9,25 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 from support.rotation import STEP_NAMES, Service, World, secrets_of_a_stack
 
+from app.security import KeyEntry
+from infra.aws import secret_store
 from infra.credentials import key_file
-from ops.jobs import rotate
-from ops.jobs.rotate import RotationError
+from ops.jobs.rotation import steps
+from ops.jobs.rotation.handler import handle
+from ops.jobs.rotation.options import RotationError
+from ops.jobs.rotation.secrets_manager import PENDING
+from ops.jobs.rotation.steps import retire_old_keys, rotation_of, take_step
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
-    with secrets_of_a_stack() as made:
-        yield made
+    with secrets_of_a_stack() as world:
+        yield world
 
 
 @pytest.mark.parametrize("repeat", [1, 2])
@@ -39,21 +45,21 @@ def test_a_key_is_rotated_with_an_overlap_and_each_step_may_come_twice(world: Wo
 def test_the_client_gets_the_new_key_only_after_every_pod_knows_it(world: World) -> None:
     version = world.begin("web-shop")
     for step in STEP_NAMES[:2]:
-        rotate.step(world.rotation("web-shop", version), step)
-    pending = world.store.read(world.arns["web-shop"], stage=rotate.PENDING, version=version)["key"]
+        take_step(world.rotation("web-shop", version), step)
+    pending = world.manager.read(world.arns["web-shop"], stage=PENDING, version=version)["key"]
     assert world.accepts(pending)
     assert world.value("web-shop")["key"] == world.keys["web-shop"]
-    rotate.step(world.rotation("web-shop", version), "testSecret")
+    take_step(world.rotation("web-shop", version), "testSecret")
     (waited,) = world.slept
     assert 290 < waited <= 300
     assert world.value("web-shop")["key"] == world.keys["web-shop"]
-    rotate.step(world.rotation("web-shop", version), "finishSecret")
+    take_step(world.rotation("web-shop", version), "finishSecret")
     assert world.value("web-shop")["key"] == pending
 
 
 @pytest.mark.parametrize("broken", STEP_NAMES)
 @pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
-def test_a_rotation_that_was_interrupted_goes_on_from_its_beginning(
+def test_an_interrupted_rotation_starts_again_and_succeeds(
     world: World,
     broken: str,
     after: bool,  # noqa: FBT001 - a column of the table
@@ -61,10 +67,10 @@ def test_a_rotation_that_was_interrupted_goes_on_from_its_beginning(
     old = world.keys["web-shop"]
     version = world.begin("web-shop")
     for step in STEP_NAMES[: STEP_NAMES.index(broken) + after]:
-        rotate.step(world.rotation("web-shop", version), step)
+        take_step(world.rotation("web-shop", version), step)
     assert world.accepts(world.value("web-shop")["key"]), "whatever the client has is taken at any time"
     for step in STEP_NAMES:
-        rotate.step(world.rotation("web-shop", version), step)
+        take_step(world.rotation("web-shop", version), step)
     new = world.value("web-shop")["key"]
     assert new != old
     assert world.accepts(old)
@@ -76,23 +82,23 @@ def test_a_rotation_that_was_interrupted_goes_on_from_its_beginning(
 def test_an_old_key_is_refused_after_its_overlap_and_not_before(world: World) -> None:
     world.rotate("web-shop")
     new = world.value("web-shop")["key"]
-    assert rotate.retire(world.store, world.options) == []
+    assert retire_old_keys(world.manager, world.options) == []
     assert world.accepts(world.keys["web-shop"])
 
     over = replace(world.options, overlap=timedelta(0))
-    assert rotate.retire(world.store, over) == ["web-shop"]
+    assert retire_old_keys(world.manager, over) == ["web-shop"]
     assert not world.accepts(world.keys["web-shop"])
     assert world.accepts(new)
     assert world.accepts(world.keys["call-center"])
-    assert rotate.retire(world.store, over) == []
+    assert retire_old_keys(world.manager, over) == []
 
 
 def test_a_pending_key_is_not_taken_for_an_old_one(world: World) -> None:
     version = world.begin("web-shop")
     for step in STEP_NAMES[:2]:
-        rotate.step(world.rotation("web-shop", version), step)
-    pending = world.store.read(world.arns["web-shop"], stage=rotate.PENDING, version=version)["key"]
-    assert rotate.retire(world.store, replace(world.options, overlap=timedelta(0))) == []
+        take_step(world.rotation("web-shop", version), step)
+    pending = world.manager.read(world.arns["web-shop"], stage=PENDING, version=version)["key"]
+    assert retire_old_keys(world.manager, replace(world.options, overlap=timedelta(0))) == []
     assert world.accepts(pending)
 
 
@@ -126,53 +132,58 @@ def test_a_password_is_changed_in_its_service_once(world: World, name: str, call
 def test_a_service_that_refuses_leaves_the_old_password_in_force(world: World) -> None:
     service = Service({"admin": "somebody changed it by hand", "api": "p0"})
     version = world.begin("mlflow-api")
-    rotate.step(world.rotation("mlflow-api", version, service), "createSecret")
+    take_step(world.rotation("mlflow-api", version, service), "createSecret")
     with pytest.raises(RotationError, match="answers 401: the password of api stays as it was") as caught:
-        rotate.step(world.rotation("mlflow-api", version, service), "setSecret")
+        take_step(world.rotation("mlflow-api", version, service), "setSecret")
     assert "p0" not in str(caught.value)
     assert world.value("mlflow-api")["password"] == "p0"  # noqa: S105 - of this test
 
 
-def test_what_is_not_being_rotated_is_refused(world: World) -> None:
+def test_a_secret_that_is_not_being_rotated_is_refused(world: World) -> None:
     with pytest.raises(RotationError, match="has no tag churn:rotation"):
-        rotate.rotation(world.store, world.options, world.arns["api-keys"], "v")
-    (current,) = world.store.describe(world.arns["web-shop"])["VersionIdsToStages"]
+        rotation_of(world.manager, world.options, world.arns["api-keys"], "v")
+    (current,) = world.manager.describe(world.arns["web-shop"])["VersionIdsToStages"]
     world.client.put_secret_value(SecretId=world.arns["web-shop"], SecretString="{}")
     with pytest.raises(RotationError, match=r"version .* is not pending"):
-        rotate.step(world.rotation("web-shop", current), "createSecret")
-    world.store.write(world.arns["web-shop"], {"key": world.keys["web-shop"]})
+        take_step(world.rotation("web-shop", current), "createSecret")
+    world.manager.write(world.arns["web-shop"], {"key": world.keys["web-shop"]})
     version = world.rotate("web-shop")
     with pytest.raises(RotationError, match="has no version"):
-        rotate.step(world.rotation("web-shop", str(uuid.uuid4())), "createSecret")
+        take_step(world.rotation("web-shop", str(uuid.uuid4())), "createSecret")
     key = world.value("web-shop")["key"]
-    rotate.step(world.rotation("web-shop", version), "createSecret")  # finished already
+    take_step(world.rotation("web-shop", version), "createSecret")  # finished already
     assert world.value("web-shop")["key"] == key
 
 
-def test_a_client_that_the_key_file_does_not_know_is_named(world: World) -> None:
-    world.store.write(world.arns["api-keys"], {"keys.json": key_file(["other.key"])})
+def test_a_client_that_is_missing_in_the_key_file_is_named(world: World) -> None:
+    world.manager.write(world.arns["api-keys"], {"keys.json": key_file(["other.key"])})
     version = world.begin("web-shop")
-    rotate.step(world.rotation("web-shop", version), "createSecret")
+    take_step(world.rotation("web-shop", version), "createSecret")
     with pytest.raises(RotationError, match="the key file has no client web-shop"):
-        rotate.step(world.rotation("web-shop", version), "setSecret")
+        take_step(world.rotation("web-shop", version), "setSecret")
 
 
 def test_the_function_reads_its_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = {
-        "API_KEYS_SECRET": world.arns["api-keys"],
-        "MLFLOW_ADMIN_SECRET": world.arns["mlflow-admin"],
-        "MLFLOW_URL": "https://mlflow.example.com",
-        "GRAFANA_URL": "https://grafana.example.com",
-        "OVERLAP_DAYS": "7",
-        "SETTLE_SECONDS": "0",
-        "API_CLIENT_SECRETS": json.dumps(dict(world.options.client_secrets)),
-        "AWS_DEFAULT_REGION": "eu-central-1",
-    }
+    environment = world.environment(settle_seconds=0) | {"AWS_DEFAULT_REGION": "eu-central-1"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     version = world.begin("web-shop")
     for step in STEP_NAMES:
         event = {"SecretId": world.arns["web-shop"], "ClientRequestToken": version, "Step": step}
-        assert rotate.handler(event, None) == {}
+        assert handle(event, None) == {}
     assert world.accepts(world.value("web-shop")["key"])
-    assert rotate.handler({"action": "retire"}, None) == {"retired": []}
+    assert handle({"action": "retire"}, None) == {"retired": []}
+
+
+def test_the_api_accepts_as_many_hashes_of_a_client_as_rotation_writes() -> None:
+    def entry(hashes: int) -> KeyEntry:
+        return KeyEntry(id="web-shop", sha256=["0" * 64] * hashes, scopes=["predict"])
+
+    assert len(entry(steps.MAX_HASHES).sha256) == steps.MAX_HASHES
+    with pytest.raises(ValidationError, match="at most"):
+        entry(steps.MAX_HASHES + 1)
+
+
+def test_the_tags_of_the_stacks_secrets_are_those_that_the_function_reads() -> None:
+    assert (steps.KIND, steps.CLIENT) == (secret_store.KIND, secret_store.CLIENT)
+    assert {steps.MLFLOW_ADMIN, steps.GRAFANA_ADMIN} < set(secret_store.ROTATED.values())

@@ -1,7 +1,7 @@
-"""Who holds how many connections of PostgreSQL: each client's pool, each login's limit, and what the server allows.
+"""Connections to PostgreSQL: the pool of each client, the limit of each login, and the limit of the server.
 
 A connection costs the server a process of a few MiB, so each pool is small and all of them together stay below the
-server's limit. Logins are limited by the server too, so that no client can take the connections of another.
+server's limit. The server also limits each login, so that no client can use up the connections of another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from infra.config import Settings
 
 MAX_CONNECTIONS: Final = 104
 RESERVED: Final = 6
-"""For the superuser and for people who look after the server."""
+"""Connections reserved for the superuser, and so for people who maintain the server."""
 LOGINS: Final = {
     "mlflow": secret_files.POSTGRES_MLFLOW,
     "grafana": secret_files.POSTGRES_GRAFANA,
@@ -24,14 +24,14 @@ LOGINS: Final = {
     "monitor": secret_files.POSTGRES_MONITOR,
 }
 """Secrets by login. `mlflow` and `grafana` each own the database of their name, `backup` reads both, and `monitor`
-reads statistics of the server and no table."""
+reads statistics of the server but no table."""
 LOGIN_LIMITS: Final = {"mlflow": 78, "grafana": 12, "backup": 4, "monitor": 4}
-"""Connections of all clients with one login: `CONNECTION LIMIT` of its role."""
+"""The most connections of one login, whatever its clients: the `CONNECTION LIMIT` of its role."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """Connections of one pod: ``pools`` times (``size`` kept + ``overflow``), and ``others`` outside of them."""
+    """Connections of one pod: ``pools`` times (``size`` kept open + ``overflow``), and ``others`` outside the pools."""
 
     login: str
     size: int
@@ -41,26 +41,26 @@ class Pool:
 
     @property
     def most(self) -> int:
-        """All that one pod can hold."""
+        """The most connections that one pod can hold."""
         return self.pools * (self.size + self.overflow) + self.others
 
 
 POOLS: Final = {
-    # MLflow has a pool each for runs, models and logins; the process that starts the server keeps one of each.
-    # An overflow of 0 would not be taken: MLflow drops it, and then SQLAlchemy's 10 hold.
+    # MLflow has one pool each for runs, models and logins; the process that starts the server holds one connection of
+    # each. MLflow ignores an overflow of 0, and SQLAlchemy's default of 10 would apply.
     n.MLFLOW.name: Pool(login="mlflow", size=3, overflow=3, pools=3, others=3),
     n.MLFLOW_MIGRATE.name: Pool(login="mlflow", size=1, overflow=1, pools=4, others=2),
     n.MLFLOW_GC.name: Pool(login="mlflow", size=1, overflow=1, pools=2),
     n.GRAFANA.name: Pool(login="grafana", size=2, overflow=3),
     n.BACKUP.name: Pool(login="backup", size=0, overflow=0, others=3),
-    # It keeps one, and opens one more for each scrape, of which there are two at once where Prometheus is a pair.
+    # The exporter keeps one open and opens another for each scrape; a pair of Prometheus replicas may scrape at once.
     n.POSTGRES_EXPORTER.name: Pool(login="monitor", size=1, overflow=0, others=2),
 }
-"""Each client of the database, by its workload's name."""
+"""Clients of the database by the name of their workload."""
 
 
 def pods(settings: Settings) -> dict[str, int]:
-    """How many pods of each client there can be at once: while a new version rolls out, one more than are wanted."""
+    """Return how many pods of each client may exist at once: during a rollout there is one more than configured."""
     return dict.fromkeys(POOLS, 1) | {
         n.MLFLOW.name: settings.mlflow.replicas + 1,
         n.GRAFANA.name: max(2, settings.grafana.replicas),
@@ -68,8 +68,8 @@ def pods(settings: Settings) -> dict[str, int]:
 
 
 def demand(settings: Settings) -> Counter[str]:
-    """The most connections that each login can want."""
-    wanted: Counter[str] = Counter()
+    """Return the most connections that the clients of each login can hold."""
+    total: Counter[str] = Counter()
     for name, count in pods(settings).items():
-        wanted[POOLS[name].login] += count * POOLS[name].most
-    return wanted
+        total[POOLS[name].login] += count * POOLS[name].most
+    return total

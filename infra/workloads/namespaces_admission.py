@@ -1,7 +1,7 @@
-"""What the API server demands of pods where Pod Security cannot: in a namespace that may mount paths of its nodes.
+"""Admission policies for a namespace whose pods may mount paths of their nodes, where Pod Security is not enough.
 
-Pod Security knows three levels only, and host paths ask for the lowest, which asks for nothing. So the API server's own
-admission policies (in CEL) demand the rest of `restricted` there, and that host paths are read and not written.
+Pod Security has only three levels, and host paths need the lowest, which requires nothing. So the API server's own
+admission policies (in CEL) require the rest of `restricted` there, and that host paths are mounted read-only.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ RULES: Final = {
         "c.?volumeMounts.orValue([]).all(m, m.name != v.name || m.?readOnly.orValue(false))))"
     ),
 }
-"""What a pod must show, and the CEL expression that sees it."""
+"""What is required of a pod, and the CEL expression that checks it."""
 
 
 def guard(namespace: str) -> ValidatingAdmissionPolicySpecArgs:
-    """The policy for the pods of one namespace; what it cannot judge is refused."""
+    """Return the policy for the pods of one namespace; a pod that it cannot evaluate is refused."""
     return ValidatingAdmissionPolicySpecArgs(
         failure_policy="Fail",
         match_constraints=MatchResourcesArgs(
@@ -75,5 +75,5 @@ def guard(namespace: str) -> ValidatingAdmissionPolicySpecArgs:
 
 
 def binding(policy: str) -> ValidatingAdmissionPolicyBindingSpecArgs:
-    """The policy in force."""
+    """Return the binding that puts the policy in force."""
     return ValidatingAdmissionPolicyBindingSpecArgs(policy_name=policy, validation_actions=["Deny"])

@@ -1,4 +1,4 @@
-"""Alertmanager's configuration as plain data: who hears of what, when, and what keeps quiet meanwhile."""
+"""Alertmanager's configuration as plain data: who hears of which alert, when, and which alerts silence others."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ from typing import Any, Final
 
 from infra.config import CHANNELS, RECEIVER_SECRETS, AlertmanagerSettings
 from infra.edges import SMTP
+from infra.secret_files import ALERT_RECEIVERS
 
-SECRETS: Final = "/run/secrets/churn/alert-receivers"
+SECRETS: Final = ALERT_RECEIVERS.path
 NOBODY: Final = "nobody"
-"""The receiver that drops: where no channel is on, and of the Watchdog where nothing outside expects it."""
+"""The receiver that drops alerts: all of them where no channel is on, the Watchdog where no service expects it."""
 DEADMAN: Final = "deadman"
-"""The receiver of the Watchdog: a service outside that calls people when it is not called itself."""
+"""The receiver of the Watchdog: an outside service that calls people once the Watchdog stops arriving."""
 WATCHDOG: Final = "Watchdog"
 
-MEANT: Final = {"critical": ("pagerduty", "slack", "email"), "warning": ("slack", "email"), "info": ("slack",)}
-"""Channels of each severity; where none of these is on, the ones that are."""
+CHANNELS_OF: Final = {"critical": ("pagerduty", "slack", "email"), "warning": ("slack", "email"), "info": ("slack",)}
+"""Channels of each severity; where none of these is on, every channel that is."""
 TIMES: Final = {
     "critical": {"group_wait": "10s", "group_interval": "1m", "repeat_interval": "15m"},
     "warning": {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "1h"},
     "info": {"group_wait": "5m", "group_interval": "1h", "repeat_interval": "24h"},
 }
-"""Told again after the time within which somebody has to respond: 15 minutes, an hour; for information once a day."""
+"""An alert is repeated after the time within which somebody has to respond, 15 minutes or an hour; information
+daily."""
 PULSE: Final = {"group_wait": "0s", "group_interval": "1m", "repeat_interval": "1m"}
-"""How often the dead man's service is called."""
+"""How often the Watchdog is sent to the outside service."""
 GROUP_BY: Final = ("alertname", "workload", "stack")
 
 _TITLE: Final = (
@@ -33,9 +35,9 @@ _TITLE: Final = (
 
 
 def _text(docs: str, grafana: str) -> str:
-    """What happened, since when, where its runbook and its dashboard are; for each alert of a group.
+    """Return the template of a message: for each alert what happened, since when, its runbook and its dashboard.
 
-    Of each alert, those two are what its rule says: a path in the repository and the uid of a dashboard.
+    The alert's rule gives the last two as a path in the repository and the uid of a dashboard.
     """
     base = f"{docs.rstrip('/')}/" if docs else ""
     return (
@@ -48,12 +50,12 @@ def _text(docs: str, grafana: str) -> str:
 
 
 def channels(settings: AlertmanagerSettings) -> list[str]:
-    """Channels that are on."""
+    """Return the channels that are on."""
     return [channel for channel in CHANNELS if getattr(settings, channel)]
 
 
 def secret_files(settings: AlertmanagerSettings) -> tuple[str, ...]:
-    """Files of the receivers' secret that these settings need."""
+    """Return the files of the receivers' secret that these settings need."""
     return tuple(file for channel, file in RECEIVER_SECRETS.items() if getattr(settings, channel))
 
 
@@ -88,7 +90,7 @@ def _entry(channel: str, severity: str, settings: AlertmanagerSettings, text: st
 
 def _receiver(severity: str, settings: AlertmanagerSettings, text: str) -> dict[str, Any]:
     on = channels(settings)
-    chosen = [channel for channel in MEANT[severity] if channel in on] or on
+    chosen = [channel for channel in CHANNELS_OF[severity] if channel in on] or on
     entries = {f"{channel}_configs": [_entry(channel, severity, settings, text)] for channel in chosen}
     return {"name": severity, **entries}
 
@@ -109,9 +111,9 @@ def _smtp(settings: AlertmanagerSettings) -> dict[str, Any]:
 
 
 def inhibitions() -> list[dict[str, Any]]:
-    """What an alert keeps quiet: lesser ones of its workload, and the pods of a node that is down.
+    """Return which alerts silence others: a critical one those of its workload, a dead node those of its pods.
 
-    They tell of the same trouble. An alert of a pod has the label ``scope="pod"`` and its node.
+    They have the same cause. An alert about a pod has the label ``scope="pod"`` and the pod's node.
     """
     return [
         {
@@ -128,17 +130,17 @@ def inhibitions() -> list[dict[str, Any]]:
 
 
 def config(settings: AlertmanagerSettings, grafana: str) -> dict[str, Any]:
-    """The whole `alertmanager.yml`; it names the files of secrets and holds none.
+    """Return the whole `alertmanager.yml`; it names the files of secrets and contains no secret.
 
     An alert of an unknown severity is treated as critical: better one page too many.
 
     Args:
-        settings: of the stack.
-        grafana: where people open Grafana, for the link to an alert's dashboard.
+        settings: the stack's receivers.
+        grafana: address of Grafana, for the link to an alert's dashboard.
     """
     on = channels(settings)
     text = _text(settings.docs_url, grafana)
-    severities = list(MEANT) if on else []
+    severities = list(CHANNELS_OF) if on else []
     watchdog = {"receiver": DEADMAN, **PULSE} if settings.deadman else {"receiver": NOBODY}
     routes = [{"matchers": [f'alertname="{WATCHDOG}"'], **watchdog}]
     routes += [{"matchers": [f'severity="{s}"'], "receiver": s, **TIMES[s]} for s in severities]

@@ -1,4 +1,4 @@
-"""Network policies from edges: what may connect to what is said once, in `infra/edges.py`."""
+"""Specs of network policies, made from the edges: `infra/edges.py` is the only place that says what may connect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from infra.kit.meta import selector
 from infra.naming import Workload
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
-"""The label that every namespace has of the API server itself; labels of our own could be set by others too."""
+"""The label that the API server itself sets on every namespace; anybody could set a label of our own."""
 
 ISTIOD_PORT = 15012
 
@@ -51,7 +51,7 @@ def _by_peer(edges: Iterable[tuple[Peer, Edge]]) -> list[tuple[Peer, list[Edge]]
 
 
 def spec(workload: Workload, edges: Sequence[Edge]) -> NetworkPolicySpecArgs:
-    """The policy of one workload: exactly its edges, in both directions."""
+    """Return the policy of one workload: exactly its edges, in both directions."""
     incoming = _by_peer((edge.source, edge) for edge in edges if edge.target == workload)
     outgoing = _by_peer((edge.target, edge) for edge in edges if edge.source == workload)
     return NetworkPolicySpecArgs(
@@ -63,12 +63,12 @@ def spec(workload: Workload, edges: Sequence[Edge]) -> NetworkPolicySpecArgs:
 
 
 def deny_all() -> NetworkPolicySpecArgs:
-    """Nothing in, nothing out, for every pod that no other policy names."""
+    """Return the policy that allows nothing in and nothing out, for every pod that no other policy selects."""
     return NetworkPolicySpecArgs(pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"])
 
 
 def mesh() -> NetworkPolicySpecArgs:
-    """Certificates and configuration for every sidecar of a namespace, from Istio's control plane."""
+    """Return the policy by which every sidecar of a namespace reaches Istio's control plane."""
     control_plane = NetworkPolicyPeerArgs(
         namespace_selector=LabelSelectorArgs(match_labels={NAMESPACE_NAME: "istio-system"}),
         pod_selector=LabelSelectorArgs(match_labels={"app": "istiod"}),
@@ -85,7 +85,7 @@ def mesh() -> NetworkPolicySpecArgs:
 
 
 def dns(outside: Sequence[str]) -> NetworkPolicySpecArgs:
-    """Names for every pod of a namespace: the cluster's DNS pods, and ``outside`` where DNS is not in pods."""
+    """Return the policy by which every pod of a namespace reaches DNS: its pods, and the networks ``outside``."""
     pods = NetworkPolicyPeerArgs(
         namespace_selector=LabelSelectorArgs(match_labels={NAMESPACE_NAME: "kube-system"}),
         pod_selector=LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),

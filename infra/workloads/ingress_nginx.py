@@ -1,0 +1,43 @@
+"""NGINX's configuration, under the keys of the F5 NGINX Ingress Controller."""
+
+from __future__ import annotations
+
+import math
+
+
+def workers(cpu_limit: str) -> int:
+    """Return the number of worker processes: one per CPU of the limit, where NGINX would count the node's CPUs."""
+    cores = float(cpu_limit.removesuffix("m")) / (1000 if cpu_limit.endswith("m") else 1)
+    return max(1, math.ceil(cores))
+
+
+def config(cpu_limit: str, *, shutdown_seconds: int, trusted_proxy_cidr: str | None = None) -> dict[str, str]:
+    """Return the data of the ConfigMap that the ingress controller reads NGINX's main configuration from.
+
+    ``trusted_proxy_cidr`` is the network of a load balancer that writes clients' addresses into a header.
+    """
+    return {
+        # Hosts without a route.
+        "default-server-return": "404",
+        "hsts": "true",
+        "hsts-max-age": "31536000",
+        # Unlike after 301, a POST stays a POST.
+        "http-redirect-code": "308",
+        "keepalive": "32",
+        "proxy-connect-timeout": "5s",
+        # Responses to slow clients are never buffered on disk.
+        "proxy-max-temp-file-size": "0",
+        "server-tokens": "false",
+        "ssl-ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ssl-protocols": "TLSv1.2 TLSv1.3",
+        "ssl-redirect": "true",
+        "worker-connections": "4096",
+        "worker-processes": str(workers(cpu_limit)),
+        "worker-shutdown-timeout": f"{shutdown_seconds}s",
+        **({} if trusted_proxy_cidr is None else _real_address(trusted_proxy_cidr)),
+    }
+
+
+def _real_address(proxy_cidr: str) -> dict[str, str]:
+    """Take the client's address from a header if the connection comes from this network."""
+    return {"set-real-ip-from": proxy_cidr, "real-ip-header": "X-Forwarded-For", "real-ip-recursive": "true"}

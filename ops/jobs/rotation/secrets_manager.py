@@ -1,0 +1,60 @@
+"""AWS Secrets Manager, as far as rotation needs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+CURRENT: Final = "AWSCURRENT"
+PENDING: Final = "AWSPENDING"
+
+
+class SecretsManager:
+    """Reads and writes versions of secrets; ``client`` is boto3's."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def describe(self, arn: str) -> dict[str, Any]:
+        """Return the tags of a secret and the stages of its versions."""
+        description: dict[str, Any] = self._client.describe_secret(SecretId=arn)
+        return description
+
+    def read(self, arn: str, *, stage: str = CURRENT, version: str = "") -> dict[str, str]:
+        """Return the content of one version."""
+        by_id = {"VersionId": version} if version else {}
+        answer = self._client.get_secret_value(SecretId=arn, VersionStage=stage, **by_id)
+        content: dict[str, str] = json.loads(answer["SecretString"])
+        return content
+
+    def age(self, arn: str) -> timedelta:
+        """Return how long ago the current version was written."""
+        created: datetime = self._client.get_secret_value(SecretId=arn, VersionStage=CURRENT)["CreatedDate"]
+        return datetime.now(UTC) - created
+
+    def has_value(self, arn: str, version: str) -> bool:
+        """Whether a pending version has a value yet: Secrets Manager announces the version before anybody writes it."""
+        try:
+            answer = self._client.get_secret_value(SecretId=arn, VersionId=version, VersionStage=PENDING)
+        except self._client.exceptions.ResourceNotFoundException:
+            return False
+        return "SecretString" in answer
+
+    def write(self, arn: str, content: Mapping[str, str], *, stage: str = CURRENT, version: str = "") -> None:
+        """Write a new version. With a version id, writing the same content again has no effect."""
+        token = {"ClientRequestToken": version} if version else {}
+        self._client.put_secret_value(SecretId=arn, SecretString=json.dumps(content), VersionStages=[stage], **token)
+
+    def promote(self, arn: str, version: str) -> None:
+        """Make a version the current one, unless it already is."""
+        stages_by_version: Mapping[str, list[str]] = self.describe(arn)["VersionIdsToStages"]
+        current = next((known for known, stages in stages_by_version.items() if CURRENT in stages), None)
+        if current != version:
+            self._client.update_secret_version_stage(
+                SecretId=arn,
+                VersionStage=CURRENT,
+                MoveToVersionId=version,
+                **({} if current is None else {"RemoveFromVersionId": current}),
+            )

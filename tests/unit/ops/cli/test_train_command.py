@@ -1,0 +1,90 @@
+"""``churn train``: which registry it uses, and that its options and their defaults reach the training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from support.commands import churn
+
+from ops.cli.train import ModelChoice
+from ops.local import mlflow_server
+from training.config import CostModel, ModelType, TrainConfig
+
+STARTED = "http://127.0.0.1:5000"
+"""Address of a server that is started for the command."""
+
+
+@pytest.fixture
+def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
+    """Configurations that trainings were called with; a training ends at once, as if it failed."""
+    configs: list[TrainConfig] = []
+
+    def train(config: TrainConfig, **_: object) -> None:
+        configs.append(config)
+        raise RuntimeError("the training ends here")
+
+    @contextmanager
+    def tracking_server(_home: object, _command: str, uri: str | None) -> Iterator[str]:
+        yield uri or STARTED
+
+    monkeypatch.setenv("CHURN_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("training.train.train", train)
+    monkeypatch.setattr(mlflow_server, "tracking_server", tracking_server)
+    (tmp_path / "x.csv").touch()
+    return configs
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "expected"),
+    [
+        (None, [], STARTED),
+        ("http://mlflow.example:5000", [], "http://mlflow.example:5000"),
+        ("http://mlflow.example:5000", ["--tracking-uri", "http://other.example"], "http://other.example"),
+    ],
+)
+def test_the_registry_is_that_of_the_option_then_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+    configs: list[TrainConfig],
+    tmp_path: Path,
+    environment: str | None,
+    arguments: list[str],
+    expected: str,
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if environment:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", environment)
+    churn(monkeypatch, "train", "--data", str(tmp_path / "x.csv"), *arguments)
+    assert [config.tracking_uri for config in configs] == [expected]
+
+
+def test_the_defaults_are_those_of_the_training(
+    monkeypatch: pytest.MonkeyPatch, configs: list[TrainConfig], tmp_path: Path
+) -> None:
+    source = str(tmp_path / "x.csv")
+    churn(monkeypatch, "train", "--data", source, "--tracking-uri", STARTED)
+    assert configs == [TrainConfig(source=source, tracking_uri=STARTED)]
+
+
+def test_options_reach_the_training(
+    monkeypatch: pytest.MonkeyPatch, configs: list[TrainConfig], tmp_path: Path
+) -> None:
+    options = {
+        "--model": "auto",
+        "--seed": "3",
+        "--offer-cost": "10",
+        "--customer-value": "900",
+        "--retained-share": "0.5",
+    }
+    words = [word for option in options.items() for word in option]
+    churn(monkeypatch, "train", "--data", str(tmp_path / "x.csv"), "--tracking-uri", STARTED, *words)
+    (config,) = configs
+    assert (config.model, config.seed) == ("auto", 3)
+    assert config.cost == CostModel(offer_cost=10, customer_value=900, retained_share=0.5)
+
+
+def test_the_choices_of_a_model_are_those_of_the_training() -> None:
+    assert {choice.value for choice in ModelChoice} == {"auto", *get_args(ModelType)}
