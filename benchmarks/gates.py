@@ -47,12 +47,13 @@ OTHER_SEED: Final = 1_000_000
 _TEXT: Final = Template("""\
 ## How often the gates are wrong
 
-Written by `make bench-gates`; no figure is typed by hand. Each row is $seeds files of generated customers, each from a
-seed of its own, judged by all gates but parity, as data whose ceiling nobody knows. "accepted" is staged; some of these
-ask a person at promotion (`--acknowledge`). "not enough data" is a refusal that says how much more is needed.
+Written by `make bench-gates`; no figure is typed by hand. Each row is $seeds files of generated customers, each from
+its own seed, judged by all gates but parity, as data without a known ceiling. "accepted" means staged; some of these
+ask for a person at promotion (`--acknowledge`). "not enough data" is a refusal that says how much more is needed.
 
-A model without skill may be accepted in at most 1 % of the files, an honest one refused for another reason than too
-little data in at most 2 %. "mixed" and "leak" have no right answer below full strength: they show where the limit lies.
+A model without skill may be accepted in at most 1 % of the files, and an honest one refused for any other reason than
+too little data in at most 2 %. "mixed" and "leak" have no right answer below full strength: they show where the limit
+is.
 
 $table
 """)

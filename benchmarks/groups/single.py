@@ -56,8 +56,7 @@ class Single:
 
 
 def measure(bench: Bench, servers: Sequence[Running]) -> Single:
-    """Run closed loops in interleaved rounds, then constant rates for those that are fast enough, then the steady
-    run."""
+    """Run interleaved closed loops, then constant rates where a server is fast enough, then the steady run."""
     rows = {server.contender.name: Row(name=server.contender.name) for server in servers}
     for turn in range(bench.plan.rounds):
         for server in servers:
