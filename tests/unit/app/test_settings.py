@@ -42,7 +42,7 @@ def test_the_defaults_need_a_key_file(caplog: pytest.LogCaptureFixture) -> None:
         ("AUTH", "none", "'required' or 'off'"),
         ("RATE_LIMIT", "fast", "'fast' is not a rate limit; write for example '100/second' or '1000/minute;20000/day'"),
         ("RATE_LIMIT", "", "'' is not a rate limit; write for example"),
-        ("RATE_LIMIT", "10", "'10' is no rate"),
+        ("RATE_LIMIT", "10", "'10' is not a rate limit"),
         ("CACHE_TTL_SECONDS", "0", "greater than 0"),
         ("REDIS_TIMEOUT_SECONDS", "2", "less than or equal to 1"),
         ("MAX_BATCH_ROWS", "0", "greater than or equal to 1"),
