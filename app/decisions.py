@@ -41,7 +41,7 @@ class Thresholds:
     def codes(self, score: float | Scores) -> tuple[int, int] | tuple[Codes, Codes]:
         """Return the index in DECISIONS and the one in RISK_BANDS, for one score or for an array of scores.
 
-        The arithmetic works on a float as on an array: an array of one would cost a single request microseconds.
+        Plain arithmetic serves both: a single score in an array of one would cost its request microseconds.
         """
         decision = (score >= self.churn) * 1
         band = (score >= self.medium) * 1 + (score >= self.high)

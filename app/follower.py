@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("app.follower")
 
 
-def _is(model: Model, registered: Registered) -> bool:
+def _is_version(model: Model, registered: Registered) -> bool:
     """Whether a model is this registered version, with the same manifest and override."""
     loaded = (model.origin.version, model.fingerprint.hex(), model.override_sha256)
     return loaded == (registered.version, registered.manifest_sha256, registered.override_sha256)
@@ -86,7 +86,7 @@ class Follower:
 
     async def _follow(self, registry: Registry, registered: Registered) -> None:
         live = self._service.live
-        if live is not None and _is(live.model, registered):
+        if live is not None and _is_version(live.model, registered):
             self._service.metrics.model_stale.set(0)
             self._service.registry.refused = None
             return

@@ -19,7 +19,9 @@ def _rate(text: str) -> str:
     try:
         parse_many(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no rate; write for example '100/second' or '1000/minute;20000/day'") from error
+        raise ValueError(
+            f"{text!r} is not a rate limit; write for example '100/second' or '1000/minute;20000/day'"
+        ) from error
     return text
 
 
@@ -27,7 +29,7 @@ Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class Settings(BaseSettings):
-    """All there is to configure; every default is safe on one machine."""
+    """Every setting of the API; all defaults are safe on one machine."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
@@ -36,51 +38,69 @@ class Settings(BaseSettings):
 
     model_source: str = Field(default="mlflow", description="'mlflow', or the path of a folder with a servable model.")
     model_name: str = Field(default=MODEL_NAME, description="Name of the registered model.")
-    model_alias: str = Field(default=PRODUCTION, description="Alias that is followed.")
-    model_poll_seconds: float = Field(default=15, gt=0, le=3600, description="How often the alias is looked up.")
+    model_alias: str = Field(default=PRODUCTION, description="Alias to follow.")
+    model_poll_seconds: float = Field(default=15, gt=0, le=3600, description="Seconds between look-ups of the alias.")
     model_cache_dir: Path = Field(
-        default=Path(".churn/model-cache"), description="Keeps the last verified model, for starts without MLflow."
+        default=Path(".churn/model-cache"),
+        description="Folder for the last verified model, which serves if MLflow is down at the start.",
     )
     mlflow_tracking_uri: str = Field(default="http://127.0.0.1:5000", description="Address of the MLflow server.")
     mlflow_tracking_username: str | None = Field(default=None, description="User for an MLflow server with a login.")
-    mlflow_tracking_password: SecretStr | None = Field(default=None, description="Its password.")
+    mlflow_tracking_password: SecretStr | None = Field(default=None, description="Password of that user.")
     mlflow_credentials_dir: Path | None = Field(
-        default=None, description="Folder with files 'username' and 'password', read again at each look-up."
+        default=None, description="Folder with files 'username' and 'password', re-read at each look-up."
     )
-    registry_timeout_seconds: float = Field(default=10, gt=0, description="Limit of one call to the registry.")
+    registry_timeout_seconds: float = Field(
+        default=10, gt=0, description="Time-out of one call to the registry, in seconds."
+    )
 
-    auth: Literal["required", "off"] = Field(default="required", description="'off' answers everybody: for tests only.")
+    auth: Literal["required", "off"] = Field(
+        default="required", description="'off' accepts every request; for tests only."
+    )
     api_keys_file: Path | None = Field(default=None, description="JSON file with the hashes of the valid API keys.")
-    rate_limit: Rate = Field(default="1000/second", description="Rate of each API key that has none of its own.")
+    rate_limit: Rate = Field(default="1000/second", description="Rate limit of an API key without its own.")
     redis_url: SecretStr | None = Field(
         default=None, description="Redis or Valkey for shared rate limits and, if on, the prediction cache."
     )
     prediction_cache: bool = Field(default=False, description="Keep single predictions in Redis; needs REDIS_URL.")
-    cache_ttl_seconds: int = Field(default=300, gt=0, description="How long a cached prediction is kept.")
+    cache_ttl_seconds: int = Field(default=300, gt=0, description="Seconds that a cached prediction is kept.")
     redis_timeout_seconds: float = Field(
-        default=0.015, gt=0, le=1, description="A Redis call that takes longer counts as failed and Redis as off."
+        default=0.015, gt=0, le=1, description="Time-out of a Redis call; if it is exceeded, Redis counts as off."
     )
-    redis_retry_seconds: float = Field(default=1.0, gt=0, description="How often an unused or failed Redis is asked.")
+    redis_retry_seconds: float = Field(
+        default=1.0, gt=0, description="Seconds between checks of an idle or failed Redis."
+    )
 
-    max_batch_rows: int = Field(default=1000, ge=1, le=100_000, description="Customers in one batch; more get 422.")
-    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, description="Bytes in one body; more get 413.")
-    body_timeout_seconds: float = Field(
-        default=5, gt=0, description="A body that takes longer gets 408; so long may a request's head take too."
+    max_batch_rows: int = Field(
+        default=1000, ge=1, le=100_000, description="Most customers in one batch; more get 422."
     )
-    max_concurrency: int = Field(default=256, ge=1, description="Weight in progress (a batch: 8); more gets 503.")
-    keep_alive_seconds: int = Field(default=75, ge=1, description="How long an idle connection is kept open.")
-    drain_seconds: float = Field(default=10, ge=0, description="After SIGTERM: how long requests are still answered.")
+    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, description="Most bytes in one body; more get 413.")
+    body_timeout_seconds: float = Field(
+        default=5,
+        gt=0,
+        description="Time-out for receiving a body, which then gets 408, and for receiving a request's head.",
+    )
+    max_concurrency: int = Field(
+        default=256, ge=1, description="Most requests in progress, where a batch counts as 8; more get 503."
+    )
+    keep_alive_seconds: int = Field(default=75, ge=1, description="Seconds that an idle connection stays open.")
+    drain_seconds: float = Field(
+        default=10, ge=0, description="Seconds in which requests are still answered after SIGTERM."
+    )
 
     log_requests: bool = Field(default=True, description="One JSON line per request; never a feature value or a key.")
 
     settings_dir: DirectoryPath | None = Field(
-        default=None, description="Folder with settings as files, 'redis_url' for example; the environment wins."
+        default=None,
+        description="Folder with one file per setting, for example 'redis_url'; environment variables take precedence.",
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         if self.auth == "required" and self.api_keys_file is None:
-            raise ValueError("API_KEYS_FILE is not set: make a key with `churn key`, or set AUTH=off on a test machine")
+            raise ValueError(
+                "API_KEYS_FILE is not set: create a key with `churn key`, or set AUTH=off on a test machine"
+            )
         if self.prediction_cache and self.redis_url is None:
             raise ValueError("PREDICTION_CACHE is on but REDIS_URL is not set")
         return self

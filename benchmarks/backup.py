@@ -39,10 +39,10 @@ RTO_DATABASE_GIB, RTO_ARTIFACTS_GIB, RTO_HOURS = 5, 20, 4
 
 _TEXT: Final = Template("""\
 Measured on $date with `make bench-backup`: $cores cores, $cpu; PostgreSQL 15 on the same machine; the median of
-$rounds interleaved rounds, MiB/s of what was brought over. The database has $database MiB of metric rows on disk, the
-store $artifacts MiB in $files files. "plain" is `pg_dump -Fc | pg_restore` into an empty database, and `cp -r` with a
-`sync` after it; "ours" checks, hashes, compares and keeps a backup in between. Each step begins with none of the files
-in memory, as a nightly backup and a restore after a loss do.
+$rounds interleaved rounds, in MiB/s of data moved. The database has $database MiB of metric rows on disk, the store
+$artifacts MiB in $files files. "plain" is `pg_dump -Fc | pg_restore` into an empty database, and `cp -r` followed by
+`sync`; "ours" checks, hashes and compares, with a stored backup in between. Each step starts with none of the files in
+memory, as a nightly backup or a restore after a loss does.
 
 $table
 
@@ -51,7 +51,7 @@ $verdict.
 
 The restores alone ran at D = $database_rate MiB/s of database on disk and A = $artifacts_rate MiB/s of artifacts, each
 with its checks. So $database_gib GiB and $artifacts_gib GiB take 5,120 / D + 20,480 / A = $seconds s, $minutes minutes,
-of the $hours hours that are promised.
+of the promised $hours hours.
 """)
 
 

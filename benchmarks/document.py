@@ -28,8 +28,8 @@ $machine
 ## Single predictions
 
 $connections keep-alive connections in a closed loop for $closed s, median of $rounds interleaved rounds. "ratio" is the
-rate of this API by that of the row. Then a constant rate for $probe s, where "-" is over capacity. "generator" is the
-load generator's highest share of its core in a closed loop; the bare ASGI row shows how much it can send.
+rate of this API divided by that of the row. Then a constant rate for $probe s; "-" means over capacity. "generator" is
+the load generator's highest share of its core in a closed loop; the bare ASGI row shows how much it can send.
 
 $single
 
@@ -42,33 +42,34 @@ $batch
 
 ## Start and memory
 
-From the start of the process to its first right answer to a prediction, median of $starts interleaved starts with the
-files in the page cache. Memory is the resident memory of all processes of a server together (a page they share counts
-in each); "after load" is after $closed s of single predictions and $batch_seconds s of batches in closed loops.
+Time from the start of the process to its first correct prediction, median of $starts interleaved starts with the files
+in the page cache. Memory is the resident memory of all processes of a server together (a shared page counts in each);
+"after load" is after $closed s of single predictions and $batch_seconds s of batches in closed loops.
 
 $start
 
 ## Overload
 
-$overload_factor x the closed loop's rate is offered at a constant pace over at most $overload_connections connections:
-while all of them wait for an answer, the generator waits too. Then, at once, $normal_rate requests/s.
+The generator offers $overload_factor x the closed loop's rate at a constant pace over at most $overload_connections
+connections; while all of them wait for an answer, it waits too. Immediately afterwards it sends $normal_rate
+requests/s.
 
 $overload
 
 ## How it is measured
 
 - One server at a time has the first core (`taskset`) and one thread for numerical libraries (OMP_NUM_THREADS=1,
-  OPENBLAS_NUM_THREADS=1, MKL_NUM_THREADS=1). The load generator and the model registry have the second core. All other
-  servers are stopped with SIGSTOP meanwhile.
+  OPENBLAS_NUM_THREADS=1, MKL_NUM_THREADS=1). The load generator and the model registry have the second core.
+  Meanwhile all other servers are stopped with SIGSTOP.
 - All serve one registered model: `churn train` on generated customers, promoted in an MLflow server of this run. Each
-  server's scores of 20 customers, alone and in a batch, are compared with scikit-learn's before it is measured.
-- The peers load the version's native skops model and do what their users write: JSON to a pandas frame to
+  server's scores of 20 customers, singly and in a batch, are compared with scikit-learn's before it is measured.
+- The peers load the version's native skops model and do what their users would write: JSON to a pandas frame to
   `predict_proba`, in [benchmarks/serve](../benchmarks/serve). Their releases are pinned with hashes in
-  [benchmarks/peers](../benchmarks/peers), each in an environment of its own.
-- This API scores single customers that wait at the same moment in one call. BentoML, MLServer and LitServe can do so
-  too when told: the rows "batching requests". The targets are about the servers as they come.
-- $singles distinct customers, and $batches distinct batches, go round; none was in the training data.
-- Load: vegeta $vegeta on one core (GOMAXPROCS=1), for every server alike.
+  [benchmarks/peers](../benchmarks/peers), each in its own environment.
+- This API scores single customers that wait at the same moment in one call. BentoML, MLServer and LitServe can be
+  configured to do so too: see the rows "batching requests". The targets compare servers in their default configuration.
+- The load repeats $singles distinct customers and $batches distinct batches, none of them in the training data.
+- Load: vegeta $vegeta on one core (GOMAXPROCS=1), the same for every server.
 
 $setups
 

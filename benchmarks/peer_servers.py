@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from app.names import MODEL_NAME
 from benchmarks import traffic
 from benchmarks.contender import LOOPBACK, ROOT, SERVE, Contender, Route, native_env
 from benchmarks.model import Served
@@ -74,10 +75,12 @@ def _bentoml_command(environment: Environment, module: str) -> Callable[[int], l
 
 def mlserver(served: Served, environment: Environment, work: Path, **settings: float) -> Contender:
     """MLServer with a custom runtime, since it has none for skops; ``settings`` are added to those of the model."""
-    route = Route(path="/v2/models/churn/infer", body=traffic.v2, scores=lambda answer: answer["outputs"][0]["data"])
+    route = Route(
+        path=f"/v2/models/{MODEL_NAME}/infer", body=traffic.v2, scores=lambda answer: answer["outputs"][0]["data"]
+    )
     models = work / ("mlserver-batching" if settings else "mlserver")
     models.mkdir(parents=True, exist_ok=True)
-    model = {"name": "churn", "implementation": f"{SERVE}.mlserver_runtime.Churn", **settings}
+    model = {"name": MODEL_NAME, "implementation": f"{SERVE}.mlserver_runtime.Churn", **settings}
     (models / "model-settings.json").write_text(json.dumps(model), encoding="utf-8")
 
     def env(port: int) -> Mapping[str, str]:

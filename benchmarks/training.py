@@ -32,16 +32,16 @@ HUGE_ROWS: Final = 10_000_000
 _TEXT: Final = Template("""\
 # Training and scoring: time and memory
 
-Written by `make bench-training` on $date; no figure is typed by hand. Each row is one `churn` command in a
-process of its own, from its start to its end, imports and MLflow logging included; the MLflow server is another
-process. Memory is the peak resident memory of the command's process.
+Written by `make bench-training` on $date; no figure is typed by hand. Each row is one `churn` command in its own
+process, from start to end, imports and MLflow logging included; the MLflow server is another process. Memory is the
+peak resident memory of the command's process.
 
 $machine
 
 ## Training
 
 On $cores cores. The first AUC is that of five-fold cross-validation (on at most 50,000 training rows), the second that
-of the hold-out. "ceiling" is the AUC of the true probabilities, where they are known.
+of the hold-out. "ceiling" is the AUC of the true probabilities, if they are known.
 
 $training
 

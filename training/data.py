@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from app.schemas import FEATURES, ID_COLUMN, LABEL_COLUMN, Feature, Features, blank_total
-from training.identities import apart, repeated
+from training.identities import repeated, with_unique_missing
 from training.sources import fetched, file_sha256, read_truth
 from training.truth import Truth
 from training.validate import CheckedBatch, checked_batches
@@ -73,7 +73,7 @@ def load(source: str, *, labelled: bool = True) -> Dataset:
     findings.raise_if_any(source)
     customers, ids = _frame(batches), _ids(batches)
     if ids is not None and (note := repeated(ids, customers)):
-        findings.changes.say(note)
+        findings.changes.add_sentence(note)
     return Dataset(
         customers=customers,
         ids=ids,
@@ -135,4 +135,4 @@ def _ids(batches: list[CheckedBatch]) -> pd.Series[str] | None:
     if not parts:
         return None
     ids = pa.chunked_array([texts for texts, _ in parts]).to_pandas().rename(ID_COLUMN)
-    return apart(ids, np.concatenate([missing for _, missing in parts]))
+    return with_unique_missing(ids, np.concatenate([missing for _, missing in parts]))

@@ -66,7 +66,7 @@ class IdCheck:
     def finish(self) -> None:
         """Note what only the whole file shows."""
         if self._rows and self._decimal_rows == self._rows:
-            self._findings.changes.say(
+            self._findings.changes.add_sentence(
                 f"Every {ID_COLUMN} ends in .0, as when whole numbers were saved as decimals: "
                 "it is kept so, and is another id than the one without it."
             )
@@ -78,7 +78,7 @@ class IdCheck:
         self._rows += len(texts)
 
 
-def apart(ids: pd.Series[str], missing: Mask) -> pd.Series[str]:
+def with_unique_missing(ids: pd.Series[str], missing: Mask) -> pd.Series[str]:
     """Replace each missing id by a text of its own, which cannot be an id because it has spaces."""
     if not missing.any():
         return ids

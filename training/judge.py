@@ -27,7 +27,7 @@ def judge(config: TrainConfig, data: Dataset, fitted: Fitted, exported: Scores) 
         duplicates.gate(fitted.content, fitted.churned, fitted.split, with_ids=data.ids is not None, limits=limits),
         leaks.gate(
             auc(churned, scores, clusters),
-            leaks.alone(fitted.features, fitted.churned, fitted.split, clusters),
+            leaks.single_features(fitted.features, fitted.churned, fitted.split, clusters),
             churners=churners,
             stayers=len(churned) - churners,
             ceiling_auc=data.truth.ceiling.auc if data.truth else None,

@@ -20,14 +20,14 @@ BINS: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alone:
+class SingleFeature:
     """What one feature tells by itself: the AUC, on the holdout, of its churn rates in the training part."""
 
     feature: str
     auc: Estimate
 
 
-def alone(features: Features, churned: Labels, split: Split, clusters: Clusters) -> list[Alone]:
+def single_features(features: Features, churned: Labels, split: Split, clusters: Clusters) -> list[SingleFeature]:
     """Measure every feature by itself, and sort them, the strongest first.
 
     Args:
@@ -40,7 +40,9 @@ def alone(features: Features, churned: Labels, split: Split, clusters: Clusters)
     for column, feature in enumerate(FEATURES):
         bins = _binned(features[:, column], split, number=not feature.is_category)
         rates = _rates(bins[split.train], churned[split.train])
-        singles.append(Alone(feature=feature.name, auc=auc(churned[split.test], rates[bins[split.test]], clusters)))
+        singles.append(
+            SingleFeature(feature=feature.name, auc=auc(churned[split.test], rates[bins[split.test]], clusters))
+        )
     return sorted(singles, key=lambda one: one.auc.value, reverse=True)
 
 
@@ -61,7 +63,13 @@ def _rates(bins: npt.NDArray[np.int64], churned: Labels) -> npt.NDArray[np.float
 
 
 def gate(
-    model: Estimate, single: list[Alone], *, churners: int, stayers: int, ceiling_auc: float | None, limits: GateLimits
+    model: Estimate,
+    single: list[SingleFeature],
+    *,
+    churners: int,
+    stayers: int,
+    ceiling_auc: float | None,
+    limits: GateLimits,
 ) -> GateResult:
     """Check that the model does not know more than can be known, and that no feature is the label in disguise.
 
@@ -70,7 +78,7 @@ def gate(
 
     Args:
         model: AUC on the holdout of ``churners`` and ``stayers`` rows.
-        single: from :func:`alone`.
+        single: from :func:`single_features`.
         ceiling_auc: AUC of the true probabilities, for generated data; None if it is not known.
     """
     errors = -NormalDist().inv_cdf(limits.leak_error_rate / (len(single) + 1))
@@ -122,5 +130,5 @@ def _bounded(
     return model.value > limit, detail, limit
 
 
-def _named(features: list[Alone]) -> str:
+def _named(features: list[SingleFeature]) -> str:
     return " and ".join(f"{one.feature} (AUC {one.auc.value:.3f})" for one in features)

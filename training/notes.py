@@ -30,7 +30,7 @@ class Notes:
         columns = self._columns.setdefault(kind, {})
         columns[column] = columns.get(column, 0) + rows
 
-    def say(self, sentence: str) -> None:
+    def add_sentence(self, sentence: str) -> None:
         """Add a note in its own words."""
         self._said.append(sentence)
 

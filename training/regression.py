@@ -53,7 +53,7 @@ class Comparison:
         return self.auc_loss.value + limits.regression_standard_errors * self.auc_loss.error < 0
 
 
-def compared(rows: Rows, version: str) -> Comparison:
+def compare(rows: Rows, version: str) -> Comparison:
     """Compare a candidate with production on the same rows."""
     new, old = (Ranked(rows.churned, scores).metrics() for scores in (rows.candidate, rows.production))
     labels = rows.churned.astype(float)
@@ -84,13 +84,13 @@ def gate(
         recorded: production's figures at that time, with the ends of their intervals.
         candidate: its AUC on its own holdout.
     """
-    on_new = compared(here, version)
+    on_new = compare(here, version)
     loss = f"may lose {limits.auc_loss_max:g} of AUC and {limits.brier_loss_max:g} of Brier beyond chance"
     detail = [f"on the same {len(here.churned):,} held-out rows: {on_new.detail} ({loss})"]
     worse = on_new.worse(limits)
     then: list[str] = []
     if own is not None:
-        on_own = compared(own, version)
+        on_own = compare(own, version)
         detail.append(f"on the {len(own.churned):,} rows version {version} was promoted with: {on_own.detail}")
         then += [f"{reason} on those rows" for reason in on_own.worse(limits)]
     then += _below_the_record(recorded, candidate, version, limits)

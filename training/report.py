@@ -192,7 +192,7 @@ AUC in {config.cv_folds}-fold cross-validation on the training part: {validation
 
 {table(slice_head, _slice_rows(evaluation))}
 
-`gender` and `senior_citizen` are inputs. Check that acting on them is allowed where you are.
+`gender` and `senior_citizen` are inputs. Check that using them is legal where you operate.
 
 ## Threshold
 
@@ -204,7 +204,7 @@ AUC in {config.cv_folds}-fold cross-validation on the training part: {validation
 
 {_plots_text(path.parent / PLOTS)}## Limits
 
-No causes: a high score says who leaves, not who stays because of an offer. Blank `total_charges` counts as
+A score does not explain causes: it says who leaves, not who stays because of an offer. Blank `total_charges` counts as
 `tenure_months * monthly_charges`. Scores are calibrated on the training period; if churn changes, they no longer hold.
 """,
         encoding="utf-8",

@@ -1,4 +1,4 @@
-"""Batches of 1,000 customers, one request at a time, beside ONNX Runtime and JSON parsing without a server."""
+"""Batches of 1,000 customers, one request at a time, compared with ONNX Runtime and JSON parsing without a server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RAW = "ONNX Runtime + JSON, no server"
 
 @dataclass(kw_only=True)
 class Row:
-    """One contender; one entry a round."""
+    """The results of one contender, with one entry per round."""
 
     name: str
     rows_per_second: list[float] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Row:
 
     @property
     def rate(self) -> float:
-        """Customers scored a second, median over the rounds."""
+        """Customers scored per second, median over the rounds."""
         return median(self.rows_per_second)
 
     @property
@@ -52,7 +52,7 @@ class Batch:
 
 
 def measure(bench: Bench, servers: Sequence[Running]) -> Batch:
-    """Interleaved rounds over everything that takes batches."""
+    """Measure interleaved rounds of everything that accepts batches."""
     raw_bodies = bench.work / "targets" / "raw-batches.ndjson"
     raw_bodies.parent.mkdir(parents=True, exist_ok=True)
     route = Route(path="", body=traffic.batch)
@@ -81,7 +81,7 @@ def _served(bench: Bench, server: Running, targets: Path, row: Row) -> None:
 def _raw(bench: Bench, raw_bodies: Path, row: Row) -> None:
     program = [sys.executable, "-m", f"{SERVE}.raw_onnx", str(raw_bodies), str(bench.plan.batch_seconds)]
     done = subprocess.run(  # noqa: S603 - our own program
-        ["taskset", "--cpu-list", str(bench.cores.server), *program],  # noqa: S607 - wherever util-linux lies
+        ["taskset", "--cpu-list", str(bench.cores.server), *program],  # noqa: S607 - wherever util-linux is installed
         env={**os.environ, **ONE_THREAD, "BENCH_ONNX": str(bench.served.onnx), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

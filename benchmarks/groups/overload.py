@@ -1,4 +1,4 @@
-"""Three times more requests than the API can answer, and how soon it is itself again."""
+"""Three times as many requests as the API can answer, and how soon it recovers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.load import Outcome
 from benchmarks.plan import CONNECTIONS, OVERLOAD, OVERLOAD_CONNECTIONS, PROBE_RATES
 
 NORMAL_P95_MS = 10.0
-"""Normal is what is promised of 400 requests/s: p95 below this and every answer a 200."""
+"""Normal is the target at 400 requests/s: a p95 below this, and only answers of 200."""
 _WINDOW_SECONDS = 1.0
 
 
@@ -38,7 +38,7 @@ class Overload:
 
 
 def recovery(after: Outcome, *, limit_ms: float = NORMAL_P95_MS) -> float:
-    """Seconds until the service was normal for good.
+    """Return the seconds until the service was normal and stayed so.
 
     Args:
         after: a constant rate, sent from the end of the overload on.
@@ -57,7 +57,7 @@ def recovery(after: Outcome, *, limit_ms: float = NORMAL_P95_MS) -> float:
 
 
 def measure(bench: Bench) -> Overload:
-    """Closed loop for the capacity, then the overload, then at once a normal rate."""
+    """Run a closed loop for the capacity, then the overload, and at once a normal rate."""
     generator, plan = bench.generator, bench.plan
     with running(bench, [c for c in bench.contenders if c.name == API]) as (api,), api.server.thawed():
         bench.say("overload: the capacity in a closed loop")

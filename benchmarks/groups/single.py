@@ -1,4 +1,4 @@
-"""Single predictions: how many a second in a closed loop, and how long each takes at a constant rate."""
+"""Single predictions: their rate in a closed loop, and their latency at a constant rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEADY_RATE = PROBE_RATES[-1]
 
 @dataclass(kw_only=True)
 class Row:
-    """One contender. ``probes`` has the p95 in ms by requests/s; a rate over its capacity has none."""
+    """The results of one contender. ``probes`` has the p95 in ms by requests/s; a rate over its capacity has none."""
 
     name: str
     rates: list[float] = field(default_factory=list)
@@ -27,13 +27,13 @@ class Row:
 
     @property
     def rate(self) -> float:
-        """Predictions a second, median over the rounds."""
+        """Predictions per second, median over the rounds."""
         return median(self.rates)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Steady:
-    """Our API at a constant rate for the whole steady time."""
+    """The results of our API at a constant rate, for the whole steady time."""
 
     seconds: float
     sent: int
@@ -56,7 +56,7 @@ class Single:
 
 
 def measure(bench: Bench, servers: Sequence[Running]) -> Single:
-    """Closed loops in interleaved rounds, then constant rates for those that are fast enough, then the steady run."""
+    """Run interleaved closed loops, then constant rates where a server is fast enough, then the steady run."""
     rows = {server.contender.name: Row(name=server.contender.name) for server in servers}
     for turn in range(bench.plan.rounds):
         for server in servers:

@@ -1,4 +1,4 @@
-"""From the start of a process to its first prediction, and the memory it holds, also after load."""
+"""Time from the start of a process to its first prediction, and its memory before and after load."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOBODY = "http://127.0.0.1:9"
 
 @dataclass(kw_only=True)
 class Row:
-    """One way to start one contender; one entry a round. Memory in MiB, of all its processes together."""
+    """The results of one way to start one contender, with one entry per round. Memory in MiB, of all its processes."""
 
     name: str
     seconds: list[float] = field(default_factory=list)
@@ -78,7 +78,7 @@ def measure(bench: Bench) -> Start:
 
 
 def _prime(bench: Bench, contender: Contender, cache: Path) -> None:
-    """Let the API keep a local copy of the model, as it does after any start from the registry."""
+    """Let the API store a local copy of the model, as it does after any start from the registry."""
     with suppress(FileNotFoundError):
         shutil.rmtree(cache)
     server, _, _ = shared.start(bench, contender)

@@ -124,7 +124,9 @@ async def test_a_prediction_is_the_models(api: Api) -> None:
     assert prediction["customer_id"] == EXAMPLE["customer_id"]
     model = api.service.counters.model
     score = prediction["churn_probability"]
-    assert (prediction["decision"], prediction["risk_band"]) == model.thresholds.decide(score)
+    decision, band = model.thresholds.decide(score)
+    assert prediction["decision"] == decision
+    assert prediction["risk_band"] == band
     assert prediction["threshold"] == model.manifest.threshold
     assert prediction["model_version"] == model.origin.version
     assert "explanation" not in prediction

@@ -27,7 +27,7 @@ def _critical(caplog: pytest.LogCaptureFixture) -> str:
 
 def test_the_defaults_need_a_key_file(caplog: pytest.LogCaptureFixture) -> None:
     assert process.main() == 2
-    assert "API_KEYS_FILE is not set: make a key with `churn key`, or set AUTH=off" in _critical(caplog)
+    assert "API_KEYS_FILE is not set: create a key with `churn key`, or set AUTH=off" in _critical(caplog)
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_the_defaults_need_a_key_file(caplog: pytest.LogCaptureFixture) -> None:
         ("MODEL_POLL_SECONDS", "7200", "less than or equal to 3600"),
         ("REGISTRY_TIMEOUT_SECONDS", "-1", "greater than 0"),
         ("AUTH", "none", "'required' or 'off'"),
-        ("RATE_LIMIT", "fast", "'fast' is no rate; write for example '100/second' or '1000/minute;20000/day'"),
-        ("RATE_LIMIT", "", "'' is no rate; write for example"),
-        ("RATE_LIMIT", "10", "'10' is no rate"),
+        ("RATE_LIMIT", "fast", "'fast' is not a rate limit; write for example '100/second' or '1000/minute;20000/day'"),
+        ("RATE_LIMIT", "", "'' is not a rate limit; write for example"),
+        ("RATE_LIMIT", "10", "'10' is not a rate limit"),
         ("CACHE_TTL_SECONDS", "0", "greater than 0"),
         ("REDIS_TIMEOUT_SECONDS", "2", "less than or equal to 1"),
         ("MAX_BATCH_ROWS", "0", "greater than or equal to 1"),

@@ -25,7 +25,7 @@ ORIGIN = serving.Origin(version="1", source="test")
 
 
 @dataclass(frozen=True)
-class Made:
+class FittedModel:
     model: Pipeline
     customers: pd.DataFrame
     features: Features
@@ -33,14 +33,14 @@ class Made:
 
 
 @lru_cache
-def fitted(model_type: ModelType) -> Made:
+def fitted(model_type: ModelType) -> FittedModel:
     generated = generate(GeneratorConfig(rows=10_000, seed=11)).customers
     total = generated["total_charges"].fillna(generated["tenure_months"] * generated["monthly_charges"])
     customers = generated[list(FEATURE_NAMES)].assign(total_charges=total)
     model = pipeline.fit(
         model_type, customers[:4000], generated["churned"].to_numpy()[:4000], seed=7, calibration_folds=2
     )
-    return Made(model, customers, encode_frame(customers), pipeline.predict(model, customers))
+    return FittedModel(model, customers, encode_frame(customers), pipeline.predict(model, customers))
 
 
 def facts(model_type: ModelType) -> export.Facts:

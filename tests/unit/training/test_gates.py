@@ -9,7 +9,7 @@ from training import gates, leaks
 from training.auc import Estimate, standard_error
 from training.config import GateLimits
 from training.evaluate import calibration_by_chance, calibration_error
-from training.leaks import Alone
+from training.leaks import SingleFeature
 from training.pipeline import CrossValidation, Labels
 
 LIMITS = GateLimits()
@@ -101,7 +101,7 @@ def test_skill_refuses_a_good_order_with_worthless_probabilities() -> None:
 def _leak(auc: float, single: float, *, churners: int = 1000, ceiling: float | None = None) -> GateResult:
     model = Estimate(value=auc, error=standard_error(auc, churners, 3 * churners))
     alone = Estimate(value=single, error=standard_error(single, churners, 3 * churners))
-    features = [Alone(feature="total_charges", auc=alone)]
+    features = [SingleFeature(feature="total_charges", auc=alone)]
     return leaks.gate(model, features, churners=churners, stayers=3 * churners, ceiling_auc=ceiling, limits=LIMITS)
 
 

@@ -67,7 +67,7 @@ def test_brier_is_compared_if_the_order_is_the_same() -> None:
 def test_a_loss_that_chance_may_explain_does_not_count() -> None:
     churned, scores = _labels(0, rows=150)
     rows = Rows(churned=churned, candidate=_noisy(scores, 0.05), production=scores)
-    assert regression.compared(rows, "3").auc_loss.value > 0
+    assert regression.compare(rows, "3").auc_loss.value > 0
     assert _gate(rows).passed
     assert not _gate(rows, limits=GateLimits(auc_loss_max=0, brier_loss_max=0, regression_standard_errors=0)).passed
 
