@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import promql_parser as p
 import pytest
 from recorded.record import recording, wanted_metrics, with_exporter
 from support import uses
 from support.exposed import API, RECORDING, UNRECORDED, Exposed, exposed, recorded
 from support.labels import problems
-from support.promql import Matcher, Selector, metrics, parse
+from support.promql import Matcher, Selector, bare, metrics, parse, selectors
 
 PODS = frozenset({"job", "namespace", "pod"})
 SMALL = Exposed(
@@ -134,7 +135,7 @@ def test_labels_of_the_api_come_from_its_own_exposition(there: Exposed) -> None:
         "max without (tier) (a:rate) or vector(0)",
         'sum by (new) (label_replace(plain, "new", "$1", "pod", "(.*)"))',
         'count_values("value", plain) > bool 2 ^ -1',
-        "topk(5, plain{pod=~'$pod'}[$__range:1m] @ end())",
+        "topk(5, max_over_time(plain{pod=~'$pod'}[$__range:1m] @ end()))",
         "-1e-3 * plain + time()",
     ],
 )
@@ -167,18 +168,35 @@ def test_each_mistake_is_found(expression: str, shown: str, found: list[str]) ->
     assert problems(expression, SMALL, shown.split()) == found
 
 
+def shape(node: p.Expr) -> str:
+    """The expression with parentheses around each operation, and around nothing else."""
+    inner = bare(node)
+    if isinstance(inner, p.BinaryExpr):
+        return f"({shape(inner.lhs)} {inner.op} {shape(inner.rhs)})"
+    assert isinstance(inner, p.VectorSelector)
+    return str(inner.name)
+
+
 def test_operators_bind_as_in_prometheus() -> None:
-    assert parse("a + b * c") == parse("a + (b * c)")
-    assert parse("a - b - c") == parse("(a - b) - c")
-    assert parse("a ^ b ^ c") == parse("a ^ (b ^ c)")
-    assert parse("a > b and c or d unless e") == parse("((a > b) and c) or (d unless e)")
-    assert parse('x{a="b", c!~"d{2}"}') == Selector("x", (Matcher("a", "=", "b"), Matcher("c", "!~", "d{2}")))
+    assert shape(parse("a + b * c")) == shape(parse("a + (b * c)")) == "(a + (b * c))"
+    assert shape(parse("a - b - c")) == shape(parse("(a - b) - c")) == "((a - b) - c)"
+    assert shape(parse("a ^ b ^ c")) == shape(parse("a ^ (b ^ c)")) == "(a ^ (b ^ c))"
+    assert shape(parse("a > b and c or d unless e")) == shape(parse("((a > b) and c) or (d unless e)"))
 
 
-@pytest.mark.parametrize("expression", ["", "sum(", "a b", "a +", '{job="x"}', "a ? b", "sum by (a"])
-def test_what_is_no_expression_is_refused(expression: str) -> None:
+def test_a_selector_is_read_with_its_matchers() -> None:
+    node = parse('x{a="b", c!~"d{2}", e!="f", g=~"h"}')
+    matchers = (Matcher("a", "=", "b"), Matcher("c", "!~", "d{2}"), Matcher("e", "!=", "f"), Matcher("g", "=~", "h"))
+    assert list(selectors(node)) == [Selector("x", matchers)]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["", "sum(", "a b", "a +", '{job="x"}', 'a{b="c" or d="e"}', "a ? b", "sum by (a", "maxi(a)", "rate(a)"],
+)
+def test_an_invalid_expression_is_refused(expression: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        parse(expression)
+        metrics(expression)
 
 
 @pytest.mark.parametrize(
