@@ -54,7 +54,6 @@ class Check:
         if available is None:
             jobs = [f"{m.operator}{m.value}" for m in asked.matchers if m.label == "job"]
             self.problems.append(f"no metric {asked.metric}" + "".join(f" of job{job}" for job in jobs))
-            # With no labels at all, every clause around the selector would be reported as well.
             return frozenset()
         self.require((matcher.label for matcher in asked.matchers), available, asked.metric)
         return available
