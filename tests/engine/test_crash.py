@@ -2,7 +2,7 @@
 
 `pulumi cancel` removes the dead engine's lock. The object that it was creating may exist without the state knowing:
 `pulumi stack export` lists it under `pending_operations`, `kubectl delete` removes it (nothing depends on it yet, and
-volumes of a StatefulSet outlive it) and `pulumi refresh --clear-pending-creates` forgets it. `pulumi up` then continues.
+volumes of a StatefulSet outlive it) and `pulumi refresh --clear-pending-creates` forgets it. Then `pulumi up` goes on.
 """
 
 from __future__ import annotations

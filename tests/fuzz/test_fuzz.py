@@ -1,3 +1,5 @@
+"""Thousands of generated requests against the live API: its OpenAPI document describes every answer."""
+
 from __future__ import annotations
 
 import json

@@ -134,8 +134,8 @@ def watched(folder: Path, targets: Mapping[str, str], *, rules: Mapping[str, str
         settings_of_am = alertmanager_config(folder, hooks, mails, speed)
         (folder / "alertmanager.yml").write_text(yaml.safe_dump(settings_of_am), encoding="utf-8")
         prometheus = stack.enter_context(Prometheus(folder))
-        # The first scrape comes after up to five seconds, whatever the speed. Until then targets are missing: alerts about
-        # that must reach nobody.
+        # The first scrape comes after up to five seconds, whatever the speed. Until then targets are missing, of which
+        # nobody must be alerted.
         wait_until(lambda: len(prometheus.query("up")) == len(targets), "every target has been looked at", pause=0.2)
         alertmanager = stack.enter_context(Alertmanager(folder, port))
         yield Watched(prometheus=prometheus, alertmanager=alertmanager, inbox=inbox)

@@ -97,7 +97,7 @@ class Aws(Provider):
                 raise ProviderError(f"the stand-in does not answer {other}")
 
     def _identity(self, asked: Asked) -> str:
-        """An identity from the logical name, unique within its kind, and inputs that need a replacement when they change."""
+        """The logical name, unique within its kind, with a digest of the inputs that cannot change in place."""
         inputs = revealed(asked.new or asked.old)
         if asked.kind == "Bucket":
             return str(inputs["bucket"])
@@ -110,11 +110,9 @@ class Aws(Provider):
         inputs = revealed(asked.new)
         service = asked.type.split(":")[1].split("/")[0]
         arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{identity}"
-        return (
-            asked.new
-            | {"arn": f"arn:aws:s3:::{identity}" if asked.kind == "Bucket" else arn}
-            | _computed(asked, inputs)
-        )
+        if asked.kind == "Bucket":
+            arn = f"arn:aws:s3:::{identity}"
+        return asked.new | {"arn": arn} | _computed(asked, inputs)
 
 
 def _computed(asked: Asked, inputs: Properties) -> Properties:

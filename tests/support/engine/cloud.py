@@ -12,7 +12,7 @@ from typing import Any, Self
 import grpc
 from pulumi import automation as auto
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, resource_pb2, resource_pb2_grpc
+from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
 from support.engine.aws import Aws, cluster_outputs
 from support.engine.cluster import MemoryCluster
 from support.engine.kubernetes import Kubernetes
@@ -63,7 +63,7 @@ class CloudService(Service):
 
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:  # noqa: N802 -- the protocol's
         if request.preview:
-            # AWS's own outputs stay as they are; without them a preview would show changes of everything that reads them.
+            # AWS's own outputs stay: without them a preview would show changes of everything that reads them.
             return provider_pb2.UpdateResponse(properties=to_wire(from_wire(request.olds) | from_wire(request.news)))
         return super().Update(request, context)
 

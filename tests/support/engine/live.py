@@ -1,7 +1,8 @@
 """A real cluster for the Kubernetes stand-in: objects go through the API server, and each is waited for.
 
 It takes the place of Pulumi's own provider, which is not available where these tests run: creation refuses an existing
-object, updates are server-side applies, and an operation ends when the object is ready, by the same rules and annotations.
+object, updates are server-side applies, and an operation ends when the object is ready, by the same rules and
+annotations.
 """
 
 from __future__ import annotations
