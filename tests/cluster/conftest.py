@@ -1,7 +1,7 @@
 """A Kubernetes API server with simulated nodes.
 
-The tests make and delete namespaces, and label, taint and cordon nodes. So they run only where every node is one that
-kwok plays: nobody's workloads are there.
+The tests create and delete namespaces, and label, taint and cordon nodes. So they run only where kwok plays every
+node: nobody's workloads are there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HOW = "set KUBECONFIG to that of a throw-away cluster with nodes in three zones,
 
 @pytest.fixture(scope="session")
 def cluster() -> Kubectl:
-    """The cluster of KUBECONFIG; without one the tests are skipped, also where CI=true: it is no package to install."""
+    """The cluster of KUBECONFIG; without one the tests are skipped, even where CI=true: no package installs one."""
     if not os.environ.get("KUBECONFIG"):
         pytest.skip(f"there is no cluster: {HOW}")
     kubectl = Kubectl(require_tool("kubectl"))
@@ -33,7 +33,7 @@ def cluster() -> Kubectl:
     zones = {node["metadata"]["labels"].get(ZONE) for node in nodes} - {None}
     if real or len(zones) != 3:
         missing(f"the cluster of KUBECONFIG has {len(zones)} zones and these real nodes: {real}; {HOW}")
-    # What a run that was killed has left.
+    # Remove what a killed run left behind.
     kubectl.run("uncordon", *(node["metadata"]["name"] for node in nodes))
     kubectl.delete([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES])
     return kubectl

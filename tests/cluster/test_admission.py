@@ -1,4 +1,4 @@
-"""Which pods the namespaces let in, as the real admission decides it. Nothing is stored: all creations are dry runs."""
+"""Which pods the namespaces admit, decided by the real API server. Nothing is stored: all creations are dry runs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.cluster
 EXEMPT = "churn-nodes"
 GUARDS = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
 FENCES = {"Namespace", "ResourceQuota", "LimitRange", "PriorityClass", "ServiceAccount", *GUARDS}
-"""What decides which pods are let in."""
+"""Kinds that decide which pods are admitted."""
 REFUSED = re.compile(r'[Pp]ods? "(?P<name>[^"]+)" is (?:forbidden|invalid): (?P<why>.*)')
 
 
 @dataclasses.dataclass(frozen=True)
 class Fenced:
-    """The namespaces of a stack, and its pods as they would be made in them."""
+    """The namespaces of a stack, and its pods as controllers would create them there."""
 
     kubectl: Kubectl
     namespaces: list[str]
@@ -34,21 +34,21 @@ class Fenced:
     quotas: dict[str, dict[str, str]]
 
     def refusals(self, pods: dict[str, Json]) -> dict[str, str]:
-        """Try to create pods, and say why not, for those that are refused; the names are made for the occasion."""
+        """Try to create pods under temporary names; returns the reason for each that is refused."""
         names = {f"pod-{number}": name for number, name in enumerate(pods)}
         named = [
             {**pod, "metadata": {**pod["metadata"], "name": short}}
             for short, pod in zip(names, pods.values(), strict=True)
         ]
         answer = self.kubectl.would_create(named)
-        found = {names[match["name"]]: match["why"] for match in REFUSED.finditer(answer.err)}
-        assert len(found) + len(answer.items()) == len(pods), answer.err
-        return found
+        reasons = {names[match["name"]]: match["why"] for match in REFUSED.finditer(answer.err)}
+        assert len(reasons) + len(answer.items()) == len(pods), answer.err
+        return reasons
 
 
 def pods_of(recording: Recording) -> dict[str, Json]:
-    """A pod of each owner, as its controller would make it."""
-    found = {}
+    """A pod of each owner, as its controller would create it."""
+    pods = {}
     for resource in recording.resources:
         for owner, template in pod_templates(dataclasses.replace(recording, resources=[resource])):
             spec = copy.deepcopy(template["spec"])
@@ -56,13 +56,13 @@ def pods_of(recording: Recording) -> dict[str, Json]:
                 name = claim["metadata"]["name"]
                 spec.setdefault("volumes", []).append({"name": name, "persistentVolumeClaim": {"claimName": name}})
             metadata = {**template["metadata"], "namespace": resource.outputs["metadata"]["namespace"]}
-            found[owner] = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    return found
+            pods[owner] = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    return pods
 
 
 @pytest.fixture(scope="module")
 def emptied(cluster: Kubectl) -> Iterator[Kubectl]:
-    """The cluster, whose namespaces go at the end: the stacks share their names, so each takes over the last one's."""
+    """The cluster, whose namespaces are deleted at the end; the stacks use the same ones, one after another."""
     yield cluster
     cluster.delete([item for item in recorded("dev").manifests() if item["kind"] in {"Namespace", "PriorityClass"}])
 
@@ -136,8 +136,8 @@ def test_a_container_without_resources_gets_some(fenced: Fenced) -> None:
     for number, pod in enumerate(pods):
         pod["metadata"]["name"] = f"pod-{number}"
         del pod["spec"]["containers"][0]["resources"]
-    made = fenced.kubectl.would_create(pods).items()
-    assert len(made) == len(pods)
-    for pod in made:
+    created = fenced.kubectl.would_create(pods).items()
+    assert len(created) == len(pods)
+    for pod in created:
         resources = pod["spec"]["containers"][0]["resources"]
         assert resources["limits"].keys() == resources["requests"].keys() == {"cpu", "memory"}

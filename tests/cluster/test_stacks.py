@@ -1,6 +1,6 @@
-"""Whole stacks on a real API server and scheduler: every object is taken, every pod finds its place, no right is extra.
+"""Whole stacks on a real API server and scheduler: all objects are accepted, all pods scheduled, and no right is extra.
 
-The nodes are simulated, so nothing runs: a pod is Ready and a job complete once a node has it.
+The nodes are simulated, so nothing runs: a pod is Ready and a job complete as soon as it has a node.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ NO_MORE_THAN_ANYBODY = ("nobody", "default")
 
 @pytest.fixture(scope="module", params=STACKS)
 def stack(request: pytest.FixtureRequest, cluster: Kubectl) -> Iterator[Deployed]:
-    with deployed(cluster, recorded(request.param)) as made:
-        yield made
+    with deployed(cluster, recorded(request.param)) as applied:
+        yield applied
 
 
 def scale(stack: Deployed, bound: str) -> None:
-    """Do the autoscalers' work, which get no metrics here: all at their minimum or maximum."""
+    """Set replicas to the autoscalers' minimum or maximum, since they get no metrics here."""
     for scaler in stack.of("HorizontalPodAutoscaler"):
         target, namespace = scaler["spec"]["scaleTargetRef"], scaler["metadata"]["namespace"]
         name, replicas = f"{target['kind']}/{target['name']}", scaler["spec"][bound]
@@ -39,7 +39,7 @@ def scale(stack: Deployed, bound: str) -> None:
 
 
 def settle(stack: Deployed) -> None:
-    """Come back when every replica that is asked for is Ready."""
+    """Wait until every requested replica is Ready."""
     lasting = stack.of("Deployment", "StatefulSet", "DaemonSet")
     answer = stack.kubectl.attempt("rollout", "status", WAIT, "-f", "-", objects=lasting)
     assert answer.ok, f"{answer.err} {troubles(stack)}"
@@ -64,27 +64,29 @@ def unplaced(stack: Deployed) -> dict[str, str]:
 
 
 def placed(stack: Deployed) -> dict[str, Counter[str]]:
-    """How many pods each zone has, of every workload; a pod without a node is in none."""
+    """By workload, how many pods each zone has; a pod without a node is in none."""
     zones = {node["metadata"]["name"]: node["metadata"]["labels"][ZONE] for node in stack.kubectl.get("nodes")}
-    found = {}
+    by_workload = {}
     pods = stack.live("pods")
     for workload in stack.of("Deployment", "StatefulSet"):
         nodes = [pod["spec"].get("nodeName") for pod in pods_of(workload, pods)]
-        found[workload["metadata"]["name"]] = Counter(dict.fromkeys(zones.values(), 0))
-        found[workload["metadata"]["name"]].update(zones[node] for node in nodes if node)
-    return found
+        by_workload[workload["metadata"]["name"]] = Counter(dict.fromkeys(zones.values(), 0))
+        by_workload[workload["metadata"]["name"]].update(zones[node] for node in nodes if node)
+    return by_workload
 
 
 def troubles(stack: Deployed) -> set[str]:
-    """What the cluster says is wrong, for the message of a failure; that the autoscalers have no metrics is not."""
+    """The cluster's warnings, for the message of a failure; that autoscalers have no metrics is none."""
     events = [event for event in stack.live("events") if event["type"] == "Warning" and "Metric" not in event["reason"]]
     return {event["message"] for event in events} | set(unplaced(stack).values())
 
 
 def pods_of(workload: Json, pods: list[Json]) -> list[Json]:
-    wanted, namespace = workload["spec"]["selector"]["matchLabels"].items(), workload["metadata"]["namespace"]
+    selector, namespace = workload["spec"]["selector"]["matchLabels"].items(), workload["metadata"]["namespace"]
     return [
-        pod for pod in pods if pod["metadata"]["namespace"] == namespace and wanted <= pod["metadata"]["labels"].items()
+        pod
+        for pod in pods
+        if pod["metadata"]["namespace"] == namespace and selector <= pod["metadata"]["labels"].items()
     ]
 
 
@@ -146,7 +148,7 @@ def test_a_zone_without_room_is_waited_for_but_in_dev(ready: Deployed) -> None:
         scale(ready, "maxReplicas")
         wait_until(all_tried, "the scheduler has tried every pod")
         counts = placed(ready)["api"]
-        if ready.stack == "dev":  # one zone, as far as it knows: nothing is worth waiting for
+        if ready.stack == "dev":  # it does not insist on zones, so no pod waits
             assert counts.total() == most
         else:
             assert skew(counts) == 1
@@ -166,9 +168,9 @@ IN_SEVERAL_ZONES = {
 
 
 def test_what_has_replicas_outlives_a_zone(ready: Deployed) -> None:
-    """A zone is cordoned and drained. Budgets let every eviction through, and hold.
+    """A zone is cordoned and drained. Budgets allow every eviction, and hold.
 
-    Volumes are not of a zone here, as a cloud's disks are: there a pod with a disk waits for its zone.
+    Volumes do not belong to a zone here. A cloud's disks do: there a pod with a disk waits for its zone.
     """
     several = {name for name, counts in placed(ready).items() if counts.total() > 1}
     assert several >= IN_SEVERAL_ZONES[ready.stack]

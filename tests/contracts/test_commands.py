@@ -1,4 +1,4 @@
-"""Every command that the documentation tells a reader to type is there, with the options it is told with."""
+"""Every command in the documentation exists, with the options that it has there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def commands(text: str) -> Iterator[list[str]]:
         for line in block.replace("\\\n", " ").splitlines():
             try:
                 words = shlex.split(line.removeprefix("$ "), comments=True)
-            except ValueError:  # a quoted text over several lines, which is no command of ours
+            except ValueError:  # a quoted text over several lines, which none of our commands has
                 continue
             for command in split(words, {"&&", "||", ";", "|", "&"}):
                 while command and ASSIGNMENT.match(command[0]):
@@ -53,7 +53,7 @@ def split(words: list[str], separators: set[str]) -> Iterator[list[str]]:
 
 
 def problem(command: list[str]) -> str | None:
-    """What is wrong with a command of ours; None for a right one, and for any other program's."""
+    """What is wrong with a command of ours; None if it is right, or another program's."""
     program = command[0].removeprefix("./").removeprefix(".venv/bin/")
     if program == "make":
         asked = [word for word in command[1:] if not word.startswith("-") and not ASSIGNMENT.match(word)]
@@ -65,6 +65,7 @@ def problem(command: list[str]) -> str | None:
 
 
 def churn_problem(words: list[str]) -> str | None:
+    """The first word that `churn` does not know; None if it knows all."""
     current = typer.main.get_command(app)
     for word in words:
         if word.startswith("--"):
@@ -106,8 +107,8 @@ def test_the_commands_of_a_document_exist(document: Path) -> None:
     ],
 )
 def test_the_check_itself(block: str, expected: str | None) -> None:
-    found = [why for c in commands(f"```sh\n{block}\n```\n") if (why := problem(c))]
-    assert found == ([expected] if expected else [])
+    problems = [why for c in commands(f"```sh\n{block}\n```\n") if (why := problem(c))]
+    assert problems == ([expected] if expected else [])
 
 
 @pytest.mark.parametrize("path", list(leaves(typer.main.get_command(app))), ids=" ".join)

@@ -1,4 +1,4 @@
-"""The Dockerfile: clean by hadolint, each target from its own lock, and nothing in an image that it must not carry."""
+"""The Dockerfile passes hadolint, each target installs its own lock, and no image has what it does not need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def packages(lock: str) -> set[str]:
     return set(re.findall(r"^([a-z0-9][a-z0-9_.-]*)==", (ROOT / lock).read_text(), re.MULTILINE))
 
 
-def test_our_own_is_clean() -> None:
+def test_hadolint_finds_nothing() -> None:
     done = subprocess.run([require_tool("hadolint"), DOCKERFILES[0]], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -45,12 +45,12 @@ def test_a_target_installs_its_own_lock_with_hashes(name: str) -> None:
     ],
 )
 def test_an_image_does_not_carry_what_it_does_not_need(lock: str, absent: set[str]) -> None:
-    found = packages(lock)
-    assert len(found) > 20
-    assert found & absent == set()
+    names = packages(lock)
+    assert len(names) > 20
+    assert names & absent == set()
 
 
-def test_nothing_is_sent_to_a_build_but_what_is_copied() -> None:
+def test_only_what_is_copied_is_sent_to_a_build() -> None:
     ignore = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert ignore[0] == "*"
     allowed = {line.removeprefix("!") for line in ignore if line.startswith("!")}

@@ -1,4 +1,4 @@
-"""The tables of docs/ and the code they describe say the same."""
+"""The tables of docs/ agree with the code that they describe."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from app.settings import Settings
 
 
 def first_cells(page: str, heading: str) -> list[str]:
-    """First cells, without backticks, of the table under a heading."""
+    """The first cell of each row, without backticks, of the table under a heading."""
     section = (ROOT / "docs" / page).read_text("utf-8").split(f"{heading}\n", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| (.*) \|$", section, flags=re.MULTILINE)
     return [row.split(" | ")[0].strip("` ") for row in rows[1:] if not set(row) <= set("-|: ")]

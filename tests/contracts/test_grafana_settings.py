@@ -1,7 +1,7 @@
-"""Grafana takes the settings it is given: each variable names one that it has, with a value of its kind.
+"""Grafana's settings are real: each variable names a setting that Grafana has, with a value of its kind.
 
-A variable that names nothing is ignored by Grafana without a word, so a misspelled one would leave the default. No
-program of Grafana reads them here; the names are those of its defaults (`tests/recorded/grafana-settings.yaml`).
+Grafana silently ignores a variable that names no setting, so a misspelled one would leave the default. No program of
+Grafana reads them here; the names are those of its defaults (`tests/recorded/grafana-settings.yaml`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from support.recorder import STACKS, manifest
 
 KNOWN: Final = Path(__file__).parents[1] / "recorded" / "grafana-settings.yaml"
 FILE: Final = "__FILE"
-"""The image's start script puts the content of a file into the variable without this."""
+"""Suffix with which the image's start script reads the variable's value from a file."""
 Kind = str | list[str]
 PATTERNS: Final[dict[str, str]] = {
     "text": r".*",
@@ -32,7 +32,7 @@ PATTERNS: Final[dict[str, str]] = {
 
 @cache
 def known() -> dict[str, Kind]:
-    """Kind by the name of the variable, made as Grafana makes it of section and key."""
+    """The kind of each setting by its variable, which Grafana derives from section and key."""
     sections: dict[str, dict[str, Kind]] = yaml.safe_load(KNOWN.read_text(encoding="utf-8"))
     return {variable(section, key): kind for section, keys in sections.items() for key, kind in keys.items()}
 
@@ -42,27 +42,27 @@ def variable(section: str, key: str) -> str:
 
 
 def faults(variables: Mapping[str, str]) -> list[str]:
-    """What Grafana would ignore or not understand."""
-    found = []
+    """Variables that Grafana would ignore or not understand."""
+    problems = []
     for name, value in variables.items():
         kind = known().get(name.removesuffix(FILE))
         if kind is None:
-            found.append(f"{name}: Grafana has no such setting")
+            problems.append(f"{name}: Grafana has no such setting")
         elif name.endswith(FILE):
-            found += [] if value.startswith("/") else [f"{name}: {value!r} is no path"]
+            problems += [] if value.startswith("/") else [f"{name}: {value!r} is not a path"]
         elif not (value in kind if isinstance(kind, list) else re.fullmatch(PATTERNS[kind], value)):
-            found.append(f"{name}: {value!r} is not {kind}")
-    return found
+            problems.append(f"{name}: {value!r} is not {kind}")
+    return problems
 
 
-def given(stack: str) -> dict[str, str]:
+def container_settings(stack: str) -> dict[str, str]:
     (container,) = manifest(stack, "Deployment", "grafana")["spec"]["template"]["spec"]["containers"]
     return {each["name"]: each["value"] for each in container["env"]}
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_setting_is_one_of_grafanas(stack: str) -> None:
-    assert faults(given(stack)) == []
+def test_every_setting_is_known_to_grafana(stack: str) -> None:
+    assert faults(container_settings(stack)) == []
 
 
 @pytest.mark.parametrize(
@@ -71,18 +71,18 @@ def test_every_setting_is_one_of_grafanas(stack: str) -> None:
         ({"GF_DATABASE_SSLMODE": "require"}, "no such setting"),
         ({"GF_DATABASE_SSL_MODE": "required"}, "is not ['disable'"),
         ({"GF_DATABASE_MAX_OPEN_CONN": "few"}, "is not number"),
-        ({"GF_DATABASE_PASSWORD__FILE": "password"}, "is no path"),
+        ({"GF_DATABASE_PASSWORD__FILE": "password"}, "is not a path"),
         ({"GF_AUTH_ANONYMOUS_ENABLED": "no"}, "is not flag"),
     ],
 )
-def test_a_wrong_one_is_found(change: dict[str, str], message: str) -> None:
-    (found,) = faults({**given("prod"), **change})
-    assert message in found
+def test_a_wrong_setting_is_found(change: dict[str, str], message: str) -> None:
+    (fault,) = faults({**container_settings("prod"), **change})
+    assert message in fault
 
 
 def test_several_replicas_share_one_database() -> None:
-    settings: dict[str, Any] = given("prod")
+    settings: dict[str, Any] = container_settings("prod")
     assert manifest("prod", "Deployment", "grafana")["spec"]["replicas"] > 1
-    assert settings["GF_DATABASE_TYPE"] == "postgres", "its own file would be another one in each pod"
+    assert settings["GF_DATABASE_TYPE"] == "postgres", "a database file would be a different one in each pod"
     # By default it locks the tables while it changes them, and coordinates through the database.
     assert not {"GF_DATABASE_MIGRATION_LOCKING", "GF_DATABASE_HIGH_AVAILABILITY"} & settings.keys()

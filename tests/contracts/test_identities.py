@@ -1,4 +1,4 @@
-"""A resource's URN is its identity: a rename without an alias deletes what it named. So renames show here first."""
+"""A resource's URN is its identity, and a rename without an alias deletes the resource: so renames show here first."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from support.recorder import STACKS, config, recorded
 FOLDER = Path(__file__).with_name("identities")
 ADVICE = (
     "These resources of stack {stack} are new (+) or gone (-). If one was renamed or moved, give the new one "
-    "aliases, else `pulumi up` deletes and makes it again. Then: python tests/contracts/test_identities.py\n{changes}"
+    "aliases, or else `pulumi up` deletes and recreates it. Then: python tests/contracts/test_identities.py\n{changes}"
 )
 
 
 def identities(stack: str) -> list[str]:
-    """Type path and logical name of every resource; the stack's name is no part of it."""
+    """Type path and logical name of every resource, without the stack's name."""
     return sorted("::".join(item.urn.split("::")[2:]) for item in recorded(stack).resources)
 
 
 def changes(locked: list[str], now: list[str]) -> list[str]:
-    """One line for each identity that only one of them has."""
+    """One line for each identity that is only in one of the lists."""
     gone, new = sorted(set(locked) - set(now)), sorted(set(now) - set(locked))
     return [f"- {item}" for item in gone] + [f"+ {item}" for item in new]
 
@@ -34,8 +34,8 @@ def changes(locked: list[str], now: list[str]) -> list[str]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_identity_is_the_locked_one(stack: str) -> None:
     locked = json.loads((FOLDER / f"{stack}.json").read_text("utf-8"))
-    found = changes(locked, identities(stack))
-    assert not found, ADVICE.format(stack=stack, changes="\n".join(found))
+    differences = changes(locked, identities(stack))
+    assert not differences, ADVICE.format(stack=stack, changes="\n".join(differences))
 
 
 def test_a_rename_shows_as_one_gone_and_one_new() -> None:
@@ -43,7 +43,7 @@ def test_a_rename_shows_as_one_gone_and_one_new() -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_no_identity_holds_a_value_of_the_configuration(stack: str) -> None:
+def test_no_identity_contains_a_value_of_the_configuration(stack: str) -> None:
     values = {
         str(config(stack)[f"churn:{section}"][key]) for section, key in (("ingress", "domain"), ("images", "tag"))
     }
@@ -57,7 +57,7 @@ def test_no_identity_holds_a_value_of_the_configuration(stack: str) -> None:
 def test_identities_are_unique_and_components_have_our_token(stack: str) -> None:
     resources = recorded(stack).resources
     assert len({item.urn for item in resources}) == len(resources)
-    # A component of `pulumi_eks`, which has its own name for itself.
+    # The component of `pulumi_eks` has its own token.
     tokens = {item.type for item in resources if not item.custom} - {"eks:index:Cluster"}
     assert [
         token for token in sorted(tokens) if not re.fullmatch(r"churn:(aws|local|parts|workloads):[A-Z]\w+", token)

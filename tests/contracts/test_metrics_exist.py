@@ -1,17 +1,18 @@
-"""Every metric that a rule or a panel names exists, with the labels it is asked for."""
+"""Every metric that a rule or a panel names exists, with the labels that it uses."""
 
 from __future__ import annotations
 
 import json
 import re
 
+import promql_parser as p
 import pytest
 from recorded.record import recording, wanted_metrics, with_exporter
 from support import uses
 from support.exposed import API, RECORDING, UNRECORDED, Exposed, exposed, recorded
 from support.labels import problems
 from support.paths import ROOT
-from support.promql import Matcher, Selector, metrics, parse
+from support.promql import Matcher, Selector, bare, metrics, parse, selectors
 
 from ops import metric_names
 
@@ -31,16 +32,16 @@ SMALL = Exposed(
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Exposed:
+def known(tmp_path_factory: pytest.TempPathFactory) -> Exposed:
     return Exposed(exposed(tmp_path_factory.mktemp("api")), uses.rules())
 
 
-def test_every_rule_and_panel_asks_for_what_there_is(there: Exposed) -> None:
-    found = [(use.where, problems(use.expression, there, use.shown)) for use in uses.every()]
-    assert [pair for pair in found if pair[1]] == []
+def test_every_rule_and_panel_asks_for_what_exists(known: Exposed) -> None:
+    reports = [(use.where, problems(use.expression, known, use.shown)) for use in uses.every()]
+    assert [pair for pair in reports if pair[1]] == []
 
 
-def test_each_rule_and_each_kind_of_use_is_looked_at() -> None:
+def test_every_kind_of_use_is_checked() -> None:
     places = {use.where for use in uses.every()}
     assert {"ApiDown", "churn:feature_psi:1h", "api: Requests by route", "model: $version"} <= places
     shown = {use.where: use.shown for use in uses.every()}
@@ -57,15 +58,15 @@ def test_each_rule_and_each_kind_of_use_is_looked_at() -> None:
         ("by (namespace, pod, node)", "by (namespace, pod, nodes)", "max by: no label nodes"),
     ],
 )
-def test_a_mistake_in_a_rule_is_found(there: Exposed, right: str, wrong: str, problem: str) -> None:
+def test_a_mistake_in_a_rule_is_found(known: Exposed, right: str, wrong: str, problem: str) -> None:
     (use,) = (use for use in uses.every() if use.where == "PodNotReady")
     assert right in use.expression
-    assert problem in problems(use.expression.replace(right, wrong), there)
+    assert problem in problems(use.expression.replace(right, wrong), known)
 
 
-def test_a_label_that_the_message_shows_and_the_alert_lacks_is_found(there: Exposed) -> None:
+def test_a_label_that_the_message_shows_and_the_alert_lacks_is_found(known: Exposed) -> None:
     (use,) = (use for use in uses.every() if use.where == "NodeDown")
-    assert problems(use.expression, there, {"pod"}) == ["the answer: no label pod"]
+    assert problems(use.expression, known, {"pod"}) == ["the answer: no label pod"]
 
 
 @pytest.mark.parametrize("metric", sorted(UNRECORDED))
@@ -124,8 +125,8 @@ def test_a_recording_keeps_names_of_labels_and_versions_alone() -> None:
         {"__name__": "a_total", "job": "ingress", "pod": "secret-1"},
         {"__name__": "a_total"},
     ]
-    made = recording(series, {"a_total", "up"})
-    assert made == {
+    content = recording(series, {"a_total", "up"})
+    assert content == {
         "versions": {"x": "1.2.3"},
         "series": {"": {"a_total": []}, API: {"up": ["job", "pod"]}, "x": {"a_total": ["job", "pod", "zone"]}},
     }
@@ -150,13 +151,13 @@ postgres_exporter_build_info{version="1.2.3"} 1
     }
 
 
-def test_labels_of_the_api_come_from_its_own_exposition(there: Exposed) -> None:
+def test_labels_of_the_api_come_from_its_own_exposition(known: Exposed) -> None:
     assert API not in recorded()["process_cpu_seconds_total"]
     # With nothing counted yet, with something counted, and a histogram.
-    assert there(Selector("churn_auth_total")) == frozenset({"outcome", "job", "instance", "namespace", "node", "pod"})
-    assert "model_version" in (there(Selector("churn_predictions_total")) or ())
-    assert {"le", "route"} <= (there(Selector("churn_http_request_duration_seconds_bucket")) or frozenset())
-    assert "le" not in (there(Selector("churn_http_request_duration_seconds_count")) or ())
+    assert known(Selector("churn_auth_total")) == frozenset({"outcome", "job", "instance", "namespace", "node", "pod"})
+    assert "model_version" in (known(Selector("churn_predictions_total")) or ())
+    assert {"le", "route"} <= (known(Selector("churn_http_request_duration_seconds_bucket")) or frozenset())
+    assert "le" not in (known(Selector("churn_http_request_duration_seconds_count")) or ())
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_labels_of_the_api_come_from_its_own_exposition(there: Exposed) -> None:
         "max without (tier) (a:rate) or vector(0)",
         'sum by (new) (label_replace(plain, "new", "$1", "pod", "(.*)"))',
         'count_values("value", plain) > bool 2 ^ -1',
-        "topk(5, plain{pod=~'$pod'}[$__range:1m] @ end())",
+        "topk(5, max_over_time(plain{pod=~'$pod'}[$__range:1m] @ end()))",
         "-1e-3 * plain + time()",
     ],
 )
@@ -179,7 +180,7 @@ def test_nothing_is_found_where_nothing_is_wrong(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "shown", "found"),
+    ("expression", "shown", "expected"),
     [
         ("sum(rate(a_totals[5m]))", "", ["no metric a_totals"]),
         ('rate(a_total{job="z"}[5m])', "", ["no metric a_total of job=z"]),
@@ -199,22 +200,39 @@ def test_nothing_is_found_where_nothing_is_wrong(expression: str) -> None:
         ('absent(plain{job="x"} == 1)', "job", ["the answer: no label job"]),
     ],
 )
-def test_each_mistake_is_found(expression: str, shown: str, found: list[str]) -> None:
-    assert problems(expression, SMALL, shown.split()) == found
+def test_each_mistake_is_found(expression: str, shown: str, expected: list[str]) -> None:
+    assert problems(expression, SMALL, shown.split()) == expected
+
+
+def shape(node: p.Expr) -> str:
+    """The expression with parentheses around each operation, and around nothing else."""
+    inner = bare(node)
+    if isinstance(inner, p.BinaryExpr):
+        return f"({shape(inner.lhs)} {inner.op} {shape(inner.rhs)})"
+    assert isinstance(inner, p.VectorSelector)
+    return str(inner.name)
 
 
 def test_operators_bind_as_in_prometheus() -> None:
-    assert parse("a + b * c") == parse("a + (b * c)")
-    assert parse("a - b - c") == parse("(a - b) - c")
-    assert parse("a ^ b ^ c") == parse("a ^ (b ^ c)")
-    assert parse("a > b and c or d unless e") == parse("((a > b) and c) or (d unless e)")
-    assert parse('x{a="b", c!~"d{2}"}') == Selector("x", (Matcher("a", "=", "b"), Matcher("c", "!~", "d{2}")))
+    assert shape(parse("a + b * c")) == shape(parse("a + (b * c)")) == "(a + (b * c))"
+    assert shape(parse("a - b - c")) == shape(parse("(a - b) - c")) == "((a - b) - c)"
+    assert shape(parse("a ^ b ^ c")) == shape(parse("a ^ (b ^ c)")) == "(a ^ (b ^ c))"
+    assert shape(parse("a > b and c or d unless e")) == shape(parse("((a > b) and c) or (d unless e)"))
 
 
-@pytest.mark.parametrize("expression", ["", "sum(", "a b", "a +", '{job="x"}', "a ? b", "sum by (a"])
-def test_what_is_no_expression_is_refused(expression: str) -> None:
+def test_a_selector_is_read_with_its_matchers() -> None:
+    node = parse('x{a="b", c!~"d{2}", e!="f", g=~"h"}')
+    matchers = (Matcher("a", "=", "b"), Matcher("c", "!~", "d{2}"), Matcher("e", "!=", "f"), Matcher("g", "=~", "h"))
+    assert list(selectors(node)) == [Selector("x", matchers)]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["", "sum(", "a b", "a +", '{job="x"}', 'a{b="c" or d="e"}', "a ? b", "sum by (a", "maxi(a)", "rate(a)"],
+)
+def test_an_invalid_expression_is_refused(expression: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        parse(expression)
+        metrics(expression)
 
 
 @pytest.mark.parametrize(

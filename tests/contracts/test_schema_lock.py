@@ -1,4 +1,4 @@
-"""The customer schema is a contract with every model and every client: it changes on purpose or not at all."""
+"""The customer schema is a contract with every model and client: it changes on purpose or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.schemas import FEATURES, SCHEMA_VERSION, Customer
 
 LOCK = Path(__file__).with_name("schema_lock.json")
 
-# What a model depends on. Descriptions and the example may be bettered freely.
+# Descriptions and examples may change freely: no model depends on them.
 _PROSE = {"description", "examples"}
 
 
@@ -22,7 +22,7 @@ def _without_prose(node: Any) -> Any:
 
 
 def current_lock() -> dict[str, Any]:
-    """The schema as it is now, in the form of the lock file."""
+    """The present schema in the form of the lock file."""
     features = [_without_prose(dataclasses.asdict(f)) for f in FEATURES]
     lock = {
         "schema_version": SCHEMA_VERSION,
@@ -34,13 +34,13 @@ def current_lock() -> dict[str, Any]:
 
 
 def advice(locked: dict[str, Any], now: dict[str, Any]) -> str | None:
-    """What to do about a difference; None when there is none."""
+    """What to do about a difference; None if there is none."""
     if locked == now:
         return None
     if locked["schema_version"] == now["schema_version"]:
         return (
             "The customer schema changed, but SCHEMA_VERSION did not. Raise SCHEMA_VERSION in app/schemas.py, so that "
-            "models made for the old schema are refused, and write the new lock: "
+            "models trained for the old schema are refused, and write the new lock: "
             "python tests/contracts/test_schema_lock.py"
         )
     return "SCHEMA_VERSION was raised: write the new lock with python tests/contracts/test_schema_lock.py"

@@ -1,4 +1,4 @@
-"""The six steps of CONTRIBUTING.md, followed word by word in a copy of the program: the result keeps every rule."""
+"""The six steps of CONTRIBUTING.md, followed word by word in a copy of the program: the result passes every rule."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def steps() -> list[tuple[str, str, str]]:
 
 
 def insert(path: Path, block: str) -> None:
-    """Follow a diff block: its added lines go after its one line of context, which must be there once."""
+    """Apply a diff block: its added lines go after its one line of context, which must occur once."""
     context = [line[1:] for line in block.splitlines() if line.startswith(" ")]
     added = [line[1:] for line in block.splitlines() if line.startswith("+")]
     lines = path.read_text("utf-8").splitlines()

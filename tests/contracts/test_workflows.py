@@ -1,4 +1,4 @@
-"""The GitHub workflows: well-formed, least privilege, the same checks as everywhere; their scripts do what they say."""
+"""The GitHub workflows are well-formed, have few rights and run the same checks; their scripts do what they promise."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PERMISSIONS = {
     },
     "drift": {"": {}, "compare": {"contents": "read", "id-token": "write"}},
 }
-"""What each workflow's token may do: under an empty name all its jobs, then the jobs that say otherwise."""
+"""What each workflow's token may do: under an empty name in all jobs, then in the jobs that differ."""
 
 
 @cache
@@ -51,12 +51,12 @@ def steps(name: str) -> list[tuple[str, dict[str, Any]]]:
 
 def script(name: str, title: str) -> str:
     """The shell script of one step."""
-    (found,) = (step["run"] for _, step in steps(name) if step.get("name") == title)
-    return str(found)
+    (run_script,) = (step["run"] for _, step in steps(name) if step.get("name") == title)
+    return str(run_script)
 
 
 def lint(folder: Path, *files: Path, shellcheck: str = "") -> list[str]:
-    """What actionlint says of these files, without shellcheck unless it is given."""
+    """What actionlint finds in these files; it runs shellcheck only if its path is given."""
     command = [str(go_tool("actionlint")), f"-shellcheck={shellcheck}", "-pyflakes=", "-format", "{{json .}}"]
     done = subprocess.run([*command, *map(str, files)], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode in {0, 1}, done.stderr
@@ -88,17 +88,17 @@ def test_a_bad_workflow_is_found(tmp_path: Path) -> None:
 
 
 def test_a_bad_script_is_found(tmp_path: Path) -> None:
-    (found,) = lint(tmp_path, sample(tmp_path, "run: rm -r $HOME/x y"), shellcheck=require_tool("shellcheck"))
-    assert "SC2086" in found
+    (finding,) = lint(tmp_path, sample(tmp_path, "run: rm -r $HOME/x y"), shellcheck=require_tool("shellcheck"))
+    assert "SC2086" in finding
 
 
 @pytest.mark.parametrize("name", PERMISSIONS)
 def test_each_token_may_do_only_what_it_must(name: str) -> None:
     document = workflow(name)
-    given = {"": document["permissions"]} | {
+    permissions = {"": document["permissions"]} | {
         job: content["permissions"] for job, content in document["jobs"].items() if "permissions" in content
     }
-    assert given == PERMISSIONS[name]
+    assert permissions == PERMISSIONS[name]
 
 
 @pytest.mark.parametrize("name", PERMISSIONS)
@@ -106,7 +106,7 @@ def test_no_code_of_a_change_runs_with_a_token_that_can_write(name: str) -> None
     document = workflow(name)
     triggers = {str(key): value for key, value in document.items()}["True"]  # YAML 1.1 reads `on` as true
     assert set(triggers) <= {"push", "pull_request", "schedule", "workflow_run"}
-    # What another workflow starts has all rights of the main branch, so it is only ever that of the main branch.
+    # A workflow that another one starts has all rights of the main branch, so it may only follow runs on main.
     assert triggers.get("workflow_run", {}).get("branches", ["main"]) == ["main"]
     for job, content in document["jobs"].items():
         allowed = content.get("permissions", document["permissions"])
@@ -152,7 +152,7 @@ def test_what_needs_more_than_reading_is_not_tried_for_a_fork(job: str) -> None:
 
 
 def test_ci_makes_and_installs_what_the_other_continuous_integration_does() -> None:
-    """The other one is for a bare Debian, so it brings Python and make itself; a cluster it has only in one place."""
+    """`.ci/run` is for a bare Debian, so it installs Python and make too; it alone may have a cluster."""
     other = (ROOT / ".ci" / "run").read_text("utf-8")
     targets = " ".join(re.findall(r"^for name in (.*); do$", other, re.MULTILINE)).split()
     runs = [step["run"].split() for _, step in steps("ci") if step.get("run", "").startswith("make ")]
@@ -172,7 +172,7 @@ def test_the_oldest_supported_python_is_tried() -> None:
 
 
 def run(text: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """As a runner runs a step whose shell is bash."""
+    """Run a script as a runner runs a step whose shell is bash."""
     command = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", text]
     variables = {"PATH": os.environ["PATH"], "HOME": str(folder)} | environment
     return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
@@ -185,7 +185,7 @@ def program(path: Path, text: str) -> None:
 
 
 def checkout(folder: Path, churn: str) -> None:
-    """A revision with two stacks, whose `churn` is this script."""
+    """Write a revision with two stacks, whose `churn` is a script."""
     program(folder / ".venv" / "bin" / "churn", churn)
     (folder / "Makefile").write_text("infra:\n\t@true\n")
     for stack in ("dev", "prod"):
@@ -244,7 +244,7 @@ def test_a_base_without_an_environment_is_no_failure(tmp_path: Path) -> None:
     ],
 )
 def test_there_is_one_comment(tmp_path: Path, comments: str, call: str) -> None:
-    """With a stand-in for `gh` that lists these comments of ours and notes what it is asked."""
+    """A stand-in for `gh` lists existing comments and notes its calls."""
     program(
         tmp_path / "bin" / "gh",
         f'printf "%s\\n" "$*" >>calls; if [[ "$*" == *paginate* ]]; then printf "{comments}"; fi',

@@ -20,7 +20,7 @@ def project(command: auto.PulumiCommand, tmp_path: Path) -> Iterator[Project]:
 
 @pytest.fixture(scope="session")
 def deployed(command: auto.PulumiCommand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    """The `dev` stack after its first `up`. Tests share it, and leave none of their changes pending."""
+    """The `dev` stack after its first `up`. Tests share it, and apply whatever they change."""
     webhook = "https://hooks.example.invalid/services/canary-0f6b2d"
     with Project(
         "dev", command=command, folder=tmp_path_factory.mktemp("deployed"), cluster=MemoryCluster()
@@ -28,7 +28,7 @@ def deployed(command: auto.PulumiCommand, tmp_path_factory: pytest.TempPathFacto
         project.cli("stack", "init")
         project.configure(lambda config: config["churn:alertmanager"].update(slack=True, slack_channel="#churn"))
         project.set_webhook(webhook)
-        shown = project.run("preview", diff=True)
+        preview = project.run("preview", diff=True)
         calls = len(project.journal.calls)
-        made = project.run("up", diff=True)
-        yield Deployed(project=project, webhooks=[webhook], shown=shown, calls_of_preview=calls, made=made)
+        first_up = project.run("up", diff=True)
+        yield Deployed(project=project, webhooks=[webhook], preview=preview, calls_of_preview=calls, first_up=first_up)

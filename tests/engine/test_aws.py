@@ -1,4 +1,4 @@
-"""The stacks on AWS under the real engine, with stand-in providers: shown, made, unchanged, changed, destroyed."""
+"""The AWS stacks under the real engine, with stand-in providers: previewed, created, changed, destroyed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ pytestmark = [pytest.mark.service, pytest.mark.timeout(900, func_only=True)]
 
 STACKS = ("staging", "prod")
 ENGINES_OWN = "pulumi:providers:pulumi"
-"""With which the engine hands a role to the component of `pulumi_eks`: in earnest only, so a preview has none of it."""
+"""The provider with which the engine passes a role to the component of `pulumi_eks`; previews do not have it."""
 Edit = Callable[[dict[str, Any]], None]
 
 
-def made_up_digests(stack: str) -> dict[str, str]:
+def invented_digests(stack: str) -> dict[str, str]:
     images = Images(settings=settings(stack).images, digests={})
     tagged = [images.tagged(name) for name in (*PUBLIC, *OWN)]
     return {image: f"sha256:{hashlib.sha256(image.encode()).hexdigest()}" for image in tagged}
@@ -36,14 +36,14 @@ def up(
     """A stack after its preview and its first `up`."""
     stack: str = request.param
     with CloudProject(stack, command=command, folder=tmp_path_factory.mktemp(stack)).open() as project:
-        project.lock(made_up_digests(stack))
+        project.lock(invented_digests(stack))
         project.cli("stack", "init")
-        shown = project.run("preview")
-        yield project, shown, project.run("up")
+        preview = project.run("preview")
+        yield project, preview, project.run("up")
 
 
 def touched(project: CloudProject, edit: Edit) -> list[tuple[str, str, str]]:
-    """What a preview of this edit would change: operation, type and name; the edit is undone."""
+    """What a preview of an edit shows (operation, type and name); the edit is undone."""
     before = project.settings.read_text()
     project.configure(edit)
     outcome = project.run("preview")
@@ -53,13 +53,13 @@ def touched(project: CloudProject, edit: Edit) -> list[tuple[str, str, str]]:
     return [change for change in changes if change[1] != ENGINES_OWN]
 
 
-def test_up_makes_what_the_preview_showed_and_then_nothing(up: tuple[CloudProject, Outcome, Outcome]) -> None:
-    project, shown, made = up
-    assert shown.succeeded, shown.printed
-    assert made.succeeded, made.printed
-    own = {step.urn for step in made.changes if f"::{ENGINES_OWN}::" in step.urn}
-    assert {step.urn for step in made.changes} - own == {step.urn for step in shown.changes}
-    assert {step.operation for step in made.changes} == {"create"}
+def test_up_creates_what_the_preview_showed_and_a_second_up_nothing(up: tuple[CloudProject, Outcome, Outcome]) -> None:
+    project, preview, first_up = up
+    assert preview.succeeded, preview.printed
+    assert first_up.succeeded, first_up.printed
+    own = {step.urn for step in first_up.changes if f"::{ENGINES_OWN}::" in step.urn}
+    assert {step.urn for step in first_up.changes} - own == {step.urn for step in preview.changes}
+    assert {step.operation for step in first_up.changes} == {"create"}
     again = project.run("up")
     assert again.succeeded, again.printed
     assert again.changes == []
@@ -81,7 +81,7 @@ def test_a_larger_database_touches_the_instance_alone(up: tuple[CloudProject, Ou
 
 
 def test_no_change_of_these_replaces_or_deletes_what_holds_state(up: tuple[CloudProject, Outcome, Outcome]) -> None:
-    """One preview with all of them at once: whatever one alone would replace, it shows."""
+    """One preview with all changes at once shows whatever one of them alone would replace."""
 
     def edit(config: dict[str, Any]) -> None:
         config["churn:network"].update(nat="per-zone", log_days=90)
@@ -108,7 +108,7 @@ def test_no_change_of_these_replaces_or_deletes_what_holds_state(up: tuple[Cloud
 def test_a_change_that_would_replace_the_database_is_seen_by_the_guard(
     up: tuple[CloudProject, Outcome, Outcome],
 ) -> None:
-    """The guard can fail: another network cannot be had in place."""
+    """The guard above can fail: a network's range cannot change in place."""
     project, *_ = up
     before = project.settings.read_text()
     project.configure(lambda config: config["churn:network"].update(cidr="10.99.0.0/16"))

@@ -1,4 +1,4 @@
-"""An edit of the configuration or of a file touches what it is about, and nothing else."""
+"""An edit of the configuration or of a file changes only the resources that depend on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def touched_by_up(deployed: Deployed) -> list[tuple[str, str]]:
     """Operation and name of each change, in the engine's order."""
     outcome = deployed.project.run("up", diff=True)
     assert outcome.succeeded, outcome.printed
-    # `replace` says again what its two halves say.
+    # `replace` repeats what its two halves say.
     return [(step.operation, step.name) for step in outcome.changes if step.operation != "replace"]
 
 

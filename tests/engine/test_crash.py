@@ -1,7 +1,7 @@
-"""The engine is killed while it makes things; what a person then does brings the stack to the same end.
+"""The engine is killed while it creates resources; the documented recovery brings the stack to the same end.
 
-`pulumi cancel` takes the dead engine's lock away. What it was just making may exist without the state knowing:
-`pulumi stack export` lists it under `pending_operations`, `kubectl delete` removes it (nothing stands on it yet, and
+`pulumi cancel` removes the dead engine's lock. The object that it was creating may exist without the state knowing:
+`pulumi stack export` lists it under `pending_operations`, `kubectl delete` removes it (nothing depends on it yet, and
 volumes of a StatefulSet outlive it) and `pulumi refresh --clear-pending-creates` forgets it. Then `pulumi up` goes on.
 """
 
@@ -20,22 +20,23 @@ CRASHES = 2
 
 
 def crash(project: Project, creates: int, stage: Stage) -> None:
-    """Run `up` and kill it at that create from now on, before or after the object exists."""
+    """Run `up` and kill it at the nth creation from now on, before or after the object exists."""
     last = project.journal.count("create") + creates
 
     def strike(count: int, now: Stage) -> None:
         if (count, now) == (last, stage):
             project.kill()
             if stage == "asked":
-                raise ProviderError("the engine's end is the provider's")
+                raise ProviderError("the provider dies with the engine")
 
     project.journal.on_create = strike
     outcome = project.run("up", checkpoints=True)
     project.journal.on_create = lambda _count, _stage: None
-    assert not outcome.finished, f"it did not come to create {last}"
+    assert not outcome.finished, f"there was no creation number {last}"
 
 
 def recover(project: Project) -> None:
+    """Do what the documentation tells a person to do after a crash."""
     locked = project.run("up")
     assert "`pulumi cancel`" in locked.printed, locked
     project.cli("cancel", "--yes")
@@ -47,14 +48,14 @@ def recover(project: Project) -> None:
 
 
 def test_up_converges_after_crashes_and_destroy_leaves_nothing(project: Project) -> None:
-    moments = random.Random(20261123)  # noqa: S311 -- for a test that repeats
+    moments = random.Random(20261123)  # noqa: S311 -- seeded, so that the test can be repeated
     stages: list[Stage] = ["asked", "made"]
     for _ in range(CRASHES):
         crash(project, moments.randint(1, 50), moments.choice(stages))
         recover(project)
     assert project.run("up").succeeded
 
-    # And in the middle of a replacement, with the new object there and the old one still in use.
+    # Crash also in the middle of a replacement: the new object exists, and the old one is still in use.
     rules = project.folder / "infra" / "rules" / "api.yaml"
     rules.write_text(rules.read_text().replace("No pod of", "Not one pod of"))
     crash(project, 1, "made")
@@ -65,8 +66,8 @@ def test_up_converges_after_crashes_and_destroy_leaves_nothing(project: Project)
     assert project.run("preview", expect_no_changes=True).succeeded
     state = project.state()
     assert "pending_operations" not in state
-    known = [Key.of(made["inputs"]) for made in state["resources"] if made["type"].startswith("kubernetes:")]
-    assert sorted(known) == sorted(project.cluster.objects)  # no orphan, nothing lost, nothing twice
+    known = [Key.of(item["inputs"]) for item in state["resources"] if item["type"].startswith("kubernetes:")]
+    assert sorted(known) == sorted(project.cluster.objects)  # no orphan, no loss, no duplicate
 
     gone = project.run("destroy")
     assert gone.succeeded, gone.printed

@@ -1,4 +1,4 @@
-"""A stack's life under the real engine: shown, made, made again without a change, destroyed."""
+"""A stack's life under the real engine: previewed, created, updated without a change, destroyed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from support.engine.project import Deployed, Project
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
 
 
-def test_up_makes_what_the_preview_showed(deployed: Deployed) -> None:
-    assert deployed.shown.succeeded, deployed.shown.printed
+def test_up_creates_what_the_preview_showed(deployed: Deployed) -> None:
+    assert deployed.preview.succeeded, deployed.preview.printed
     assert deployed.calls_of_preview == 0
-    assert deployed.made.succeeded, deployed.made.printed
-    assert {step.urn for step in deployed.made.changes} == {step.urn for step in deployed.shown.changes}
-    assert {step.operation for step in deployed.made.changes} == {"create"}
+    assert deployed.first_up.succeeded, deployed.first_up.printed
+    assert {step.urn for step in deployed.first_up.changes} == {step.urn for step in deployed.preview.changes}
+    assert {step.operation for step in deployed.first_up.changes} == {"create"}
 
 
 def test_a_second_up_changes_nothing(deployed: Deployed) -> None:
@@ -26,16 +26,16 @@ def test_a_second_up_changes_nothing(deployed: Deployed) -> None:
 
 
 def test_destroy_spares_what_a_stack_protects_until_it_no_longer_does(project: Project) -> None:
-    """Protection off, `up`, `destroy`: the way to take such a stack down with all its data."""
+    """Protection off, `up`, `destroy`: how such a stack is taken down with all its data."""
     project.configure(lambda config: config["churn:state"].update(protect=True))
-    made = project.run("up")
-    assert made.succeeded, made.printed
+    up = project.run("up")
+    assert up.succeeded, up.printed
     protected = {resource["urn"] for resource in project.state()["resources"] if resource.get("protect")}
     kinds = {"Namespace", "PersistentVolumeClaim", "StatefulSet"}
     data = {key: value for key, value in project.cluster.objects.items() if key.kind in kinds}
     assert {key.kind for key in data} == kinds
 
-    refused = project.run("destroy", preview_only=True)  # what the command line shows before it asks
+    refused = project.run("destroy", preview_only=True)  # the command line shows this before it asks
     assert not refused.succeeded
     assert any("cannot be deleted\nbecause it is protected" in error for error in refused.errors)
 

@@ -1,4 +1,4 @@
-"""What cannot work is refused in one clear line, before anything is made."""
+"""A configuration that cannot work is refused in clear lines, before anything is created."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def never_up(command: auto.PulumiCommand, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def project(never_up: Project) -> Iterator[Project]:
-    """The same for all, since nothing of it is ever made; each begins with the settings as they are."""
+    """One project for all tests, since nothing is ever created; each test starts with the original settings."""
     settings = never_up.settings.read_text()
     yield never_up
     never_up.settings.write_text(settings)
@@ -76,7 +76,7 @@ def test_what_cannot_work_is_refused_with_a_line_for_each_key(
     assert not refused.succeeded
     assert project.journal.calls == []
     assert "Traceback" not in refused.printed
-    title, *lines = refused.errors[0].splitlines()  # the engine says an inline program's errors twice
+    title, *lines = refused.errors[0].splitlines()  # the engine repeats an inline program's errors
     assert title == "Pulumi.dev.yaml cannot work:"
     assert len(lines) == len(keys)
     for line, key in zip(sorted(lines), sorted(keys), strict=True):
@@ -105,7 +105,7 @@ def test_a_missing_kubeconfig_is_refused_by_its_path(project: Project, monkeypat
 
 
 def test_a_resource_without_its_provider_is_refused(project: Project) -> None:
-    """The default provider would reach whatever cluster the person's kubectl points to."""
+    """The default provider would use whatever cluster the person's kubectl points to."""
     program = project.folder / "infra" / "__main__.py"
     text = program.read_text()
     program.write_text(f"{text}\nimport pulumi_kubernetes\n\npulumi_kubernetes.core.v1.ConfigMap('stray')\n")

@@ -1,4 +1,4 @@
-"""No secret value is readable in anything that the engine keeps or prints."""
+"""No secret value is readable in anything that the engine stores or prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
 
 
 def spellings(secret: str) -> set[str]:
-    """A value as it may stand in a file: escaped for JSON, and encoded as Kubernetes does."""
+    """The forms of a value in files: plain, escaped for JSON, and encoded as in Kubernetes."""
     return {secret, json.dumps(secret)[1:-1], base64.b64encode(secret.encode()).decode()}
 
 
@@ -25,7 +25,7 @@ def test_made_and_given_secrets_are_ciphertext_in_the_state_and_absent_from_the_
         if key.kind == "Secret"
         for value in manifest["data"].values()
     }
-    # Files in the cluster that hold a canary are secret as a whole. There are some: the canaries are the right ones.
+    # A file in the cluster that contains a canary is secret as a whole. That some do shows that the canaries are right.
     files = {content for content in contents if any(canary in content for canary in canaries)}
     assert len(files) > len(project.random.secrets) / 2
     assert deployed.webhooks[-1] in files

@@ -1,4 +1,4 @@
-"""The stand-in providers keep the real ones' rules that the other tests here rest on."""
+"""The stand-in providers have those rules of the real ones on which the other tests here rely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every rule about AWS holds for both stacks there, and each finds the one thing wrong in a sample made for it."""
+"""Every rule about AWS holds for both AWS stacks, and finds the one violation in each of its samples."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_rule_holds_with_every_option_the_other_way(rule: Rule) -> None:
 
 
 def other_way() -> Recording:
-    """Managed nodes, Pod Identity, a private API server, no protection; what the files have is in the other tests."""
+    """Staging with each option set the other way: managed nodes, Pod Identity, a private API server, no protection."""
     if not OTHER:
         eks = {"nodes": "managed", "identity": "pod-identity", "public_cidrs": []}
         OTHER.append(record_with("staging", eks=eks, state={"protect": False}, network={"nat": "per-zone"}))
@@ -78,7 +78,7 @@ def changed(name: str, change: Change) -> Recording:
 
 
 def statement(field: str, **values: Any) -> Change:
-    """Changes the first statement of a document."""
+    """A change of the first statement of a document."""
 
     def change(inputs: dict[str, Any]) -> None:
         document = json.loads(inputs[field])
@@ -89,10 +89,12 @@ def statement(field: str, **values: Any) -> Change:
 
 
 def dropped(key: str) -> Change:
+    """A change that removes an input."""
     return lambda inputs: inputs.pop(key)
 
 
-def given(**values: Any) -> Change:
+def updated(**values: Any) -> Change:
+    """A change that sets inputs."""
     return lambda inputs: inputs.update(values)
 
 
@@ -113,61 +115,64 @@ BAD: list[tuple[Rule, str, Change, str]] = [
         statement("assumeRolePolicy", Condition={"StringEquals": {"x:sub": "y"}}),
         "identity-mlflow-role",
     ),
-    (rules.encrypted, "database-instance", given(storageEncrypted=False), "Instance database-instance"),
+    (rules.encrypted, "database-instance", updated(storageEncrypted=False), "Instance database-instance"),
     (rules.encrypted, "network-flow-group", dropped("kmsKeyId"), "LogGroup network-flow-group"),
-    (rules.encrypted, "keys-data", given(enableKeyRotation=False), "Key keys-data"),
+    (rules.encrypted, "keys-data", updated(enableKeyRotation=False), "Key keys-data"),
     (rules.encrypted, "compute-cluster-eks", dropped("encryptionConfigKeyArn"), "Cluster"),
     (rules.encrypted, "capacity-storage", lambda i: i["parameters"].update(encrypted="false"), "StorageClass"),
     (
         rules.encrypted,
         "storage-data-encryption",
-        given(rules=[{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]),
+        updated(rules=[{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]),
         "storage-data-encryption",
     ),
-    (rules.complete_buckets, "storage-data-versions", given(bucket="another"), "no BucketVersioning"),
+    (rules.complete_buckets, "storage-data-versions", updated(bucket="another"), "no BucketVersioning"),
     (
         rules.complete_buckets,
         "storage-data-versions",
-        given(versioningConfiguration={"status": "Suspended"}),
+        updated(versioningConfiguration={"status": "Suspended"}),
         "versions",
     ),
-    (rules.complete_buckets, "storage-data-closed", given(blockPublicPolicy=False), "open"),
+    (rules.complete_buckets, "storage-data-closed", updated(blockPublicPolicy=False), "open"),
     (rules.complete_buckets, "storage-data-policy", statement("policy", Condition={}), "plain HTTP"),
-    (rules.complete_buckets, "storage-data-lifecycle", given(rules=[]), "unfinished uploads"),
-    (rules.nothing_public, "database-instance", given(publiclyAccessible=True), "public"),
-    (rules.nothing_public, "network-public-1", given(mapPublicIpOnLaunch=True), "network-public-1"),
-    (rules.nothing_public, "compute-cluster-eks", given(publicAccessCidrs=["0.0.0.0/0"]), "0.0.0.0/0"),
-    (rules.closed_groups, "database-clients", given(referencedSecurityGroupId="", cidrIpv4="0.0.0.0/0"), "0.0.0.0/0"),
-    (rules.closed_groups, "database-group", given(ingress=[{"protocol": "-1"}]), "ingress inline"),
-    (rules.isolated_database, "network-public-default", given(routeTableId="network-database-id"), "public-default"),
+    (rules.complete_buckets, "storage-data-lifecycle", updated(rules=[]), "unfinished uploads"),
+    (rules.nothing_public, "database-instance", updated(publiclyAccessible=True), "public"),
+    (rules.nothing_public, "network-public-1", updated(mapPublicIpOnLaunch=True), "network-public-1"),
+    (rules.nothing_public, "compute-cluster-eks", updated(publicAccessCidrs=["0.0.0.0/0"]), "0.0.0.0/0"),
+    (rules.closed_groups, "database-clients", updated(referencedSecurityGroupId="", cidrIpv4="0.0.0.0/0"), "0.0.0.0/0"),
+    (rules.closed_groups, "database-group", updated(ingress=[{"protocol": "-1"}]), "ingress inline"),
+    (rules.isolated_database, "network-public-default", updated(routeTableId="network-database-id"), "public-default"),
     (rules.tagged, "capacity-nodes", lambda i: i["spec"].update(tags={}), "NodeClass"),
     (rules.tagged, "capacity-storage", lambda i: i["parameters"].pop("tagSpecification_1"), "StorageClass"),
     (rules.kept_logs, "network-flow-group", dropped("retentionInDays"), "network-flow-group"),
-    (rules.supported, "compute-cluster-eks", given(upgradePolicy={"supportType": "EXTENDED"}), "upgradePolicy"),
-    (rules.supported, "compute-cluster-eks", given(authenticationMode="CONFIG_MAP"), "authenticationMode"),
-    (rules.rotated, "secrets-api-client-web-shop-secret", given(tags={}), "not marked"),
+    (rules.supported, "compute-cluster-eks", updated(upgradePolicy={"supportType": "EXTENDED"}), "upgradePolicy"),
+    (rules.supported, "compute-cluster-eks", updated(authenticationMode="CONFIG_MAP"), "authenticationMode"),
+    (rules.rotated, "secrets-api-client-web-shop-secret", updated(tags={}), "not marked"),
     (rules.pinned_addons, "compute-addons-metrics-server", dropped("addonVersion"), "metrics-server"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("rule", "name", "change", "found"),
+    ("rule", "name", "change", "expected"),
     BAD,
     ids=[f"{rule.__name__}-{name}-{number}" for number, (rule, name, _, _) in enumerate(BAD)],
 )
-def test_rule_finds_its_sample(rule: Rule, name: str, change: Change, found: str) -> None:
+def test_rule_finds_its_sample(rule: Rule, name: str, change: Change, expected: str) -> None:
     violations = rule(changed(name, change))
     assert len(violations) == 1
-    assert found in violations[0]
+    assert expected in violations[0]
 
 
 def test_a_provider_without_the_tags_is_found() -> None:
-    assert len(rules.tagged(changed("aws", given(defaultTags={"tags": {"churn:stack": "staging"}})))) > 150
+    assert len(rules.tagged(changed("aws", updated(defaultTags={"tags": {"churn:stack": "staging"}})))) > 150
 
 
 @pytest.mark.parametrize(
     ("name", "change"),
-    [("database-instance", given(deletionProtection=False)), ("compute-cluster-eks", given(deletionProtection=False))],
+    [
+        ("database-instance", updated(deletionProtection=False)),
+        ("compute-cluster-eks", updated(deletionProtection=False)),
+    ],
 )
 def test_what_is_not_protected_is_found(name: str, change: Change) -> None:
     assert len(rules.protected(changed(name, change), protect=True)) == 1

@@ -1,4 +1,4 @@
-"""checkov's Kubernetes rules over all objects of every stack: nothing found that `exemptions.yaml` does not explain."""
+"""checkov's Kubernetes rules over all objects of every stack: `exemptions.yaml` explains every finding."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TOOL = "checkov"
 
 
 def findings_of(report: dict[str, Any], stack: str) -> list[Finding]:
-    """Each failed check once for each object."""
+    """Each failed check, once for each object."""
     assert report["summary"]["parsing_errors"] == 0
     return sorted(
         {
-            # Kind.namespace.name; a pod made by a template carries its labels after that.
+            # Kind.namespace.name, followed by labels for a pod of a template.
             Finding(
                 rule=check["check_id"],
                 object=check["resource"].replace(".", "/", 2),
@@ -44,18 +44,18 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
         environment = {"HOME": str(folder), "CHECKOV_CONFIG_FILE": str(folder / "none")}
         return findings_of(scan([*command, "-o", "json", "-f", str(path)], environment=environment), path.stem)
 
-    with ThreadPoolExecutor() as threads:  # each scan spends its time in a process of its own
-        return [finding for found in threads.map(of, files) for finding in found]
+    with ThreadPoolExecutor() as threads:  # each scan is a process of its own
+        return [finding for findings in threads.map(of, files) for finding in findings]
 
 
 def test_nothing_unexplained_is_found(findings: list[Finding]) -> None:
-    found = unexplained(of_the_stacks(findings), exemptions(TOOL))
-    assert not found, "\n".join(found)
+    problems = unexplained(of_the_stacks(findings), exemptions(TOOL))
+    assert not problems, "\n".join(problems)
 
 
 def test_every_exemption_is_needed(findings: list[Finding]) -> None:
-    found = stale(of_the_stacks(findings), exemptions(TOOL))
-    assert not found, "\n".join(found)
+    problems = stale(of_the_stacks(findings), exemptions(TOOL))
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -1,4 +1,4 @@
-"""Every rule holds for every stack, and each finds the one thing wrong in a sample made for it."""
+"""Every rule holds for every stack, and finds the one violation in each of its samples."""
 
 from __future__ import annotations
 
@@ -150,11 +150,13 @@ BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "sample", "found"), BAD, ids=[f"{rule.__name__}-{found}" for rule, _, found in BAD])
-def test_rule_finds_its_sample(rule: Rule, sample: Callable[[], Recording], found: str) -> None:
+@pytest.mark.parametrize(
+    ("rule", "sample", "expected"), BAD, ids=[f"{rule.__name__}-{expected}" for rule, _, expected in BAD]
+)
+def test_rule_finds_its_sample(rule: Rule, sample: Callable[[], Recording], expected: str) -> None:
     violations = rule(sample())
     assert len(violations) == 1
-    assert found in violations[0]
+    assert expected in violations[0]
 
 
 def _registration(change: Callable[[Resource], Resource], kind: str = "Deployment", name: str = "api") -> Recording:

@@ -1,5 +1,4 @@
-"""parliament over every IAM document of the stacks on AWS and of their bootstrap: nothing found that `exemptions.yaml`
-does not explain."""
+"""parliament over every IAM document of AWS stacks and bootstrap: `exemptions.yaml` explains every finding."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.timeout(600)  # the first run of a machine installs the
 TOOL = "parliament"
 STACKS = ("staging", "prod")
 BOOTSTRAP = "bootstrap"
-"""Stands where a stack's name does, for what is made before any stack."""
+"""Takes the place of a stack's name for what is created before any stack."""
 BAD = "bad-sample"
 BAD_DOCUMENT: dict[str, Any] = {
     "Version": "2012-10-17",
@@ -36,11 +35,11 @@ BAD_DOCUMENT: dict[str, Any] = {
         },
     ],
 }
-"""A misspelled action, a bucket where an object is meant, any secret, and a condition that its action does not have."""
+"""A misspelled action, a bucket instead of an object, every secret, and a condition that its action does not have."""
 
 
 def whole(document: dict[str, Any], field: str) -> dict[str, Any]:
-    """With a resource in each statement: a trust policy is about its own role and cannot name it; the linter asks."""
+    """A document with a resource in each statement, as the linter demands; a trust policy cannot name its own role."""
     if field != "assumeRolePolicy":
         return document
     role = "arn:aws:iam::000000000000:role/own"
@@ -49,40 +48,40 @@ def whole(document: dict[str, Any], field: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
-    """All findings of both stacks, with those of the bad sample."""
+    """All findings of both stacks and of the bootstrap, with those of the bad sample."""
     folder = tmp_path_factory.mktemp(TOOL)
     python, *_ = venv_tool(TOOL, TOOL)
-    found = []
+    all_findings = []
     for stack in (*STACKS, BOOTSTRAP):
         known = of_bootstrap() if stack == BOOTSTRAP else of_stack(stack)
         path = folder / f"{stack}.json"
         path.write_text(json.dumps({**known, BAD: BAD_DOCUMENT}), encoding="utf-8")
         report = scan([python, str(TOOLS / TOOL / "lint.py"), str(path)], environment={"HOME": str(folder)})
-        found += [Finding(rule=row["rule"], object=row["name"], stack=stack, text=row["text"]) for row in report]
-    return found
+        all_findings += [Finding(rule=row["rule"], object=row["name"], stack=stack, text=row["text"]) for row in report]
+    return all_findings
 
 
 def of_stack(stack: str) -> dict[str, Any]:
-    """Every document of a stack; there are dozens, so that none at all is not taken for a good result."""
-    found = {
+    """Every document of a stack; there must be dozens, so that an empty list is not taken for a good result."""
+    by_name = {
         f"{kind(item)}/{field}/{item.name}": whole(content, field)
         for item, field, content in documents(recorded(stack))
     }
-    assert len(found) > 30
-    return found
+    assert len(by_name) > 30
+    return by_name
 
 
 def of_bootstrap() -> dict[str, Any]:
-    """Who may take each role of the workflows, what the role may do, and the bucket's policy."""
+    """Who may assume each role of the workflows, what each role may do, and the bucket's policy."""
     bucket, account, region = "churn-pulumi-state-000000000000", "000000000000", "eu-central-1"
     key, provider = f"arn:aws:kms:{region}:{account}:key/a", f"arn:aws:iam::{account}:oidc-provider/{bootstrap.ISSUER}"
-    found = {f"Bucket/policy/{bucket}": bootstrap.tls_only(bucket)}
+    by_name = {f"Bucket/policy/{bucket}": bootstrap.tls_only(bucket)}
     for role in bootstrap.ROLES:
         field = "assumeRolePolicy"
-        found[f"Role/{field}/bootstrap-{role}"] = whole(bootstrap.trust(provider, "acme/churn", role), field)
+        by_name[f"Role/{field}/bootstrap-{role}"] = whole(bootstrap.trust(provider, "acme/churn", role), field)
         rights = bootstrap.rights(role, bucket, key, account, region)
-        found[f"RolePolicy/policy/bootstrap-{role}"] = {"Version": "2012-10-17", "Statement": rights}
-    return found
+        by_name[f"RolePolicy/policy/bootstrap-{role}"] = {"Version": "2012-10-17", "Statement": rights}
+    return by_name
 
 
 def of_the_stacks(findings: list[Finding]) -> list[Finding]:
@@ -90,13 +89,13 @@ def of_the_stacks(findings: list[Finding]) -> list[Finding]:
 
 
 def test_nothing_unexplained_is_found(findings: list[Finding]) -> None:
-    found = unexplained(of_the_stacks(findings), exemptions(TOOL))
-    assert not found, "\n".join(found)
+    problems = unexplained(of_the_stacks(findings), exemptions(TOOL))
+    assert not problems, "\n".join(problems)
 
 
 def test_every_exemption_is_needed(findings: list[Finding]) -> None:
-    found = stale(of_the_stacks(findings), exemptions(TOOL))
-    assert not found, "\n".join(found)
+    problems = stale(of_the_stacks(findings), exemptions(TOOL))
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("stack", [*STACKS, BOOTSTRAP])

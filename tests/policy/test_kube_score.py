@@ -1,4 +1,4 @@
-"""kube-score over all objects of every stack: nothing found that `exemptions.yaml` does not explain."""
+"""kube-score over all objects of every stack: `exemptions.yaml` explains every finding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.tools import go_tool
 
 pytestmark = pytest.mark.timeout(1200)  # the first run of a machine builds the tool
 TOOL = "kube-score"
-VERSION = "v1.33"  # the oldest that is supported: what it still lacks must not be recommended
+VERSION = "v1.33"  # the oldest supported version: features that it lacks must not be recommended
 OPTIONAL = ("container-ports-check", "container-seccomp-profile")
 PERFECT = 10
 
@@ -38,23 +38,23 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
     """All findings of all stacks, with those of the soft sample."""
     program = go_tool(TOOL)
     folder = tmp_path_factory.mktemp(TOOL)
-    found: list[Finding] = []
+    all_findings: list[Finding] = []
     for stack in STACKS:
         optional = [argument for name in OPTIONAL for argument in ("--enable-optional-test", name)]
-        # An exemption stands in our file with its reason, not in an annotation.
+        # Exemptions are in our file, each with its reason, and not in annotations.
         command = [str(program), "score", "--kubernetes-version", VERSION, "--disable-ignore-checks-annotations"]
-        found += findings_of(scan([*command, *optional, "-o", "json", str(render(stack, folder))]), stack)
-    return found
+        all_findings += findings_of(scan([*command, *optional, "-o", "json", str(render(stack, folder))]), stack)
+    return all_findings
 
 
 def test_nothing_unexplained_is_found(findings: list[Finding]) -> None:
-    found = unexplained(of_the_stacks(findings), exemptions(TOOL))
-    assert not found, "\n".join(found)
+    problems = unexplained(of_the_stacks(findings), exemptions(TOOL))
+    assert not problems, "\n".join(problems)
 
 
 def test_every_exemption_is_needed(findings: list[Finding]) -> None:
-    found = stale(of_the_stacks(findings), exemptions(TOOL))
-    assert not found, "\n".join(found)
+    problems = stale(of_the_stacks(findings), exemptions(TOOL))
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("stack", STACKS)

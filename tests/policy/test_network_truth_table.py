@@ -1,7 +1,7 @@
-"""Who can reach whom, computed from the rendered policies, is who was declared to: for every pair and every port.
+"""The connections that the rendered policies allow are the declared ones, for every pair of peers and every port.
 
 Rows are (source, target, port, protocol). A row that is open but not declared is a hole; one that is declared but not
-open is a fault. The cluster's DNS, a pod of another application and addresses outside take part as peers.
+open is a fault. The cluster's DNS, pods of other applications and addresses outside are peers too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def pod(namespace: str, name: str, labels: dict[str, str], *ports: int) -> Json:
     return {"kind": "Pod", "metadata": metadata, "spec": {"containers": containers}}
 
 
-# What else runs in the cluster, and pods that only look like it.
+# Other pods of the cluster, and some that only look like them.
 NEIGHBOURS = [
     pod("kube-system", "dns", {"k8s-app": "kube-dns"}, 53, 9153),
     pod("kube-system", "other", {"k8s-app": "other"}, 53),
@@ -69,10 +69,10 @@ def edges_of(stack: str) -> tuple[tuple[Workload, ...], tuple[Edge, ...]]:
 
 
 def workload_of(pod: Pod, workloads: Iterable[Workload]) -> Workload | None:
-    """The declared workload that a pod belongs to; None for a neighbour."""
-    found = [w for w in workloads if pod.namespace == w.namespace and w.selector.items() <= pod.labels.items()]
-    assert len(found) <= 1
-    return found[0] if found else None
+    """The declared workload of a pod; None for a neighbour."""
+    owners = [w for w in workloads if pod.namespace == w.namespace and w.selector.items() <= pod.labels.items()]
+    assert len(owners) <= 1
+    return owners[0] if owners else None
 
 
 def peers(cluster: Cluster) -> dict[str, Peer]:
@@ -80,13 +80,13 @@ def peers(cluster: Cluster) -> dict[str, Peer]:
 
 
 def asked_ports(cluster: Cluster, edges: Iterable[Edge]) -> list[tuple[int, str]]:
-    """Every port that a container declares or an edge names, and one that nobody knows, in both protocols."""
+    """Every port that a container declares or an edge names, and a few others, for both protocols."""
     numbers = {port for port, _ in cluster.ports()} | {edge.port for edge in edges} | {UNDECLARED, 80, 443, 22}
     return [(number, protocol) for number in sorted(numbers) for protocol in PROTOCOLS]
 
 
 def computed(cluster: Cluster, edges: Iterable[Edge], workloads: Iterable[Workload]) -> set[Row]:
-    """Every open row with one of our workloads in it."""
+    """Every open row with one of our workloads."""
     ours = {name for name, peer in peers(cluster).items() if isinstance(peer, Pod) and workload_of(peer, workloads)}
     return {
         (source, target, port, protocol)
@@ -99,7 +99,7 @@ def computed(cluster: Cluster, edges: Iterable[Edge], workloads: Iterable[Worklo
 
 
 def fits(end: Workload | Outside, peer: Peer, workloads: Iterable[Workload]) -> bool:
-    """Whether a peer is what one end of an edge means. What runs here is meant by its workload, never by addresses."""
+    """Whether one end of an edge means a peer. Our own pods are meant by their workload, never by addresses."""
     workload = workload_of(peer, workloads) if isinstance(peer, Pod) else None
     if isinstance(end, Workload):
         return workload == end
@@ -111,8 +111,10 @@ def covers(end: Outside, networks: tuple[Network, ...]) -> bool:
 
 
 def through_addresses(edges: Iterable[Edge]) -> set[tuple[Workload, Workload, int, str]]:
-    """Pairs that no edge names: whoever may connect to every address may also be a client of the edge, which takes
-    connections from every address. Nobody else does, so nothing else may be reached in this way."""
+    """Pairs that no edge names: what may connect to every address may also connect to the ingress.
+
+    The ingress takes connections from every address. Nothing else does, so nothing else can be reached in this way.
+    """
     outward = [e for e in edges if isinstance(e.target, Outside) and covers(e.target, PRIVATE)]
     inward = [e for e in edges if isinstance(e.source, Outside)]
     assert {edge.target for edge in inward} <= {INGRESS}
@@ -126,7 +128,7 @@ def through_addresses(edges: Iterable[Edge]) -> set[tuple[Workload, Workload, in
 
 
 def everywhere(cluster: Cluster, workloads: Iterable[Workload], dns_cidrs: tuple[str, ...], *, mesh: bool) -> set[Row]:
-    """What every pod of ours may do: ask DNS and, in a mesh, the control plane."""
+    """Rows that are open to every pod of ours: to DNS and, in a mesh, to the control plane."""
     rows: set[Row] = set()
     for source, sender in peers(cluster).items():
         if isinstance(sender, Pod) and workload_of(sender, workloads):
@@ -136,7 +138,7 @@ def everywhere(cluster: Cluster, workloads: Iterable[Workload], dns_cidrs: tuple
                 if covers(Outside(name="", cidrs=dns_cidrs), network.networks)
             ]
             if covers(Outside(name="", cidrs=dns_cidrs), PRIVATE):
-                # Where pods' addresses are is not known here: one of them might be that of DNS.
+                # Addresses of pods are not known here: any neighbour could have one of those of DNS.
                 servers += [f"{pod.kind} {pod}" for pod in cluster.pods if workload_of(pod, workloads) is None]
             rows |= {
                 (source, name, port, protocol) for name in ["Pod kube-system/dns", *servers] for port, protocol in DNS
@@ -162,14 +164,17 @@ def expected(cluster: Cluster, edges: Iterable[Edge], workloads: Iterable[Worklo
 
 
 def difference(stack: str, objects: Iterable[Json]) -> dict[str, list[Row]]:
-    """Rows that differ; empty when the policies say exactly what was declared."""
+    """Rows that differ; empty if the policies allow exactly what was declared."""
     cluster = Cluster.of([*objects, *NEIGHBOURS])
     workloads, edges = edges_of(stack)
     is_open = computed(cluster, edges, workloads)
     dns_cidrs = cloud("prod" if stack == MESHED else stack).dns_cidrs
     is_declared = expected(cluster, edges, workloads) | everywhere(cluster, workloads, dns_cidrs, mesh=stack == MESHED)
-    found = {"open, not declared": sorted(is_open - is_declared), "declared, not open": sorted(is_declared - is_open)}
-    return {what: rows for what, rows in found.items() if rows}
+    rows_by_kind = {
+        "open, not declared": sorted(is_open - is_declared),
+        "declared, not open": sorted(is_declared - is_open),
+    }
+    return {what: rows for what, rows in rows_by_kind.items() if rows}
 
 
 @pytest.mark.parametrize("stack", [*STACKS, MESHED])
@@ -193,9 +198,9 @@ def policy(namespace: str, **spec: Any) -> Json:
     return {"kind": "NetworkPolicy", "metadata": {"name": "sample", "namespace": namespace}, "spec": spec}
 
 
-def numbers(found: dict[str, list[Row]], what: str) -> set[tuple[str, str, int, str]]:
+def bare_names(rows: dict[str, list[Row]], kind: str) -> set[tuple[str, str, int, str]]:
     """Rows without the kinds of their ends."""
-    return {(a.split(" ")[-1], b.split(" ")[-1], port, protocol) for a, b, port, protocol in found.get(what, [])}
+    return {(a.split(" ")[-1], b.split(" ")[-1], port, protocol) for a, b, port, protocol in rows.get(kind, [])}
 
 
 def test_a_policy_that_opens_an_undeclared_pair_is_found() -> None:
@@ -203,31 +208,31 @@ def test_a_policy_that_opens_an_undeclared_pair_is_found() -> None:
         policy("churn-serving", egress=[{"to": [{"namespaceSelector": {}}], "ports": [{"port": 5000}]}]),
         policy("elsewhere", ingress=[{}]),
     ]
-    found = numbers(difference("dev", [*manifests("dev"), *extra]), "open, not declared")
-    assert ("churn-serving/api", "elsewhere/stranger", 5000, "TCP") in found
-    assert {port for _, _, port, _ in found} == {5000}
+    rows = bare_names(difference("dev", [*manifests("dev"), *extra]), "open, not declared")
+    assert ("churn-serving/api", "elsewhere/stranger", 5000, "TCP") in rows
+    assert {port for _, _, port, _ in rows} == {5000}
 
 
 def test_a_policy_that_opens_the_internet_is_found() -> None:
     block = {"cidr": "0.0.0.0/0", "except": [str(network) for network in PRIVATE if network.version == 4]}
     extra = policy("churn-serving", egress=[{"to": [{"ipBlock": block}], "ports": [{"port": 443}]}])
-    found = difference("dev", [*manifests("dev"), extra])
-    assert ("churn-serving/api", "(internet)", 443, "TCP") in numbers(found, "open, not declared")
-    assert list(found) == ["open, not declared"]
+    rows = difference("dev", [*manifests("dev"), extra])
+    assert ("churn-serving/api", "(internet)", 443, "TCP") in bare_names(rows, "open, not declared")
+    assert list(rows) == ["open, not declared"]
 
 
 def test_a_lost_policy_is_found() -> None:
-    kept = [m for m in manifests("dev") if (m["kind"], m["metadata"]["name"]) != ("NetworkPolicy", "api")]
-    found = difference("dev", kept)
-    assert list(found) == ["declared, not open"]
-    assert all("churn-serving/api" in (row[0] + row[1]) for row in found["declared, not open"])
+    others = [m for m in manifests("dev") if (m["kind"], m["metadata"]["name"]) != ("NetworkPolicy", "api")]
+    rows = difference("dev", others)
+    assert list(rows) == ["declared, not open"]
+    assert all("churn-serving/api" in (row[0] + row[1]) for row in rows["declared, not open"])
 
 
 def test_a_lost_default_is_found() -> None:
     """Without its policy and the default-deny, a pod would be open to everybody."""
-    kept = [
+    others = [
         m for m in manifests("dev") if m["kind"] != "NetworkPolicy" or m["metadata"]["namespace"] != "churn-serving"
     ]
-    found = numbers(difference("dev", kept), "open, not declared")
-    assert ("elsewhere/stranger", "churn-serving/api", UNDECLARED, "TCP") in found
-    assert ("churn-serving/api", "(internet)", 22, "TCP") in found
+    rows = bare_names(difference("dev", others), "open, not declared")
+    assert ("elsewhere/stranger", "churn-serving/api", UNDECLARED, "TCP") in rows
+    assert ("churn-serving/api", "(internet)", 22, "TCP") in rows

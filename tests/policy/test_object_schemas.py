@@ -1,4 +1,4 @@
-"""Every object of every stack has the form that each supported Kubernetes version demands, without an unknown field."""
+"""Every object of every stack is valid in each supported Kubernetes version, and has no unknown field."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def each_schema_is_read_once() -> Iterator[None]:
-    """The library reads megabytes of definitions again for every object."""
+def schemas_are_read_once() -> Iterator[None]:
+    """Cache the definitions: the library reads megabytes of them for every object."""
     with mock.patch.object(utils, "schema_contents", functools.cache(utils.schema_contents)):
         yield
 
 
 @functools.cache
 def objects() -> dict[str, Json]:
-    """The distinct objects of all stacks and of one with a mesh, by a name to show."""
+    """The distinct objects of all stacks, of one with a mesh and of one with an ALB, by a name for messages."""
     mesh, alb = {"mesh": "istio"}, {"balancer": "alb"}
     recordings = [*map(recorded, STACKS), record_with("prod", namespaces=mesh), record_with("prod", edge=alb)]
     distinct: dict[str, str] = {}
@@ -52,7 +52,7 @@ def is_unpublished(item: Json) -> bool:
 
 
 def misfit(item: Json, version: str) -> str | None:
-    """What is wrong with an object; None when nothing is."""
+    """What is wrong with an object; None if nothing is."""
     try:
         if is_custom(item):
             jsonschema_rs.validate(crds.schema(item["apiVersion"], item["kind"]), item)
@@ -71,14 +71,14 @@ def misfit(item: Json, version: str) -> str | None:
 def test_every_object_is_valid(version: str) -> None:
     assert version in {utils.major_minor(known) for known in utils.all_versions()}
     judged = {name: item for name, item in objects().items() if not (is_custom(item) or is_unpublished(item))}
-    found = {name: misfit(item, version) for name, item in judged.items()}
-    assert {name: problem for name, problem in found.items() if problem} == {}
+    problems = {name: misfit(item, version) for name, item in judged.items()}
+    assert {name: problem for name, problem in problems.items() if problem} == {}
 
 
 def test_every_custom_object_is_valid() -> None:
     assert {(item["apiVersion"], item["kind"]) for item in objects().values() if is_custom(item)} == crds.KINDS
-    found = {name: misfit(item, "") for name, item in objects().items() if is_custom(item)}
-    assert {name: problem for name, problem in found.items() if problem} == {}
+    problems = {name: misfit(item, "") for name, item in objects().items() if is_custom(item)}
+    assert {name: problem for name, problem in problems.items() if problem} == {}
 
 
 DEPLOYMENT: Json = {

@@ -1,4 +1,4 @@
-"""Rules as they are in the repository."""
+"""The repository's alerts, and the tools that check rules."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def promtool() -> str:
 
 @pytest.fixture(scope="session")
 def amtool() -> str:
-    """Of the newest Alertmanager: Debian's does not know files for the addresses of webhooks."""
+    """`amtool` of the newest Alertmanager, since Debian's cannot read the addresses of webhooks from files."""
     return str(newest_alertmanager("amtool"))
 
 
 @pytest.fixture(scope="session")
 def alerts() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Every alert by its name: the stem of the file it is in, and the rule."""
-    found = {}
+    """By name, every alert: the stem of its file, and the rule."""
+    by_name = {}
     for path in sorted(RULES.glob("*.yaml")):
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
             for rule in (rule for rule in group["rules"] if "alert" in rule):
-                assert rule["alert"] not in found, f"{rule['alert']} is there twice"
-                found[rule["alert"]] = (path.stem, rule)
-    return found
+                assert rule["alert"] not in by_name, f"there are two alerts {rule['alert']}"
+                by_name[rule["alert"]] = (path.stem, rule)
+    return by_name

@@ -1,4 +1,4 @@
-"""Alert rules: valid, about metrics that exist, each seen silent and firing, each with a runbook."""
+"""Alert rules are valid, each is seen silent and then firing, and each has a runbook."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ NO_RULES = {
 }
 
 AGES = ("oldest", "newest")
-"""Debian's, which is the oldest at hand, and the one that is built from `tests/tools/prometheus`."""
+"""Debian's Prometheus, which is years older, and the one that is built from `tests/tools/prometheus`."""
 
 
 def promtool_of(age: str) -> str:
+    """The path of the oldest or the newest `promtool`."""
     return program("promtool", "prometheus") if age == "oldest" else str(newest_prometheus("promtool"))
 
 
@@ -88,7 +89,7 @@ def test_every_alert_is_silent_and_fires_as_its_cases_say(file: str, age: str, a
     files = []
     for every, tests in by_step.items():
         rule_files = [own, RULES / f"{file}.yaml"]
-        # Prometheus evaluates groups side by side; here, alerts come after the records that they ask for.
+        # Prometheus evaluates groups in parallel; here, alerts come after the records that they use.
         order = [group["name"] for path in rule_files for group in yaml.safe_load(path.read_text("utf-8"))["groups"]]
         content = {
             "rule_files": list(map(str, rule_files)),
@@ -139,12 +140,12 @@ def test_runbooks_have_no_alert_that_is_gone(alerts: Alerts) -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_stack_has_the_rules_of_what_it_has(stack: str) -> None:
+def test_a_stack_has_the_rules_of_its_workloads(stack: str) -> None:
     workloads = set(edges.workloads(settings(stack))) - NO_RULES.keys()
-    found = {name.split(".")[0] for name in rules_files.rule_files(workloads)}
-    assert found == {workload.name for workload in workloads} | {"prices"}
+    owners = {name.split(".")[0] for name in rules_files.rule_files(workloads)}
+    assert owners == {workload.name for workload in workloads} | {"prices"}
 
 
-def test_there_is_no_rule_file_of_something_else() -> None:
+def test_every_rule_file_belongs_to_a_workload() -> None:
     known = {value.name for value in vars(naming).values() if isinstance(value, naming.Workload)}
     assert {path.name.split(".")[0] for path in RULES.iterdir()} <= known

@@ -1,4 +1,4 @@
-"""The configuration of each stack, as the servers' own tools see it."""
+"""Each stack's configuration of Prometheus and Alertmanager is accepted by the servers' own tools."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ EVERY_CHANNEL = {"slack": True, "slack_channel": "#a", "email": True, "pagerduty
 
 
 def _without_discovery(content: Any) -> Any:
-    """The same with fixed targets: Debian builds its Prometheus without the discovery of Kubernetes."""
+    """The configuration with fixed targets, since Debian builds Prometheus without Kubernetes' service discovery."""
     if isinstance(content, list):
         return [_without_discovery(item) for item in content]
     if not isinstance(content, dict):
         return content
-    found = {key: _without_discovery(value) for key, value in content.items() if key != "kubernetes_sd_configs"}
-    return found if found.keys() == content.keys() else {"static_configs": [{"targets": ["localhost:1"]}], **found}
+    rest = {key: _without_discovery(value) for key, value in content.items() if key != "kubernetes_sd_configs"}
+    return rest if rest.keys() == content.keys() else {"static_configs": [{"targets": ["localhost:1"]}], **rest}
 
 
 def _prometheus_files(recording: Recording, folder: Path) -> Path:
-    """`prometheus.yml` with its rules, and stand-ins for the account's files, below ``folder``."""
+    """Write `prometheus.yml`, its rules, and stand-ins for the account's files below ``folder``."""
     rules, account = folder / "rules", folder / "account"
     for place in (rules, account):
         place.mkdir()
@@ -46,8 +46,8 @@ def _prometheus_files(recording: Recording, folder: Path) -> Path:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_prometheus_accepts_the_configuration_of(stack: str, promtool: str, tmp_path: Path) -> None:
-    said = run(promtool, "check", "config", str(_prometheus_files(recorded(stack), tmp_path)))
-    assert "rule files found" in said
+    output = run(promtool, "check", "config", str(_prometheus_files(recorded(stack), tmp_path)))
+    assert "rule files found" in output
 
 
 def test_promtool_refuses_a_wrong_configuration(promtool: str, tmp_path: Path) -> None:
@@ -92,18 +92,18 @@ def test_every_alert_of_every_rule_goes_to_a_receiver_that_tells_somebody(
     path = tmp_path / "alertmanager.yml"
     text = find(recorded("prod"), "ConfigMap", "alertmanager-config").inputs["data"]["alertmanager.yml"]
     path.write_text(text, encoding="utf-8")
-    real = {found["name"] for found in yaml.safe_load(text)["receivers"] if len(found) > 1}
+    real = {receiver["name"] for receiver in yaml.safe_load(text)["receivers"] if len(receiver) > 1}
     assert real == {"critical", "warning", "info", "deadman"}
     for name, (_, rule) in alerts.items():
         labels = [f"{key}={value}" for key, value in {"alertname": name, **rule["labels"]}.items()]
-        found = run(amtool, "config", "routes", "test", f"--config.file={path}", *labels).strip()
-        assert found == ("deadman" if name == "Watchdog" else rule["labels"]["severity"]), name
-        assert found in real
+        receiver = run(amtool, "config", "routes", "test", f"--config.file={path}", *labels).strip()
+        assert receiver == ("deadman" if name == "Watchdog" else rule["labels"]["severity"]), name
+        assert receiver in real
 
 
 @pytest.mark.parametrize("stack", ["dev", "staging"])
 def test_debians_alertmanager_accepts_it_too_without_the_dead_mans_service(stack: str, tmp_path: Path) -> None:
     path = tmp_path / "alertmanager.yml"
-    found = find(recorded(stack), "ConfigMap", "alertmanager-config")
-    path.write_text(found.inputs["data"]["alertmanager.yml"], encoding="utf-8")
+    text = find(recorded(stack), "ConfigMap", "alertmanager-config").inputs["data"]["alertmanager.yml"]
+    path.write_text(text, encoding="utf-8")
     run(program("amtool", "prometheus-alertmanager"), "check-config", str(path))

@@ -11,6 +11,7 @@ from support.bundles import make_bundle
 from support.mlflow_pods import run_migration
 from support.postgres import Postgres
 from support.servers import Mlflow
+from support.training_runs import write_customers
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,12 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an empty MLflow server: SQLite, artifacts in a local folder and proxied by the server, one worker."""
     with Mlflow(tmp_path_factory.mktemp("mlflow")) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def customers_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of customers to train on."""
+    return write_customers(tmp_path_factory.mktemp("customers") / "customers.parquet")
 
 
 @pytest.fixture(scope="session")

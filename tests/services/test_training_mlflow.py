@@ -1,4 +1,4 @@
-"""A whole training run against a real MLflow server, and the moves of its versions."""
+"""A whole training run against a real MLflow server: what it registers, shows and refuses."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from sklearn.pipeline import Pipeline
 from support.commands import churn
+from support.training_runs import GATES, aliases, config, stage_of
 
-from app.bundle import GOLDEN
 from app.schemas import FEATURE_NAMES
-from training import addresses, descriptions, mlflow_store, native, pipeline, registry
-from training.config import ModelType, TrainConfig
+from training import addresses, mlflow_store, native, pipeline, registry
 from training.data import DataError, encode_frame
-from training.generate import generate, write
-from training.pipeline import Labels
-from training.registry import GateRefusedError, RegistryError
+from training.generate import generate
+from training.registry import RegistryError
 from training.result import TrainResult
 from training.train import train
 from training.truth import GeneratorConfig
@@ -31,34 +28,14 @@ pytestmark = pytest.mark.service
 
 STAGES = ["load", "validate", "split", "choose", "fit", "score", "evaluate", "export", "gates", "report", "register"]
 
-GATES = ["parity", "skill", "duplicates", "leak", "calibration", "regression"]
-
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "customers.parquet"
-    write(GeneratorConfig(rows=3000, seed=5), path)
-    return path
-
-
-def config(source: Path, server: str, name: str, **changes: object) -> TrainConfig:
-    fields = {"source": str(source), "tracking_uri": server, "model_name": name, "bootstrap_count": 100}
-    return TrainConfig.model_validate(fields | changes)
-
-
-@pytest.fixture(scope="module")
-def trained(data: Path, mlflow_server: str) -> tuple[TrainResult, list[str]]:
+def trained(customers_file: Path, mlflow_server: str) -> tuple[TrainResult, list[str]]:
     seen: list[str] = []
-    result = train(config(data, mlflow_server, "run", model="auto"), on_stage=lambda stage, _: seen.append(stage))
+    result = train(
+        config(customers_file, mlflow_server, "run", model="auto"), on_stage=lambda stage, _: seen.append(stage)
+    )
     return result, seen
-
-
-def aliases(server: str, name: str) -> dict[str, str]:
-    return {k: str(v) for k, v in MlflowClient(server).get_registered_model(name).aliases.items()}
-
-
-def stage_of(server: str, name: str, version: str) -> str:
-    return str(MlflowClient(server).get_model_version(name, version).tags["stage"])
 
 
 def customers(rows: int, seed: int) -> pd.DataFrame:
@@ -147,10 +124,10 @@ def test_the_experiment_opens_as_model_training_with_the_figures_in_a_view(
     assert addresses.runs_address(run.info.experiment_id) in experiment.tags["mlflow.note.content"]
 
 
-def test_what_a_person_changed_of_an_experiment_stays(data: Path, mlflow_server: str) -> None:
+def test_what_a_person_changed_of_an_experiment_stays(customers_file: Path, mlflow_server: str) -> None:
     client = MlflowClient(mlflow_server)
     number = client.create_experiment("ours", tags={"mlflow.note.content": "our own words"})
-    train(config(data, mlflow_server, "ours", experiment="ours"))
+    train(config(customers_file, mlflow_server, "ours", experiment="ours"))
     tags = client.get_experiment(number).tags
     assert tags["mlflow.note.content"] == "our own words"
     assert tags["mlflow.experimentKind"] == "custom_model_development"
@@ -187,140 +164,6 @@ def test_the_stored_holdout_has_no_ids(trained: tuple[TrainResult, list[str]], m
     assert 0.1 < churned.mean() < 0.5
 
 
-def test_promote_rollback_and_history(data: Path, mlflow_server: str) -> None:
-    name = "promotions"
-    first = train(config(data, mlflow_server, name)).version
-    promoted = registry.promote(mlflow_server, name, actor="ann", reason="first one")
-    assert (promoted.from_version, promoted.to_version) == (None, first)
-    assert aliases(mlflow_server, name) == {"production": first}
-    assert stage_of(mlflow_server, name, first) == "Production"
-    with pytest.raises(RegistryError, match="no earlier production version"):
-        registry.rollback(mlflow_server, name)
-
-    second = train(config(data, mlflow_server, name, model="gradient_boosting", gates={"auc_loss_max": 0.1}))
-    assert "version 1 in production" in second.gates[-1].detail
-    limits = config(data, mlflow_server, name, gates={"auc_loss_max": 0.1}).gates
-    registry.promote(mlflow_server, name, second.version, actor="bob", limits=limits)
-    assert aliases(mlflow_server, name) == {"production": second.version, "previous": first}
-    assert stage_of(mlflow_server, name, first) == "Archived"
-    with pytest.raises(RegistryError, match="is in production already"):
-        registry.promote(mlflow_server, name, second.version)
-    with pytest.raises(RegistryError, match="alias 'staging'"):
-        registry.promote(mlflow_server, name)
-
-    registry.rollback(mlflow_server, name, actor="eve", reason="complaints")
-    assert aliases(mlflow_server, name) == {"production": first, "previous": second.version}
-    assert stage_of(mlflow_server, name, first) == "Production"
-    assert stage_of(mlflow_server, name, second.version) == "Archived"
-
-    moves = registry.history(mlflow_server, name)
-    assert [(m.action, m.alias, m.from_version, m.to_version) for m in moves] == [
-        ("stage", "staging", None, first),
-        ("promote", "production", None, first),
-        ("stage", "staging", None, second.version),
-        ("promote", "production", first, second.version),
-        ("rollback", "production", second.version, first),
-    ]
-    assert [m.actor for m in moves if m.alias == "production"] == ["ann", "bob", "eve"]
-    assert moves[-1].reason == "complaints"
-    assert moves[3].run_id == second.run_id
-    assert [gate.name for gate in moves[3].gates] == GATES
-    assert 0.7 < moves[3].metrics["auc"] < 0.9
-    assert all(m.at.utcoffset() is not None for m in moves)
-
-    client = MlflowClient(mlflow_server)
-    descriptions.describe(client, name)
-    model = client.get_registered_model(name)
-    assert [key for key in model.tags if not key.startswith("mlflow.")] == []
-    text = str(model.description).replace("&emsp;", "")
-    assert f"| `production` | [{first}](#/models/{name}/versions/{first}) |" in text
-    assert "| eve | rollback | `production` |" in text
-    assert "| complaints |" in text
-
-
-def test_a_leak_is_registered_but_refused(data: Path, mlflow_server: str, tmp_path: Path) -> None:
-    frame = pd.read_parquet(data)
-    frame["total_charges"] = np.where(frame["churned"] == 1, 9000.0, 10.0)
-    leaky = tmp_path / "leaky.parquet"
-    frame.to_parquet(leaky, index=False)
-    result = train(config(leaky, mlflow_server, "leaky"))
-    assert not result.staged
-    (refused,) = [gate for gate in result.gates if not gate.passed]
-    assert refused.name == "leak"
-    assert aliases(mlflow_server, "leaky") == {}
-    tags = MlflowClient(mlflow_server).get_model_version("leaky", result.version).tags
-    assert tags["gate"] == "refused"
-    run = MlflowClient(mlflow_server).get_run(result.run_id)
-    assert run.data.tags["gate.leak"].startswith("refused: AUC")
-    with pytest.raises(GateRefusedError, match=r"refused by gate leak: AUC 1\.0000"):
-        registry.promote(mlflow_server, "leaky", result.version)
-    assert registry.history(mlflow_server, "leaky") == []
-
-
-def test_a_version_worse_than_production_is_refused(
-    data: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = "worse"
-    good = train(config(data, mlflow_server, name)).version
-    registry.promote(mlflow_server, name)
-    fit = pipeline.fit
-
-    def fit_on_shuffled_labels(
-        model_type: ModelType, frame: pd.DataFrame, churned: Labels, *, seed: int, calibration_folds: int
-    ) -> Pipeline:
-        shuffled = np.random.default_rng(0).permutation(churned)
-        return fit(model_type, frame, shuffled, seed=seed, calibration_folds=calibration_folds)
-
-    monkeypatch.setattr(pipeline, "fit", fit_on_shuffled_labels)
-    bad = train(config(data, mlflow_server, name))
-    assert not bad.staged
-    refused = {gate.name: gate.detail for gate in bad.gates if not gate.passed}
-    assert set(refused) == {"skill", "regression"}
-    assert "AUC worse by" in refused["regression"]
-    assert "contradict each other" in refused["skill"]
-    assert aliases(mlflow_server, name) == {"production": good}
-
-
-def test_promotion_compares_with_what_is_in_production_by_then(data: Path, mlflow_server: str) -> None:
-    """Two versions pass against nothing; once one is in production, the other has to hold against it."""
-    name = "race"
-    boosted = train(config(data, mlflow_server, name, model="gradient_boosting")).version
-    logistic = train(config(data, mlflow_server, name)).version
-    registry.promote(mlflow_server, name, logistic)
-    exact = {"auc_loss_max": 0, "brier_loss_max": 0, "regression_standard_errors": 0}
-    strict = config(data, mlflow_server, name, gates=exact).gates
-    with pytest.raises(GateRefusedError, match=f"version {boosted} is refused by gate regression"):
-        registry.promote(mlflow_server, name, boosted, limits=strict)
-    assert aliases(mlflow_server, name)["production"] == logistic
-
-
-def test_a_changed_artifact_is_not_promoted(data: Path, mlflow_server: str, tmp_path: Path) -> None:
-    version = train(config(data, mlflow_server, "changed")).version
-    client = MlflowClient(mlflow_server)
-    (tmp_path / GOLDEN).write_text('{"rows": []}')
-    source = client.get_model_version("changed", version).source
-    assert source is not None
-    model_id = source.removeprefix("models:/")
-    client.log_model_artifacts(model_id, str(tmp_path), "serving")
-    with pytest.raises(RegistryError, match=r"must not be served: golden\.json"):
-        registry.promote(mlflow_server, "changed", version)
-    assert "production" not in aliases(mlflow_server, "changed")
-
-
-def test_errors_name_the_value_and_the_remedy(mlflow_server: str) -> None:
-    with pytest.raises(RegistryError, match="'nobody' has no version '7'"):
-        registry.promote(mlflow_server, "nobody", "7")
-    with pytest.raises(RegistryError, match="no version of 'nobody' has the alias 'staging'"):
-        registry.promote(mlflow_server, "nobody")
-    with pytest.raises(RegistryError, match="history of 'nobody'"):
-        registry.history(mlflow_server, "nobody")
-
-
-def test_a_server_that_is_down_is_named() -> None:
-    with pytest.raises(RegistryError, match=r"no MLflow server answers at http://127\.0\.0\.1:1 "):
-        registry.history("http://127.0.0.1:1", "churn")
-
-
 def churn_train(monkeypatch: pytest.MonkeyPatch, model_name: str, data: Path, server: str) -> int:
     """Run ``churn train`` for a registered model of its own; returns the exit code."""
     monkeypatch.setattr("app.names.MODEL_NAME", model_name)
@@ -328,13 +171,13 @@ def churn_train(monkeypatch: pytest.MonkeyPatch, model_name: str, data: Path, se
 
 
 def test_bad_data_trains_nothing_and_exits_2_with_every_violation(
-    data: Path,
+    customers_file: Path,
     mlflow_server: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    frame = pd.read_parquet(data).astype({"contract": str})
+    frame = pd.read_parquet(customers_file).astype({"contract": str})
     frame.loc[3, "contract"] = "Weekly"
     frame.loc[5, "monthly_charges"] = -1.0
     bad = tmp_path / "bad.csv"
@@ -347,16 +190,18 @@ def test_bad_data_trains_nothing_and_exits_2_with_every_violation(
         registry.history(mlflow_server, "bad")
 
 
-def test_too_few_customers_of_one_class_are_a_data_error(data: Path, mlflow_server: str, tmp_path: Path) -> None:
-    pd.read_parquet(data)[:60].to_parquet(tmp_path / "few.parquet", index=False)
+def test_too_few_customers_of_one_class_are_a_data_error(
+    customers_file: Path, mlflow_server: str, tmp_path: Path
+) -> None:
+    pd.read_parquet(customers_file)[:60].to_parquet(tmp_path / "few.parquet", index=False)
     with pytest.raises(DataError, match="at least 50 customers who churned"):
         train(config(tmp_path / "few.parquet", mlflow_server, "few"))
 
 
 def test_the_command_shows_figures_and_stages_the_version(
-    data: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    customers_file: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert churn_train(monkeypatch, "cli", data, mlflow_server) == 0
+    assert churn_train(monkeypatch, "cli", customers_file, mlflow_server) == 0
     out = capsys.readouterr().out
     assert "95 % interval" in out
     assert re.search(r"gate parity +passed", out)

@@ -1,4 +1,4 @@
-"""The API in this process: an application with its keys, and ways to call it without a socket."""
+"""The API in the test's own process: an application with its keys, called without a socket."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ def body(**changes: Any) -> bytes:
 
 
 def batch_body(customers: list[dict[str, Any]]) -> bytes:
+    """Customers as the body of a batch request."""
     return json.dumps({"customers": customers}).encode()
 
 
 @dataclass
 class Answer:
-    """What the application sent in answer to one raw ASGI request; status 0 when it sent nothing."""
+    """The application's answer to one raw ASGI request; status 0 if it sent nothing."""
 
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -53,7 +54,7 @@ class Api:
 
     @asynccontextmanager
     async def client(self, key: str | None = "client") -> AsyncIterator[httpx.AsyncClient]:
-        """A client that sends the key of this id, or none."""
+        """A client that sends the key with this id, or no key."""
         headers = {"x-api-key": self.keys[key]} if key else {}
         transport = httpx.ASGITransport(self.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
@@ -68,7 +69,7 @@ class Api:
         messages: list[Message] | None = None,
         query: bytes = b"",
     ) -> Answer:
-        """One raw ASGI request, for what no well-behaved client sends."""
+        """Send one raw ASGI request, for what no well-behaved client sends."""
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -99,7 +100,7 @@ class Api:
         return answer
 
     def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Every sample of the exposition by name and labels, through the format's own parser."""
+        """Every sample of the metrics page by name and labels, read by the format's own parser."""
         text = generate_latest(self.service.metrics.registry).decode()
         return {
             (s.name, frozenset(s.labels.items())): s.value
@@ -108,7 +109,7 @@ class Api:
         }
 
     def sample(self, name: str, **labels: str) -> float | None:
-        """One sample, None when there is no such series."""
+        """The value of one sample; None if there is no such series."""
         return self.samples().get((name, frozenset(labels.items())))
 
 

@@ -1,4 +1,4 @@
-"""What the stacks give to AWS, as AWS' own interface takes it: for tests by moto."""
+"""Inputs of recorded AWS resources, in the form that AWS' own API takes, for tests with moto."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SPELLED_OTHERWISE: Final = {
     "sseAlgorithm": "SSEAlgorithm",
     "cloudwatchMetricsEnabled": "CloudWatchMetricsEnabled",
 }
-"""What AWS does not merely write with a capital."""
+"""Names that AWS spells otherwise than with a capital first letter."""
 
 
 def as_api(value: Any) -> Any:
-    """Inputs of a Pulumi resource in the spelling of AWS' interface."""
+    """Inputs of a Pulumi resource, spelled as in AWS' API."""
     if isinstance(value, dict):
         return {SPELLED_OTHERWISE.get(key, key[0].upper() + key[1:]): as_api(item) for key, item in value.items()}
     return [as_api(item) for item in value] if isinstance(value, list) else value
@@ -27,7 +27,7 @@ def as_api(value: Any) -> Any:
 
 @contextmanager
 def account() -> Iterator[None]:
-    """An account of moto's, with credentials that are nobody's."""
+    """An AWS account played by moto, with dummy credentials."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "none")

@@ -1,4 +1,4 @@
-"""Rules over the resources of AWS of a recorded stack: each takes a recording and gives one line per violation."""
+"""Rules over the AWS resources of a recorded stack: each takes a recording and returns one line per violation."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ BESIDE_A_BUCKET: Final = (
 DOCUMENTS: Final = ("policy", "assumeRolePolicy")
 WORLD: Final = ("0.0.0.0/0", "::/0")
 NO_RESOURCE_NAMES: Final = {"aws:kms/key:Key"}
-"""Whose policies speak of the key itself as `*`."""
+"""Types whose policies call the resource itself `*`."""
 
 
 def kind(item: Resource) -> str:
-    """Of `aws:s3/bucket:Bucket`, `Bucket`."""
+    """The last part of a type: `Bucket` of `aws:s3/bucket:Bucket`."""
     return item.type.rpartition(":")[2]
 
 
 def of(recording: Recording, *kinds: str) -> Iterator[Resource]:
-    """Resources of AWS of some kinds."""
+    """The AWS resources of these kinds."""
     return (item for item in recording.resources if item.type.startswith("aws:") and kind(item) in kinds)
 
 
 def documents(recording: Recording) -> Iterator[tuple[Resource, str, Json]]:
-    """Every IAM document: its resource, the field it stands in, and its content."""
+    """Every IAM document: its resource, the field that holds it, and its content."""
     for item in recording.resources:
         for field in DOCUMENTS:
             text = item.inputs.get(field)
@@ -61,7 +61,7 @@ def statements(recording: Recording) -> Iterator[tuple[Resource, Json]]:
 
 
 def no_wildcard_actions(recording: Recording) -> list[str]:
-    """Whatever is allowed is named."""
+    """Every allowed action is named in full."""
     return [
         f"{item.name} {statement['Sid']}: {action}"
         for item, statement in statements(recording)
@@ -72,7 +72,7 @@ def no_wildcard_actions(recording: Recording) -> list[str]:
 
 
 def named_resources(recording: Recording) -> list[str]:
-    """No identity may do something to everything: each statement is about one account's and one kind of things."""
+    """No identity may act on everything: each statement names resources of one kind and one account."""
     return [
         f"{item.name} {statement['Sid']}: {resource}"
         for item, statement in statements(recording)
@@ -83,8 +83,8 @@ def named_resources(recording: Recording) -> list[str]:
 
 
 def nobody_unnamed(recording: Recording) -> list[str]:
-    """Only a refusal is for everybody; another account is let in by nothing."""
-    found = []
+    """Only a `Deny` may name everybody as its principal."""
+    violations = []
     for item, statement in statements(recording):
         principal = statement.get("Principal")
         who = (
@@ -93,25 +93,25 @@ def nobody_unnamed(recording: Recording) -> list[str]:
             else [name for names in (principal or {}).values() for name in names]
         )
         if statement["Effect"] == "Allow":
-            found += [f"{item.name} {statement['Sid']}: {name}" for name in who if name == "*"]
-    return found
+            violations += [f"{item.name} {statement['Sid']}: {name}" for name in who if name == "*"]
+    return violations
 
 
 def one_service_account(recording: Recording) -> list[str]:
-    """A role for pods is for one service account, by equality of who asks and for whom the token was made."""
-    found = []
+    """A role for pods is for one service account: subject and audience of the token must equal fixed values."""
+    violations = []
     for item, statement in statements(recording):
         if "sts:AssumeRoleWithWebIdentity" in statement["Action"]:
             equal = statement.get("Condition", {}).get("StringEquals", {})
             names = {key.rpartition(":")[2] for key in equal}
             if names != {"sub", "aud"} or any("*" in str(value) for value in equal.values()):
-                found.append(f"{item.name}: {statement.get('Condition')}")
-    return found
+                violations.append(f"{item.name}: {statement.get('Condition')}")
+    return violations
 
 
 def encrypted(recording: Recording) -> list[str]:
-    """Everything that keeps something has a key; of our own where AWS lets it."""
-    wanted: dict[str, Any] = {
+    """Everything that stores data is encrypted, with a key of ours where AWS allows one."""
+    encryption: dict[str, Any] = {
         "Instance": lambda i: i.get("storageEncrypted") and i.get("kmsKeyId") and i.get("masterUserSecretKmsKeyId"),
         "LogGroup": lambda i: i.get("kmsKeyId"),
         "Secret": lambda i: i.get("kmsKeyId"),
@@ -121,30 +121,32 @@ def encrypted(recording: Recording) -> list[str]:
         "LaunchTemplate": lambda i: all(d["ebs"].get("kmsKeyId") for d in i["blockDeviceMappings"]),
         "BucketServerSideEncryptionConfiguration": _bucket_key,
     }
-    found = [f"{kind(item)} {item.name}" for item in of(recording, *wanted) if not wanted[kind(item)](item.inputs)]
+    violations = [
+        f"{kind(item)} {item.name}" for item in of(recording, *encryption) if not encryption[kind(item)](item.inputs)
+    ]
     clusters = [item for item in recording.resources if item.type == "eks:index:Cluster"]
-    found += [f"Cluster {item.name}" for item in clusters if not item.inputs.get("encryptionConfigKeyArn")]
+    violations += [f"Cluster {item.name}" for item in clusters if not item.inputs.get("encryptionConfigKeyArn")]
     for item in recording.resources:
         if item.type == "kubernetes:storage.k8s.io/v1:StorageClass":
             parameters = item.inputs["parameters"]
             if parameters.get("encrypted") != "true" or not parameters.get("kmsKeyId"):
-                found.append(f"StorageClass {item.name}")
-    return found
+                violations.append(f"StorageClass {item.name}")
+    return violations
 
 
 def _bucket_key(inputs: Json) -> bool:
-    """Log delivery can only write to a bucket with S3's own key."""
+    """Whether a bucket has a key of ours, or S3's own where logs are delivered, which can be written to no other."""
     rule = inputs["rules"][0]["applyServerSideEncryptionByDefault"]
     return bool(rule.get("kmsMasterKeyId")) or ("-logs-" in inputs["bucket"] and rule["sseAlgorithm"] == "AES256")
 
 
 def complete_buckets(recording: Recording) -> list[str]:
-    """Beside each bucket stands everything that makes it safe, and it says so."""
+    """Each bucket has all the resources that make it safe, with the right settings."""
     buckets = {item.outputs["bucket"]: item for item in of(recording, "Bucket")}
-    found = []
+    violations = []
     for name in buckets:
         beside = {kind(item): item.inputs for item in of(recording, *BESIDE_A_BUCKET) if item.inputs["bucket"] == name}
-        found += [f"{name}: no {missing}" for missing in BESIDE_A_BUCKET if missing not in beside]
+        violations += [f"{name}: no {missing}" for missing in BESIDE_A_BUCKET if missing not in beside]
         if len(beside) < len(BESIDE_A_BUCKET):
             continue
         versions = beside["BucketVersioning"]["versioningConfiguration"]["status"]
@@ -162,18 +164,18 @@ def complete_buckets(recording: Recording) -> list[str]:
             "plain HTTP": bool(refusals),
             "unfinished uploads": any("abortIncompleteMultipartUpload" in rule for rule in rules),
         }
-        found += [f"{name}: {what}" for what, good in checks.items() if not good]
-    return found
+        violations += [f"{name}: {what}" for what, good in checks.items() if not good]
+    return violations
 
 
 def nothing_public(recording: Recording) -> list[str]:
-    """No database, subnet or node is to be reached from outside but through the load balancer."""
-    found = [
+    """Nothing but the load balancer can be reached from outside: no database, subnet or control plane."""
+    violations = [
         f"{item.name}: public"
         for item in of(recording, "Instance")
         if item.inputs.get("publiclyAccessible") is not False
     ]
-    found += [
+    violations += [
         f"{item.name}: public addresses" for item in of(recording, "Subnet") if item.inputs.get("mapPublicIpOnLaunch")
     ]
     for item in recording.resources:
@@ -181,13 +183,13 @@ def nothing_public(recording: Recording) -> list[str]:
             opened = item.inputs.get("endpointPublicAccess")
             cidrs = item.inputs.get("publicAccessCidrs") or []
             if not item.inputs.get("endpointPrivateAccess") or (opened and (not cidrs or set(cidrs) & set(WORLD))):
-                found.append(f"{item.name}: {cidrs}")
-    return found
+                violations.append(f"{item.name}: {cidrs}")
+    return violations
 
 
 def closed_groups(recording: Recording) -> list[str]:
-    """Security groups let in only what a rule of its own names, from a network or a group that is not the world."""
-    found = [
+    """Security groups let traffic in only by rules of their own, from a network or group that is not the world."""
+    violations = [
         f"{item.name}: {way} inline"
         for item in of(recording, "SecurityGroup", "DefaultSecurityGroup")
         for way in ("ingress", "egress")
@@ -196,8 +198,8 @@ def closed_groups(recording: Recording) -> list[str]:
     for item in of(recording, "SecurityGroupIngressRule"):
         source = item.inputs.get("cidrIpv4") or item.inputs.get("referencedSecurityGroupId")
         if not source or source in WORLD or item.inputs.get("ipProtocol") == "-1":
-            found.append(f"{item.name}: {source}")
-    return found
+            violations.append(f"{item.name}: {source}")
+    return violations
 
 
 def isolated_database(recording: Recording) -> list[str]:
@@ -207,7 +209,7 @@ def isolated_database(recording: Recording) -> list[str]:
 
 
 def tagged(recording: Recording) -> list[str]:
-    """The provider of each resource puts all cost-allocation tags on it; what others make gets them by its own way."""
+    """All cost-allocation tags are on every resource: by its provider or, where Kubernetes makes it, by its object."""
     good = {
         item.urn
         for item in recording.resources
@@ -215,12 +217,12 @@ def tagged(recording: Recording) -> list[str]:
         and set(json.loads(item.inputs["defaultTags"])["tags"] if isinstance(item.inputs["defaultTags"], str)
                 else item.inputs["defaultTags"]["tags"]) >= TAGS
     }  # fmt: skip
-    found = [
+    violations = [
         f"{item.type} {item.name}: {item.provider}"
         for item in recording.resources
         if item.type.startswith("aws:") and item.provider.rpartition("::")[0] not in good
     ]
-    found += [
+    violations += [
         f"{i.name}: tags"
         for i in recording.resources
         if i.type == "eks:index:Cluster" and not set(i.inputs["tags"]) >= TAGS
@@ -228,10 +230,10 @@ def tagged(recording: Recording) -> list[str]:
     for item in recording.resources:
         inputs = item.inputs
         if inputs.get("kind") == "NodeClass" and not set(inputs["spec"].get("tags", {})) >= TAGS:
-            found.append(f"NodeClass {item.name}")
+            violations.append(f"NodeClass {item.name}")
         if inputs.get("kind") == "StorageClass":
-            given = {v.partition("=")[0] for k, v in inputs["parameters"].items() if k.startswith("tagSpecification_")}
-            found += [f"StorageClass {item.name}"] if not given >= TAGS else []
+            tags = {v.partition("=")[0] for k, v in inputs["parameters"].items() if k.startswith("tagSpecification_")}
+            violations += [f"StorageClass {item.name}"] if not tags >= TAGS else []
         if (
             inputs.get("kind") == "Service"
             and inputs["spec"].get("type") == "LoadBalancer"
@@ -240,48 +242,48 @@ def tagged(recording: Recording) -> list[str]:
             text = inputs["metadata"]["annotations"].get(
                 "service.beta.kubernetes.io/aws-load-balancer-additional-resource-tags", ""
             )
-            found += (
+            violations += (
                 [f"Service {item.name}"] if not {part.partition("=")[0] for part in text.split(",")} >= TAGS else []
             )
-    return found
+    return violations
 
 
 def kept_logs(recording: Recording) -> list[str]:
-    """Every log group says for how long it keeps what it has."""
+    """Every log group has a retention that AWS accepts."""
     return [item.name for item in of(recording, "LogGroup") if item.inputs.get("retentionInDays") not in RETENTION_DAYS]
 
 
 def protected(recording: Recording, *, protect: bool) -> list[str]:
-    """What holds data, a key or a secret is protected and retained exactly where the stack says so."""
-    found = [
+    """Whatever holds data, a key or a secret is protected and retained exactly where the stack says so."""
+    violations = [
         f"{item.type} {item.name}: protect {item.protect}, retain {item.retain_on_delete}"
         for item in recording.resources
         if item.type in STATEFUL and (item.protect, item.retain_on_delete) != (protect, protect)
     ]
     for item in of(recording, "Instance"):
-        given = (item.inputs["deletionProtection"], not item.inputs["skipFinalSnapshot"])
-        found += [] if given == (protect, protect) else [f"{item.name}: {given}"]
+        protection = (item.inputs["deletionProtection"], not item.inputs["skipFinalSnapshot"])
+        violations += [] if protection == (protect, protect) else [f"{item.name}: {protection}"]
     clusters = [item for item in recording.resources if item.type == "eks:index:Cluster"]
-    found += [f"{item.name}: deletion" for item in clusters if item.inputs["deletionProtection"] is not protect]
-    return found
+    violations += [f"{item.name}: deletion" for item in clusters if item.inputs["deletionProtection"] is not protect]
+    return violations
 
 
 def supported(recording: Recording) -> list[str]:
-    """The cluster is on standard support, logs everything, and knows people by access entries."""
-    found = []
+    """The cluster is on standard support, logs everything, and admits people by access entries."""
+    violations = []
     for item in recording.resources:
         if item.type == "eks:index:Cluster":
-            wanted = {
+            settings = {
                 "upgradePolicy": {"supportType": "STANDARD"},
                 "authenticationMode": "API",
                 "enabledClusterLogTypes": ["api", "audit", "authenticator", "controllerManager", "scheduler"],
             }
-            found += [f"{item.name}: {key}" for key, value in wanted.items() if item.inputs.get(key) != value]
-    return found
+            violations += [f"{item.name}: {key}" for key, value in settings.items() if item.inputs.get(key) != value]
+    return violations
 
 
 def rotated(recording: Recording) -> list[str]:
-    """Every secret that says how it rotates has a schedule, and no other."""
+    """Exactly those secrets have a rotation schedule whose tags say how they rotate."""
     marked = {
         item.outputs["arn"] for item in of(recording, "Secret") if "churn:rotation" in item.inputs.get("tags", {})
     }

@@ -1,4 +1,4 @@
-"""Small real bundles, random valid customers and key files: what tests of serving start from."""
+"""Small real bundles, random valid customers and key files, from which tests of serving start."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def make_bundle(
 ) -> Manifest:
     """Fit a small model and write its bundle with the project's own exporter.
 
-    Its one gate passed, unless ``gates`` says otherwise. Bundles of different seeds score the same customer
+    Its one gate passed, unless ``gates`` says otherwise. Bundles with different seeds score the same customer
     differently, by far more than rounding.
     """
     rows = random_customers(TRAIN_ROWS + HOLDOUT_ROWS, seed)

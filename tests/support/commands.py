@@ -1,4 +1,4 @@
-"""The ``churn`` command, run within the test's own process."""
+"""The ``churn`` command, run in the test's own process."""
 
 from __future__ import annotations
 

@@ -18,13 +18,13 @@ KINDS = {
     ("security.istio.io/v1", "PeerAuthentication"),
     ("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass"),
 }
-"""What a stack may use that no Kubernetes API server knows by itself."""
+"""Custom kinds that a stack may use."""
 UNPUBLISHED = {("eks.amazonaws.com/v1", "NodeClass"), ("eks.amazonaws.com/v1", "IngressClassParams")}
-"""Definitions that only an EKS cluster with Auto Mode has: nothing here tells a right object of these from a wrong."""
+"""Kinds that only an EKS cluster with Auto Mode defines: their objects cannot be checked here."""
 
 
 def permissive() -> list[dict[str, Any]]:
-    """Stand-ins for the unpublished definitions that take everything, for a cluster that is to accept a whole stack."""
+    """Stand-ins for the unpublished definitions that accept anything, so that a cluster can take a whole stack."""
     return [_permissive(version, kind) for version, kind in sorted(UNPUBLISHED)]
 
 
@@ -49,8 +49,8 @@ def _permissive(api_version: str, kind: str) -> dict[str, Any]:
 
 @functools.cache
 def definitions() -> tuple[dict[str, Any], ...]:
-    """The definitions of these kinds, as the modules publish them."""
-    wanted = {(version.partition("/")[0], kind) for version, kind in KINDS}
+    """The published definitions of :data:`KINDS`."""
+    names = {(version.partition("/")[0], kind) for version, kind in KINDS}
     documents = [
         document
         for module, path in FILES.items()
@@ -58,9 +58,9 @@ def definitions() -> tuple[dict[str, Any], ...]:
             (go_module("crds", module) / path).read_text(encoding="utf-8"),
             Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader),
         )
-        if document and (document["spec"]["group"], document["spec"]["names"]["kind"]) in wanted
+        if document and (document["spec"]["group"], document["spec"]["names"]["kind"]) in names
     ]
-    assert len(documents) == len(wanted)
+    assert len(documents) == len(names)
     return tuple(documents)
 
 
@@ -78,8 +78,10 @@ def schema(api_version: str, kind: str) -> dict[str, Any]:
 
 
 def _closed(node: dict[str, Any]) -> dict[str, Any]:
-    """The same schema where every object with named fields has no others. A definition's structure is in these three
-    keywords only; what stands under ``oneOf`` or ``not`` restricts and names nothing new."""
+    """The same schema, in which objects with named fields may have no others.
+
+    A definition's structure is in these three keywords only: ``oneOf`` and ``not`` restrict and name nothing new.
+    """
     result = dict(node)
     if "properties" in node:
         result["properties"] = {name: _closed(child) for name, child in node["properties"].items()}

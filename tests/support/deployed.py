@@ -1,4 +1,4 @@
-"""A recorded stack in a cluster, and nothing of it afterwards."""
+"""A recorded stack, applied to a cluster for a test and removed without a trace."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ops.stack.recording import Recording
 
 FIRST: Final = ("Namespace", "PriorityClass", "ServiceAccount", "PersistentVolumeClaim")
 NO_PEM: Final = "Warning: tls: failed to find any PEM data in certificate input\n"
-"""About Secrets of type kubernetes.io/tls: a recording's values are stand-ins."""
+"""The warning about Secrets of type kubernetes.io/tls, whose recorded values are stand-ins."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A stack's objects as they were applied, and what the API server said to that."""
+    """A stack's objects as they were applied, and the API server's answer."""
 
     stack: str
     kubectl: Kubectl
@@ -32,34 +32,37 @@ class Deployed:
         return [item for item in self.objects if item["kind"] in kinds]
 
     def live(self, *kinds: str) -> list[Json]:
-        """The present objects of some kinds in the stack's namespaces, but those that are about to go."""
+        """The cluster's objects of some kinds in the stack's namespaces, except those being deleted."""
         names = {item["metadata"]["name"] for item in self.of("Namespace")}
-        found = [item for item in self.kubectl.get(*kinds) if item["metadata"]["namespace"] in names]
-        return [item for item in found if "deletionTimestamp" not in item["metadata"]]
+        return [
+            item
+            for item in self.kubectl.get(*kinds)
+            if item["metadata"]["namespace"] in names and "deletionTimestamp" not in item["metadata"]
+        ]
 
 
 @contextlib.contextmanager
 def deployed(kubectl: Kubectl, recording: Recording) -> Iterator[Deployed]:
-    """Apply a stack on what its cloud would have brought; delete all of it at the end."""
+    """Apply a stack, after what its cloud would have installed; delete everything at the end."""
     objects = in_order(recording.manifests())
-    brought = [*crds.definitions(), *crds.permissive(), *_storage_classes(kubectl, objects)]
+    installed = [*crds.definitions(), *crds.permissive(), *_storage_classes(kubectl, objects)]
     try:
-        assert kubectl.apply(brought).err == ""
+        assert kubectl.apply(installed).err == ""
         kubectl.run("wait", "--for=condition=Established", "-f", "-", objects=[*crds.definitions(), *crds.permissive()])
         with _spot_node(kubectl, recording.stack):
             yield Deployed(recording.stack, kubectl, objects, kubectl.apply(objects))
     finally:
         _remove(kubectl, objects)
-        kubectl.delete(brought)
+        kubectl.delete(installed)
 
 
 def in_order(objects: list[Json]) -> list[Json]:
-    """What other objects need comes before them, so that no controller has to try again."""
+    """The objects, with those that others need first, so that no controller has to try again."""
     return sorted(objects, key=lambda item: FIRST.index(item["kind"]) if item["kind"] in FIRST else len(FIRST))
 
 
 def _remove(kubectl: Kubectl, objects: list[Json]) -> None:
-    """Namespaces end first, so that nothing is made in them anew; they would wait out the grace periods of pods."""
+    """Delete everything: namespaces first, so that nothing is recreated, and pods at once, without a grace period."""
     namespaces = [item for item in objects if item["kind"] == "Namespace"]
     kubectl.run("delete", "--wait=false", "--ignore-not-found", "-f", "-", objects=namespaces)
     for namespace in namespaces:
@@ -69,14 +72,14 @@ def _remove(kubectl: Kubectl, objects: list[Json]) -> None:
 
 
 def _storage_classes(kubectl: Kubectl, objects: list[Json]) -> list[Json]:
-    """The classes that a stack names and neither it nor the cluster has, provided as the cluster's default class is."""
+    """The storage classes that a stack uses but does not bring, with the provisioner of the cluster's default class."""
     known = kubectl.get("storageclasses")
     own = {item["metadata"]["name"] for item in objects if item["kind"] == "StorageClass"}
     by_default = "storageclass.kubernetes.io/is-default-class"
     default = next(item for item in known if item["metadata"].get("annotations", {}).get(by_default) == "true")
     claims = [item for item in objects if item["kind"] == "PersistentVolumeClaim"]
     claims += [claim for item in objects for claim in item.get("spec", {}).get("volumeClaimTemplates", [])]
-    wanted = {claim["spec"].get("storageClassName") for claim in claims} - {None}
+    used = {claim["spec"].get("storageClassName") for claim in claims} - {None}
     return [
         {
             "apiVersion": "storage.k8s.io/v1",
@@ -85,13 +88,13 @@ def _storage_classes(kubectl: Kubectl, objects: list[Json]) -> list[Json]:
             "provisioner": default["provisioner"],
             "volumeBindingMode": "WaitForFirstConsumer",
         }
-        for name in sorted(wanted - own - {item["metadata"]["name"] for item in known})
+        for name in sorted(used - own - {item["metadata"]["name"] for item in known})
     ]
 
 
 @contextlib.contextmanager
 def _spot_node(kubectl: Kubectl, stack: str) -> Iterator[None]:
-    """One node as the cloud's spot nodes are, where the stack's cloud has them."""
+    """Label and taint one node as a spot node, where the stack's cloud has spot nodes."""
     spot = cloud(stack).spot
     if spot is None:
         yield

@@ -1,7 +1,7 @@
-"""Which metrics there are, with which labels.
+"""Which metrics exist, with which labels.
 
-Those of the API are from its own exposition, those of other programs from a recording of a live cluster's Prometheus
-(`tests/recorded/record.py`), and the few that it could not record from their documentation, each with the reason.
+Those of the API come from its own metrics page, those of other programs from a recording of a live cluster's
+Prometheus (`tests/recorded/record.py`), and the few that are not in it from documentation, each with the reason.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _SUFFIXES: Final = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_c
 _BUCKET: Final = "_bucket"
 
 Series = dict[str, dict[str, Labels]]
-"""Labels by metric and job; the job is "" where a series has none."""
+"""Labels by metric and job; the job is "" if a series has none."""
 
 
 @dataclass(frozen=True)
 class Unrecorded:
-    """A metric that exists by its documentation alone, and why it is not recorded."""
+    """A metric that is known from its documentation alone, and why it is not recorded."""
 
     job: str
     labels: Labels
@@ -45,7 +45,7 @@ UNRECORDED: Final[Mapping[str, Unrecorded]] = {
     name: Unrecorded(
         "kube-state-metrics",
         frozenset({"cronjob", "namespace", "instance", "job"}),
-        "kube-state-metrics gives it from a CronJob's first scheduled run on, and the recorded cluster was younger",
+        "kube-state-metrics exposes it after a CronJob's first scheduled run, and the recorded cluster was younger",
     )
     for name in ("kube_cronjob_status_last_schedule_time", "kube_cronjob_status_last_successful_time")
 }
@@ -53,26 +53,29 @@ UNRECORDED: Final[Mapping[str, Unrecorded]] = {
 
 
 def recorded() -> Series:
-    """What Prometheus had in a live cluster."""
+    """The series that Prometheus had in a live cluster."""
     jobs = json.loads(RECORDING.read_text(encoding="utf-8"))["series"]
-    found: Series = {}
+    series: Series = {}
     for job, metrics in jobs.items():
         for metric, labels in metrics.items():
-            found.setdefault(metric, {})[job] = frozenset(labels)
-    return found
+            series.setdefault(metric, {})[job] = frozenset(labels)
+    return series
 
 
 def on_page(page: str) -> list[Sample]:
     """The samples of an exporter's page, under the names that they have there.
 
-    With the lines that say their types, the parser would add `_total` to counters that are called otherwise.
+    With the lines about types, the parser would add `_total` to counters whose names do not end so.
     """
     bare = "".join(f"{line}\n" for line in page.splitlines() if not line.startswith("#"))
     return [sample for family in text_string_to_metric_families(bare) for sample in family.samples]
 
 
 def api_metrics(folder: Path) -> dict[str, Labels]:
-    """What an API with a model exposes, or will once there is something to count; it is made in ``folder``."""
+    """Labels of the metrics that an API with a model exposes, or will expose once there is something to count.
+
+    The API's files go to ``folder``.
+    """
     bundle = folder / "bundle"
     bundle.mkdir()
     make_bundle(bundle)
@@ -83,17 +86,17 @@ def api_metrics(folder: Path) -> dict[str, Labels]:
         for metric in vars(metrics).values()
         if isinstance(metric, MetricWrapperBase)
     }
-    found: dict[str, Labels] = {}
+    labels_by_metric: dict[str, Labels] = {}
     for family in metrics.registry.collect():
         sampled = {label for sample in family.samples for label in sample.labels} - {"le"}
         for suffix in _SUFFIXES.get(family.type, ("",)):
             own = {"le"} if suffix == _BUCKET else set()
-            found[family.name + suffix] = frozenset(sampled | declared.get(family.name, set()) | own)
-    return found
+            labels_by_metric[family.name + suffix] = frozenset(sampled | declared.get(family.name, set()) | own)
+    return labels_by_metric
 
 
 def exposed(folder: Path) -> Series:
-    """All metrics but those that rules record."""
+    """All metrics except those that rules record."""
     there = recorded()
     for metric, unrecorded in UNRECORDED.items():
         there.setdefault(metric, {})[unrecorded.job] = unrecorded.labels
@@ -109,17 +112,17 @@ def exposed(folder: Path) -> Series:
 
 @dataclass
 class Exposed:
-    """Looks up the series of a selector; those of recording rules are worked out from their expressions."""
+    """Looks up the labels of a selector's series; those of recording rules are worked out from their expressions."""
 
     series: Series
     rules: Iterable[dict[str, Any]] = ()
     _records: dict[str, Labels] = field(default_factory=dict)
 
     def __call__(self, selector: Selector) -> Labels | None:
-        """The labels that its series can have; None if there are none."""
-        made = self._record(selector.metric)
-        if made is not None:
-            return made
+        """The labels that its series can have; None if there are no such series."""
+        from_rules = self._record(selector.metric)
+        if from_rules is not None:
+            return from_rules
         jobs = self.series.get(selector.metric, {})
         asked = [matcher for matcher in selector.matchers if matcher.label == "job"]
         chosen = [labels for job, labels in jobs.items() if all(_matches(matcher, job) for matcher in asked)]
@@ -127,16 +130,16 @@ class Exposed:
 
     def _record(self, metric: str) -> Labels | None:
         if metric not in self._records:
-            found = [rule for rule in self.rules if rule.get("record") == metric]
-            if not found:
+            rules = [rule for rule in self.rules if rule.get("record") == metric]
+            if not rules:
                 return None
-            answers = [Check(self).labels(parse(rule["expr"])) or frozenset() for rule in found]
-            own = [frozenset(rule.get("labels", {})) for rule in found]
+            answers = [Check(self).labels(parse(rule["expr"])) or frozenset() for rule in rules]
+            own = [frozenset(rule.get("labels", {})) for rule in rules]
             self._records[metric] = frozenset[str]().union(*answers, *own)
         return self._records[metric]
 
 
 def _matches(matcher: Matcher, value: str) -> bool:
-    """As Prometheus matches: whole values."""
+    """Whether a whole value matches, as in Prometheus."""
     same = re.fullmatch(matcher.value, value) is not None if "~" in matcher.operator else matcher.value == value
     return same != matcher.operator.startswith("!")

@@ -1,4 +1,4 @@
-"""An MLflow registry in memory, for the failures that a real one does not have on demand."""
+"""An MLflow registry in memory, for failures that a real one cannot be made to have."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class FakeMlflow:
     versions: dict[str, Path] = field(default_factory=dict)
     alias: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
-    """Manifest digests that differ from those of the folders, by version."""
+    """By version, manifest digests that differ from those of the folders."""
     more_tags: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By version: tags that it has besides, or in place of those that a promoted version has."""
+    """By version, tags added to those of a promoted version, or replacing them."""
     overrides: dict[str, Callable[[httpx.Request], httpx.Response]] = field(default_factory=dict)
     """Answers by the end of a path."""
     requests: list[httpx.Request] = field(default_factory=list)
@@ -43,7 +43,7 @@ class FakeMlflow:
         return registry
 
     def fail(self, error: Exception | None = None, *, on: str = "") -> None:
-        """Make every request whose path ends so fail as an unreachable server does."""
+        """Make every request whose path ends with ``on`` fail as an unreachable server does."""
 
         def refuse(request: httpx.Request) -> httpx.Response:
             raise error or httpx.ConnectError("refused", request=request)
@@ -51,7 +51,7 @@ class FakeMlflow:
         self.overrides[on] = refuse
 
     def answer(self, end: str, status: int = 200, *, json: Any = None, content: bytes | None = None) -> None:
-        """Answer requests whose path ends so with this."""
+        """Set the answer to requests whose path ends with ``end``."""
         self.overrides[end] = lambda _: (
             httpx.Response(status, content=content) if content is not None else (httpx.Response(status, json=json))
         )

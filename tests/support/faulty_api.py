@@ -1,4 +1,4 @@
-"""The API with faults that a test switches on by files in the folder `FAULTS`: `slow` and `failing` predictions."""
+"""The API with faults that a test switches on by creating `slow` or `failing` in the folder `FAULTS`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scanners find in the rendered objects, and the exemptions that explain some of it."""
+"""Findings of scanners in the rendered objects, and the exemptions that explain some of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.recorder import STACKS, recorded
 
 EXEMPTIONS = Path(__file__).parents[1] / "policy" / "exemptions.yaml"
 SOFT = "soft-sample"
-"""Namespace of the sample that every scan carries along: a pod without any of the hardening."""
+"""Namespace of the sample that is part of every scan: a pod without any hardening."""
 
 
 @dataclass(frozen=True, order=True, kw_only=True)
@@ -47,7 +47,7 @@ class Exemption(BaseModel):
     reason: str = Field(min_length=20)
 
     def explains(self, finding: Finding, pattern: str) -> bool:
-        """Whether one of its patterns fits a finding."""
+        """Whether a pattern of this exemption fits a finding."""
         return (
             finding.rule == self.rule and finding.stack in self.stacks and fnmatch.fnmatchcase(finding.object, pattern)
         )
@@ -55,7 +55,7 @@ class Exemption(BaseModel):
 
 @cache
 def exemptions(tool: str) -> tuple[Exemption, ...]:
-    """The exemptions for one tool, from the one file of them."""
+    """The exemptions for one tool."""
     entries = [Exemption.model_validate(entry) for entry in yaml.safe_load(EXEMPTIONS.read_text(encoding="utf-8"))]
     assert {entry.tool for entry in entries} <= {"kube-score", "checkov", "parliament"}
     return tuple(entry for entry in entries if entry.tool == tool)
@@ -71,7 +71,7 @@ def unexplained(findings: Iterable[Finding], known: Sequence[Exemption]) -> list
 
 
 def stale(findings: Sequence[Finding], known: Sequence[Exemption]) -> list[str]:
-    """Parts of exemptions that fit nothing: a pattern, or a stack that an exemption names."""
+    """Patterns and stacks of exemptions that fit no finding."""
     unused = [
         f"{entry.tool} {entry.rule}: nothing is {pattern}"
         for entry in known
@@ -89,7 +89,7 @@ def stale(findings: Sequence[Finding], known: Sequence[Exemption]) -> list[str]:
 
 
 def render(stack: str, folder: Path) -> Path:
-    """One file with every object of a stack, as `churn render` masks them, and the soft sample after them."""
+    """Write every object of a stack, masked as by `churn render`, and the soft sample to one file."""
     path = folder / f"{stack}.yaml"
     objects = [*recorded(stack).manifests(masked=True), *soft_sample()]
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -98,12 +98,12 @@ def render(stack: str, folder: Path) -> Path:
 
 
 def of_the_stacks(findings: Iterable[Finding]) -> list[Finding]:
-    """Without what was found in the sample, which is scanned beside each stack."""
+    """The findings outside of the sample, which is scanned beside each stack."""
     return [finding for finding in findings if f"/{SOFT}/" not in finding.object]
 
 
 def soft_sample() -> list[dict[str, Any]]:
-    """A Deployment behind a Service that a scanner must find much in."""
+    """A Deployment and its Service in which any scanner must find much."""
     labels = {"app": "soft"}
     metadata = {"name": "soft", "namespace": SOFT}
     containers = [{"name": "soft", "image": "soft:latest", "ports": [{"containerPort": 8080}]}]
@@ -125,9 +125,9 @@ def soft_sample() -> list[dict[str, Any]]:
 
 
 def scan(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Any:
-    """The JSON that a scanner prints; any status is fine that comes with it.
+    """The JSON that a scanner prints, whatever its exit code.
 
-    It gets no setting of the tester's, and a proxy where nobody listens: it is to work without the network.
+    It gets none of the tester's settings, and a proxy where nobody listens: it has to work without the network.
     """
     closed = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     variables = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"} | closed | dict(environment or {})

@@ -1,4 +1,4 @@
-"""Loaded by Schemathesis in its own process: what of its data is not a request this API promises to take."""
+"""Hooks that Schemathesis loads in its own process, to change data that no client of this API would send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules over the recorded graph of a stack: each takes a recording and gives one line per violation."""
+"""Rules over the recorded graph of a stack: each takes a recording and returns one line per violation."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _label(resource: Resource) -> str:
 
 
 def wildcard_rbac(recording: Recording) -> list[str]:
-    """No `*`, no way to more rights, no Secrets of the whole cluster."""
-    found = []
+    """No role has a `*` or a way to gain rights, and no cluster role reads Secrets."""
+    violations = []
     for role in _objects(recording, "Role", "ClusterRole"):
         for rule in role.inputs["rules"]:
             words = {
@@ -46,12 +46,12 @@ def wildcard_rbac(recording: Recording) -> list[str]:
             bad = {word for word in words if "*" in word} | words & {"escalate", "bind", "impersonate"}
             if role.inputs["kind"] == "ClusterRole":
                 bad |= words & {"secrets"}
-            found += [f"{_label(role)}: {word}" for word in sorted(bad)]
-    return found
+            violations += [f"{_label(role)}: {word}" for word in sorted(bad)]
+    return violations
 
 
 def bounded_resources(recording: Recording) -> list[str]:
-    """Every container asks for CPU and memory and has a limit of both."""
+    """Every container requests CPU and memory and has a limit for both."""
     return [
         f"{owner} {container['name']}: {kind} {resource}"
         for owner, template in pod_templates(recording)
@@ -63,49 +63,51 @@ def bounded_resources(recording: Recording) -> list[str]:
 
 
 def probed(recording: Recording) -> list[str]:
-    """Every server has a readiness and a liveness probe, and they differ in what they ask or how long they wait."""
-    found = []
+    """Every container of a long-running workload has a readiness and a liveness probe."""
+    violations = []
     for owner, template in pod_templates(recording):
         if owner.split("/")[0] in LONG_RUNNING:
             for container in template["spec"]["containers"]:
                 missing = [probe for probe in ("readinessProbe", "livenessProbe") if probe not in container]
-                found += [f"{owner} {container['name']}: {probe}" for probe in missing]
-    return found
+                violations += [f"{owner} {container['name']}: {probe}" for probe in missing]
+    return violations
 
 
 def pod_security(recording: Recording) -> list[str]:
-    """Every namespace enforces `restricted`, but for those with a reason."""
-    found = []
+    """Every namespace enforces `restricted`, except those that are exempt with a reason."""
+    violations = []
     for namespace in _objects(recording, "Namespace"):
         name, labels = namespace.outputs["metadata"]["name"], namespace.inputs["metadata"]["labels"]
         level = labels.get("pod-security.kubernetes.io/enforce")
         if level != "restricted" and name not in EXEMPT:
-            found.append(f"{name}: {level}")
-    return found
+            violations.append(f"{name}: {level}")
+    return violations
 
 
 def hardened(recording: Recording) -> list[str]:
-    """Non-root with a numeric user, read-only root, no capability, no escalation, seccomp; also where exempt."""
-    found = []
+    """Non-root with a numeric user, read-only root, no capability, no escalation, seccomp; in exempt namespaces too."""
+    violations = []
     for owner, template in pod_templates(recording):
         context = template["spec"]["securityContext"]
         if not (context.get("runAsNonRoot") and context.get("runAsUser") and context.get("seccompProfile")):
-            found.append(f"{owner}: pod context {context}")
+            violations.append(f"{owner}: pod context {context}")
         for container in containers(template):
             own = container.get("securityContext", {})
-            wanted = {
+            settings = {
                 "allowPrivilegeEscalation": False,
                 "privileged": False,
                 "readOnlyRootFilesystem": True,
                 "runAsNonRoot": True,
                 "capabilities": {"drop": ["ALL"]},
             }
-            found += [f"{owner} {container['name']}: {key}" for key, value in wanted.items() if own.get(key) != value]
-    return found
+            violations += [
+                f"{owner} {container['name']}: {key}" for key, value in settings.items() if own.get(key) != value
+            ]
+    return violations
 
 
 def budgets_let_drain(recording: Recording) -> list[str]:
-    """A disruption budget always leaves one pod to evict: below the autoscaler's minimum, below the replicas."""
+    """A disruption budget always allows one eviction: it is below the autoscaler's minimum or the replicas."""
     scaled = {
         item.inputs["spec"]["scaleTargetRef"]["name"]: item for item in _objects(recording, "HorizontalPodAutoscaler")
     }
@@ -113,18 +115,18 @@ def budgets_let_drain(recording: Recording) -> list[str]:
         item.outputs["metadata"]["name"]: item.inputs["spec"].get("replicas")
         for item in _objects(recording, *LONG_RUNNING)
     }
-    found = []
+    violations = []
     for budget in _objects(recording, "PodDisruptionBudget"):
         name, spec = budget.outputs["metadata"]["name"], budget.inputs["spec"]
         least = scaled[name].inputs["spec"]["minReplicas"] if name in scaled else replicas.get(name)
         if least is None or spec.get("minAvailable", 0) >= least or spec.get("maxUnavailable", 1) < 1:
-            found.append(f"{name}: {spec} of {least}")
-    return found
+            violations.append(f"{name}: {spec} of {least}")
+    return violations
 
 
 def autoscaler_owns_replicas(recording: Recording) -> list[str]:
-    """No `replicas` where an autoscaler sets them, and the autoscaler's range is one."""
-    found = []
+    """No `replicas` where an autoscaler sets them, and the autoscaler's minimum does not exceed its maximum."""
+    violations = []
     for scaler in _objects(recording, "HorizontalPodAutoscaler"):
         spec = scaler.inputs["spec"]
         target = next(
@@ -136,27 +138,27 @@ def autoscaler_owns_replicas(recording: Recording) -> list[str]:
             None,
         )
         if target is None:
-            found.append(f"{_label(scaler)}: no target")
+            violations.append(f"{_label(scaler)}: no target")
         elif "replicas" in target.inputs["spec"]:
-            found.append(f"{_label(target)}: replicas {target.inputs['spec']['replicas']}")
+            violations.append(f"{_label(target)}: replicas {target.inputs['spec']['replicas']}")
         if spec["minReplicas"] > spec["maxReplicas"]:
-            found.append(f"{_label(scaler)}: {spec['minReplicas']} to {spec['maxReplicas']}")
-    return found
+            violations.append(f"{_label(scaler)}: {spec['minReplicas']} to {spec['maxReplicas']}")
+    return violations
 
 
 def pinned_images(recording: Recording) -> list[str]:
-    """A tag that is not `latest`, and in prod a digest."""
-    found = []
+    """Every image has a tag other than `latest`, and in prod a digest."""
+    violations = []
     for owner, template in pod_templates(recording):
         for container in containers(template):
             match = IMAGE.match(container["image"])
             if match is None or match["tag"] == "latest" or (recording.stack == "prod" and not match["digest"]):
-                found.append(f"{owner} {container['name']}: {container['image']}")
-    return found
+                violations.append(f"{owner} {container['name']}: {container['image']}")
+    return violations
 
 
 def explicit_provider(recording: Recording) -> list[str]:
-    """No resource comes from a default provider, which would take its credentials from wherever it runs."""
+    """No resource uses a default provider, which would take its credentials from wherever the program runs."""
     return [
         f"{item.type} {item.name}: {item.provider or 'none'}"
         for item in recording.resources
@@ -167,7 +169,7 @@ def explicit_provider(recording: Recording) -> list[str]:
 
 
 def state_is_kept(recording: Recording, *, protect: bool) -> list[str]:
-    """What holds data or a secret's value is protected and retained exactly where the stack says so.
+    """Whatever holds data or a secret's value is protected and retained exactly where the stack says so.
 
     A Kubernetes Secret is a copy, replaced whenever the value changes.
     """
@@ -180,58 +182,60 @@ def state_is_kept(recording: Recording, *, protect: bool) -> list[str]:
 
 
 def secrets_are_marked(recording: Recording) -> list[str]:
-    """The content of every Secret is secret to the engine, so that its state is encrypted and its output masked."""
-    found = []
+    """Every Secret's content is marked secret, so that the engine encrypts it in its state and masks it in output."""
+    violations = []
     for secret in _objects(recording, "Secret"):
         for field in ("data", "stringData"):
             marked = {field, *secret.secret_inputs}
-            found += [
+            violations += [
                 f"{secret.name}: {field}.{key}"
                 for key in secret.inputs.get(field, {})
                 if field not in secret.secret_inputs and f"{field}.{key}" not in marked
             ]
-    found += [
+    violations += [
         f"{item.name}: secretString"
         for item in recording.resources
         if item.type == "aws:secretsmanager/secretVersion:SecretVersion" and "secretString" not in item.secret_inputs
     ]
-    return found
+    return violations
 
 
 def secrets_stay_in_secrets(recording: Recording) -> list[str]:
-    """No made value is an input of anything but a Secret, nor an environment variable, nor exported unmarked."""
-    found = [
+    """No generated value is an input of anything but a Secret, an environment variable, or exported without a mark."""
+    violations = [
         f"{item.type} {item.name}: {path}"
         for item in recording.resources
         if item.type not in MAY_HOLD_SECRETS
-        for path in _made_values(item.inputs)
+        for path in _generated_values(item.inputs)
     ]
-    found += [f"output {path}" for path in _made_values(recording.outputs) if path not in recording.secret_outputs]
-    found += [
+    violations += [
+        f"output {path}" for path in _generated_values(recording.outputs) if path not in recording.secret_outputs
+    ]
+    violations += [
         f"{owner} {container['name']}: {variable['name']}"
         for owner, template in pod_templates(recording)
         for container in containers(template)
         for variable in container.get("env", [])
         if "secretKeyRef" in variable.get("valueFrom", {})
     ]
-    return found
+    return violations
 
 
-def _made_values(value: Any, path: str = "") -> Iterator[str]:
+def _generated_values(value: Any, path: str = "") -> Iterator[str]:
     if isinstance(value, str) and STAND_IN in value:
         yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
-        yield from _made_values(item, f"{path}.{key}" if path else str(key))
+        yield from _generated_values(item, f"{path}.{key}" if path else str(key))
 
 
 def own_service_account(recording: Recording) -> list[str]:
-    """A service account per workload, without a token unless the workload talks to the API server."""
+    """Each workload has its own service account, without a token unless the workload talks to the API server."""
     accounts = {
         (item.outputs["metadata"]["namespace"], item.outputs["metadata"]["name"]): item
         for item in _objects(recording, "ServiceAccount")
     }
-    found = [
+    violations = [
         f"{_label(item)}: token"
         for item in accounts.values()
         if item.inputs.get("automountServiceAccountToken") is not False
@@ -240,29 +244,29 @@ def own_service_account(recording: Recording) -> list[str]:
         spec, labels = template["spec"], template["metadata"]["labels"]
         workload = labels["app.kubernetes.io/name"]
         if spec["serviceAccountName"] != workload or not any(name == workload for _, name in accounts):
-            found.append(f"{owner}: account {spec['serviceAccountName']}")
+            violations.append(f"{owner}: account {spec['serviceAccountName']}")
         if spec.get("automountServiceAccountToken") is not (workload in TALKS_TO_THE_API_SERVER):
-            found.append(f"{owner}: token {spec.get('automountServiceAccountToken')}")
-    return found
+            violations.append(f"{owner}: token {spec.get('automountServiceAccountToken')}")
+    return violations
 
 
 def scheduled_safely(recording: Recording) -> list[str]:
-    """Scheduled work says its time zone, never overlaps itself, and ends."""
-    found = []
+    """Every CronJob has a time zone and deadlines, and never overlaps itself."""
+    violations = []
     for job in _objects(recording, "CronJob"):
         spec = job.inputs["spec"]
-        wanted = {
+        checks = {
             "timeZone": bool(spec.get("timeZone")),
             "concurrencyPolicy": spec.get("concurrencyPolicy") == "Forbid",
             "startingDeadlineSeconds": bool(spec.get("startingDeadlineSeconds")),
             "activeDeadlineSeconds": bool(spec["jobTemplate"]["spec"].get("activeDeadlineSeconds")),
         }
-        found += [f"{_label(job)}: {key}" for key, good in wanted.items() if not good]
-    return found
+        violations += [f"{_label(job)}: {key}" for key, good in checks.items() if not good]
+    return violations
 
 
 def inside_components(recording: Recording) -> list[str]:
-    """Only components and providers are children of the stack itself."""
+    """Only components and providers are direct children of the stack."""
     stack = "pulumi:pulumi:Stack"
     return [
         f"{item.type} {item.name}"

@@ -1,4 +1,4 @@
-"""A Kubernetes cluster through kubectl: objects are plain dictionaries on the way in and out."""
+"""A Kubernetes cluster through kubectl; objects are plain dictionaries on the way in and out."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ MANAGER = "churn-tests"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command printed; ``warnings`` and refusals are lines of its standard error."""
+    """Whether a command succeeded, and what it printed; warnings and refusals are lines of ``err``."""
 
     ok: bool
     out: str
     err: str
 
     def items(self) -> list[Json]:
-        """The objects of ``-o json``: those of a list, or one after another."""
-        decoder, rest, found = json.JSONDecoder(), self.out.strip(), []
+        """The objects that ``-o json`` printed, as a list or one after another."""
+        decoder, rest, objects = json.JSONDecoder(), self.out.strip(), []
         while rest:
             item, end = decoder.raw_decode(rest)
-            found += item.get("items", [item])
+            objects += item.get("items", [item])
             rest = rest[end:].lstrip()
-        return found
+        return objects
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Kubectl:
     program: str
 
     def attempt(self, *arguments: str, objects: Iterable[Json] = (), single: Json | None = None) -> Answer:
-        """Run a command, whatever comes of it; ``objects``, or a ``single`` one, are its standard input."""
+        """Run a command that may fail; ``objects``, or a ``single`` one, are its standard input."""
         text = json.dumps(single or {"apiVersion": "v1", "kind": "List", "items": list(objects)})
         done = subprocess.run([self.program, *arguments], input=text, capture_output=True, text=True, check=False)
         return Answer(ok=done.returncode == 0, out=done.stdout, err=done.stderr)
@@ -49,20 +49,20 @@ class Kubectl:
         return answer
 
     def get(self, *kinds: str, namespace: str | None = None) -> list[Json]:
-        """All objects of some kinds, of all namespaces unless told otherwise."""
+        """All objects of some kinds, in one namespace or in all."""
         where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
         return self.run("get", ",".join(kinds), *where, "--output", "json").items()
 
     def apply(self, objects: Sequence[Json], *options: str) -> Answer:
-        """Server-side apply, as Pulumi does it; an unknown field is refused."""
+        """Apply objects on the server's side, as Pulumi does; an unknown field is refused."""
         strictly = ("--server-side", "--field-manager", MANAGER, "--validate=strict")
         return self.attempt("apply", *strictly, *options, "-f", "-", objects=objects)
 
     def would_create(self, objects: Iterable[Json]) -> Answer:
-        """Everything of a creation but the storing: defaults, admission, quota."""
+        """Create objects without storing them: defaults, admission and quota apply."""
         return self.attempt("create", "--dry-run=server", "--output", "json", "-f", "-", objects=objects)
 
     def delete(self, objects: Sequence[Json]) -> None:
-        """Delete what is there of these, and come back when it is gone."""
+        """Delete those of these objects that exist, and wait until they are gone."""
         if objects:
             self.run("delete", "--ignore-not-found", "--wait", "-f", "-", objects=objects)

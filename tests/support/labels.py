@@ -1,4 +1,8 @@
-"""Which labels the answer to a PromQL expression has, and which metrics and labels it names in vain."""
+"""Works out the labels of the answer to a PromQL expression, and which metrics and labels the expression names in vain.
+
+Neither promtool nor the linters that can be had look at metrics and labels without a running Prometheus that holds
+them: [ADR 17](../../docs/adr/0017-labels-are-worked-out-by-our-own-code.md) compares them mistake by mistake.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from support.promql import Aggregation, Binary, Call, Node, Selector, Value, parse
+import promql_parser as p
+from support.promql import Matching, Selector, bare, matching, parse, selector
 
 Labels = frozenset[str]
 Known = Callable[[Selector], Labels | None]
@@ -14,109 +19,114 @@ Known = Callable[[Selector], Labels | None]
 
 _SCALARS: Final = {"pi", "scalar", "time"}
 _SETS: Final = {"and", "or", "unless"}
-_KEEP: Final = {"bottomk", "limit_ratio", "limitk", "topk"}
+_CHOICES: Final = {"bottomk", "limit_ratio", "limitk", "topk"}
 """Aggregations that choose series, and leave each as it is."""
 
 
 @dataclass
 class Check:
-    """Walks an expression; what is wrong in it is collected in ``problems``."""
+    """Walks an expression and collects in ``problems`` what is wrong in it."""
 
     known: Known
     problems: list[str] = field(default_factory=list)
 
-    def labels(self, node: Node) -> Labels | None:
-        """Labels that a series of the answer can have; None for a number, which has no series."""
-        match node:
-            case Value():
+    def labels(self, node: p.Expr) -> Labels | None:
+        """Labels that a series of the answer can have; None for a number or a string, which has no series."""
+        match bare(node):
+            case p.NumberLiteral() | p.StringLiteral():
                 return None
-            case Selector():
-                return self._selected(node)
-            case Call():
-                return self._called(node)
-            case Aggregation():
-                return self._aggregated(node)
-            case Binary():
-                return self._joined(node)
+            case p.VectorSelector() as vector:
+                return self._of_selector(selector(vector))
+            case p.Call() as call:
+                return self._of_call(call)
+            case p.AggregateExpr() as aggregation:
+                return self._of_aggregation(aggregation)
+            case p.BinaryExpr() as operation:
+                return self._of_operation(operation)
+        raise TypeError(f"no rule for the labels of {node}")
 
-    def need(self, wanted: Iterable[str], there: Labels, where: str) -> None:
-        """Note each label that is asked for and not there."""
-        self.problems += [f"{where}: no label {label}" for label in sorted(set(wanted) - there)]
+    def require(self, labels: Iterable[str], available: Labels, where: str) -> None:
+        """Note each of ``labels`` that is not available."""
+        self.problems += [f"{where}: no label {label}" for label in sorted(set(labels) - available)]
 
-    def _selected(self, selector: Selector) -> Labels:
-        there = self.known(selector)
-        wanted = frozenset(matcher.label for matcher in selector.matchers)
-        if there is None:
-            jobs = [f"{m.operator}{m.value}" for m in selector.matchers if m.label == "job"]
-            self.problems.append(f"no metric {selector.metric}" + "".join(f" of job{job}" for job in jobs))
-            # Or every clause around it would be found as well.
+    def _of_selector(self, asked: Selector) -> Labels:
+        available = self.known(asked)
+        if available is None:
+            jobs = [f"{m.operator}{m.value}" for m in asked.matchers if m.label == "job"]
+            self.problems.append(f"no metric {asked.metric}" + "".join(f" of job{job}" for job in jobs))
             return frozenset()
-        self.need(wanted, there, selector.metric)
-        return there
+        self.require((matcher.label for matcher in asked.matchers), available, asked.metric)
+        return available
 
-    def _called(self, call: Call) -> Labels | None:
-        found = [labels for argument in call.arguments if (labels := self.labels(argument)) is not None]
-        vectors = frozenset[str]().union(*found)
-        match call.name:
+    def _of_call(self, call: p.Call) -> Labels | None:
+        answers = [self.labels(argument) for argument in call.args]
+        vectors = frozenset[str]().union(*(labels for labels in answers if labels is not None))
+        match call.func.name:
             case name if name in _SCALARS:
                 return None
             case "absent" | "absent_over_time":
-                return _of_absent(call.arguments[0])
+                return _of_absent(call.args[0])
             case "histogram_quantile":
-                self.need({"le"}, vectors, call.name)
+                self.require({"le"}, vectors, "histogram_quantile")
                 return vectors - {"le"}
             case "label_replace" | "label_join":
-                target = call.arguments[1]
-                return vectors | ({target.text} if isinstance(target, Value) else set())
+                return vectors | _text(call.args[1])
         return vectors
 
-    def _aggregated(self, node: Aggregation) -> Labels:
-        inner = self.labels(node.arguments[-1]) or frozenset()
-        clause = "by" if node.by is not None else "without"
-        self.need((node.by or ()) + (node.without or ()), inner, f"{node.name} {clause}")
-        if node.name in _KEEP:
+    def _of_aggregation(self, node: p.AggregateExpr) -> Labels:
+        name, clause = str(node.op), node.modifier
+        inner = self.labels(node.expr) or frozenset()
+        named = frozenset(clause.labels) if clause else frozenset[str]()
+        without = clause is not None and clause.type == p.AggModifierType.Without
+        self.require(named, inner, f"{name} {'without' if without else 'by'}")
+        if name in _CHOICES:
             return inner
-        kept = inner - set(node.without) if node.without is not None else frozenset(node.by or ())
-        first = node.arguments[0]
-        return kept | {first.text} if node.name == "count_values" and isinstance(first, Value) else kept
+        labels = inner - named if without else named
+        return labels | _text(node.param) if name == "count_values" and node.param else labels
 
-    def _joined(self, node: Binary) -> Labels | None:
-        left, right = self.labels(node.left), self.labels(node.right)
+    def _of_operation(self, node: p.BinaryExpr) -> Labels | None:
+        left, right = self.labels(node.lhs), self.labels(node.rhs)
         if left is None or right is None:
             return left if right is None else right
-        self._matched(node, left, right)
-        if node.operator in _SETS:
-            return left | right if node.operator == "or" else left
-        if node.group:
-            many, one = (left, right) if node.group == "left" else (right, left)
-            self.need(node.include, one, f"group_{node.group}")
-            return many | set(node.include)
-        return frozenset(node.on) if node.on is not None else (left & right) - set(node.ignoring or ())
+        operator, clauses = str(node.op), matching(node)
+        self._check_matching(operator, clauses, left, right)
+        if operator in _SETS:
+            return left | right if operator == "or" else left
+        if clauses.many:
+            many, one = (left, right) if clauses.many == "left" else (right, left)
+            self.require(clauses.copied, one, f"group_{clauses.many}")
+            return many | clauses.copied
+        return clauses.on if clauses.on is not None else (left & right) - clauses.ignoring
 
-    def _matched(self, node: Binary, left: Labels, right: Labels) -> None:
-        """Labels of the clause are there; without ``on``, the rest is the same, or no two series ever match."""
-        if node.on is not None:
-            self.need(node.on, left, f"left of {node.operator} on")
-            self.need(node.on, right, f"right of {node.operator} on")
+    def _check_matching(self, operator: str, clauses: Matching, left: Labels, right: Labels) -> None:
+        """Labels of the clauses exist; without ``on``, the sides have the same others, or no two series ever match."""
+        if clauses.on is not None:
+            self.require(clauses.on, left, f"left of {operator} on")
+            self.require(clauses.on, right, f"right of {operator} on")
             return
-        ignored = frozenset(node.ignoring or ())
-        self.need(ignored, left | right, f"{node.operator} ignoring")
-        differ = (left ^ right) - ignored
-        if node.operator != "or" and differ and not self.problems:
-            self.problems.append(f"{node.operator}: only one side has {', '.join(sorted(differ))}")
+        self.require(clauses.ignoring, left | right, f"{operator} ignoring")
+        differ = (left ^ right) - clauses.ignoring
+        if operator != "or" and differ and not self.problems:
+            self.problems.append(f"{operator}: only one side has {', '.join(sorted(differ))}")
 
 
-def _of_absent(argument: Node) -> Labels:
+def _of_absent(argument: p.Expr) -> Labels:
     """What `absent` answers with: labels that a plain selector asks to be equal to something, and else none."""
-    if not isinstance(argument, Selector):
+    node = bare(argument)
+    if not isinstance(node, p.VectorSelector):
         return frozenset()
-    return frozenset(matcher.label for matcher in argument.matchers if matcher.operator == "=")
+    return frozenset(matcher.label for matcher in selector(node).matchers if matcher.operator == "=")
+
+
+def _text(argument: p.Expr) -> Labels:
+    """The label that a string argument names."""
+    return frozenset({argument.val}) if isinstance(argument, p.StringLiteral) else frozenset()
 
 
 def problems(expression: str, known: Known, shown: Iterable[str] = ()) -> list[str]:
-    """Metrics and labels that an expression names in vain, and of ``shown`` those that its answer does not have."""
+    """Metrics and labels that an expression names in vain, and those of ``shown`` that its answer does not have."""
     check = Check(known)
     answer = check.labels(parse(expression)) or frozenset()
     if not check.problems:
-        check.need(shown, answer, "the answer")
+        check.require(shown, answer, "the answer")
     return check.problems

@@ -1,4 +1,4 @@
-"""A stack that runs on a real cluster, as its users and operators meet it."""
+"""A stack that runs on a real cluster, as its users and operators see it."""
 
 from __future__ import annotations
 
@@ -41,33 +41,34 @@ class Live:
 
     project: Project[LiveCluster]
     kubectl: Kubectl
-    made: Outcome
+    first_up: Outcome
     seconds: float
     """How long the first `up` took."""
     folder: Path
     figures: dict[str, Any] = field(default_factory=dict)
-    """What the tests measured, told at the end."""
+    """What the tests measured, printed at the end."""
 
     def close(self) -> None:
+        """Close the client, if there was one."""
         if "client" in self.__dict__:
             self.client.close()
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
         """What the stack exports, secrets in the clear."""
-        found: dict[str, Any] = json.loads(self.project.cli("stack", "output", "--show-secrets", "--json"))
-        return found
+        outputs: dict[str, Any] = json.loads(self.project.cli("stack", "output", "--show-secrets", "--json"))
+        return outputs
 
     @cached_property
     def certificate(self) -> Path:
-        """The file that a client trusts."""
+        """A file with the certificate that clients trust."""
         path = self.folder / "certificate.pem"
         path.write_text(self.outputs["certificate"])
         return path
 
     @cached_property
     def addresses(self) -> dict[str, str]:
-        """Where the edge answers on loopback, by port name: its Service's node ports."""
+        """By port name, where the edge answers on loopback: the node ports of its Service."""
         ports = self.object("service", INGRESS)["spec"]["ports"]
         return {port["name"]: f"{HOST}:{port['nodePort']}" for port in ports}
 
@@ -78,7 +79,7 @@ class Live:
         return httpx.Client(verify=context, timeout=30, trust_env=False)
 
     def ask(self, method: str, host: str, path: str, *, scheme: str = "https", **more: Any) -> httpx.Response:
-        """A request to one of the stack's hosts, through the edge."""
+        """Send a request to one of the stack's hosts, through the edge."""
         name = f"{host}.{DOMAIN}"
         url = f"{scheme}://{self.addresses[scheme]}{path}"
         headers = {"Host": name, **more.pop("headers", {})}
@@ -91,11 +92,11 @@ class Live:
         return {"X-API-Key": self.outputs["api_key"]}
 
     def predict(self) -> httpx.Response:
-        """One prediction with the stack's key, through TLS."""
+        """Ask for one prediction with the stack's key, through TLS."""
         return self.ask("POST", "api", "/v1/predict", json=dict(EXAMPLE), headers=self.key)
 
     def load(self, name: str, *, rate: int) -> Load:
-        """Predictions at a constant rate, through TLS."""
+        """A load of predictions at a constant rate, through TLS."""
         return Load(
             self.folder / f"load-{name}",
             url=f"https://api.{DOMAIN}/v1/predict",
@@ -109,22 +110,22 @@ class Live:
     def object(self, kind: str, workload: Workload, name: str = "") -> Json:
         """One object of a workload."""
         arguments = ("get", kind, name or workload.name, "--namespace", workload.namespace, "--output", "json")
-        (found,) = self.kubectl.run(*arguments).items()
-        return found
+        (item,) = self.kubectl.run(*arguments).items()
+        return item
 
     def pods(self, workload: Workload) -> list[Json]:
-        """The pods of a workload that are not about to go or finished."""
+        """The pods of a workload, except those that finished or are being deleted."""
         selector = ",".join(f"{key}={value}" for key, value in workload.selector.items())
         arguments = ("get", "pods", "--namespace", workload.namespace, "--selector", selector, "--output", "json")
-        found = self.kubectl.run(*arguments).items()
+        pods = self.kubectl.run(*arguments).items()
         return [
             pod
-            for pod in found
+            for pod in pods
             if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] in {"Pending", "Running"}
         ]
 
     def ready(self, workload: Workload) -> list[Json]:
-        """Those of them that are Ready."""
+        """The pods of a workload that are Ready."""
         return [pod for pod in self.pods(workload) if is_ready(pod)]
 
     def run(self, workload: Workload, *command: str, stdin: str | None = None) -> str:
@@ -139,14 +140,14 @@ class Live:
         return self.output(words, stdin)
 
     def output(self, words: list[str], stdin: str | None = None) -> str:
-        """Output of a command that has to succeed."""
+        """Output of a command that must succeed."""
         done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, f"{words}: {done.stderr or done.stdout}"
         return done.stdout
 
     @contextlib.contextmanager
     def forwarded(self, workload: Workload, port: str = "http") -> Iterator[str]:
-        """A workload's port on loopback, as an operator looks at it: the address."""
+        """Forward a workload's port to loopback, as an operator does, and give its URL."""
         local = free_port()
         target = f"pod/{self.ready(workload)[0]['metadata']['name']}"
         words = ["port-forward", target, f"{local}:{workload.ports[port]}", "--namespace", workload.namespace]
@@ -160,22 +161,22 @@ class Live:
             process.wait()
 
     def ask_prometheus(self, path: str, **parameters: str) -> Any:
-        """The data of an answer of Prometheus' API."""
+        """The data that Prometheus' API answers with."""
         with self.forwarded(PROMETHEUS) as url:
             answer = httpx.get(f"{url}/api/v1/{path}", params=parameters, timeout=30, trust_env=False)
         return answer.raise_for_status().json()["data"]
 
     def metric(self, query: str, **parameters: str) -> float | None:
-        """The first value that a query gives, or None."""
+        """The first value that a query returns, or None."""
         result = self.ask_prometheus("query", query=query, **parameters)["result"]
         return float(result[0]["value"][1]) if result else None
 
     def up(self, **options: Any) -> Outcome:
-        """`pulumi up`, which has to succeed."""
-        made = self.project.run("up", **options)
-        assert made.succeeded, f"{made.errors} {made.failure}\n{made.printed[-3000:]}"
+        """Run `pulumi up`, which must succeed."""
+        outcome = self.project.run("up", **options)
+        assert outcome.succeeded, f"{outcome.errors} {outcome.failure}\n{outcome.printed[-3000:]}"
         self.__dict__.pop("outputs", None)
-        return made
+        return outcome
 
     def everything(self) -> list[Json]:
         """All pods of the platform's namespaces."""
@@ -183,11 +184,13 @@ class Live:
 
 
 def is_ready(pod: Json) -> bool:
+    """Whether a pod has the condition Ready."""
     conditions = pod["status"].get("conditions", [])
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def answers(url: str) -> bool:
+    """Whether anything answers HTTP at a URL, with whatever status."""
     try:
         httpx.get(url, timeout=2, trust_env=False)
     except httpx.HTTPError:
@@ -196,7 +199,7 @@ def answers(url: str) -> bool:
 
 
 def seconds_until(condition: Callable[[], object], what: str, within: float) -> float:
-    """How long it takes until a condition holds."""
+    """Wait until a condition holds; returns how long that took."""
     started = time.monotonic()
     wait_until(condition, what, within)
     return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""Predictions asked for at a constant rate through the edge, by vegeta, and what became of each."""
+"""A load of predictions at a constant rate through the edge, sent by vegeta, and the outcome of each request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.tools import go_tool
 
 STARTED_SECONDS = 1
 MOST_SECONDS = 900
-"""An attack ends by itself."""
+"""After this time an attack ends by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Report:
 
     requests: int
     codes: dict[str, int]
-    """How many of each status; 0 is no answer."""
+    """Requests by status; 0 means no answer."""
     errors: list[str]
     p95_ms: float
     throughput: float
@@ -35,9 +35,9 @@ class Report:
 
 
 class Load:
-    """``with Load(...) as load:`` sends from a process of its own; ``load.report`` is there after the block.
+    """``with Load(...) as load:`` sends from a separate process; ``load.report`` is there after the block.
 
-    An open loop over kept connections to loopback: the host of the URL is only its name in TLS and in the request.
+    An open loop over persistent connections to loopback: the URL's host is used only in TLS and in the request.
     """
 
     report: Report
@@ -80,7 +80,7 @@ class Load:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process is not None
-        # One signal ends the attack and waits for the answers that are due.
+        # After one signal vegeta stops sending and waits for outstanding answers.
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(60)
@@ -93,11 +93,11 @@ class Load:
         done = subprocess.run(
             [self._vegeta, "report", "-type=json", self._results], capture_output=True, text=True, check=True
         )
-        found = json.loads(done.stdout)
+        report = json.loads(done.stdout)
         return Report(
-            requests=found["requests"],
-            codes=found["status_codes"],
-            errors=found["errors"] or [],
-            p95_ms=found["latencies"]["95th"] / 1e6,
-            throughput=found["throughput"],
+            requests=report["requests"],
+            codes=report["status_codes"],
+            errors=report["errors"] or [],
+            p95_ms=report["latencies"]["95th"] / 1e6,
+            throughput=report["throughput"],
         )

@@ -1,9 +1,9 @@
 """What NetworkPolicies (networking.k8s.io/v1) allow, computed from plain manifests: no cluster, no network plugin.
 
-The meaning is the one of the API's reference: policies add up; a pod that no policy selects in a direction is open in
+The meaning is that of the API's reference: policies add up; a pod that no policy selects in a direction is open in
 that direction; traffic between two pods needs the sender's egress and the receiver's ingress. Ports are those of the
 pods, as behind a Service. Where the API leaves a choice to the network plugin, this takes the wider reading, so that
-nothing is called closed which is open somewhere: an ``ipBlock`` also covers pods whose possible addresses it overlaps,
+nothing is called closed that is open somewhere: an ``ipBlock`` also covers pods whose possible addresses it overlaps,
 and pods on the host's network are nodes: no policy isolates them, and only an ``ipBlock`` names them as a peer.
 What a node itself sends to its pods (probes) always passes, and is not asked about here.
 """
@@ -52,7 +52,7 @@ class Pod:
         return f"{self.namespace}/{self.name}"
 
     def named(self, name: str, protocol: str) -> Iterator[int]:
-        """The numbers of its container ports of this name: none when it has no such port."""
+        """The numbers of its container ports with this name."""
         for port in self.ports:
             if port.get("name") == name and port.get("protocol", "TCP") == protocol:
                 yield port["containerPort"]
@@ -62,9 +62,9 @@ Peer = Pod | External
 
 
 def _without(piece: Network, hole: Network) -> Iterable[Network]:
-    if not piece.overlaps(hole):  # as two networks of different versions never do
+    if not piece.overlaps(hole):  # which includes networks of different IP versions
         return [piece]
-    # subnet_of and address_exclude are typed for one version at a time; two that overlap are of one.
+    # subnet_of and address_exclude are typed for one IP version; networks that overlap have the same one.
     inside = hole.subnet_of(piece)  # type: ignore[arg-type]
     return piece.address_exclude(hole) if inside else []  # type: ignore[arg-type]
 
@@ -83,7 +83,7 @@ INTERNET = External(subtract(map(ipaddress.ip_network, ("0.0.0.0/0", "2000::/3")
 
 @functools.cache
 def block_covers(cidr: str, holes: tuple[str, ...], networks: tuple[Network, ...]) -> bool:
-    """Whether an ``ipBlock`` with these exceptions holds at least one address of the networks."""
+    """Whether an ``ipBlock`` with these exceptions contains at least one address of the networks."""
     inside = subtract([ipaddress.ip_network(cidr)], map(ipaddress.ip_network, holes))
     return any(a.overlaps(b) for a in inside for b in networks)
 
@@ -104,7 +104,7 @@ def _holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
         case "In":
             return value in expression["values"]
         case "NotIn":
-            return value not in expression["values"]  # and so does a pod without the label
+            return value not in expression["values"]  # a pod without the label matches too
         case "Exists":
             return value is not None
         case "DoesNotExist":
@@ -114,7 +114,7 @@ def _holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
 
 
 def port_matches(rule: Manifest, receiver: Peer, port: int, protocol: str) -> bool:
-    """Whether one entry of ``ports`` covers this port of the receiver, whose own container ports the names mean."""
+    """Whether one entry of ``ports`` covers this port; a name means a container port of the receiver."""
     if rule.get("protocol", "TCP") != protocol:
         return False
     first, last = rule.get("port"), rule.get("endPort")
@@ -138,7 +138,7 @@ class Policy:
         return str(self.manifest["metadata"].get("namespace", "default"))
 
     def isolates(self, pod: Pod, direction: Direction) -> bool:
-        """Whether it selects the pod and speaks of this direction."""
+        """Whether it selects the pod and restricts this direction."""
         spec = self.manifest["spec"]
         types = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
         return (
@@ -149,14 +149,14 @@ class Policy:
         )
 
     def rules(self, direction: Direction) -> Iterator[tuple[Sequence[Manifest], Sequence[Manifest]]]:
-        """Its rules as (peers, ports); either one empty stands for all of them."""
+        """Its rules as (peers, ports); an empty one means all."""
         for rule in self.manifest["spec"].get(direction.lower()) or ():
             yield rule.get("from" if direction == "Ingress" else "to") or (), rule.get("ports") or ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Cluster:
-    """Namespaces, pods and policies of some manifests, and the questions about them."""
+    """Namespaces, pods and policies of some manifests, and which connections they allow."""
 
     namespaces: Mapping[str, Mapping[str, str]]
     pods: tuple[Pod, ...]
@@ -177,10 +177,10 @@ class Cluster:
 
     def pod(self, name: str) -> Pod:
         """The pod of the workload ``namespace/name``."""
-        found = [pod for pod in self.pods if str(pod) == name]
-        if len(found) != 1:
-            raise KeyError(f"{len(found)} workloads are called {name!r}")
-        return found[0]
+        matches = [pod for pod in self.pods if str(pod) == name]
+        if len(matches) != 1:
+            raise KeyError(f"{len(matches)} workloads are called {name!r}")
+        return matches[0]
 
     def ports(self) -> set[tuple[int, str]]:
         """Every port that any container declares, with its protocol."""

@@ -1,4 +1,4 @@
-"""A host outside of the cluster, in a network namespace of its own: addresses of the internet that answer."""
+"""A host outside of the cluster, in its own network namespace, which answers at addresses of the internet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NAMESPACE = "churn-outside"
 LINK = "churnout0"
 NEAR = "203.0.113.1"
 INTERNET = "203.0.113.10"
-"""Of a range that is kept for documentation: nobody has it."""
+"""From a range reserved for documentation: nobody has it."""
 METADATA = "169.254.169.254"
-"""Where clouds tell a machine its credentials."""
+"""The address at which clouds give a machine its credentials."""
 PORTS = (80, 443, 587)
 
 _LISTEN = """
@@ -35,7 +35,7 @@ while True:
 
 @contextlib.contextmanager
 def outside() -> Iterator[Sequence[str]]:
-    """The host's addresses, as long as the block lasts. Pods reach it by the node's own route."""
+    """Run the host for the time of the block, and give its addresses. Pods reach it by the node's own route."""
     if os.geteuid() != 0:
         missing("a network namespace needs root")
     ip = require_tool("ip")

@@ -1,4 +1,4 @@
-"""A person's decision to serve a version in spite of its gates, as `churn promote --override` leaves it."""
+"""A person's decision to serve a version in spite of its gates, as `churn promote --override` records it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.bundle import MANIFEST, OVERRIDE, Override, sha256, write_json
 
 
 def override(bundle: Path, gates: Sequence[str], *, manifest_sha256: str | None = None) -> str:
-    """Put an override beside a bundle's manifest, about another one if its digest is given; returns its sha256."""
+    """Write an override beside a bundle's manifest, for that one or the one with this digest; returns its sha256."""
     decision = Override(
         manifest_sha256=manifest_sha256 or sha256((bundle / MANIFEST).read_bytes()),
         gates=list(gates),

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-"""The repository."""
+"""The root of the repository."""
 TOOLS: Final = ROOT / "tests" / "tools"
-"""Pinned programs that tests build."""
+"""Lock files of the programs that tests build."""
 
 
 def cache_folder() -> Path:

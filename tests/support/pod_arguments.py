@@ -1,4 +1,4 @@
-"""Arguments of recorded containers, for programs that tests run with them at addresses and in folders of their own."""
+"""Arguments of recorded containers, with which tests run the same programs at other addresses and in other folders."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from support.recorder import find, recorded
 
 
 def arguments(stack: str, kind: str, name: str, container: str = "") -> list[str]:
-    """Of a container, by default the one that is called as what it is part of."""
+    """Arguments of a container, by default the one that is named as its workload."""
     containers = find(recorded(stack), kind, name).inputs["spec"]["template"]["spec"]["containers"]
-    (found,) = [each["args"] for each in containers if each["name"] == (container or name)]
-    given: list[str] = found
-    return given
+    (container_arguments,) = [list[str](each["args"]) for each in containers if each["name"] == (container or name)]
+    return container_arguments
 
 
 def replicas(stack: str, kind: str, name: str) -> int:
+    """How many pods a stack sets for a workload."""
     return int(find(recorded(stack), kind, name).inputs["spec"]["replicas"])
 
 
-def at_home(given: list[str], changes: Mapping[str, str]) -> list[str]:
-    """Arguments with each of the values in ``changes`` exchanged; one that would be kept must be changed to itself.
+def at_home(recorded_arguments: list[str], changes: Mapping[str, str]) -> list[str]:
+    """Arguments with the addresses and folders in ``changes`` replaced; to stay, one is mapped to itself.
 
-    An address or a folder that nobody thought of here is an error, so that no program looks for it on the tester's
+    An address or a folder that is not in ``changes`` is an error, so that no program looks for it on the tester's
     machine.
     """
-    return [_changed(argument, changes) for argument in given]
+    return [_changed(argument, changes) for argument in recorded_arguments]
 
 
 def _changed(argument: str, changes: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Pods with one field made softer, which Pod Security `restricted` has to refuse."""
+"""Pods with one field made weaker, which Pod Security `restricted` must refuse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GONE: Final = object()
 
 @dataclass(frozen=True)
 class Soft:
-    """A softer value of one field, a dotted path, and words of the refusal."""
+    """A weaker value of one field (a dotted path), and words of the refusal."""
 
     field: str
     refusal: str
@@ -23,7 +23,7 @@ class Soft:
 
     @property
     def name(self) -> str:
-        """The field as it then is."""
+        """The field and its weaker value."""
         return f"{self.field}: {'removed' if self.to is GONE else self.to}"
 
     def applied(self, holder: Json) -> None:
@@ -71,7 +71,7 @@ POD: Final = (
     Soft("securityContext", "must set securityContext.seccompProfile.type", to=GONE),
     Soft("securityContext.seccompProfile", "must set securityContext.seccompProfile.type", to=GONE),
     Soft("securityContext.sysctls", "forbidden sysctls (kernel.msgmax)", to=[{"name": "kernel.msgmax", "value": "1"}]),
-    Soft("hostNetwork", "hostNetwork", to=True),  # to a pod with sysctls of its network it is a contradiction
+    Soft("hostNetwork", "hostNetwork", to=True),  # contradicts network sysctls, if the pod has any
     Soft("hostPID", "host namespaces (hostPID=true)", to=True),
     Soft("hostIPC", "host namespaces (hostIPC=true)", to=True),
 )
@@ -82,16 +82,16 @@ ADDED: Final = (
     Soft("containers", 'container "soft" must set', to={"name": "soft", "image": "soft:1"}),
     Soft("initContainers", 'container "soft" must set', to={"name": "soft", "image": "soft:1"}),
 )
-"""One more of something that a pod has a list of."""
+"""One more item of a list in a pod."""
 
-UNTHINKABLE: Final = (
+CONTRADICTIONS: Final = (
     Soft(
         "securityContext.privileged", "cannot set `allowPrivilegeEscalation` to false and `privileged` to true", to=True
     ),
     Soft("securityContext.procMount", "`hostUsers` must be false to use `Unmasked`", to="Unmasked"),
     Soft("securityContext.windowsOptions", "hostNetwork must be true", to={"hostProcess": True}),
 )
-"""Of a container, refused as a contradiction before Pod Security is asked; another field would have to be soft too."""
+"""Values that are refused before Pod Security is asked, since they contradict another field of the container."""
 
 
 def _container_lists(template: Json) -> Iterator[tuple[str, int]]:
@@ -101,7 +101,7 @@ def _container_lists(template: Json) -> Iterator[tuple[str, int]]:
 
 
 def mutants(template: Json) -> Iterator[tuple[str, str, Json]]:
-    """What is soft, the words that refuse it, and the pod, for every field of a pod and of each of its containers."""
+    """For every field of a pod and of each container: what is weaker, the words of its refusal, and the pod."""
     for soft in POD:
         mutant = copy.deepcopy(template)
         soft.applied(mutant["spec"])
@@ -111,7 +111,7 @@ def mutants(template: Json) -> Iterator[tuple[str, str, Json]]:
         mutant["spec"].setdefault(soft.field, []).append(soft.to)
         yield soft.name, soft.refusal, mutant
     for kind, index in _container_lists(template):
-        for soft in (*CONTAINER, *UNTHINKABLE):
+        for soft in (*CONTAINER, *CONTRADICTIONS):
             mutant = copy.deepcopy(template)
             soft.applied(mutant["spec"][kind][index])
             yield f"{kind}[{index}].{soft.name}", soft.refusal, mutant

@@ -18,7 +18,7 @@ from infra.naming import POSTGRES, POSTGRES_EXPORTER
 from infra.workloads.postgres_exporter import LOGIN
 
 PROGRAM: Final = "prometheus-postgres-exporter"
-"""Of the program and of the package."""
+"""Name of the program and of its package."""
 
 
 def _changed(text: str, changes: Mapping[str, str]) -> str:
@@ -28,7 +28,7 @@ def _changed(text: str, changes: Mapping[str, str]) -> str:
 
 
 class PostgresExporter(Server):
-    """The pod's program; of its manifest only addresses and the folder of the login are others."""
+    """The pod's program, started as its manifest says but for addresses and the folder of the login."""
 
     def __init__(self, postgres: Postgres, folder: Path, *, login: Path, database_port: int | None = None) -> None:
         port = free_port()
@@ -37,24 +37,24 @@ class PostgresExporter(Server):
             LOGIN.path: str(login),
             f"=:{POSTGRES_EXPORTER.ports['http']}": f"={HOST}:{port}",
         }
-        (found,) = manifest("dev", "Deployment", POSTGRES_EXPORTER.name)["spec"]["template"]["spec"]["containers"]
-        environment = {variable["name"]: _changed(variable["value"], changes) for variable in found["env"]}
-        command = [program(PROGRAM, PROGRAM), *(_changed(given, changes) for given in found["args"])]
+        (container,) = manifest("dev", "Deployment", POSTGRES_EXPORTER.name)["spec"]["template"]["spec"]["containers"]
+        environment = {variable["name"]: _changed(variable["value"], changes) for variable in container["env"]}
+        command = [program(PROGRAM, PROGRAM), *(_changed(argument, changes) for argument in container["args"])]
         super().__init__(command, folder, port=port, environment=environment)
 
     def text(self) -> str:
-        """What a scrape is answered with."""
+        """The page that a scrape gets."""
         answer = httpx.get(f"{self.url}/metrics", timeout=30, trust_env=False)
         answer.raise_for_status()
         return answer.text
 
     def samples(self) -> list[Sample]:
-        """What that tells."""
+        """The samples of that page."""
         return on_page(self.text())
 
     def value(self, name: str, **labels: str) -> float:
-        """The one sample of that name with these labels among its own."""
-        (found,) = (
+        """The value of the only sample with this name and, among others, these labels."""
+        (value,) = (
             sample.value for sample in self.samples() if sample.name == name and labels.items() <= sample.labels.items()
         )
-        return found
+        return value

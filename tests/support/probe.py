@@ -1,6 +1,6 @@
-"""Runs in a pod: tries to connect to each address of standard input, and says which attempt succeeded.
+"""Runs in a pod: tries to connect to each address on standard input, and prints which attempts succeeded.
 
-Sent to a Python that is there already (`python -c`), so it uses the standard library alone.
+It is passed to the Python of the pod's image (`python -c`), so it uses the standard library alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ SECONDS = 3
 
 
 async def connects(host: str, port: int) -> bool:
+    """Whether a connection can be opened in time."""
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), SECONDS)
     except (TimeoutError, OSError):
@@ -22,9 +23,10 @@ async def connects(host: str, port: int) -> bool:
 
 
 async def main() -> None:
+    """Answer with one boolean for each address, in order."""
     targets = [(host, port) for host, port in json.load(sys.stdin)]
-    found = await asyncio.gather(*(connects(host, port) for host, port in targets))
-    json.dump(found, sys.stdout)
+    results = await asyncio.gather(*(connects(host, port) for host, port in targets))
+    json.dump(results, sys.stdout)
 
 
 if __name__ == "__main__":

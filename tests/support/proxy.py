@@ -1,4 +1,4 @@
-"""A TCP proxy that holds back what the server says."""
+"""A TCP proxy that delays the server's answers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from support.servers import HOST
 
 
 class DelayingProxy:
-    """Between a client and a server on this machine.
+    """Forwards connections to a server on this machine.
 
-    ``delay``: shortest and longest time in seconds that a piece of an answer is held back. ``requests`` counts the
-    pieces that clients sent.
+    ``delay`` is the shortest and longest time in seconds by which a piece of an answer is delayed. ``requests`` counts
+    the pieces that clients sent.
     """
 
     def __init__(self, target_port: int, *, seed: int = 0) -> None:

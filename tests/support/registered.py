@@ -1,4 +1,4 @@
-"""Bundles in a real MLflow: registered, pointed to by an alias, and damaged in the artifact store."""
+"""Bundles in a real MLflow, where tests register them, move aliases to them, and damage their files."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Version:
     bundle_url: str
 
     def read(self, name: str) -> bytes:
+        """Fetch a file of the registered bundle."""
         return httpx.get(f"{self.bundle_url}/{name}", trust_env=False).raise_for_status().content
 
     def write(self, name: str, data: bytes) -> None:
@@ -30,6 +31,7 @@ class Version:
         httpx.put(f"{self.bundle_url}/{name}", content=data, trust_env=False).raise_for_status()
 
     def delete(self, name: str) -> None:
+        """Delete a file of the registered bundle."""
         httpx.delete(f"{self.bundle_url}/{name}", trust_env=False).raise_for_status()
 
 
@@ -65,16 +67,17 @@ class Registered:
         )
 
     def point(self, version: Version, alias: str = "production") -> None:
-        """Move an alias as `churn` does: the version's word for people first."""
+        """Move an alias as `churn` does, setting the version's stage tag first."""
         if alias in STAGES:
             self.tag(version, STAGE_TAG, STAGES[alias])
         self._client.set_registered_model_alias(self.name, alias, version.number)
 
     def tag(self, version: Version, key: str, value: str) -> None:
+        """Set a tag of a version."""
         self._client.set_model_version_tag(self.name, version.number, key, value)
 
     def move_by_hand(self, version: Version) -> None:
-        """Move the alias `production` as MLflow's page does, by the server's own API alone."""
+        """Move the alias `production` as MLflow's web page does, through the server's API alone."""
         body = {"name": self.name, "alias": "production", "version": version.number}
         url = f"{self.url}/api/2.0/mlflow/registered-models/alias"
         httpx.post(url, json=body, trust_env=False).raise_for_status()
@@ -85,12 +88,12 @@ class Registered:
 
 
 def follow(url: str, name: str) -> dict[str, Any]:
-    """Settings of an API that follows a registered model closely."""
+    """Settings of an API that follows a registered model and polls often."""
     return {"model_source": "mlflow", "model_name": name, "mlflow_tracking_uri": url, "model_poll_seconds": 0.2}
 
 
 def rewritten(bundle: Path, target: Path, **changes: Any) -> Path:
-    """A copy of a bundle whose manifest says something else, and fits its files."""
+    """Copy a bundle and change fields of its manifest, which still fits the files."""
     copytree(bundle, target)
     manifest = json.loads((target / MANIFEST).read_text())
     (target / MANIFEST).write_text(json.dumps(manifest | changes))

@@ -1,4 +1,4 @@
-"""What service accounts may ask of the API server: as the rendered roles say, and as the server itself does."""
+"""What service accounts may ask of the API server: by the rendered roles, and by the server's own answer."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 from support.kubectl import Json, Kubectl
 
 Right = tuple[str, ...]
-"""Verb, API group, resource and name of one object (or `*`); for a path of the server only verb and path."""
+"""Verb, API group, resource and object name (or `*`); for a path of the server, verb and path."""
 
 
 def _rights(rules: Iterable[Json]) -> set[Right]:
-    found: set[Right] = set()
+    rights: set[Right] = set()
     for rule in rules:
         of_objects = (rule.get("apiGroups", []), rule.get("resources", []), rule.get("resourceNames") or ["*"])
-        found |= set(product(rule["verbs"], *of_objects))
-        found |= set(product(rule["verbs"], rule.get("nonResourceURLs", [])))
-    return found
+        rights |= set(product(rule["verbs"], *of_objects))
+        rights |= set(product(rule["verbs"], rule.get("nonResourceURLs", [])))
+    return rights
 
 
 def declared(objects: Iterable[Json], account: str, of: str, within: str) -> set[Right]:
-    """Rights of an account of the namespace ``of`` within another or the same, by the rendered bindings."""
+    """Rights of an account of the namespace ``of`` in the namespace ``within``, by the rendered bindings."""
     known = list(objects)
     roles = {
         (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]): item["rules"]
         for item in known
         if item["kind"] in {"Role", "ClusterRole"}
     }
-    found: set[Right] = set()
+    rights: set[Right] = set()
     for binding in known:
         where = binding["metadata"].get("namespace")
         if binding["kind"] not in {"RoleBinding", "ClusterRoleBinding"} or where not in {None, within}:
@@ -37,12 +37,12 @@ def declared(objects: Iterable[Json], account: str, of: str, within: str) -> set
         subjects = {(subject["kind"], subject["namespace"], subject["name"]) for subject in binding["subjects"]}
         if ("ServiceAccount", of, account) in subjects:
             role = binding["roleRef"]
-            found |= _rights(roles[role["kind"], where if role["kind"] == "Role" else None, role["name"]])
-    return found
+            rights |= _rights(roles[role["kind"], where if role["kind"] == "Role" else None, role["name"]])
+    return rights
 
 
 def granted(kubectl: Kubectl, account: str, of: str, within: Iterable[str]) -> dict[str, set[Right]]:
-    """Rights of an account in each namespace, by the server's own answer to it."""
+    """Rights of an account in each namespace, as the server itself answers."""
     reviews: list[dict[str, Any]] = [
         {
             "apiVersion": "authorization.k8s.io/v1",

@@ -1,5 +1,7 @@
-"""Where messages of alerts arrive in tests: servers that speak as Slack, PagerDuty, a dead man's service and a mail
-server do, and keep what they are told. They stand in for those services; what is sent to them is real."""
+"""Servers to which alerts are sent in tests, in place of Slack, PagerDuty, a dead man's service and a mail server.
+
+The services are played, and keep every message; what is sent to them is real.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Message:
-    """What arrived over a channel: which alert it is about, whether it is over, the text, and when it came."""
+    """A message of a channel: the alert in its title, its text, whether the alert is over, and when it came."""
 
     channel: str
     title: str
@@ -51,16 +53,17 @@ SHAPES: dict[str, Callable[[dict[str, Any]], tuple[str, str, bool]]] = {
 
 @dataclass
 class Inbox:
-    """Everything that has arrived."""
+    """All messages so far, and in ``broken`` those that a real service would refuse."""
 
     messages: list[Message] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
     def take(self, channel: str, title: str, text: str, *, resolved: bool) -> None:
+        """Keep a message that has just arrived."""
         self.messages.append(Message(channel, title, text, resolved, time.monotonic()))
 
     def about(self, alert: str, *, resolved: bool = False, channel: str | None = None) -> list[Message]:
-        """Messages about an alert, over one channel or all."""
+        """Messages about an alert, on one channel or all."""
         return [
             message
             for message in list(self.messages)
@@ -91,7 +94,7 @@ class Hooks:
                 self.wfile.write(answer)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-                """Quiet."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -106,7 +109,7 @@ class Hooks:
 
 
 class Mails:
-    """A mail server that takes everything, over SMTP without TLS."""
+    """A mail server that accepts everything, over SMTP without TLS."""
 
     def __init__(self, inbox: Inbox) -> None:
         class Handler(socketserver.StreamRequestHandler):

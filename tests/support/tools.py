@@ -1,7 +1,8 @@
-"""Programs the tests run that are no packages of the project: each made once from a locked list, and kept in the cache.
+"""Programs that tests run and that are not dependencies of the project: each is built once from a lock, and cached.
 
-The folder of a tool carries the hash of its lock, so a changed lock makes it anew. It is made beside its place and
-renamed, so that none is ever half there; of several tests that want it at once, one makes it and the others wait.
+The name of a tool's folder has the hash of its lock, so that a new lock means a new build. It is built beside its
+place and then renamed, so that it is never there in part; if several tests need it at once, one builds it and the
+others wait.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from support.paths import TOOLS, cache_folder
 
 
 def missing(what: str) -> None:
-    """End the test that needs a tool: named and skipped at a desk, failed where CI=true."""
+    """End the test that needs a tool: it fails where CI=true, and is skipped elsewhere."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
 
 
 def _run(command: Sequence[str], name: str) -> str:
-    """Output of a step in the making of a tool."""
+    """Output of one step of building a tool."""
     program = shutil.which(command[0])
     if program is None:
         missing(f"{name} is missing: {command[0]} is not installed")
@@ -41,8 +42,8 @@ def _run(command: Sequence[str], name: str) -> str:
     return done.stdout
 
 
-def _made_once(name: str, lock: Path, make: Callable[[Path], None]) -> Path:
-    """The folder that ``make`` fills, of this lock's state."""
+def _built_once(name: str, lock: Path, build: Callable[[Path], None]) -> Path:
+    """The folder that ``build`` filled for this lock."""
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
     place = cache_folder() / f"{name}-{digest}"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -51,32 +52,32 @@ def _made_once(name: str, lock: Path, make: Callable[[Path], None]) -> Path:
         if place.is_dir():
             return place
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{name}-") as scratch:
-            made = Path(scratch) / "made"
-            made.mkdir()
-            make(made)
-            made.rename(place)
+            folder = Path(scratch) / "built"
+            folder.mkdir()
+            build(folder)
+            folder.rename(place)
     return place
 
 
 def go_tool(name: str, module: str = "lint", *, tags: str = "") -> Path:
-    """A program that `tests/tools/<module>/go.mod` lists, built with these tags."""
+    """The path of a program that `tests/tools/<module>/go.mod` lists, built with these tags."""
     source = TOOLS / module
 
     def build(folder: Path) -> None:
         options = ["-trimpath", "-tags", tags, "-o", f"{folder}{os.sep}"]
         _run(["go", "build", "-C", str(source), *options, "tool"], name)
 
-    return _made_once(module, source / "go.sum", build) / name
+    return _built_once(module, source / "go.sum", build) / name
 
 
 def go_module(source: str, module: str) -> Path:
-    """Files of a published module at the version that `tests/tools/<source>/go.mod` locks, checked against its sum."""
+    """The folder of a published module, at the version that `tests/tools/<source>/go.mod` locks."""
     answer = _run(["go", "mod", "download", "-C", str(TOOLS / source), "-json", module], module)
     return Path(json.loads(answer)["Dir"])
 
 
 def venv_tool(name: str, module: str) -> list[str]:
-    """Command of a Python tool whose dependencies do not fit the project's: in an environment of its own."""
+    """The command of a Python tool in its own environment, since its dependencies conflict with the project's."""
     lock = TOOLS / name / "requirements.lock"
 
     def install(folder: Path) -> None:
@@ -84,35 +85,35 @@ def venv_tool(name: str, module: str) -> list[str]:
         _run([*uv, "venv", "--allow-existing", "--python", sys.executable, str(folder)], name)
         _run([*uv, "pip", "install", "--python", str(folder), "--require-hashes", "-r", str(lock)], name)
 
-    place = _made_once(f"{name}-python{platform.python_version()}", lock, install)
-    # By its module: the scripts of an environment hold the path it was made at.
+    place = _built_once(f"{name}-python{platform.python_version()}", lock, install)
+    # Run as a module: scripts of an environment contain the path at which it was created.
     return [str(place / "bin" / "python"), "-m", module]
 
 
 _ON_THE_CLUSTER: Final = "remove_all_sd,enable_kubernetes_sd"
-"""Of Prometheus' ways to find targets only the one that is used: half the time to build it."""
+"""Build tags for the one kind of service discovery that is used, which halves the time of the build."""
 
 
 def newest_prometheus(name: str) -> Path:
-    """`prometheus` or `promtool` of the version that `tests/tools/prometheus/go.mod` locks."""
+    """The path of `prometheus` or `promtool`, at the version that `tests/tools/prometheus/go.mod` locks."""
     return go_tool(name, "prometheus", tags=_ON_THE_CLUSTER)
 
 
 def thanos() -> Path:
-    """`thanos` of the version that prod runs, with its makers' build tags: without them its first call crashes it."""
+    """The path of `thanos` at prod's version, with its authors' build tags: without them its first call crashes."""
     return go_tool("thanos", "thanos", tags="netgo,slicelabels")
 
 
 def newest_alertmanager(name: str) -> Path:
-    """`alertmanager` or `amtool` of the version that `tests/tools/alertmanager/go.mod` locks.
+    """The path of `alertmanager` or `amtool`, at the version that `tests/tools/alertmanager/go.mod` locks.
 
-    The published module lacks the pages of its user interface, which are compiled in: a copy is given an empty one.
+    The published module lacks its web interface, which is compiled in: an empty page is added to a copy of the module.
     """
     source, module = TOOLS / "alertmanager", "github.com/prometheus/alertmanager"
 
     def build(folder: Path) -> None:
         copy, page = folder.parent / "copy", folder.parent / "copy" / "ui" / "app" / "dist" / "index.html"
-        # Files of the module cache are read-only, and so would their copies be.
+        # Files of the module cache are read-only: copy their content alone, and make the folders writable.
         shutil.copytree(go_module("alertmanager", module), copy, copy_function=shutil.copyfile)
         for folder_of_copy in (copy, *copy.rglob("*/")):
             folder_of_copy.chmod(0o755)
@@ -125,4 +126,4 @@ def newest_alertmanager(name: str) -> Path:
         build = ["go", "build", "-C", str(source), "-modfile", str(lock), "-trimpath"]
         _run([*build, "-o", f"{folder}{os.sep}", "tool"], name)
 
-    return _made_once("alertmanager", source / "go.sum", build) / name
+    return _built_once("alertmanager", source / "go.sum", build) / name

@@ -1,4 +1,4 @@
-"""A steady stream of requests, sent at its own pace whatever the answers do, and what became of each."""
+"""A steady stream of requests, sent at a fixed pace however slow the answers are, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ _MAX_IN_FLIGHT = 200
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What came back: answers with status 200 by the index of their customer, and everything else by its kind."""
+    """Answers with status 200, each with the index of its customer, and everything else counted by kind."""
 
     answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
     not_sent: int = 0
-    """Requests that found the bound on outstanding ones reached."""
+    """Requests left out because too many were outstanding."""
 
     @property
     def versions(self) -> Counter[str]:
+        """Answers by the model version that gave them."""
         return Counter(answer["model_version"] for _, answer in self.answers)
 
 
 class Traffic:
-    """``with Traffic(...) as traffic:`` sends from a thread of its own until the block ends.
+    """``with Traffic(...) as traffic:`` sends from a separate thread until the block ends.
 
-    An open loop: a request goes out every ``1 / rate`` seconds over kept connections. ``traffic.outcome`` grows as
-    answers come in and is complete after the block.
+    An open loop: a request goes out every ``1 / rate`` seconds over persistent connections. ``traffic.outcome`` grows
+    as answers come in, and is complete after the block.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Traffic:
         rate: float,
         key: Callable[[], str] | None = None,
     ) -> None:
-        """``key`` gives the API key that the next request is sent with."""
+        """Prepare to send; ``key`` returns the API key for the next request."""
         self.outcome = Outcome()
         self._url = url
         self._customers = customers
@@ -66,6 +67,7 @@ class Traffic:
 
     @property
     def answered(self) -> int:
+        """How many requests were answered with status 200 so far."""
         return len(self.outcome.answers)
 
     async def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""Every place where the platform asks for metrics: its rules, and what its dashboards show."""
+"""Every place where the platform asks for metrics: its rules and its dashboards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _IN_LEGEND: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 @dataclass(frozen=True)
 class Use:
-    """An expression, where it stands, and the labels of its answer that people are shown."""
+    """An expression, where it stands, and which labels of its answer are shown to people."""
 
     where: str
     expression: str
@@ -29,13 +29,13 @@ class Use:
 
 @cache
 def every() -> tuple[Use, ...]:
-    """Of alerts, recording rules, panels and the variables of dashboards."""
+    """The uses in alerts, recording rules, panels and variables of dashboards."""
     return (*map(_of_rule, rules()), *_of_dashboards())
 
 
 @cache
 def rules() -> tuple[dict[str, Any], ...]:
-    """All rules, of every workload and of the prices."""
+    """The rules of every workload and those with the prices."""
     texts = [*(path.read_text(encoding="utf-8") for path in sorted(RULES.glob("*.yaml"))), prices.rules()]
     return tuple(rule for text in texts for group in yaml.safe_load(text)["groups"] for rule in group["rules"])
 

@@ -1,7 +1,7 @@
-"""Prometheus and Alertmanager as the cluster has them, over targets of a test, with time running faster if wanted.
+"""Prometheus and Alertmanager configured as in the cluster, with a test's targets and, on request, faster time.
 
 ``speed`` divides every duration of the rules (ranges, offsets, `for`), of the scrapes and of Alertmanager's routes;
-thresholds stay as they are. Seconds measured at speed s are seconds of that faster time.
+thresholds stay as they are. Whatever a test measures is then in seconds of the faster time.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ def scaled(content: Any, speed: float) -> Any:
         return [scaled(item, speed) for item in content]
     if not isinstance(content, dict):
         return content
-    made = {}
+    faster = {}
     for key, value in content.items():
         if key in _KEYS:
-            made[key] = _DURATION.sub(lambda found: _faster(found[1], found[2], speed), value)
+            faster[key] = _DURATION.sub(lambda match: _faster(match[1], match[2], speed), value)
         elif key == "expr":
-            made[key] = _IN_EXPRESSION.sub(lambda f: f[1] + _faster(f[2], f[3], speed), value)
+            faster[key] = _IN_EXPRESSION.sub(lambda match: match[1] + _faster(match[2], match[3], speed), value)
         else:
-            made[key] = scaled(value, speed)
-    return made
+            faster[key] = scaled(value, speed)
+    return faster
 
 
 class Prometheus(Server):
-    """The newest one, over a configuration in ``folder``."""
+    """The newest release, with a configuration in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         port = free_port()
@@ -69,8 +69,8 @@ class Prometheus(Server):
         answer = httpx.post(f"{self.url}/api/v1/query", data={"query": expression}, timeout=30, trust_env=False)
         body = answer.json()
         assert body["status"] == "success", f"{expression}: {body}"
-        found: list[dict[str, Any]] = body["data"]["result"]
-        return found
+        result: list[dict[str, Any]] = body["data"]["result"]
+        return result
 
     def firing(self) -> set[str]:
         """Names of the alerts that fire."""
@@ -78,7 +78,7 @@ class Prometheus(Server):
 
 
 class Alertmanager(Server):
-    """The newest one, over a configuration in ``folder``."""
+    """The newest release, with a configuration in ``folder``."""
 
     def __init__(self, folder: Path, port: int) -> None:
         program = str(newest_alertmanager("alertmanager"))
@@ -91,7 +91,7 @@ class Alertmanager(Server):
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """The two servers and what people were told."""
+    """The two servers and the messages that people got."""
 
     prometheus: Prometheus
     alertmanager: Alertmanager
@@ -99,7 +99,7 @@ class Watched:
 
 
 def alertmanager_config(folder: Path, hooks: Hooks, mails: Mails, speed: float) -> dict[str, Any]:
-    """That of prod, with every channel on and at the sinks, by secret files in ``folder``."""
+    """Prod's configuration with every channel enabled and sending to the sinks; its secrets are files in ``folder``."""
     secrets = {"slack_url": f"{hooks.url}/slack", "deadman_url": f"{hooks.url}/deadman"}
     for name, value in (secrets | {"pagerduty_routing_key": "k" * 32, "smtp_password": "p"}).items():
         (folder / name).write_text(value, encoding="utf-8")
@@ -111,13 +111,13 @@ def alertmanager_config(folder: Path, hooks: Hooks, mails: Mails, speed: float) 
         "pagerduty_url": f"{hooks.url}/pagerduty",
     }
     rewritten = json.dumps(scaled(config, speed)).replace(alerting.SECRETS, str(folder))
-    made: dict[str, Any] = json.loads(rewritten)
-    return made
+    content: dict[str, Any] = json.loads(rewritten)
+    return content
 
 
 @contextmanager
 def watched(folder: Path, targets: Mapping[str, str], *, rules: Mapping[str, str], speed: float) -> Iterator[Watched]:
-    """The two servers over ``targets`` (job → ``host:port``) and rule files (name → text), started and stopped."""
+    """Run the two servers with ``targets`` (job → ``host:port``) and rule files (name → text)."""
     place = folder / "rules"
     place.mkdir(parents=True)
     for name, text in rules.items():
@@ -127,15 +127,15 @@ def watched(folder: Path, targets: Mapping[str, str], *, rules: Mapping[str, str
         hooks, mails = stack.enter_context(Hooks(inbox)), stack.enter_context(Mails(inbox))
         config = monitoring.prometheus_config(targets, rules=place, alertmanager=f"{HOST}:{port}")
         faster = scaled(config, speed)
-        # A target on a busy machine answers no sooner because time runs faster: it gets all of the interval.
+        # Targets do not answer faster when time does: each scrape may take the whole interval.
         if speed > 1:
             faster["global"]["scrape_timeout"] = faster["global"]["scrape_interval"]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(faster), encoding="utf-8")
         settings_of_am = alertmanager_config(folder, hooks, mails, speed)
         (folder / "alertmanager.yml").write_text(yaml.safe_dump(settings_of_am), encoding="utf-8")
         prometheus = stack.enter_context(Prometheus(folder))
-        # It looks at its targets only after five seconds, whatever the speed; to alerts that is a time without them, of
-        # which nobody is to be told.
+        # The first scrape comes after up to five seconds, whatever the speed. Until then targets are missing, of which
+        # nobody must be alerted.
         wait_until(lambda: len(prometheus.query("up")) == len(targets), "every target has been looked at", pause=0.2)
         alertmanager = stack.enter_context(Alertmanager(folder, port))
         yield Watched(prometheus=prometheus, alertmanager=alertmanager, inbox=inbox)

@@ -1,8 +1,8 @@
-"""The `dev` stack on a real cluster: containers run, and what they do is looked at.
+"""The `dev` stack on a real cluster, where its containers run.
 
-The real program and the real engine; the Kubernetes provider is a stand-in that goes through the API server and waits
-as the real one does. Images that cannot be pulled here are made from `images/`, each of which says what it is. The
-stack comes up once, tests change it in the order of their files, and the last of them destroys it.
+Program and engine are real; the Kubernetes provider is a stand-in that goes through the API server and waits as the
+real one does. Images that cannot be pulled are built from `images/`, each of which says what it contains. The stack
+comes up once, tests change it in the order of their files, and the last of them destroys it.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ HOW = "set CHURN_LIVE=yes and KUBECONFIG to a throw-away cluster that has the im
 
 @pytest.fixture(scope="session")
 def kubectl() -> Kubectl:
-    """The cluster of KUBECONFIG, in which nothing of the platform is left."""
+    """The cluster of KUBECONFIG, which must have nothing of the platform."""
     if os.environ.get("CHURN_LIVE") != "yes" or not os.environ.get("KUBECONFIG"):
         pytest.skip(f"there is no live cluster: {HOW}")
-    found = Kubectl(require_tool("kubectl"))
-    answer = found.attempt("get", "namespaces", "--output", "json", "--request-timeout=10s")
+    client = Kubectl(require_tool("kubectl"))
+    answer = client.attempt("get", "namespaces", "--output", "json", "--request-timeout=10s")
     if not answer.ok:
         missing(f"the cluster of KUBECONFIG does not answer: {answer.err.strip().splitlines()[-1]}")
     left = sorted({item["metadata"]["name"] for item in answer.items()} & set(NAMESPACES))
     if left:
-        pytest.fail(f"the cluster has {left} already, which may be somebody's: delete them, or take another cluster")
-    return found
+        pytest.fail(f"the cluster already has {left}, which may be in use: delete them, or use another cluster")
+    return client
 
 
 @pytest.fixture(scope="session")
@@ -54,20 +54,22 @@ def live(kubectl: Kubectl, command: auto.PulumiCommand, tmp_path_factory: pytest
         opened.cli("stack", "init")
         opened.configure(small)
         started = time.monotonic()
-        made = opened.run("up")
-        found = Live(project=opened, kubectl=kubectl, made=made, seconds=time.monotonic() - started, folder=folder)
+        outcome = opened.run("up")
+        stack = Live(
+            project=opened, kubectl=kubectl, first_up=outcome, seconds=time.monotonic() - started, folder=folder
+        )
         try:
-            if not made.succeeded:
-                pytest.fail(f"the stack did not come up: {made.errors} {made.failure}\n{made.printed[-3000:]}")
-            yield found
+            if not outcome.succeeded:
+                pytest.fail(f"the stack did not come up: {outcome.errors} {outcome.failure}\n{outcome.printed[-3000:]}")
+            yield stack
         finally:
-            found.close()
+            stack.close()
             _remove(kubectl)
     cluster.close()
 
 
 def _remove(kubectl: Kubectl) -> None:
-    """What a failed test has left; after a good run there is nothing."""
+    """Remove what failed tests left behind; after a good run there is nothing."""
     subprocess.run(
         [kubectl.program, "delete", "namespace", *NAMESPACES, "--ignore-not-found", "--timeout=120s"],
         capture_output=True,

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Give a test cluster that pulls nothing the images of the dev stack: our own, built from the Dockerfile as a user builds
-# them, also under a second tag; public ones from the cluster tool's recipes; and stand-ins of the rest from images/.
+# Load the images of the dev stack into a test cluster that cannot pull: our own, built from the Dockerfile as users build
+# them, also under a second tag; public ones from the cluster tool's recipes; and stand-ins for the rest from images/.
 #   images.sh CLUSTER-TOOL SECOND-TAG
 set -euo pipefail
 cluster=$1 next=$2
 cd "$(dirname "$0")/../../.."
 churn=.venv/bin/churn
 
-# NAME of infra/versions.py -> the image that the stack runs
+# Print the image that the stack runs for a NAME of infra/versions.py.
 image() { .venv/bin/python -c 'import sys; from infra.versions import PUBLIC; print(PUBLIC[sys.argv[1]])' "$1"; }
 
 "$cluster" base-images docker.io/library/python:3.11-slim-bookworm "$(image postgres)" "$(image prometheus)" \

@@ -31,7 +31,7 @@ def test_the_first_model_is_registered_in_mlflow_on_postgres(live: Live) -> None
     assert rows == ["production|1"]
 
 
-def test_the_api_took_it_up_without_a_restart(live: Live) -> None:
+def test_the_api_loaded_it_without_a_restart(live: Live) -> None:
     (training,) = (
         job
         for job in live.kubectl.get("jobs", namespace=MLOPS)
@@ -40,7 +40,7 @@ def test_the_api_took_it_up_without_a_restart(live: Live) -> None:
     for pod in live.ready(API):
         (status,) = pod["status"]["containerStatuses"]
         assert status["restartCount"] == 0
-        # RFC 3339 in UTC, of one form: the texts are in the order of the times.
+        # Both are RFC 3339 in UTC and of one form, so texts compare like times.
         assert status["state"]["running"]["startedAt"] < training["status"]["completionTime"]
 
 

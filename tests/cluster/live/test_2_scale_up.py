@@ -1,4 +1,4 @@
-"""Real load takes the API from its minimum upwards, and no request is lost. That it comes down again is seen later."""
+"""Real load scales the API up from its minimum, and no request fails. A later test sees it scale down."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def replicas(live: Live) -> int:
 
 def test_load_scales_the_api_up_without_a_failed_request(live: Live) -> None:
     least = live.object("hpa", API)["spec"]["minReplicas"]
-    # The autoscaler is made after the Deployment, which began with one.
+    # The autoscaler is created after the Deployment, which starts with one replica.
     wait_until(lambda: replicas(live) == least, "the API is at its minimum", WITHIN)
     with live.load("scale", rate=RATE) as load:
         seconds = seconds_until(lambda: replicas(live) > least, "the API has more pods than its minimum", WITHIN)

@@ -1,4 +1,4 @@
-"""What pods and service accounts may do, as the cluster itself decides it."""
+"""What pods and service accounts may do, decided by the cluster itself."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def of(group: str, verbs: tuple[str, ...], *resources: str, name: str = "*") -> 
 
 
 def watched(namespace: str) -> set[Right]:
-    """Of the ingress controller, in a namespace with routes."""
+    """Rights of the ingress controller in a namespace with routes."""
     return {
         *of("", READ, "services", "pods"),
         *of("", ("create", "patch"), "events"),
@@ -78,7 +78,7 @@ EXPECTED: dict[tuple[str, str], set[Right]] = {
         for namespace in n.NAMESPACES
     },
 }
-"""Rights by service account and the namespace they hold in; all other accounts have none."""
+"""Rights by service account and namespace; all other accounts have none."""
 
 
 def test_each_service_account_can_do_exactly_what_it_needs(live: Live) -> None:

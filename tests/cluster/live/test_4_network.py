@@ -1,7 +1,7 @@
-"""Who can connect to whom, tried from the real pods, beside what the policies in the cluster say.
+"""Connections between the real pods succeed or fail exactly as the policies in the cluster say.
 
-Running pods get an ephemeral container, which shares their network; work that comes by the clock is played by a pod of
-its template that only waits. Each pod also listens on a port that no edge names, so that a refusal there is a policy's.
+Running pods get an ephemeral container, which shares their network; scheduled jobs are represented by a pod of their
+template that only waits. Each pod also listens on a port that no edge names, so that only a policy can refuse it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ LISTEN = (
     "import http.server as h, signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); "
     f"h.HTTPServer(('', {SPARE}), h.BaseHTTPRequestHandler).serve_forever()"
 )
-"""Ends when it is told to: a pod waits for all of its containers."""
-LASTING = (
+"""A server that ends on SIGTERM, since a pod waits for all of its containers."""
+RUNNING = (
     n.API, n.CACHE, n.MLFLOW, n.POSTGRES, n.INGRESS, n.PROMETHEUS, n.ALERTMANAGER, n.GRAFANA, n.PUSHGATEWAY,
     n.KUBE_STATE_METRICS, n.NODE_EXPORTER, n.BLACKBOX, n.POSTGRES_EXPORTER,
 )  # fmt: skip
-BY_THE_CLOCK = {n.TRAINING: "training", n.BACKUP: "backup-postgres", n.DRILL: "drill", n.MLFLOW_GC: "mlflow-gc"}
+SCHEDULED = {n.TRAINING: "training", n.BACKUP: "backup-postgres", n.DRILL: "drill", n.MLFLOW_GC: "mlflow-gc"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A pod that can be asked from: with its address, and the container that has a Python."""
+    """A pod from which connections are tried, and its container that has a Python."""
 
     workload: Workload
     pod: Json
@@ -57,17 +57,17 @@ class Place:
 
 
 def waiting(live: Live, workload: Workload) -> Json:
-    """A pod as the workload's job would make it, that waits instead of working."""
+    """A pod as the workload's job would create it, which waits instead of working."""
     if workload is n.MLFLOW_MIGRATE:
         jobs = live.kubectl.get("jobs", namespace=workload.namespace)
         (spec,) = (job["spec"] for job in jobs if job["metadata"]["labels"]["app.kubernetes.io/name"] == workload.name)
     else:
-        spec = live.object("cronjob", workload, BY_THE_CLOCK[workload])["spec"]["jobTemplate"]["spec"]
+        spec = live.object("cronjob", workload, SCHEDULED[workload])["spec"]["jobTemplate"]["spec"]
     template = copy.deepcopy(spec["template"])
     template["spec"]["terminationGracePeriodSeconds"] = 1
     container = template["spec"]["containers"][0]
     container["command"], container["args"] = ["python", "-c", LISTEN], []
-    # It does nothing, and pods that the load before has called may have the whole of a small node.
+    # It does nothing, and pods from the earlier load test may have taken the whole of a small node.
     container["resources"]["requests"]["cpu"] = "1m"
     labels = {key: value for key, value in template["metadata"]["labels"].items() if "job-name" not in key}
     labels = {key: value for key, value in labels.items() if "controller-uid" not in key}
@@ -77,27 +77,27 @@ def waiting(live: Live, workload: Workload) -> Json:
 
 @pytest.fixture(scope="module")
 def places(live: Live) -> Iterator[list[Place]]:
-    """A place in every pod that runs, and in one of each kind that comes by the clock."""
+    """Every running pod, and one waiting pod for each kind of job."""
     image = live.object("cronjob", n.DRILL)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"]
-    running = [(workload, pod) for workload in LASTING for pod in live.ready(workload)]
+    running = [(workload, pod) for workload in RUNNING for pod in live.ready(workload)]
     for workload, pod in running:
         target = (pod["metadata"]["name"], "--namespace", workload.namespace)
         options = ("--profile=restricted", f"--image={image}", "--container=probe")
         live.kubectl.run("debug", *target, *options, "--", "python", "-c", LISTEN)
-    made = [waiting(live, workload) for workload in (*BY_THE_CLOCK, n.MLFLOW_MIGRATE)]
+    pods = [waiting(live, workload) for workload in (*SCHEDULED, n.MLFLOW_MIGRATE)]
     try:
-        live.kubectl.run("create", "-f", "-", objects=made)
-        live.kubectl.run("wait", "--for=condition=Ready", "--timeout=120s", "-f", "-", objects=made)
-        found = [Place(workload, pod, "probe") for workload, pod in running]
-        found += [
+        live.kubectl.run("create", "-f", "-", objects=pods)
+        live.kubectl.run("wait", "--for=condition=Ready", "--timeout=120s", "-f", "-", objects=pods)
+        all_places = [Place(workload, pod, "probe") for workload, pod in running]
+        all_places += [
             Place(workload, live.object("pod", workload, f"waiting-{workload.name}"), workload.name)
-            for workload in (*BY_THE_CLOCK, n.MLFLOW_MIGRATE)
+            for workload in (*SCHEDULED, n.MLFLOW_MIGRATE)
         ]
-        for place in found:
+        for place in all_places:
             wait_until(functools.partial(listens, live, place), f"{place.name} listens, as it sees itself")
-        yield found
+        yield all_places
     finally:
-        live.kubectl.delete(made)
+        live.kubectl.delete(pods)
 
 
 def listens(live: Live, place: Place) -> bool:
@@ -114,7 +114,7 @@ def tried(live: Live, place: Place, targets: list[tuple[str, int]]) -> list[bool
 
 @dataclass(frozen=True)
 class Question:
-    """One connection that is tried, and what the policies say of it."""
+    """One connection to try, and whether the policies allow it."""
 
     name: str
     address: str
@@ -123,17 +123,17 @@ class Question:
 
 
 def questions(live: Live, place: Place, places: list[Place], truth: policies.Cluster) -> list[Question]:
-    """Every port of every other pod, declared or not, and the world outside."""
+    """Connections to every other pod, on declared ports and on one that is not, and to addresses outside."""
     own = truth.pod(f"{place.workload.namespace}/{place.name}")
-    found = []
+    connections = []
     for target in places:
         if target.name == place.name:
             continue
         other = truth.pod(f"{target.workload.namespace}/{target.name}")
         ports = {*target.workload.ports.values(), SPARE}
         if len(live.pods(target.workload)) == 1:
-            ports -= {n.ALERTMANAGER.ports["mesh"]}  # a single one has no mesh and does not listen
-        found += [
+            ports -= {n.ALERTMANAGER.ports["mesh"]}  # a single replica has no mesh and does not listen
+        connections += [
             Question(f"{target.workload.name}:{port}", target.address, port, truth.allows(own, other, port))
             for port in sorted(ports)
         ]
@@ -141,8 +141,8 @@ def questions(live: Live, place: Place, places: list[Place], truth: policies.Clu
     beyond = [(address, port) for address in (INTERNET, METADATA) for port in PORTS] + [(node, 10250), (node, 6443)]
     for address, port in beyond:
         there = policies.External.of(f"{address}/32")
-        found.append(Question(f"{address}:{port}", address, port, truth.allows(own, there, port)))
-    return found
+        connections.append(Question(f"{address}:{port}", address, port, truth.allows(own, there, port)))
+    return connections
 
 
 def as_one_pod(place: Place) -> Json:
@@ -157,12 +157,12 @@ def test_every_declared_edge_connects_and_every_other_is_refused(live: Live, pla
     wrong, asked, open_ways = [], 0, 0
     with outside():
         for place in places:
-            wanted = questions(live, place, places, truth)
-            answers = tried(live, place, [(question.address, question.port) for question in wanted])
-            asked, open_ways = asked + len(wanted), open_ways + sum(answers)
+            tries = questions(live, place, places, truth)
+            answers = tried(live, place, [(question.address, question.port) for question in tries])
+            asked, open_ways = asked + len(tries), open_ways + sum(answers)
             wrong += [
                 f"{place.workload.name} -> {question.name}: {'connected' if answer else 'refused'}"
-                for question, answer in zip(wanted, answers, strict=True)
+                for question, answer in zip(tries, answers, strict=True)
                 if answer != question.allowed
             ]
     live.figures["connections tried between pods and to the outside"] = f"{asked}, {open_ways} of them allowed"

@@ -1,4 +1,4 @@
-"""The way in: TLS, routes by host, redirects, and the limits of the routes, through a real nginx."""
+"""The edge, with a real nginx: TLS, routes by host, redirects, and limits of routes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_http_is_sent_to_https(live: Live, host: str) -> None:
     )
 
 
-def test_the_inside_has_no_route(live: Live) -> None:
+def test_internal_paths_have_no_route(live: Live) -> None:
     for path in ("/metrics", "/ready", "/live", "/v1/../metrics"):
         assert live.ask("GET", "api", path).status_code == httpx.codes.NOT_FOUND, path
     assert live.ask("GET", "prometheus", "/").status_code == httpx.codes.NOT_FOUND

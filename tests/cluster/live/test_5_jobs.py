@@ -1,4 +1,4 @@
-"""The work that comes by the clock, started now: backups, a drill that restores them, and a training."""
+"""Scheduled jobs, started by hand: backups, a drill that restores them, and a training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WITHIN = "--timeout=300s"
 
 
 def run(live: Live, cronjob: str) -> str:
-    """Start a job as the runbooks say it, wait for its good end, and give its log."""
+    """Start a job as the runbooks say, wait until it completes, and return its log."""
     name = f"{cronjob}-by-hand"
     where = ("--namespace", n.MLOPS)
     started = time.monotonic()
@@ -29,7 +29,7 @@ def run(live: Live, cronjob: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["postgres", "artifacts"])
-def test_a_backup_succeeds_and_is_told(live: Live, kind: str) -> None:
+def test_a_backup_succeeds_and_is_reported(live: Live, kind: str) -> None:
     run(live, f"backup-{kind}")
     query = f'churn_backup_success{{kind="{kind}"}} == 1'
     wait_until(lambda: live.metric(query) == 1, "Prometheus knows of the backup", 90)

@@ -1,4 +1,4 @@
-"""What Prometheus sees of a stack that is well."""
+"""Prometheus sees every target of a healthy stack, and no alert fires."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from support.live import Live
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
 OF_THE_LOAD = {"FeatureDrift", "ScoreDrift", "ApiLatencyBurnFast", "ApiLatencyBurnSlow"}
-"""The load before these tests sends one customer over and over, which is drift indeed, until pods have to be added."""
+"""Alerts about the earlier load: it repeats one customer, which is drift, and is slow until pods are added."""
 OF_THE_HOST = {"NodeDiskFilling", "NodeDiskWillFill", "VolumeFilling", "VolumeWillFill"}
-"""Volumes of such a cluster are folders of the host, whose disk other work may be filling."""
+"""Alerts about disks: volumes of such a cluster are folders of the host, whose disk other programs may fill."""
 LOOK_SECONDS = 3
 
 
-def settled(look: Callable[[], set[str]], wanted: set[str], within: float) -> set[str]:
-    """What is seen, as soon as it is what is wanted or the time is over."""
+def settled(look: Callable[[], set[str]], expected: set[str], within: float) -> set[str]:
+    """The last result of ``look``, as soon as it is the expected one or time is up."""
     deadline = time.monotonic() + within
-    while (found := look()) != wanted and time.monotonic() < deadline:
+    while (seen := look()) != expected and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
-    return found
+    return seen
 
 
 def test_every_target_answers(live: Live) -> None:
@@ -35,10 +35,10 @@ def test_every_target_answers(live: Live) -> None:
     assert settled(down, set(), 120) == set()
 
 
-def test_nothing_else_alarms_than_the_watchdog(live: Live) -> None:
+def test_only_the_watchdog_fires(live: Live) -> None:
     def firing() -> set[str]:
         alerts = live.ask_prometheus("alerts")["alerts"]
-        found = {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
-        return found - OF_THE_LOAD - OF_THE_HOST
+        names = {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+        return names - OF_THE_LOAD - OF_THE_HOST
 
     assert settled(firing, {"Watchdog"}, 300) == {"Watchdog"}

@@ -1,4 +1,4 @@
-"""Changes and drains while 200 requests a second come in: none of them fails."""
+"""No request fails during changes and drains, at 200 requests a second."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def uids(live: Live) -> set[str]:
 
 
 def settled(live: Live) -> bool:
-    """As many pods as the autoscaler wants, all Ready, none about to go."""
-    wanted: int = live.object("deployment", API)["spec"]["replicas"]
-    return len(live.ready(API)) == wanted == len(live.pods(API))
+    """Whether there are as many pods as the autoscaler set, all Ready, and none being deleted."""
+    replicas: int = live.object("deployment", API)["spec"]["replicas"]
+    return len(live.ready(API)) == replicas == len(live.pods(API))
 
 
 def test_the_api_has_come_down_to_its_minimum(live: Live) -> None:
@@ -42,7 +42,7 @@ def test_a_new_image_loses_no_request(live: Live) -> None:
         started = time.monotonic()
         live.up()
         live.figures["a new release of all images, s"] = round(time.monotonic() - started)
-        wait_until(lambda: settled(live) and not uids(live) & before, "only new pods are there", 120)
+        wait_until(lambda: settled(live) and not uids(live) & before, "all pods are new", 120)
     live.figures["requests while a release rolled out"] = f"{load.report.requests}, {load.report.failed} failed"
     assert load.report.failed == 0, (load.report.codes, load.report.errors[:3])
 
@@ -52,7 +52,7 @@ def test_a_new_setting_loses_no_request(live: Live) -> None:
     with live.load("setting", rate=RATE) as load:
         live.project.configure(lambda config: config["churn:api"].update(log_requests=False))
         changed = live.up().changes
-        wait_until(lambda: settled(live) and not uids(live) & before, "only new pods are there", 120)
+        wait_until(lambda: settled(live) and not uids(live) & before, "all pods are new", 120)
     assert {step.name for step in changed} == {"api-deployment"}
     live.figures["requests while a setting rolled out"] = f"{load.report.requests}, {load.report.failed} failed"
     assert load.report.failed == 0, (load.report.codes, load.report.errors[:3])
@@ -68,7 +68,7 @@ def eviction(pod: Json) -> Json:
 
 
 def evict(live: Live, pod: Json) -> bool:
-    """Ask for one pod as `kubectl drain` does; False where the budget forbids it now."""
+    """Evict a pod as `kubectl drain` does; False if the budget forbids it now."""
     path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}/eviction"
     answer = live.kubectl.attempt("create", "--raw", path, "-f", "-", single=eviction(pod))
     assert answer.ok or "disruption budget" in answer.err, answer.err

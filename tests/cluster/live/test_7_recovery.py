@@ -1,4 +1,4 @@
-"""Each pod is deleted in turn: it comes back with its data, and predictions never stop."""
+"""Each pod is deleted in turn: it comes back with its data, and predictions go on."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SILENCE = {
 
 
 @dataclass
-class Kept:
-    """What each workload knew before its pod went."""
+class Contents:
+    """The data of each workload, and in ``known`` what it was before any pod was deleted."""
 
     live: Live
     began: float = field(default_factory=time.time)
@@ -44,12 +44,12 @@ class Kept:
         admin = ("admin", self.live.outputs["mlflow_password"])
         path = "/api/2.0/mlflow/registered-models/alias?name=churn&alias=production"
         with self.live.forwarded(n.MLFLOW) as url:
-            found: dict[str, Any] = httpx.get(url + path, auth=admin, timeout=30, trust_env=False).json()
-        version = found["model_version"]
+            answer: dict[str, Any] = httpx.get(url + path, auth=admin, timeout=30, trust_env=False).json()
+        version = answer["model_version"]
         return {key: version[key] for key in ("version", "run_id", "source", "creation_timestamp")}
 
     def sample(self) -> float | None:
-        """A sample that Prometheus took before any pod went; the best of all pods, for one may just have moved."""
+        """A sample that Prometheus took before any pod was deleted; the maximum, since one pod may just have moved."""
         return self.live.metric('max(up{job="api"})', time=str(self.began))
 
     def silences(self) -> list[str]:
@@ -65,9 +65,9 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def kept(live: Live) -> Kept:
-    """Something to lose in each workload that keeps data."""
-    found = Kept(live)
+def contents(live: Live) -> Contents:
+    """Data in each workload that stores any."""
+    present = Contents(live)
     with live.forwarded(n.ALERTMANAGER) as url:
         httpx.post(f"{url}/api/v2/silences", json=SILENCE, timeout=30, trust_env=False).raise_for_status()
     login = ("admin", live.outputs["grafana_password"])
@@ -75,16 +75,16 @@ def kept(live: Live) -> Kept:
         note = {"text": "kept"}
         httpx.post(f"{url}/api/annotations", json=note, auth=login, timeout=30, trust_env=False).raise_for_status()
     for name in ("runs", "model", "sample", "silences", "annotations"):
-        found.known[name] = getattr(found, name)()
-    assert found.known["sample"] == 1
-    assert found.known["silences"]
-    assert found.known["annotations"] == ["kept"]
-    return found
+        present.known[name] = getattr(present, name)()
+    assert present.known["sample"] == 1
+    assert present.known["silences"]
+    assert present.known["annotations"] == ["kept"]
+    return present
 
 
 @pytest.fixture(scope="module")
-def traffic(live: Live, kept: Kept) -> Iterator[Load]:  # noqa: ARG001 -- first what is lost is made
-    """Predictions during all of this; none may fail."""
+def traffic(live: Live, contents: Contents) -> Iterator[Load]:  # noqa: ARG001 -- the data must exist before
+    """Predictions during all tests of this file; none may fail."""
     with live.load("recovery", rate=RATE) as load:
         yield load
     live.figures["requests while each pod was deleted"] = f"{load.report.requests}, {load.report.failed} failed"
@@ -92,7 +92,7 @@ def traffic(live: Live, kept: Kept) -> Iterator[Load]:  # noqa: ARG001 -- first 
 
 
 def delete_each(live: Live, workload: Workload) -> float:
-    """Delete the pods of a workload one after another; the longest time until another one was Ready."""
+    """Delete a workload's pods one after another; returns the longest time until a new one was Ready."""
     longest = 0.0
     for pod in live.ready(workload):
         old, count = pod["metadata"], len(live.ready(workload))
@@ -118,17 +118,17 @@ CASES: list[tuple[Workload, str]] = [
 
 @pytest.mark.parametrize(("workload", "data"), CASES, ids=lambda case: getattr(case, "name", case))
 def test_a_deleted_pod_comes_back_with_its_data(
-    live: Live, kept: Kept, traffic: Load, workload: Workload, data: str
+    live: Live, contents: Contents, traffic: Load, workload: Workload, data: str
 ) -> None:
-    del traffic  # it runs
+    del traffic  # it only has to run
     seconds = delete_each(live, workload)
     live.figures.setdefault("a deleted pod is Ready again after, s", {})[workload.name] = round(seconds)
-    look: Callable[[], Any] = getattr(kept, data)
-    assert look() == kept.known[data]
+    look: Callable[[], Any] = getattr(contents, data)
+    assert look() == contents.known[data]
     assert live.predict().status_code == httpx.codes.OK
 
 
-def test_mlflow_works_on_after_its_database_came_back(live: Live, kept: Kept, traffic: Load) -> None:
+def test_mlflow_works_on_after_its_database_came_back(live: Live, contents: Contents, traffic: Load) -> None:
     del traffic
-    assert kept.model() == kept.known["model"]
+    assert contents.model() == contents.known["model"]
     assert live.run(n.POSTGRES, "psql", "-U", "postgres", "-Atc", "SELECT pg_is_in_recovery()").strip() == "f"

@@ -1,4 +1,4 @@
-"""What an operator changes: nothing, a rule, a dashboard, a size, a password. Data is kept."""
+"""Changes that an operator makes (a rule, a dashboard, a size, a password) take effect and lose no data."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def test_a_changed_rule_and_dashboard_arrive_by_themselves(live: Live) -> None:
         return any(rule["name"] == "AddedByTest" for group in groups for rule in group["rules"])
 
     wait_until(loaded, "Prometheus has the new rule", 60)
-    found = grafana(live, f"/api/dashboards/uid/{old['uid']}", live.outputs["grafana_password"]).json()
-    assert found["dashboard"]["title"] == f"{old['title']}, changed"
+    dashboard = grafana(live, f"/api/dashboards/uid/{old['uid']}", live.outputs["grafana_password"]).json()
+    assert dashboard["dashboard"]["title"] == f"{old['title']}, changed"
 
 
 def test_a_larger_volume_is_taken_in_place(live: Live) -> None:
-    """The API server takes it where the class allows expansion; the disk itself is grown by the class's driver."""
+    """The API server accepts it if the class allows expansion; growing the disk is the work of the class's driver."""
     classes = live.kubectl.get("storageclasses")
     (name,) = (
         item["metadata"]["name"]
@@ -92,7 +92,7 @@ def test_larger_requests_restart_the_pod_and_keep_its_data(live: Live) -> None:
 
 
 def replaced(live: Live, *names: str) -> None:
-    """New random values, as `pulumi up --replace` makes them."""
+    """Replace random values, as `pulumi up --replace` does."""
     resources = live.project.state()["resources"]
     urns = [item["urn"] for item in resources if item["urn"].rpartition("::")[2] in {f"local-{name}" for name in names}]
     assert len(urns) == len(names)
@@ -100,7 +100,7 @@ def replaced(live: Live, *names: str) -> None:
 
 
 def over_tcp(live: Live, user: str, password: str) -> bool:
-    """Whether PostgreSQL lets a login in from another pod's point of view: with its password, over the network."""
+    """Whether PostgreSQL accepts a login with its password over the network, as from another pod."""
     address = live.ready(n.POSTGRES)[0]["status"]["podIP"]
     uri = f"postgresql://{user}:{password}@{address}/{user}"
     pod = live.ready(n.POSTGRES)[0]["metadata"]["name"]
@@ -109,7 +109,7 @@ def over_tcp(live: Live, user: str, password: str) -> bool:
 
 
 def password(live: Live, workload: n.Workload, secret: str) -> str:
-    """The password that the pods of a workload have mounted."""
+    """The password that is mounted in the pods of a workload."""
     (pod,) = live.ready(workload)
     (name,) = (volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if volume["name"] == secret)
     return base64.b64decode(live.object("secret", workload, name)["data"]["password"]).decode()
@@ -143,12 +143,12 @@ def test_a_new_mlflow_password_is_in_force_with_the_next_up(live: Live) -> None:
     assert status(old) == GONE
 
 
-def test_a_new_grafana_password_is_in_force_once_grafana_is_told(live: Live) -> None:
+def test_a_new_grafana_password_is_in_force_once_it_is_reset(live: Live) -> None:
     old = live.outputs["grafana_password"]
     replaced(live, "grafana-admin")
     new = live.outputs["grafana_password"]
     assert new != old
-    # Grafana keeps users in its database and sets a password only when it makes one.
+    # Grafana stores users in its database and sets a password only when it creates one.
     assert grafana(live, "/api/search", old).status_code == httpx.codes.OK
     command = ("grafana", "cli", "admin", "reset-admin-password", "--password-from-stdin")
     live.run(n.GRAFANA, *command, stdin=f"{new}\n")

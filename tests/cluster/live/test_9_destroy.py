@@ -1,4 +1,4 @@
-"""What is left of a stack that was destroyed: nothing."""
+"""A destroyed stack leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A stand-in for the `aws` provider: resources are kept as they were asked for, and given what AWS would give.
+"""A stand-in for the `aws` provider: it stores resources as requested and adds the outputs that AWS would compute.
 
-Nothing of AWS's own rules is in them but which inputs cannot change in place, for the kinds that hold state or that
-much hangs on, as the real provider's schema marks them; and that a protected instance or cluster is not deleted.
+It has two of AWS's rules: some inputs cannot change in place (for the kinds that hold state or that much depends on, as
+the real provider's schema marks them), and a protected instance or cluster cannot be deleted.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Aws(Provider):
     def create(self, asked: Asked) -> tuple[str, Properties]:
         identity = self._identity(asked)
         if identity in self.resources:
-            raise ProviderError(f"{asked.kind} {identity} exists already")
+            raise ProviderError(f"{asked.kind} {identity} already exists")
         self.resources[identity] = revealed(asked.new)
         return identity, self._outputs(asked, identity)
 
@@ -82,7 +82,7 @@ class Aws(Provider):
         return (asked.old, asked.state) if self._identity(asked) in self.resources else None
 
     def invoke(self, token: str) -> Properties:
-        """Answer what the program may ask."""
+        """Answer a function call of the program."""
         match token.rpartition(":")[2]:
             case "getCallerIdentity":
                 return {
@@ -94,30 +94,32 @@ class Aws(Provider):
             case "getAvailabilityZones":
                 return {"names": list(reversed(ZONES)), "zoneIds": [], "groupNames": [], "id": REGION}
             case other:
-                raise ProviderError(f"the stand-in answers no {other}")
+                raise ProviderError(f"the stand-in does not answer {other}")
 
     def _identity(self, asked: Asked) -> str:
-        """By the logical name, which nothing else of its kind has; replacements live side by side for a while."""
-        given = revealed(asked.new or asked.old)
+        """The logical name, unique within its kind, with a digest of the inputs that cannot change in place."""
+        inputs = revealed(asked.new or asked.old)
         if asked.kind == "Bucket":
-            return str(given["bucket"])
+            return str(inputs["bucket"])
         content = json.dumps(
-            {key: given.get(key) for key in REPLACING.get(asked.kind, ())}, sort_keys=True, default=str
+            {key: inputs.get(key) for key in REPLACING.get(asked.kind, ())}, sort_keys=True, default=str
         )
         return f"{asked.kind}/{asked.name}/{uuid.uuid5(uuid.NAMESPACE_OID, content).hex[:8]}"
 
     def _outputs(self, asked: Asked, identity: str) -> Properties:
-        given = revealed(asked.new)
+        inputs = revealed(asked.new)
         service = asked.type.split(":")[1].split("/")[0]
         arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{identity}"
-        return asked.new | {"arn": f"arn:aws:s3:::{identity}" if asked.kind == "Bucket" else arn} | _made(asked, given)
+        if asked.kind == "Bucket":
+            arn = f"arn:aws:s3:::{identity}"
+        return asked.new | {"arn": arn} | _computed(asked, inputs)
 
 
-def _made(asked: Asked, given: Properties) -> Properties:
-    """What AWS makes of it, as far as the program reads it."""
-    hosts = [given.get("domainName"), *given.get("subjectAlternativeNames", [])]
+def _computed(asked: Asked, inputs: Properties) -> Properties:
+    """Outputs that AWS computes and the program reads."""
+    hosts = [inputs.get("domainName"), *inputs.get("subjectAlternativeNames", [])]
     proof = {"resourceRecordType": "CNAME", "resourceRecordValue": "_proof.acm.example.com"}
-    made: dict[str, Properties] = {
+    by_kind: dict[str, Properties] = {
         "Certificate": {
             "domainValidationOptions": [
                 {"domainName": host, "resourceRecordName": f"_proof.{host}", **proof} for host in hosts
@@ -132,17 +134,17 @@ def _made(asked: Asked, given: Properties) -> Properties:
         "Key": {"keyId": asked.name},
         "LaunchTemplate": {"latestVersion": 1},
         "ParameterGroup": {"name": asked.name},
-        "Record": {"fqdn": given.get("name")},
-        "Repository": {"name": given.get("name")},
-        "Role": {"name": given.get("name", asked.name)},
+        "Record": {"fqdn": inputs.get("name")},
+        "Repository": {"name": inputs.get("name")},
+        "Role": {"name": inputs.get("name", asked.name)},
         "SubnetGroup": {"name": asked.name},
         "Zone": {"zoneId": f"Z{asked.name}", "nameServers": ["ns1.example.com"]},
     }
-    return made.get(asked.kind, {})
+    return by_kind.get(asked.kind, {})
 
 
 def cluster_outputs(inputs: Properties) -> Properties:
-    """What the component of `pulumi_eks` gives the program."""
+    """Outputs of the component of `pulumi_eks` that the program reads."""
     issuer = f"oidc.eks.{REGION}.amazonaws.com/id/{inputs['name']}"
     return {
         "kubeconfigJson": json.dumps({"clusters": [], "contexts": [], "current-context": "", "users": []}),

@@ -1,4 +1,4 @@
-"""A project whose stack is on AWS, with stand-ins for all its providers; its cluster is a dictionary as ever."""
+"""A project whose stack is on AWS, with stand-ins for all its providers; its cluster is in memory, as elsewhere."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from typing import Any, Self
 import grpc
 from pulumi import automation as auto
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, resource_pb2, resource_pb2_grpc
+from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
 from support.engine.aws import Aws, cluster_outputs
 from support.engine.cluster import MemoryCluster
 from support.engine.kubernetes import Kubernetes
 from support.engine.project import Project
 from support.engine.provider import Asked, Provider, ProviderError
-from support.engine.service import Service
+from support.engine.service import Service, served
 from support.engine.wire import Properties, from_wire, revealed, to_wire
 from support.paths import ROOT
-from support.servers import HOST
 
 
 class Balanced(Kubernetes):
-    """Gives what asks for a load balancer the name of one, as AWS's controllers do."""
+    """A cluster whose Services and Ingresses get the name of a load balancer, as AWS's controllers give it."""
 
     def create(self, asked: Asked) -> tuple[str, Properties]:
         identity, outputs = super().create(asked)
@@ -41,28 +40,28 @@ class Balanced(Kubernetes):
 
 
 class Eks(Provider):
-    """Holds nothing itself: its one component is registered with the engine that asks for it."""
+    """The package of the one component, which has no resources itself and is registered with the engine."""
 
     def check(self, asked: Asked) -> Properties:
         return asked.new
 
     def diff(self, asked: Asked) -> Any:
-        raise ProviderError(f"{asked.type} is no resource of this provider")
+        raise ProviderError(f"{asked.type} is not a resource of this provider")
 
     create = update = delete = read = diff
 
 
 class CloudService(Service):
-    """Besides a provider's questions: what the program asks of AWS, and the component of `pulumi_eks`."""
+    """A service that also answers what the program asks of AWS, and builds the component of `pulumi_eks`."""
 
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:  # noqa: N802, ARG002 -- the protocol's
         assert isinstance(self.provider, Aws)
-        answer: dict[str, Any] = {"return": to_wire(self.provider.invoke(request.tok))}  # no name in Python
+        answer: dict[str, Any] = {"return": to_wire(self.provider.invoke(request.tok))}  # a keyword of Python
         return provider_pb2.InvokeResponse(**answer)
 
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:  # noqa: N802 -- the protocol's
         if request.preview:
-            # What AWS made stays as it is: a preview that forgot it would show changes of all that reads it.
+            # AWS's own outputs stay: without them a preview would show changes of everything that reads them.
             return provider_pb2.UpdateResponse(properties=to_wire(from_wire(request.olds) | from_wire(request.news)))
         return super().Update(request, context)
 
@@ -71,7 +70,7 @@ class CloudService(Service):
         outputs = to_wire(cluster_outputs(revealed(inputs)))
         with grpc.insecure_channel(request.monitorEndpoint, options=_GRPC_CHANNEL_OPTIONS) as channel:
             monitor = resource_pb2_grpc.ResourceMonitorStub(channel)
-            made = monitor.RegisterResource(
+            component = monitor.RegisterResource(
                 resource_pb2.RegisterResourceRequest(
                     type=request.type,
                     name=request.name,
@@ -83,31 +82,14 @@ class CloudService(Service):
                     acceptResources=True,
                 )
             )
-            monitor.RegisterResourceOutputs(resource_pb2.RegisterResourceOutputsRequest(urn=made.urn, outputs=outputs))
-        return provider_pb2.ConstructResponse(urn=made.urn, state=outputs)
-
-
-@contextmanager
-def served(*providers: Provider) -> Iterator[str]:
-    """As `support.engine.service.served`, for these providers."""
-    from concurrent import futures  # noqa: PLC0415 -- only here
-
-    addresses, servers = [], []
-    for provider in providers:
-        server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=_GRPC_CHANNEL_OPTIONS)
-        provider_pb2_grpc.add_ResourceProviderServicer_to_server(CloudService(provider), server)
-        addresses.append(f"{provider.package}:{server.add_insecure_port(f'{HOST}:0')}")
-        server.start()
-        servers.append(server)
-    try:
-        yield ",".join(addresses)
-    finally:
-        for server in servers:
-            server.stop(grace=None).wait()
+            monitor.RegisterResourceOutputs(
+                resource_pb2.RegisterResourceOutputsRequest(urn=component.urn, outputs=outputs)
+            )
+        return provider_pb2.ConstructResponse(urn=component.urn, state=outputs)
 
 
 class CloudProject(Project[MemoryCluster]):
-    """A stack on AWS. Digests are made up, as in the other tests, where the stack demands them."""
+    """A stack on AWS."""
 
     def __init__(self, stack: str, *, command: auto.PulumiCommand, folder: Path) -> None:
         super().__init__(stack, command=command, folder=folder, cluster=MemoryCluster())
@@ -118,11 +100,12 @@ class CloudProject(Project[MemoryCluster]):
 
     @contextmanager
     def open(self, kubeconfig: Path | None = None) -> Iterator[Self]:
-        with super().open(kubeconfig), served(self.aws, self.eks, self.kubernetes, self.random, self.tls) as providers:
+        own = (self.aws, self.eks, self.kubernetes, self.random, self.tls)
+        with super().open(kubeconfig), served(*own, service=CloudService) as providers:
             self.environment["PULUMI_DEBUG_PROVIDERS"] = providers
             self.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}})
             yield self
 
     def lock(self, digests: dict[str, str]) -> None:
-        """Digests for the stack's images."""
+        """Write the digests of the stack's images."""
         (self.folder / "infra" / "images.lock.json").write_text(json.dumps(digests))

@@ -1,4 +1,4 @@
-"""Where the Kubernetes stand-in keeps its objects: one protocol, and a cluster that is a dictionary in memory."""
+"""Where the Kubernetes stand-in stores its objects: a protocol, and an implementation in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.engine.provider import ProviderError
 
 Manifest = dict[str, Any]
 
-# Kinds of this project that live outside namespaces.
+# Kinds of this project that are in no namespace.
 CLUSTER_SCOPED = frozenset(
     {
         "ClusterRole",
@@ -27,12 +27,12 @@ CLUSTER_SCOPED = frozenset(
         "ValidatingAdmissionPolicyBinding",
     }
 )
-OLD_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
+BUILT_IN_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """What the API server tells objects apart by, but for the version of their kind."""
+    """The identity of an object at the API server, without the version of its kind."""
 
     kind: str
     namespace: str
@@ -40,36 +40,37 @@ class Key:
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Self:
+        """The key of a manifest's object."""
         metadata = manifest["metadata"]
         namespace = "" if manifest["kind"] in CLUSTER_SCOPED else metadata.get("namespace", "default")
         return cls(manifest["kind"], namespace, metadata["name"])
 
     def __str__(self) -> str:
-        """As the provider's identity of the object: with its namespace, where it has one."""
+        """The provider's identity of the object: with its namespace, if it has one."""
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 class Cluster(Protocol):
-    """What the Kubernetes stand-in needs of a cluster; each refusal is a ``ProviderError``."""
+    """What the Kubernetes stand-in needs from a cluster; each refusal is a ``ProviderError``."""
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Create it, refusing what exists; return the object as the cluster keeps it."""
+        """Create the object, which must not exist; return it as the cluster stores it."""
 
     def update(self, manifest: Manifest) -> Manifest:
-        """Replace the declared fields of an object that exists."""
+        """Replace the declared fields of an existing object."""
 
     def delete(self, manifest: Manifest) -> None:
-        """Delete the object of this kind and name; one that is gone already is no error."""
+        """Delete the object with this kind and name; one that is gone already is no error."""
 
     def read(self, manifest: Manifest) -> Manifest | None:
-        """The object of this kind and name as the cluster keeps it, or nothing."""
+        """The object with this kind and name as the cluster stores it, or None."""
 
 
 class MemoryCluster:
-    """A stand-in for an API server with nobody behind it: objects are kept as sent, and nothing runs.
+    """A stand-in for an API server without controllers: objects are stored as sent, and nothing runs.
 
-    Of the real rules it keeps those that decide whether a deployment converges: names are unique within a kind and
-    namespace, a namespace exists before its objects, and takes them with it.
+    It has those of the real rules that decide whether a deployment converges: names are unique within a kind and
+    namespace, and a namespace exists before its objects and is deleted together with them.
     """
 
     def __init__(self) -> None:
@@ -81,7 +82,7 @@ class MemoryCluster:
         with self._lock:
             if key in self.objects:
                 raise ProviderError(f'{key.kind} "{key.name}" already exists in namespace "{key.namespace}"')
-            if key.namespace and key.namespace not in OLD_NAMESPACES and not self._has_namespace(key.namespace):
+            if key.namespace and key.namespace not in BUILT_IN_NAMESPACES and not self._has_namespace(key.namespace):
                 raise ProviderError(f'namespaces "{key.namespace}" not found')
             self.objects[key] = _stored(manifest, uid=str(uuid.uuid4()))
             return copy.deepcopy(self.objects[key])
@@ -111,7 +112,7 @@ class MemoryCluster:
 
 
 def _stored(manifest: Manifest, *, uid: str) -> Manifest:
-    """A copy as the server keeps it: with an identity, and a Secret's text moved to its encoded data."""
+    """A copy as the server stores it: with an identity, and a Secret's text moved to its encoded data."""
     stored = copy.deepcopy(manifest)
     stored["metadata"]["uid"] = uid
     if stored["kind"] == "Secret":

@@ -1,4 +1,4 @@
-"""A stand-in for the Kubernetes provider of Pulumi: its naming, replacing and secrecy, over any ``Cluster``."""
+"""A stand-in for Pulumi's Kubernetes provider: its rules for names, replacements and secrets, on any ``Cluster``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.engine.wire import Properties, is_secret, is_unknown, revealed, sec
 
 AUTONAMED = "pulumi.com/autonamed"
 
-# Fields that cannot change in place: forceNewProperties of the real provider, for the kinds of this project.
+# Fields that cannot change in place: the real provider's forceNewProperties, for the kinds of this project.
 REPLACING = {
     "ConfigMap": ("data", "binaryData"),
     "ClusterRoleBinding": ("roleRef",),
@@ -37,19 +37,19 @@ IDENTITY = ("apiVersion", "kind", "metadata.name", "metadata.namespace")
 
 
 class Kubernetes(Provider):
-    """Typed objects only: no Helm, no YAML bundles, no waiting for readiness."""
+    """Manages typed objects: no Helm, no YAML bundles, no waiting for readiness."""
 
     def __init__(self, journal: Journal, cluster: Cluster) -> None:
         super().__init__("kubernetes", journal)
         self.cluster = cluster
 
     def check(self, asked: Asked) -> Properties:
-        """Name what has no name, and mark it; a name given that way stays until the object is replaced."""
+        """Generate a name for an object without one, and mark it; it stays until the object is replaced."""
         metadata = asked.new.setdefault("metadata", {})
         if "name" not in metadata:
             old = asked.old.get("metadata", {})
-            kept = old["name"] if AUTONAMED in old.get("annotations", {}) else None
-            metadata["name"] = kept or f"{asked.name}-{hashlib.sha256(asked.seed).hexdigest()[:8]}"
+            previous = old["name"] if AUTONAMED in old.get("annotations", {}) else None
+            metadata["name"] = previous or f"{asked.name}-{hashlib.sha256(asked.seed).hexdigest()[:8]}"
             metadata.setdefault("annotations", {})[AUTONAMED] = "true"
         return asked.new
 
@@ -73,12 +73,12 @@ class Kubernetes(Provider):
         self.cluster.delete(revealed(asked.old))
 
     def read(self, asked: Asked) -> tuple[Properties, Properties] | None:
-        found = self.cluster.read(revealed(asked.old))
-        return None if found is None else (asked.old, _outputs(found, asked.old))
+        live = self.cluster.read(revealed(asked.old))
+        return None if live is None else (asked.old, _outputs(live, asked.old))
 
 
 def differing(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """Paths of the leaves that differ, in Pulumi's spelling; a value that is still unknown counts as another."""
+    """Paths of the leaves that differ, in Pulumi's spelling; a value that is not known yet counts as different."""
     if is_unknown(new) or type(old) is not type(new):
         yield path
     elif isinstance(new, dict):
@@ -96,12 +96,12 @@ def differing(old: Any, new: Any, path: str = "") -> Iterator[str]:
 
 
 def _within(path: str, field: str) -> bool:
-    """Whether the path is this field, lies in it, or holds it whole."""
+    """Whether the path is this field, lies inside of it, or contains it."""
     return path == field or re.match(rf"{re.escape(field)}[.\[]", path) is not None or field.startswith(f"{path}.")
 
 
 def _outputs(manifest: Manifest, inputs: Properties) -> Properties:
-    """The live object; secret are what a Secret holds, always, and each field that was given as a secret."""
+    """The live object with secret marks on the data of a Secret and on each field that is secret in ``inputs``."""
     outputs = {key: _marked(value, inputs.get(key)) for key, value in manifest.items()}
     if manifest["kind"] == "Secret":
         outputs["data"] = secret(manifest["data"])

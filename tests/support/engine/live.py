@@ -1,7 +1,8 @@
 """A real cluster for the Kubernetes stand-in: objects go through the API server, and each is waited for.
 
-It plays the part of Pulumi's own provider, which cannot be had where these tests run: creation refuses what exists,
-updates are server-side applies, and an operation ends when the object is ready, by the same rules and annotations.
+It takes the place of Pulumi's own provider, which is not available where these tests run: creation refuses an existing
+object, updates are server-side applies, and an operation ends when the object is ready, by the same rules and
+annotations.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ class Waited:
 
 @dataclass
 class LiveCluster:
-    """The cluster of the current context of a kubeconfig that holds a client certificate."""
+    """The cluster of a kubeconfig's current context, which must have a client certificate."""
 
     kubeconfig: Path
     scratch: Path
-    """A folder for the certificate, which Python's TLS reads from a file only."""
+    """A folder for the certificate, since Python's TLS reads it only from a file."""
     waits: list[Waited] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -65,10 +66,10 @@ class LiveCluster:
         self._lock = threading.Lock()
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Create it and wait until it is ready.
+        """Create an object and wait until it is ready.
 
         Raises:
-            ProviderError: it exists, the API server refuses it, or it is not ready in time.
+            ProviderError: it already exists, the API server refuses it, or it is not ready in time.
         """
         if self.read(manifest) is not None:
             metadata = manifest["metadata"]
@@ -77,7 +78,7 @@ class LiveCluster:
         return self._apply("create", manifest)
 
     def update(self, manifest: Manifest) -> Manifest:
-        """Apply what is declared and wait until it is in effect.
+        """Apply the declared fields and wait until they are in effect.
 
         Raises:
             ProviderError: the API server refuses it, or it is not ready in time.
@@ -85,7 +86,7 @@ class LiveCluster:
         return self._apply("update", manifest)
 
     def delete(self, manifest: Manifest) -> None:
-        """Delete it with all that it owns, and come back when it is gone."""
+        """Delete an object with everything that it owns, and wait until it is gone."""
         started = time.monotonic()
         answer = self._http.request(
             "DELETE",
@@ -99,19 +100,20 @@ class LiveCluster:
         self._note("delete", manifest, started)
 
     def read(self, manifest: Manifest) -> Manifest | None:
-        """The object as the cluster keeps it, or nothing."""
+        """The object as the cluster stores it, or None."""
         answer = self._http.get(self._path(manifest))
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
-        found = dict(_require(answer))
-        found["metadata"].pop("managedFields", None)
-        return found
+        live = dict(_require(answer))
+        live["metadata"].pop("managedFields", None)
+        return live
 
     def get(self, path: str, **parameters: str) -> Any:
-        """Whatever the API server has at a path."""
+        """The API server's answer at a path."""
         return _require(self._http.get(path, params=parameters))
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def _apply(self, operation: str, manifest: Manifest) -> Manifest:
@@ -131,10 +133,10 @@ class LiveCluster:
         return self._read_again(manifest)
 
     def _read_again(self, manifest: Manifest) -> Manifest:
-        found = self.read(manifest)
-        if found is None:
+        live = self.read(manifest)
+        if live is None:
             raise ProviderError(f"{_title(manifest)} is gone: somebody else deleted it")
-        return found
+        return live
 
     def _until(self, missing: Callable[[], str | None], manifest: Manifest, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -150,7 +152,7 @@ class LiveCluster:
             self.waits.append(waited)
 
     def _path(self, manifest: Manifest) -> str:
-        """The address of an object at the API server, which tells the plural of its kind."""
+        """The path of an object at the API server, which knows the plural of its kind."""
         version, kind = manifest["apiVersion"], manifest["kind"]
         root = f"/apis/{version}" if "/" in version else f"/api/{version}"
         if (version, kind) not in self._resources:

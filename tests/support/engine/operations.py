@@ -1,6 +1,6 @@
-"""One operation of the Pulumi engine in a process of its own, with the program inside it (an inline program).
+"""One operation of the Pulumi engine in a separate process, with the program inside it (an inline program).
 
-The process leads a process group that holds the engine too. Killing the group ends both at once, as a crash of the
+The process leads a process group that contains the engine too. Killing the group ends both at once, as a crash of the
 machine would, and no runtime state of Pulumi leaks from one operation, or from recorded stacks, into another.
 """
 
@@ -40,13 +40,14 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing that the engine does (in a preview: would do) to one resource."""
+    """A step that the engine takes (in a preview: would take) on one resource."""
 
     operation: str
     urn: str
 
     @property
     def name(self) -> str:
+        """The resource's logical name."""
         return self.urn.split("::")[3]
 
 
@@ -56,22 +57,23 @@ class Outcome:
 
     succeeded: bool = False
     finished: bool = True
-    """False where its process was killed."""
+    """False if its process was killed."""
     steps: list[Step] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    """What the engine tells the user as an error, one text for each."""
+    """The errors that the engine reports to the user."""
     failure: str = ""
-    """What the command that failed said."""
+    """The output of the command that failed."""
     printed: str = ""
-    """Everything on standard output and standard error, of the engine and of the program."""
+    """Standard output and standard error of the engine and of the program."""
 
     @property
     def changes(self) -> list[Step]:
+        """The steps that change something."""
         return [step for step in self.steps if step.operation not in {"same", "read", "refresh"}]
 
 
 class _Stack(auto.Stack):
-    """Without asking for outputs and history after an operation: four more commands, whose answers no test reads."""
+    """A stack that asks for no outputs and history after an operation: four commands, whose answers no test reads."""
 
     def outputs(self) -> auto.OutputMap:
         return {}
@@ -93,9 +95,9 @@ def perform(request: Request, answer: Connection) -> None:
         _run(request, outcome)
         outcome.succeeded = True
     except auto.CommandError as error:
-        # The engine refused or failed. An operation has printed why; the choice of the stack before it prints nothing.
+        # The engine refused or failed. An operation has printed why; selecting the stack before it prints nothing.
         outcome.failure = str(error)
-    except Exception:  # noqa: BLE001 -- whatever it is, the test shall see it
+    except Exception:  # noqa: BLE001 -- whatever it is, the test must see it
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -104,8 +106,8 @@ def perform(request: Request, answer: Connection) -> None:
 
 def _run(request: Request, outcome: Outcome) -> None:
     def program() -> None:
-        # As Pulumi's Python host does for `main: infra`: that folder comes first on the import path. The packages
-        # themselves are found in the project, where a user's editable install would point.
+        # Pulumi's Python host puts the folder of `main: infra` first on the import path. The packages themselves are
+        # imported from the project, as with a user's editable install.
         sys.path.insert(0, str(request.folder))
         runpy.run_path(str(request.folder / "infra"), run_name="__main__")
 

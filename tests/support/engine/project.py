@@ -1,4 +1,4 @@
-"""A Pulumi project of a test: the program, its settings, its state, and stand-in providers that outlive the engine."""
+"""A test's Pulumi project: the program, its settings, its state, and stand-in providers that outlive the engine."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from support.servers import TOOL_FOLDERS
 from typing_extensions import TypeVar
 
 C = TypeVar("C", bound=Cluster, default=MemoryCluster)
-PASSPHRASE = "the tests' own"  # noqa: S105 -- of states that last as long as a test
+PASSPHRASE = "the tests' own"  # noqa: S105 -- for states that exist as long as a test
 PROGRAM = ["infra", "dashboards"]
-# Imported once, in a process from which those of the operations are forked.
+# Imported once, in the process from which those of the operations are forked.
 PRELOADED = [
     "pulumi.automation",
     "pulumi_eks",
@@ -50,7 +50,7 @@ PRELOADED = [
 
 
 class Project(Generic[C]):
-    """One stack of the real program; the cluster and the journal belong to the test's process.
+    """One stack of the real program; cluster and journal are in the test's process.
 
     The program and its settings are copies, so that a test may edit them as a person would.
     """
@@ -78,7 +78,7 @@ class Project(Generic[C]):
 
     @contextmanager
     def open(self, kubeconfig: Path | None = None) -> Iterator[Self]:
-        """Serve the stand-in providers; without a cluster's configuration the program finds one that leads nowhere."""
+        """Serve the stand-in providers; the default kubeconfig leads to no cluster."""
         if kubeconfig is None:
             kubeconfig = self._home / "kubeconfig"
             kubeconfig.write_text(yaml.safe_dump(KUBECONFIG))
@@ -88,12 +88,12 @@ class Project(Generic[C]):
                 "HOME": str(self._home),
                 "KUBECONFIG": str(kubeconfig),
                 "PULUMI_HOME": str(self._home / ".pulumi"),
-                # As the documentation says it: without the sidecar files, which a crash can leave half written.
+                # Without the backend's metadata files, which a crash can leave half written.
                 "PULUMI_BACKEND_URL": f"{self._state.as_uri()}?metadata=skip",
                 "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
                 "PULUMI_DEBUG_PROVIDERS": providers,
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
-                "PULUMI_EXPERIMENTAL": "true",  # for the next
+                "PULUMI_EXPERIMENTAL": "true",  # needed by the next one
                 "PULUMI_SKIP_CHECKPOINTS": "true",
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
                 "OMP_NUM_THREADS": "1",
@@ -101,10 +101,10 @@ class Project(Generic[C]):
             yield self
 
     def run(self, operation: Operation, *, checkpoints: bool = False, **options: Any) -> Outcome:
-        """Run it to its end, or until ``kill``.
+        """Run an operation to its end, or until ``kill``.
 
-        With ``checkpoints`` the state is written at each of some 400 steps, as engines do; otherwise at the end only,
-        since the writing is most of an operation's time.
+        With ``checkpoints`` the state is written at each of about 400 steps, which is the engine's default; without, it
+        is written once at the end, since writing takes most of an operation's time.
         """
         request = Request(
             operation=operation,
@@ -136,14 +136,14 @@ class Project(Generic[C]):
         return outcome
 
     def kill(self) -> None:
-        """End the engine and the program inside it without warning. Their group is this test's own."""
+        """Kill the engine and its program, whose process group belongs to this test."""
         assert self._process is not None
         assert self._process.pid is not None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def cli(self, *arguments: str) -> str:
-        """A command of the engine that runs no program; return what it printed, fail when it fails."""
+        """The output of an engine command that runs no program, and must succeed."""
         command = [self._command.command, *arguments, "--stack", self.stack, "--non-interactive"]
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=120
@@ -153,31 +153,31 @@ class Project(Generic[C]):
 
     @property
     def settings(self) -> Path:
-        """The stack's file."""
+        """The stack's configuration file."""
         return self.folder / f"Pulumi.{self.stack}.yaml"
 
     def configure(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Edit the stack's file, as a person would."""
+        """Edit the stack's configuration file, as a person would."""
         settings = yaml.safe_load(self.settings.read_text())
         change(settings["config"])
         self.settings.write_text(yaml.safe_dump(settings))
 
     def set_webhook(self, address: str) -> None:
-        """Give the one secret that a person sets by hand on a local stack."""
+        """Set the one secret that a person sets by hand on a local stack."""
         self.cli("config", "set", "--secret", "--path", "churn:receivers.slack_url", address)
 
     @property
     def printed(self) -> str:
-        """What all operations so far have printed."""
+        """The output of all operations so far."""
         return self._log.read_text()
 
     @property
     def state_files(self) -> list[Path]:
-        """All that the backend keeps: the state, its backups, the history."""
+        """All files of the backend: the state, its backups, the history."""
         return [path for path in sorted(self._state.rglob("*")) if path.is_file()]
 
     def state(self) -> dict[str, Any]:
-        """The deployment in the state file; secrets are ciphertext."""
+        """The deployment in the state file, with encrypted secrets."""
         exported = json.loads(self.cli("stack", "export"))
         assert isinstance(exported, dict)
         return dict(exported["deployment"])
@@ -185,14 +185,14 @@ class Project(Generic[C]):
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """A project whose stack is up, and how that went."""
+    """A project whose stack is up, and the outcomes that led there."""
 
     project: Project
     webhooks: list[str]
-    """Secrets that a person has set."""
-    shown: Outcome
+    """Secrets that a person set, the current one last."""
+    preview: Outcome
     calls_of_preview: int
-    made: Outcome
+    first_up: Outcome
 
 
 KUBECONFIG = {

@@ -1,4 +1,4 @@
-"""What a stand-in provider is asked and answers, apart from how the engine calls it, and a journal of its changes."""
+"""The interface of a stand-in provider, apart from how the engine calls it, and a journal of its changes."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ Stage = Literal["asked", "made"]
 
 
 class ProviderError(Exception):
-    """The provider refuses; the message is what the user reads."""
+    """The provider refuses; the user reads the message."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One question of the engine about one resource. Properties keep their secret marks."""
+    """One request of the engine about one resource. Properties have their secret marks."""
 
     type: str
-    """As ``kubernetes:apps/v1:Deployment``."""
+    """Such as ``kubernetes:apps/v1:Deployment``."""
     name: str
     """The logical name."""
     old: Properties = field(default_factory=dict)
-    """Its inputs before."""
+    """Its previous inputs."""
     new: Properties = field(default_factory=dict)
-    """Its inputs now."""
+    """Its new inputs."""
     state: Properties = field(default_factory=dict)
-    """Its outputs before."""
+    """Its previous outputs."""
     seed: bytes = b""
     """Randomness for a name."""
 
     @property
     def kind(self) -> str:
+        """The last part of the type."""
         return self.type.rpartition(":")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Paths that differ, as ``spec.ports[0].port``, and those among them that need a new resource."""
+    """Paths that differ, such as ``spec.ports[0].port``, and those among them that need a new resource."""
 
     paths: tuple[str, ...]
     replacing: tuple[str, ...] = ()
@@ -50,7 +51,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One change that the engine asked for; previews are none."""
+    """One change that the engine asked for; previews ask for none."""
 
     operation: Literal["create", "update", "delete"]
     urn: str
@@ -58,9 +59,9 @@ class Call:
 
 @dataclass
 class Journal:
-    """All calls of all providers of one test; ``on_create`` sees each create twice, before and after its effect.
+    """All calls to all providers of one test; ``on_create`` is called before and after each creation.
 
-    A ``ProviderError`` of its prevents what was asked.
+    If it raises a ``ProviderError``, the creation does not happen.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -68,17 +69,18 @@ class Journal:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, call: Call) -> int:
-        """Append it; return how many of its kind there are now."""
+        """Append a call; return how many calls of its kind there are now."""
         with self._lock:
             self.calls.append(call)
             return self.count(call.operation)
 
     def count(self, operation: str) -> int:
+        """How many calls of one kind there are."""
         return sum(call.operation == operation for call in self.calls)
 
 
 class Provider(ABC):
-    """What the resources of one package are."""
+    """Manages the resources of one Pulumi package."""
 
     def __init__(self, package: str, journal: Journal) -> None:
         self.package = package
@@ -86,7 +88,7 @@ class Provider(ABC):
 
     @abstractmethod
     def check(self, asked: Asked) -> Properties:
-        """Inputs as they will be stored."""
+        """The inputs as they will be stored."""
 
     @abstractmethod
     def diff(self, asked: Asked) -> Change:
@@ -94,16 +96,16 @@ class Provider(ABC):
 
     @abstractmethod
     def create(self, asked: Asked) -> tuple[str, Properties]:
-        """Make it; return its identity and outputs."""
+        """Create the resource; return its identity and outputs."""
 
     @abstractmethod
     def update(self, asked: Asked) -> Properties:
-        """Change it in place; return its outputs."""
+        """Change the resource in place; return its outputs."""
 
     @abstractmethod
     def delete(self, asked: Asked) -> None:
-        """Remove it; what is gone already is no error."""
+        """Delete the resource; one that is gone already is no error."""
 
     @abstractmethod
     def read(self, asked: Asked) -> tuple[Properties, Properties] | None:
-        """Inputs and outputs of what exists, or nothing."""
+        """Inputs and outputs of the resource, or None if it does not exist."""

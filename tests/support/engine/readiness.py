@@ -10,21 +10,21 @@ from support.engine.provider import ProviderError
 
 Get = Callable[..., Any]
 SECONDS = 600
-"""How long is waited where no annotation says otherwise."""
+"""How long to wait where no annotation says otherwise."""
 
 
 def missing(live: Manifest, get: Get) -> str | None:
-    """What an object still lacks; None when it is ready.
+    """What an object still lacks; None if it is ready.
 
     Raises:
-        ProviderError: it never will be.
+        ProviderError: it can never become ready.
     """
     rule = _RULES.get(live["kind"])
     return None if rule is None else rule(live, get)
 
 
 def troubles(manifest: Manifest, get: Get) -> str:
-    """What the namespace's events warn of, for the message of a failure."""
+    """The warnings among the namespace's events, for the message of a failure."""
     namespace = manifest["metadata"].get("namespace")
     if namespace is None:
         return ""
@@ -44,29 +44,33 @@ def _deployment(live: Manifest, _get: Get) -> str | None:
     for condition in status.get("conditions", ()):
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             raise ProviderError(f"Deployment {live['metadata']['name']}: {condition['message']}")
-    wanted, updated = live["spec"]["replicas"], status.get("updatedReplicas", 0)
+    replicas, updated = live["spec"]["replicas"], status.get("updatedReplicas", 0)
     available, present = status.get("availableReplicas", 0), status.get("replicas", 0)
-    if updated < wanted or available < updated or present > updated:
-        return f"{available} of {wanted} pods are available, {updated} are new, {present} are there"
+    if updated < replicas or available < updated or present > updated:
+        return f"{available} of {replicas} pods are available, {updated} are new, {present} exist"
     return None
 
 
 def _stateful_set(live: Manifest, _get: Get) -> str | None:
     status = live.get("status", {})
-    wanted, ready, updated = live["spec"]["replicas"], status.get("readyReplicas", 0), status.get("updatedReplicas", 0)
-    # Of a rolling update that is over, the current revision is the new one.
+    replicas, ready, updated = (
+        live["spec"]["replicas"],
+        status.get("readyReplicas", 0),
+        status.get("updatedReplicas", 0),
+    )
+    # After a rolling update, the current revision is the new one.
     rolled = status.get("currentRevision") == status.get("updateRevision")
-    if not _observed(live) or ready < wanted or updated < wanted or not rolled:
-        return f"{ready} of {wanted} pods are ready, {updated} are new"
+    if not _observed(live) or ready < replicas or updated < replicas or not rolled:
+        return f"{ready} of {replicas} pods are ready, {updated} are new"
     return None
 
 
 def _daemon_set(live: Manifest, _get: Get) -> str | None:
     status = live.get("status", {})
-    wanted = status.get("desiredNumberScheduled", 0)
+    scheduled = status.get("desiredNumberScheduled", 0)
     available, updated = status.get("numberAvailable", 0), status.get("updatedNumberScheduled", 0)
-    if not _observed(live) or not wanted or available < wanted or updated < wanted:
-        return f"{available} of {wanted} pods are available, {updated} are new"
+    if not _observed(live) or not scheduled or available < scheduled or updated < scheduled:
+        return f"{available} of {scheduled} pods are available, {updated} are new"
     return None
 
 
@@ -101,8 +105,8 @@ def _claim(live: Manifest, get: Get) -> str | None:
         return None
     name = live["spec"].get("storageClassName")
     if name:
-        found = get(f"/apis/storage.k8s.io/v1/storageclasses/{name}")
-        if found.get("volumeBindingMode") == "WaitForFirstConsumer":
+        storage_class = get(f"/apis/storage.k8s.io/v1/storageclasses/{name}")
+        if storage_class.get("volumeBindingMode") == "WaitForFirstConsumer":
             return None
     return f"it is {live['status'].get('phase')}"
 

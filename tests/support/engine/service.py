@@ -1,6 +1,6 @@
 """The gRPC service through which the Pulumi engine talks to a stand-in provider.
 
-It runs in the test's process, so that what a provider made outlives a killed engine.
+It runs in the test's process, so that a provider's resources outlive a killed engine.
 """
 # ruff: noqa: N802, ARG002 -- names and arguments are the protocol's
 
@@ -22,7 +22,7 @@ from support.servers import HOST
 
 
 class Service(provider_pb2_grpc.ResourceProviderServicer):
-    """The engine's questions, handed to a ``Provider``."""
+    """Passes the engine's requests to a ``Provider``."""
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
@@ -96,21 +96,21 @@ class Service(provider_pb2_grpc.ResourceProviderServicer):
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
         old, state = from_wire(request.inputs), from_wire(request.properties)
         asked = Asked(type=request.type, name=request.name, old=old, state=state)
-        found = self.provider.read(asked)
-        if found is None:
+        resource = self.provider.read(asked)
+        if resource is None:
             return provider_pb2.ReadResponse()
-        inputs, outputs = found
+        inputs, outputs = resource
         return provider_pb2.ReadResponse(id=request.id, inputs=to_wire(inputs), properties=to_wire(outputs))
 
 
 @contextmanager
-def served(*providers: Provider) -> Iterator[str]:
-    """Serve each on a free port; give the value of PULUMI_DEBUG_PROVIDERS that makes an engine use them."""
+def served(*providers: Provider, service: type[Service] = Service) -> Iterator[str]:
+    """Serve each provider on a free port; gives the value of PULUMI_DEBUG_PROVIDERS that makes an engine use them."""
     addresses = []
     servers = []
     for provider in providers:
         server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=_GRPC_CHANNEL_OPTIONS)
-        provider_pb2_grpc.add_ResourceProviderServicer_to_server(Service(provider), server)
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(service(provider), server)
         addresses.append(f"{provider.package}:{server.add_insecure_port(f'{HOST}:0')}")
         server.start()
         servers.append(server)
@@ -123,7 +123,7 @@ def served(*providers: Provider) -> Iterator[str]:
 
 @contextmanager
 def _refusals(context: grpc.ServicerContext) -> Iterator[None]:
-    """Hand a refusal to the engine as its message alone."""
+    """Pass a refusal to the engine as its message alone."""
     try:
         yield
     except ProviderError as error:

@@ -1,4 +1,4 @@
-"""Stand-ins for the `random` and `tls` providers: real random values and certificates, in the real ones' outputs."""
+"""Stand-ins for the `random` and `tls` providers: real random values and certificates, in the same outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CURVES: dict[str, type[ec.EllipticCurve]] = {"P256": ec.SECP256R1, "P384": ec.SE
 
 
 class Values(Provider):
-    """Made once and never changed in place: each input that differs asks for another. ``secrets`` are those it made."""
+    """Values that never change in place: a different input means a new one. ``secrets`` are all those so far."""
 
     def __init__(self, package: str, journal: Journal) -> None:
         super().__init__(package, journal)
@@ -37,59 +37,59 @@ class Values(Provider):
         raise ProviderError(f"{asked.kind} cannot change in place")
 
     def delete(self, asked: Asked) -> None:
-        """Nothing is kept anywhere but in the state."""
+        """Do nothing: values exist in the state alone."""
 
     def read(self, asked: Asked) -> tuple[Properties, Properties] | None:
         return asked.old, asked.state
 
 
 class Random(Values):
-    """Passwords, the one thing of it that the program makes."""
+    """Generates passwords, which is all that the program uses of the package."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__("random", journal)
 
     def create(self, asked: Asked) -> tuple[str, Properties]:
-        given = revealed(asked.new)
+        inputs = revealed(asked.new)
         match asked.kind:
             case "RandomPassword":
-                result = _password(given)
+                result = _password(inputs)
                 self.secrets.append(result)
-                return "none", asked.new | {"result": result, "bcryptHash": "not made by the stand-in"}
+                return "none", asked.new | {"result": result, "bcryptHash": "not computed by the stand-in"}
             case other:
-                raise ProviderError(f"the stand-in makes no {other}")
+                raise ProviderError(f"the stand-in does not provide {other}")
 
 
 class Tls(Values):
-    """ECDSA keys and certificates that sign themselves; the real one makes more."""
+    """Generates ECDSA keys and self-signed certificates, which is all that the program uses of the package."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__("tls", journal)
 
     def create(self, asked: Asked) -> tuple[str, Properties]:
-        given = revealed(asked.new)
+        inputs = revealed(asked.new)
         match asked.kind:
             case "PrivateKey":
-                made = _key(given)
-                self.secrets += [made["privateKeyPem"], made["privateKeyPemPkcs8"]]
-                return secrets.token_hex(20), asked.new | made
+                key = _key(inputs)
+                self.secrets += [key["privateKeyPem"], key["privateKeyPemPkcs8"]]
+                return secrets.token_hex(20), asked.new | key
             case "SelfSignedCert":
-                return secrets.token_hex(16), asked.new | _certificate(given)
+                return secrets.token_hex(16), asked.new | _certificate(inputs)
             case other:
-                raise ProviderError(f"the stand-in makes no {other}")
+                raise ProviderError(f"the stand-in does not provide {other}")
 
 
-def _password(given: Properties) -> str:
+def _password(inputs: Properties) -> str:
     alphabet = string.ascii_letters + string.digits
-    if given.get("special", True):
-        alphabet += given.get("overrideSpecial", SPECIAL)
-    return "".join(secrets.choice(alphabet) for _ in range(given["length"]))
+    if inputs.get("special", True):
+        alphabet += inputs.get("overrideSpecial", SPECIAL)
+    return "".join(secrets.choice(alphabet) for _ in range(inputs["length"]))
 
 
-def _key(given: Properties) -> dict[str, str]:
-    if given["algorithm"] != "ECDSA":
-        raise ProviderError(f"the stand-in makes no {given['algorithm']} keys")
-    key = ec.generate_private_key(CURVES[given["ecdsaCurve"]]())
+def _key(inputs: Properties) -> dict[str, str]:
+    if inputs["algorithm"] != "ECDSA":
+        raise ProviderError(f"the stand-in does not generate {inputs['algorithm']} keys")
+    key = ec.generate_private_key(CURVES[inputs["ecdsaCurve"]]())
     pem, clear = serialization.Encoding.PEM, serialization.NoEncryption()
     return {
         "privateKeyPem": key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, clear).decode(),
@@ -98,15 +98,15 @@ def _key(given: Properties) -> dict[str, str]:
     }
 
 
-def _certificate(given: Properties) -> dict[str, Any]:
-    key = serialization.load_pem_private_key(given["privateKeyPem"].encode(), None)
+def _certificate(inputs: Properties) -> dict[str, Any]:
+    key = serialization.load_pem_private_key(inputs["privateKeyPem"].encode(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    subject = given["subject"]
+    subject = inputs["subject"]
     fields = {NameOID.COMMON_NAME: subject["commonName"], NameOID.ORGANIZATION_NAME: subject["organization"]}
     name = x509.Name([x509.NameAttribute(oid, value) for oid, value in fields.items()])
     start = dt.datetime.now(dt.UTC)
-    end = start + dt.timedelta(hours=given["validityPeriodHours"])
-    hosts = x509.SubjectAlternativeName([x509.DNSName(host) for host in given["dnsNames"]])
+    end = start + dt.timedelta(hours=inputs["validityPeriodHours"])
+    hosts = x509.SubjectAlternativeName([x509.DNSName(host) for host in inputs["dnsNames"]])
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), start, end)
     builder = builder.add_extension(hosts, critical=False)
     return {

@@ -1,7 +1,7 @@
-"""Resource properties between protobuf and plain Python, secret marks and unknown values kept.
+"""Resource properties between protobuf and plain Python; secret marks and unknown values stay.
 
 The engine wraps a secret in a dictionary with a signature key and writes an unknown value as a fixed string, both
-constants of Pulumi's protocol. Providers hand marks on as they came, so that the engine encrypts the same values again.
+constants of Pulumi's protocol. Providers pass marks on unchanged, so that the engine encrypts the same values again.
 """
 
 from __future__ import annotations
@@ -22,21 +22,24 @@ def from_wire(struct: struct_pb2.Struct) -> Properties:
 
 
 def to_wire(properties: Properties) -> struct_pb2.Struct:
+    """The protobuf form of properties."""
     struct = struct_pb2.Struct()
     json_format.ParseDict(properties, struct)
     return struct
 
 
 def secret(value: Any) -> Properties:
+    """A value with a secret mark."""
     return {rpc._special_sig_key: rpc._special_secret_sig, "value": value}
 
 
 def is_secret(value: Any) -> bool:
+    """Whether a value has a secret mark."""
     return isinstance(value, dict) and value.get(rpc._special_sig_key) == rpc._special_secret_sig
 
 
 def revealed(value: Any) -> Any:
-    """The same value without any secret mark in it."""
+    """A value without any secret marks in it."""
     if is_secret(value):
         return revealed(value["value"])
     if isinstance(value, dict):
@@ -47,7 +50,7 @@ def revealed(value: Any) -> Any:
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether this value is known only after another resource is made; it is seen in previews alone."""
+    """Whether a value becomes known only once another resource exists; this occurs in previews alone."""
     return bool(value == rpc.UNKNOWN)
 
 

@@ -1,9 +1,8 @@
-"""A stand-in of Grafana, for clusters that cannot pull its image: NOT Grafana.
+"""A stand-in for Grafana, for clusters that cannot pull its image: NOT Grafana.
 
-Like Grafana it takes its settings from GF_* variables and the files that they name, keeps users and annotations in
-PostgreSQL, sets the administrator's password only when it makes the user, reads dashboards and the datasource from the
-provisioning files and looks at the dashboards again every 10 s, and passes queries on to the datasource. It draws
-nothing and has no page.
+Like Grafana it takes its settings from GF_* variables and the files that they name, stores users and annotations in
+PostgreSQL, sets the administrator's password only when it creates the user, reads dashboards and the datasource from
+the provisioning files, rereads the dashboards every 10 s, and passes queries on to the datasource. It has no pages.
 
     grafana server
     grafana cli admin reset-admin-password --password-from-stdin
@@ -38,7 +37,7 @@ CREATE TABLE IF NOT EXISTS annotation (id serial PRIMARY KEY, text text NOT NULL
 
 
 def setting(name: str) -> str:
-    """A setting, from the file that ``<name>__FILE`` names where there is one."""
+    """A setting, read from the file that ``<name>__FILE`` names if there is one."""
     if path := os.environ.get(f"{name}__FILE"):
         return Path(path).read_text(encoding="utf-8").strip()
     return os.environ[name]
@@ -83,7 +82,7 @@ def set_password(login: str, password: str) -> None:
 
 
 def prepare() -> None:
-    """Make the tables and the administrator, who keeps the password of the first start."""
+    """Create the tables and the administrator, whose password stays that of the first start."""
     query(TABLES)
     admin = setting("GF_SECURITY_ADMIN_USER")
     if not query('SELECT 1 FROM "user" WHERE login = %s', admin):
@@ -105,8 +104,8 @@ class Provisioned:
     def look(self) -> None:
         [provider] = self._read("dashboards")["providers"]
         files = sorted(Path(provider["options"]["path"]).glob("*.json"))
-        found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-        self.dashboards = {dashboard["uid"]: dashboard for dashboard in found}
+        dashboards = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+        self.dashboards = {dashboard["uid"]: dashboard for dashboard in dashboards}
 
     def keep_looking(self) -> None:
         while True:
@@ -119,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-        """Requests are not told."""
+        """Log nothing."""
 
     def answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
         self.send_response(status)
@@ -173,8 +172,8 @@ class Handler(BaseHTTPRequestHandler):
             known = self.provisioned.dashboards.items()
             self.reply(200, [{"uid": uid, "title": dashboard["title"]} for uid, dashboard in known])
         elif path.startswith("/api/dashboards/uid/"):
-            found = self.provisioned.dashboards.get(path.rpartition("/")[2])
-            self.reply(200 if found else 404, {"dashboard": found})
+            dashboard = self.provisioned.dashboards.get(path.rpartition("/")[2])
+            self.reply(200 if dashboard else 404, {"dashboard": dashboard})
         elif path == "/api/annotations" and body is not None:
             query("INSERT INTO annotation (text) VALUES (%s)", json.loads(body)["text"])
             self.reply(200, {"message": "Annotation added"})
@@ -201,7 +200,7 @@ def serve() -> None:
             prepare()
             break
         except psycopg2.OperationalError as error:
-            sys.stderr.write(f"the database is not there yet: {error}\n")
+            sys.stderr.write(f"the database does not answer yet: {error}\n")
             time.sleep(1)
     Handler.provisioned = Provisioned()
     Handler.provisioned.look()

@@ -1,4 +1,4 @@
-"""The API server as a pod's service account reaches it."""
+"""A client of the API server with the pod's service account."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ApiServer:
         self._opener = urllib.request.build_opener(*handlers)
 
     def call(self, method: str, path: str, body: Json | None = None) -> Json:
-        token = (ACCOUNT / "token").read_text()  # it is renewed in place
+        token = (ACCOUNT / "token").read_text()  # read each time, since it is renewed in place
         request = urllib.request.Request(  # noqa: S310 -- the API server's address
             self._root + path,
             data=None if body is None else json.dumps(body).encode(),
@@ -32,12 +32,12 @@ class ApiServer:
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         )
         with self._opener.open(request, timeout=10) as answer:
-            found: Json = json.load(answer)
-            return found
+            content: Json = json.load(answer)
+            return content
 
     def items(self, group: str, namespace: str, resource: str) -> list[Json]:
-        found: list[Json] = self.call("GET", f"/{group}/namespaces/{namespace}/{resource}")["items"]
-        return found
+        items: list[Json] = self.call("GET", f"/{group}/namespaces/{namespace}/{resource}")["items"]
+        return items
 
     def object(self, group: str, namespace: str, resource: str, name: str) -> Json:
         return self.call("GET", f"/{group}/namespaces/{namespace}/{resource}/{name}")

@@ -1,9 +1,8 @@
-"""A stand-in of the F5 NGINX Ingress Controller, for clusters that cannot pull its image: a real nginx, configured from
-our Ingress objects.
+"""A stand-in for the F5 NGINX Ingress Controller, where its image cannot be pulled: a real nginx, fed by Ingresses.
 
-It takes the controller's flags that this project gives and refuses every other, reads the API server with the pod's own
-rights, writes nginx's configuration, reloads nginx when something has changed, and says in each Ingress that it is
-served. What it does not have: custom resources, snippets, a webhook, leader election, metrics beyond connections.
+It accepts the controller's flags that this project uses and refuses all others, reads the API server with the pod's own
+rights, writes nginx's configuration, reloads nginx when something changed, and writes its address to the status of each
+Ingress. It lacks custom resources, snippets, a webhook, leader election, and metrics beyond connections.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
 
 
 class Controller:
-    def __init__(self, wanted: argparse.Namespace) -> None:
-        self.wanted = wanted
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
         self.api = ApiServer()
         self.nginx: subprocess.Popen[bytes] | None = None
         self.ready = False
@@ -54,12 +53,12 @@ class Controller:
         self._reported: set[str] = set()
 
     def see(self) -> Seen:
-        namespace, _, name = self.wanted.nginx_configmaps.partition("/")
+        namespace, _, name = self.options.nginx_configmaps.partition("/")
         ingresses: list[Json] = []
         services: dict[tuple[str, str, str], str] = {}
-        for watched in self.wanted.watch_namespace.split(","):
-            found = self.api.items(NETWORKING, watched, "ingresses")
-            ingresses += [item for item in found if item["spec"].get("ingressClassName") == self.wanted.ingress_class]
+        for watched in self.options.watch_namespace.split(","):
+            items = self.api.items(NETWORKING, watched, "ingresses")
+            ingresses += [item for item in items if item["spec"].get("ingressClassName") == self.options.ingress_class]
             for item in self.api.items("api/v1", watched, "services"):
                 for port in item["spec"]["ports"]:
                     place = (watched, item["metadata"]["name"], port.get("name", ""))
@@ -69,7 +68,7 @@ class Controller:
         return Seen(in_order, services, config)
 
     def certificate(self) -> str:
-        namespace, _, name = self.wanted.wildcard_tls_secret.partition("/")
+        namespace, _, name = self.options.wildcard_tls_secret.partition("/")
         data = self.api.object("api/v1", namespace, "secrets", name)["data"]
         for file in ("tls.crt", "tls.key"):
             path = Path(STATE) / file
@@ -78,7 +77,7 @@ class Controller:
         return str(data["tls.crt"])
 
     def look(self) -> None:
-        """Bring nginx to what the API server says now."""
+        """Configure nginx from the objects that the API server has now."""
         seen = self.see()
         text = render(seen)
         key = text + self.certificate()
@@ -94,24 +93,24 @@ class Controller:
         self.ready = True
 
     def report(self, seen: Seen) -> None:
-        """The address of the controller's own Service, in each Ingress that lacks it."""
+        """Write the address of the controller's own Service to each Ingress that lacks it."""
         namespace = os.environ["POD_NAMESPACE"]
-        service = self.api.object("api/v1", namespace, "services", self.wanted.external_service)
+        service = self.api.object("api/v1", namespace, "services", self.options.external_service)
         addresses = service["status"].get("loadBalancer", {}).get("ingress") or []
-        wanted = [{"ip": item["ip"]} for item in addresses if "ip" in item]
+        expected = [{"ip": item["ip"]} for item in addresses if "ip" in item]
         for ingress in seen.ingresses:
             shown = ingress["status"].get("loadBalancer", {}).get("ingress") or []
-            if [{"ip": item.get("ip")} for item in shown] != wanted:
+            if [{"ip": item.get("ip")} for item in shown] != expected:
                 metadata = ingress["metadata"]
                 path = f"/{NETWORKING}/namespaces/{metadata['namespace']}/ingresses/{metadata['name']}/status"
-                self.api.call("PUT", path, ingress | {"status": {"loadBalancer": {"ingress": wanted}}})
+                self.api.call("PUT", path, ingress | {"status": {"loadBalancer": {"ingress": expected}}})
 
     def run(self) -> None:
         while not self.stopping:
             try:
                 self.look()
             except (OSError, KeyError, ValueError, subprocess.CalledProcessError) as error:
-                # nginx goes on with what it has.
+                # nginx continues with its last configuration.
                 sys.stderr.write(f"cannot follow the API server: {error!r}\n")
             time.sleep(LOOK_SECONDS)
         if self.nginx is not None:
@@ -125,7 +124,7 @@ class Controller:
 def serve(port: int, path: str, answer: object) -> None:
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-            """Requests are not told."""
+            """Log nothing."""
 
         def do_GET(self) -> None:
             status, body = answer() if self.path == path else (404, b"")  # type: ignore[operator]
@@ -148,11 +147,11 @@ def metrics() -> tuple[int, bytes]:
 
 
 def main() -> None:
-    wanted = options(sys.argv[1:])
-    controller = Controller(wanted)
+    chosen = options(sys.argv[1:])
+    controller = Controller(chosen)
     signal.signal(signal.SIGTERM, controller.stop)
-    serve(int(wanted.ready_status_port), "/nginx-ready", lambda: (200 if controller.ready else 503, b""))
-    serve(int(wanted.prometheus_metrics_listen_port), "/metrics", metrics)
+    serve(int(chosen.ready_status_port), "/nginx-ready", lambda: (200 if controller.ready else 503, b""))
+    serve(int(chosen.prometheus_metrics_listen_port), "/metrics", metrics)
     controller.run()
 
 

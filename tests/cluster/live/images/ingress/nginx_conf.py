@@ -1,6 +1,6 @@
 """nginx's configuration from Ingress objects: the annotations, ConfigMap keys and defaults that this project uses.
 
-An annotation or key that is not known here is an error, so that nothing is passed over in silence.
+An unknown annotation or key is an error, so that nothing is silently ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STATE = "/var/lib/nginx"
 
 @dataclass(frozen=True)
 class Seen:
-    """All that a configuration is made from."""
+    """Everything from which the configuration is rendered."""
 
     ingresses: list[Json]
     services: Mapping[tuple[str, str, str], str]
@@ -37,7 +37,7 @@ def render(seen: Seen) -> str:
         "error_log stderr notice;",
         f"events {{ worker_connections {take('worker-connections')}; }}",
         "http {",
-        # What uwsgi and the like would write is put where the pod may write.
+        # Temporary files go to a folder that the pod may write.
         *(
             f"{kind}_temp_path /var/cache/nginx/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -68,15 +68,15 @@ def _on(flag: str) -> str:
 
 
 def _annotations(ingress: Json) -> dict[str, str]:
-    found = ingress["metadata"].get("annotations", {})
-    return {key.removeprefix(PREFIX): value for key, value in found.items() if key.startswith(PREFIX)}
+    annotations = ingress["metadata"].get("annotations", {})
+    return {key.removeprefix(PREFIX): value for key, value in annotations.items() if key.startswith(PREFIX)}
 
 
 def _routes(ingress: Json, seen: Seen, shared: Mapping[str, str]) -> Iterator[str]:
     metadata = ingress["metadata"]
     name = f"{metadata['namespace']}-{metadata['name']}"
-    wanted = _annotations(ingress)
-    rate = wanted.pop("limit-req-rate")
+    annotations = _annotations(ingress)
+    rate = annotations.pop("limit-req-rate")
     yield f"limit_req_zone $binary_remote_addr zone={name}:10m rate={rate};"
     for rule in ingress["spec"]["rules"]:
         paths = rule["http"]["paths"]
@@ -89,7 +89,7 @@ def _routes(ingress: Json, seen: Seen, shared: Mapping[str, str]) -> Iterator[st
         if shared["ssl-redirect"] == "true":
             yield f"if ($scheme = http) {{ return {shared['http-redirect-code']} https://$host$request_uri; }}"
         for number, path in enumerate(paths):
-            yield from _location(f"{name}-{number}", name, path, dict(wanted))
+            yield from _location(f"{name}-{number}", name, path, dict(annotations))
         yield "}"
 
 
@@ -98,11 +98,11 @@ def _upstream(upstream: str, namespace: str, service: Json, seen: Seen, shared: 
     yield f"upstream {upstream} {{ zone {upstream} 256k; server {address}; keepalive {shared['keepalive']}; }}"
 
 
-def _location(upstream: str, zone: str, path: Json, wanted: dict[str, str]) -> Iterator[str]:
+def _location(upstream: str, zone: str, path: Json, annotations: dict[str, str]) -> Iterator[str]:
     sign = "= " if path["pathType"] == "Exact" else ""
-    take = wanted.pop
+    take = annotations.pop
     if take("use-cluster-ip") != "true":
-        raise ValueError("the stand-in follows no pods: it knows services alone")
+        raise ValueError("the stand-in routes to Services only, not to pods")
     delay = " nodelay" if take("limit-req-no-delay") == "true" else ""
     yield f"location {sign}{path['path']} {{"
     yield f"limit_req zone={zone} burst={take('limit-req-burst')}{delay};"
@@ -110,8 +110,8 @@ def _location(upstream: str, zone: str, path: Json, wanted: dict[str, str]) -> I
     yield f"client_max_body_size {take('client-max-body-size')};"
     yield f"proxy_read_timeout {take('proxy-read-timeout')}; proxy_send_timeout {take('proxy-send-timeout')};"
     websockets = path["backend"]["service"]["name"] in take("websocket-services", "").split(",")
-    if wanted:
-        raise ValueError(f"the stand-in does not know these annotations: {sorted(wanted)}")
+    if annotations:
+        raise ValueError(f"the stand-in does not know these annotations: {sorted(annotations)}")
     yield "proxy_http_version 1.1;"
     if websockets:
         yield "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;"
