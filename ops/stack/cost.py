@@ -96,9 +96,9 @@ def bill(recording: Recording, settings: Mapping[str, Any]) -> list[Item]:
     copies = 2 if rds["multi_az"] else 1
     balancer = TABLE["load_balancer_hour"][edge["balancer"]] + TABLE["load_balancer_unit_hour"]
     found = [
-        Item(name="Nodes", usd=nodes * core * hours * auto, why=f"{nodes:.1f} cores for pods that request {asked:.1f}"),
+        Item(name="Nodes", usd=nodes * core * hours * auto, why=f"{nodes:.1f} cores for pods that ask for {asked:.1f}"),
         Item(name="Database", usd=copies * (TABLE["rds_hour"][rds["instance_class"]] * hours + rds["storage_gib"] * TABLE["rds_gib_month"]), why=f"{copies} x {rds['instance_class']}"),
-        Item(name="NAT gateways", usd=kinds.get("NatGateway", 0) * TABLE["nat_gateway_hour"] * hours + GIB_OUT_NAT * TABLE["nat_gib"], why=f"{kinds.get('NatGateway', 0)}, with {GIB_OUT_NAT} GiB"),
+        Item(name="NAT gateways", usd=kinds.get("NatGateway", 0) * TABLE["nat_gateway_hour"] * hours + GIB_OUT_NAT * TABLE["nat_gib"], why=f"{kinds.get('NatGateway', 0)}, and {GIB_OUT_NAT} GiB"),
         Item(name="Interface endpoints", usd=zones * TABLE["interface_endpoint_zone_hour"] * hours, why=f"{len(endpoints)} services in {zones // max(1, len(endpoints))} zones"),
         Item(name="Control plane", usd=TABLE["eks_cluster_hour"] * hours, why="one cluster on standard support"),
         Item(name="Volumes", usd=gib * TABLE["ebs_gib_month"], why=f"{gib} GiB"),
@@ -125,29 +125,29 @@ def estimate(stack: str, root: Path) -> list[Item]:
 def document(bills: Mapping[str, Sequence[Item]]) -> str:
     """docs/cost.md."""
     lines = [
-        "# Monthly cost",
+        "# What a month costs",
         "",
-        "`python -m ops.stack.cost --write` writes this page from the recorded stacks and the prices in `infra/prices.json`. The",
-        "figures are an estimate for comparing stacks and choices, not a bill.",
+        "Written by `python -m ops.stack.cost --write` from the recorded stacks and the prices in `infra/prices.json`. An estimate",
+        "to compare with, no bill.",
         "",
         TABLE["source"],
         "",
     ]
     for stack, items in bills.items():
         total = sum(item.usd for item in items)
-        lines += [f"## {stack}: about {total:,.0f} USD", "", "| Part | USD | Basis |", "|---|---:|---|"]
+        lines += [f"## {stack}: about {total:,.0f} USD", "", "| Part | USD | Of |", "|---|---:|---|"]
         lines += [f"| {item.name} | {item.usd:,.0f} | {item.why} |" for item in items]
         per = total / PREDICTIONS * 1000
         lines += ["", f"At {PREDICTIONS:,} predictions a month: {per:.3f} USD per 1,000.", ""]
     lines += [
-        "## What drives the cost",
+        "## What drives it",
         "",
-        f"The pods' resource requests (pods can use {NODE_SHARE:.0%} of a node's cores), a second copy of the database, and a NAT",
-        "gateway and the interface endpoints in each zone. All of these cost the same every hour, with or without traffic, so the",
-        "price per prediction falls with volume until the autoscaler adds pods.",
+        f"The pods' requests (`{NODE_SHARE:.0%}` of a node's cores are counted as theirs), a second copy of the database, a",
+        "NAT gateway and the interface endpoints in each zone: all hours, whether anybody asks for a prediction or not. So the",
+        "price of a prediction falls with their number until the autoscaler adds pods.",
         "",
-        f"Assumed usage: {GIB_OUT_NAT} GiB through NAT, {GIB_LOGS} GiB of logs, {GIB_OBJECTS} GiB in buckets. Not included: traffic to clients, training",
-        "on spot nodes, backups, the second region, taxes.",
+        f"Assumed of use: {GIB_OUT_NAT} GiB through NAT, {GIB_LOGS} GiB of logs, {GIB_OBJECTS} GiB in buckets. Not counted: traffic to clients, training on",
+        "spot nodes, backups, the second region, taxes.",
         "",
     ]  # fmt: skip
     return "\n".join(lines)
