@@ -1,5 +1,5 @@
-# The one command surface: people, CI, documentation and hooks all call these targets.
-# Everything is relative to this file's folder, so its path may hold spaces.
+# The one set of commands: people, continuous integration, documentation and hooks all call these targets.
+# All paths are relative to this file's folder, whose own path may contain spaces.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -29,7 +29,7 @@ up: .venv/.runtime ## Train, register and serve on this machine until Ctrl-C (op
 	@$(BIN)/churn up
 
 .PHONY: demo
-demo: .venv/.runtime ## The same once: predict for one customer, stop everything, exit 0
+demo: .venv/.runtime ## Do the same once: predict for one customer, stop everything, exit with 0
 	@$(BIN)/churn demo
 
 .PHONY: test
@@ -41,7 +41,7 @@ test: .venv/.dev ## Run every test but the long ones and those that need a clust
 test-long: .venv/.dev ## Run the exhaustive sweeps, whole; continuous integration runs a rotating sample of them
 	LONG_SECONDS=inf $(PYTEST) -m "long and $(ORDINARY)" -n $${TEST_WORKERS:-3} --dist loadfile $(IN_ORDER)
 
-# ------------------------------------------------------------------ for a change
+# ------------------------------------------------------------------ what a change must pass
 
 .PHONY: lint
 lint: .venv/.dev ## Check style (ruff) and the layers of the packages (import-linter), without changing a file
@@ -50,7 +50,7 @@ lint: .venv/.dev ## Check style (ruff) and the layers of the packages (import-li
 	@report=$$($(BIN)/lint-imports --no-cache --no-logo) || { echo "$$report"; exit 1; }
 
 .PHONY: format
-format: .venv/.dev ## Bring the code into the one style
+format: .venv/.dev ## Fix what ruff can fix, and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -59,18 +59,18 @@ types: .venv/.dev ## Check types (mypy, strict)
 	$(BIN)/mypy
 
 .PHONY: check
-check: lint types test ## Everything a change must pass: lint, types, test
+check: lint types test ## Run everything that a change must pass: lint, types, test
 
 .PHONY: test-cluster
-test-cluster: .venv/.dev ## Apply every stack to the cluster of KUBECONFIG (it makes and deletes the churn-* namespaces there)
+test-cluster: .venv/.dev ## Apply every stack to the cluster of KUBECONFIG (creates and deletes the churn-* namespaces there)
 	$(PYTEST) -m cluster
 
 .PHONY: test-live
-test-live: .venv/.dev ## Run the dev stack for real on the throw-away cluster of KUBECONFIG, which has the images (CONTRIBUTING.md)
+test-live: .venv/.dev ## Run the dev stack for real on the throw-away cluster of KUBECONFIG, which needs the images (CONTRIBUTING.md)
 	CHURN_LIVE=yes $(PYTEST) -m live -s
 
 .PHONY: test-faults
-test-faults: .venv/.dev ## Ten faults end to end, from the fault to the message, in 11 minutes (needs a machine that is not busy)
+test-faults: .venv/.dev ## Cause ten faults and wait for their notifications (11 minutes, on a machine that is not busy)
 	$(PYTEST) -m faults
 
 .PHONY: fuzz
@@ -87,21 +87,21 @@ images: .venv/.infra ## Build the project's own images (option: CHURN_BUILD='pod
 	@$(BIN)/churn images build
 
 .PHONY: cluster-up
-cluster-up: .venv/.infra ## Bring the whole platform up on the current cluster, or a new one of kind; say where it answers
+cluster-up: .venv/.infra ## Deploy the whole platform to the current cluster, or to a new kind cluster, and print the addresses
 	@$(BIN)/churn cluster up
 
 .PHONY: cluster-down
-cluster-down: .venv/.infra ## Remove it again, with the kind cluster that was made for it
+cluster-down: .venv/.infra ## Remove the platform, and the kind cluster if cluster-up created it
 	@$(BIN)/churn cluster down
 
 .PHONY: dashboards
-dashboards: .venv/.runtime ## Write the Grafana dashboards as JSON into dashboards-json, for import by hand
+dashboards: .venv/.runtime ## Write the Grafana dashboards as JSON to dashboards-json, for manual import
 	@$(BIN)/churn dashboards write
 
 # ------------------------------------------------------------------ figures and real data
 
 .PHONY: bench
-bench: .venv/.dev ## Measure serving beside its peers and write docs/performance.md
+bench: .venv/.dev ## Measure serving against other servers and write docs/performance.md
 	$(BIN)/python -m benchmarks
 
 .PHONY: bench-training
@@ -109,15 +109,15 @@ bench-training: .venv/.dev ## Measure training and file scoring (a million rows)
 	$(BIN)/python -m benchmarks.training
 
 .PHONY: bench-gates
-bench-gates: .venv/.dev ## Measure how often the gates are wrong (200 seeds, half an hour) and write it into docs/training.md
+bench-gates: .venv/.dev ## Measure how often the gates are wrong (200 seeds, half an hour) and write it to docs/training.md
 	$(BIN)/python -m benchmarks.gates
 
 .PHONY: bench-backup
-bench-backup: .venv/.dev ## Measure backup and restore beside plain tools and write the figures of docs/dr.md (not as root)
+bench-backup: .venv/.dev ## Measure backup and restore against plain tools and write the figures in docs/dr.md (not as root)
 	$(BIN)/python -m benchmarks.backup
 
 .PHONY: pictures
-pictures: .venv/.dev ## Draw the pictures of docs/pictures.md anew (needs chromium and chromium-driver)
+pictures: .venv/.dev ## Redraw the pictures in docs/pictures.md (needs chromium and chromium-driver)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.pictures
 
 .PHONY: telco
@@ -130,7 +130,7 @@ telco: .venv/.dev ## Train on the 7,043 real IBM Telco customers
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .PHONY: lock
-lock: .venv/.dev ## Write the lock files again, each a part of the largest
+lock: .venv/.dev ## Rewrite the lock files; each is a subset of requirements/dev.lock
 	$(LOCK) --extra build --extra training --extra infra --extra ops --extra telco --extra dev --group mlflow -o requirements/dev.lock pyproject.toml
 	$(LOCK) --extra build --extra training -c requirements/dev.lock -o requirements/training.lock pyproject.toml
 	$(LOCK) --extra build --extra training --extra infra -c requirements/dev.lock -o requirements/infra.lock pyproject.toml
@@ -141,7 +141,7 @@ lock: .venv/.dev ## Write the lock files again, each a part of the largest
 	$(LOCK) -o tests/tools/parliament/requirements.lock tests/tools/parliament/requirements.in
 
 .PHONY: clean
-clean: ## Remove what the tools left (caches, build folders)
+clean: ## Remove caches and build folders
 	rm -rf build dist .bench .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
@@ -151,7 +151,7 @@ dist-clean: clean ## Also remove .venv and all data, models and keys of the embe
 
 # ------------------------------------------------------------------ the environment
 
-# uv is several times faster where it is installed; both check every hash of the lock.
+# If uv is installed it is used, because it is several times faster. Both installers check every hash of the lock.
 INSTALL = if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; \
 	then uv pip install --quiet --python $(BIN)/python "$$@"; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$@"; fi
@@ -175,7 +175,7 @@ endef
 	$(call install,requirements/infra.lock)
 	@touch $@
 
-# Holds all of the runtime as well, so that what needs only that does not install again.
+# Contains the runtime as well, so targets that need only the runtime do not install it again.
 .venv/.dev: .venv/.made requirements/dev.lock pyproject.toml
 	$(call install,requirements/dev.lock)
 	@touch $@ .venv/.runtime .venv/.infra

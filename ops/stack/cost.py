@@ -143,7 +143,7 @@ def document(bills: Mapping[str, Sequence[Item]]) -> str:
     lines += [
         "## What drives it",
         "",
-        f"The pods' requests (`{NODE_SHARE:.0%}` of a node's cores are counted as theirs), a second copy of the database, a",
+        f"The pods' requests (pods can use {NODE_SHARE:.0%} of a node's cores), a second copy of the database, a",
         "NAT gateway and the interface endpoints in each zone: every hour, whether or not anybody asks for a prediction. So the",
         "price of a prediction falls with their number until the autoscaler adds pods.",
         "",

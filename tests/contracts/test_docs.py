@@ -12,6 +12,14 @@ from app.main import create_app
 from app.schemas import FEATURES
 from app.settings import Settings
 
+PATH = re.compile(
+    r"`((?:\.ci|\.github|app|benchmarks|dashboards|docs|infra|ops|requirements|tests|training)/[\w./-]*|test_\w+\.py)`"
+)
+"""A file or folder of this repository in backticks; a test module may stand without its folder."""
+MODULE = re.compile(r"python -m ((?:app|benchmarks|ops|training)(?:\.\w+)*)")
+CURRENT = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+"""Documents of the present state; the changelog names files that are gone, and CONTRIBUTING.md adds some."""
+
 
 def first_cells(page: str, heading: str) -> list[str]:
     """The first cell of each row, without backticks, of the table under a heading."""
@@ -55,3 +63,34 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8")):
         if not target.startswith(("http:", "https:", "mailto:")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def missing_paths(text: str) -> list[str]:
+    """List the paths and programs that a text names and the repository does not have."""
+    tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    files = [path for path in PATH.findall(text) if path not in tests and not (ROOT / path).exists()]
+    programs = [(name, ROOT / name.replace(".", "/")) for name in MODULE.findall(text)]
+    return files + [name for name, path in programs if not (path.is_dir() or path.with_suffix(".py").is_file())]
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda p: p.name)
+def test_the_paths_that_a_page_names_exist(page: Path) -> None:
+    assert missing_paths(page.read_text("utf-8")) == []
+
+
+def test_the_paths_that_contributing_names_exist() -> None:
+    before, _, rest = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Adding a workload to the platform\n")
+    assert missing_paths(before + rest.partition("\n## ")[2]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("`app/main.py`, `tests/policy` and `test_docs.py`", []),
+        ("`app/nothing.py` beside `app/main.py`", ["app/nothing.py"]),
+        ("`tests/nothing/` and `test_nothing.py`", ["tests/nothing/", "test_nothing.py"]),
+        ("`python -m ops.stack.cost --write`, `python -m app`, `python -m ops.nothing`", ["ops.nothing"]),
+    ],
+)
+def test_a_path_that_does_not_exist_is_reported(text: str, missing: list[str]) -> None:
+    assert missing_paths(text) == missing
