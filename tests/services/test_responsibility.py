@@ -164,7 +164,7 @@ def test_a_near_leak_is_promoted_once_somebody_has_acknowledged_it(files: dict[s
     assert registry.history(mlflow_server, name)[-1].acknowledged == ["--acknowledge leak"]
 
 
-@pytest.mark.parametrize(("kind", "words"), [("schema", "another customer schema"), ("foreign", "not one that")])
+@pytest.mark.parametrize(("kind", "words"), [("schema", "another customer schema"), ("foreign", "not made by")])
 def test_production_that_cannot_be_compared_with_asks_a_person(
     files: dict[str, Path], mlflow_server: str, kind: str, words: str
 ) -> None:
