@@ -77,9 +77,9 @@ def test_what_is_not_recorded_is_asked_for_and_still_not_recorded(metric: str) -
 
 
 @pytest.mark.parametrize("job", metric_names.JOBS)
-def test_labels_of_a_pushed_metric_are_those_of_its_home(there: Exposed, job: str) -> None:
+def test_labels_of_a_pushed_metric_are_those_of_its_home(known: Exposed, job: str) -> None:
     for metric in metric_names.JOBS[job]:
-        assert there(Selector(metric)) == frozenset({"job", *metric_names.LABELS.get(metric, ())})
+        assert known(Selector(metric)) == frozenset({"job", *metric_names.LABELS.get(metric, ())})
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_labels_of_a_pushed_metric_are_those_of_its_home(there: Exposed, job: st
     ],
 )
 def test_a_mistake_in_a_pushed_metric_is_found(
-    there: Exposed, where: str, right: str, wrong: str, problem: str
+    known: Exposed, where: str, right: str, wrong: str, problem: str
 ) -> None:
     (use,) = (use for use in uses.every() if use.where == where)
-    assert problem in problems(use.expression.replace(right, wrong), there)
+    assert problem in problems(use.expression.replace(right, wrong), known)
 
 
 def test_a_pushed_metric_is_written_everywhere_as_in_its_home() -> None:
