@@ -14,14 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from ops.errors import OpsError
+from ops.errors import TemporaryError
 from ops.local import watchdog
 
 POLL_SECONDS: Final = 0.1
 TAIL_LINES: Final = 15
 
 
-class ServiceDiedError(OpsError):
+class ServiceDiedError(TemporaryError):
     """A server ended by itself; the message names it and contains the end of its log."""
 
 

@@ -24,7 +24,7 @@ def up(options: UpOptions, output: Output) -> None:
     """Bring the platform up and keep it running until SIGINT, SIGTERM or SIGHUP.
 
     Raises:
-        OpsError: it cannot start, or a server ended.
+        OpsError: it cannot start; TemporaryError: a server ended.
     """
     try:
         with _platform("churn up", options, output) as platform:

@@ -61,7 +61,7 @@ def test_what_is_not_there_is_answered_with_what_is(
 ) -> None:
     write(GeneratorConfig(rows=100), tmp_path / "in.csv")
     given = (str(tmp_path / "in.csv"), str(tmp_path / "out.csv"), "--model", which, "--tracking-uri", filled.url)
-    assert churn(monkeypatch, "score", *given, "--json") == 1
+    assert churn(monkeypatch, "score", *given, "--json") == 2
     known = f"'churn' has no version or alias '{which}' in MLflow; there are versions 2, 1, 'production' is version 1"
     assert json.loads(capsys.readouterr().out)["error"]["message"] == known
     assert not (tmp_path / "out.csv").exists()
@@ -70,7 +70,7 @@ def test_what_is_not_there_is_answered_with_what_is(
 def test_promotion_of_a_version_that_is_not_there_says_what_is(
     filled: Registered, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert churn(monkeypatch, "promote", "--version", "7", "--tracking-uri", filled.url) == 1
+    assert churn(monkeypatch, "promote", "--version", "7", "--tracking-uri", filled.url) == 2
     assert "has no version or alias '7' in MLflow; there are versions 2, 1" in capsys.readouterr().err
 
 
