@@ -36,12 +36,12 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> auto.PulumiCommand:
     """The real Pulumi engine."""
     from pulumi import automation as auto  # noqa: PLC0415  # most tests need none of it
 
-    made = subprocess.run([ENGINE], capture_output=True, text=True, check=False)
-    if made.returncode == NO_GO and os.environ.get("CI") != "true":
+    built = subprocess.run([ENGINE], capture_output=True, text=True, check=False)
+    if built.returncode == NO_GO and os.environ.get("CI") != "true":
         pytest.skip("the Pulumi engine is missing, and Go to build it: see tests/tools/engine.sh")
-    assert made.returncode == 0, made.stderr
+    assert built.returncode == 0, built.stderr
     # The Automation API looks for it in a folder of this shape.
     root = tmp_path_factory.mktemp("engine")
     (root / "bin").mkdir()
-    (root / "bin" / "pulumi").symlink_to(made.stdout.strip())
+    (root / "bin" / "pulumi").symlink_to(built.stdout.strip())
     return auto.PulumiCommand(str(root))

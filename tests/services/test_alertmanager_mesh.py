@@ -43,8 +43,8 @@ class Replica(Server):
         }
         for other, (_, its) in enumerate(places):
             changes[f"{ALERTMANAGER.name}-{other}.{ALERTMANAGER.host}:{MESH}"] = f"{HOST}:{its}"
-        given = arguments("prod", "StatefulSet", ALERTMANAGER.name)
-        command = [str(newest_alertmanager("alertmanager")), *at_home(given, changes)]
+        options = arguments("prod", "StatefulSet", ALERTMANAGER.name)
+        command = [str(newest_alertmanager("alertmanager")), *at_home(options, changes)]
         super().__init__(command, folder, port=port, environment={"GOMAXPROCS": "1"})
 
     def get(self, path: str) -> Any:
@@ -84,5 +84,5 @@ def test_a_silence_made_at_one_is_at_all(mesh: list[Replica]) -> None:
         "comment": "shared",
     }
     answer = httpx.post(f"{mesh[0].url}/api/v2/silences", json=silence, timeout=10, trust_env=False)
-    made = answer.raise_for_status().json()["silenceID"]
-    wait_until(lambda: all(made in {item["id"] for item in one.get("silences")} for one in mesh), "all have it")
+    silence = answer.raise_for_status().json()["silenceID"]
+    wait_until(lambda: all(silence in {item["id"] for item in one.get("silences")} for one in mesh), "all have it")

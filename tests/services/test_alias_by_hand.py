@@ -42,8 +42,8 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _told(api: Api) -> str | None:
-    told: str | None = api.ready()["registry"]["moved_by_hand"]
-    return told
+    warning: str | None = api.ready()["registry"]["moved_by_hand"]
+    return warning
 
 
 def _words(number: str) -> str:

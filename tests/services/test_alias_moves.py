@@ -33,7 +33,7 @@ def test_answers_stay_whole_while_the_alias_moves(mlflow_server: str, bundles: l
             version = versions[move % len(versions)]
             registered.point(version)
             wait_until(
-                lambda wanted=version.number: outcome.answers and outcome.answers[-1][1]["model_version"] == wanted,  # type: ignore[misc]  # mypy cannot type a lambda's default
+                lambda expected=version.number: outcome.answers and outcome.answers[-1][1]["model_version"] == expected,  # type: ignore[misc]  # mypy cannot type a lambda's default
                 f"an answer of version {version.number}",
             )
         swaps = api.metrics()["churn_model_swaps_total"]

@@ -14,7 +14,7 @@ from support.s3 import FaultyProxy, client, environment
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 
-@pytest.mark.parametrize("fault", ["503", "reset", "cut", "slow"])
+@pytest.mark.parametrize("fault", ["503", "reset", "cut", pytest.param("slow", marks=pytest.mark.long(seconds=30))])
 def test_passing_faults_are_survived(
     bucket_jobs: Jobs, empty_postgres: Postgres, s3: str, fault: str, tmp_path: Path
 ) -> None:

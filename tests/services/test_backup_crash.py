@@ -26,6 +26,7 @@ pytestmark = pytest.mark.service
 KILLS, MOST_RUNS = 50, 200
 
 
+@pytest.mark.long(seconds=20)
 @pytest.mark.timeout(1800)
 def test_killed_at_50_moments_every_listed_backup_restores(jobs: Jobs, server: Postgres, tmp_path: Path) -> None:
     drawn = random.Random(50)  # noqa: S311 - no secret

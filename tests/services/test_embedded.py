@@ -37,9 +37,9 @@ class Up(Server):
         return SERVING in self.output
 
     def url_of(self, name: str) -> str:
-        found = re.search(rf"{name} +(http\S+)", self.output)
-        assert found, self.output
-        return found[1]
+        match = re.search(rf"{name} +(http\S+)", self.output)
+        assert match, self.output
+        return match[1]
 
     def family(self) -> list[psutil.Process]:
         """All that it started: watchdog, MLflow and its worker, API."""
@@ -64,8 +64,8 @@ def _status(process: psutil.Process) -> str:
 
 def registry_of(api_url: str) -> dict[str, Any]:
     """What the API tells of the registry."""
-    found: dict[str, Any] = httpx.get(f"{api_url}/ready", trust_env=False).json()["registry"]
-    return found
+    registry: dict[str, Any] = httpx.get(f"{api_url}/ready", trust_env=False).json()["registry"]
+    return registry
 
 
 def mlflow_answers(up: Up) -> bool:

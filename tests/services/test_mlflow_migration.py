@@ -50,8 +50,8 @@ def can_connect(server: Postgres, role: str, database: str, password: str | None
 
 def test_each_login_owns_its_database_and_nothing_else(postgres: Postgres) -> None:
     roles = "SELECT rolname, rolsuper, rolcreatedb, rolcreaterole, rolcanlogin, rolconnlimit FROM pg_roles"
-    found = postgres.psql(sql=f"{roles} WHERE rolname !~ '^pg_' AND rolname <> 'postgres' ORDER BY 1").splitlines()
-    assert found == [f"{role}|f|f|f|t|{LOGIN_LIMITS[role]}" for role in sorted(LOGIN_LIMITS)]
+    roles_now = postgres.psql(sql=f"{roles} WHERE rolname !~ '^pg_' AND rolname <> 'postgres' ORDER BY 1").splitlines()
+    assert roles_now == [f"{role}|f|f|f|t|{LOGIN_LIMITS[role]}" for role in sorted(LOGIN_LIMITS)]
     owners = postgres.psql(sql="SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname !~ 'template'")
     assert {"mlflow|mlflow", "grafana|grafana", "postgres|postgres"} <= set(owners.splitlines())
     passwords = postgres.psql(sql="SELECT DISTINCT left(rolpassword, 13) FROM pg_authid WHERE rolpassword IS NOT NULL")
@@ -90,8 +90,8 @@ def test_a_second_migration_changes_nothing(migrated: Postgres, capsys: pytest.C
 
     before = revisions().split()
     assert run_migration(migrated) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said == [
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [
         f"runs and models: current, now at {before[0]}",
         f"logins: current, now at {before[1]}",
         *(f"user {user}: unchanged" for user in ("admin", "training", "api")),
@@ -158,9 +158,9 @@ def test_older_tables_are_upgraded_only_after_a_fresh_backup(
     assert "more than 26 hours ago" in capsys.readouterr().err
     make_backup(tmp_path, hours_ago=25)
     assert run_migration(postgres, *options, database=older) == 0
-    said = capsys.readouterr().out
-    assert f"backup: {backup_id(25)}, finished" in said
-    assert "runs and models: older, now at" in said
+    printed = capsys.readouterr().out
+    assert f"backup: {backup_id(25)}, finished" in printed
+    assert "runs and models: older, now at" in printed
 
 
 def test_older_tables_can_be_upgraded_without_a_backup_if_said_so(postgres: Postgres, older: str) -> None:

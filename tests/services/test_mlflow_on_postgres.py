@@ -87,10 +87,10 @@ def test_the_api_reads_what_training_put_into_production(tracking: Tracking, tra
 
     async def fetch() -> str:
         client = Registry(settings)
-        found = await client.resolve()
-        await client.download(found, tmp_path)
+        registered = await client.resolve()
+        await client.download(registered, tmp_path)
         await client.close()
-        return found.version
+        return registered.version
 
     assert asyncio.run(fetch()) == trained
     assert (tmp_path / "manifest.json").is_file()
@@ -128,8 +128,8 @@ def test_training_does_not_manage_users(tracking: Tracking, method: str, path: s
 
 
 def test_training_may_move_a_model_that_somebody_else_made(tracking: Tracking) -> None:
-    made = tracking.call("POST", f"{MODELS}/create", "admin", {"name": "other"})
-    assert made.status_code == 200
+    answer = tracking.call("POST", f"{MODELS}/create", "admin", {"name": "other"})
+    assert answer.status_code == 200
     tag = {"name": "other", "key": "k", "value": "v"}
     assert tracking.call("POST", f"{MODELS}/set-tag", "training", tag).status_code == 403
     assert tracking.call("POST", f"{MODELS}/set-tag", "training", tag | {"name": "churn"}).status_code in {200, 404}

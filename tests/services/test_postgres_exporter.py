@@ -72,19 +72,21 @@ def exporter(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def test_every_metric_that_rules_and_panels_ask_for_is_there_with_its_labels(exporter: PostgresExporter) -> None:
-    given = exposition(POSTGRES_EXPORTER.name, exporter.text(), wanted_metrics())["series"][POSTGRES_EXPORTER.name]
-    assert given.keys() >= set(ASKED)
-    there = Exposed({metric: {POSTGRES_EXPORTER.name: frozenset(labels)} for metric, labels in given.items()})
+    labels_by_metric = exposition(POSTGRES_EXPORTER.name, exporter.text(), wanted_metrics())["series"][
+        POSTGRES_EXPORTER.name
+    ]
+    assert labels_by_metric.keys() >= set(ASKED)
+    there = Exposed({metric: {POSTGRES_EXPORTER.name: frozenset(labels)} for metric, labels in exposed_series.items()})
     about_it = [use for use in uses.every() if metrics(use.expression) & set(ASKED)]
     assert {metric for use in about_it for metric in metrics(use.expression)} == set(ASKED)
-    found = [(use.where, problems(use.expression, there, use.shown)) for use in about_it]
-    assert [pair for pair in found if pair[1]] == []
+    reports = [(use.where, problems(use.expression, there, use.shown)) for use in about_it]
+    assert [pair for pair in reports if pair[1]] == []
 
 
 def test_prometheus_keeps_a_small_part_of_it(exporter: PostgresExporter) -> None:
     samples = exporter.samples()
-    kept = [sample for sample in samples if re.fullmatch(KEPT, sample.name)]
-    assert 20 < len(kept) < 120 < len(samples)
+    selected = [sample for sample in samples if re.fullmatch(KEPT, sample.name)]
+    assert 20 < len(selected) < 120 < len(samples)
 
 
 def test_it_sees_the_server_and_what_it_allows(exporter: PostgresExporter) -> None:
@@ -188,8 +190,8 @@ def test_no_table_of_mlflow_is_open_to_the_login(postgres: Postgres) -> None:
         connection.cursor().execute("CREATE TABLE private AS SELECT 1 AS one")
         connection.commit()
     try:
-        found = {role: postgres.psql(sql=readable.format(role), database="mlflow").strip() for role in LOGINS}
-        assert found == {"mlflow": "1", "backup": "1", "grafana": "0", "monitor": "0"}
+        readers = {role: postgres.psql(sql=readable.format(role), database="mlflow").strip() for role in LOGINS}
+        assert readers == {"mlflow": "1", "backup": "1", "grafana": "0", "monitor": "0"}
     finally:
         postgres.psql(sql="DROP TABLE private", database="mlflow")
 
@@ -260,17 +262,17 @@ def set_up() -> Iterator[Postgres]:
 
 
 def test_the_login_is_the_same_in_a_pod_and_on_rds(postgres: Postgres, set_up: Postgres, tmp_path: Path) -> None:
-    found = set(postgres.psql(sql=REACH).splitlines())
-    assert found == {"is in pg_monitor", f"holds {LOGIN_LIMITS['monitor']}", "connects to postgres"}
-    assert set(set_up.psql(sql=REACH).splitlines()) == found
+    reach = set(postgres.psql(sql=REACH).splitlines())
+    assert reach == {"is in pg_monitor", f"holds {LOGIN_LIMITS['monitor']}", "connects to postgres"}
+    assert set(set_up.psql(sql=REACH).splitlines()) == reach
     with PostgresExporter(set_up, tmp_path, login=login(set_up)) as exporter:
         assert exporter.value("pg_up") == 1
 
 
 def test_the_setup_lets_each_login_into_the_same_databases_as_a_pod(postgres: Postgres, set_up: Postgres) -> None:
-    found = set(set_up.psql(sql=ENTERED).splitlines())
-    assert found == {"mlflow mlflow", "grafana grafana", "backup mlflow", "backup grafana"}
-    assert set(postgres.psql(sql=ENTERED).splitlines()) == found
+    entered = set(set_up.psql(sql=ENTERED).splitlines())
+    assert entered == {"mlflow mlflow", "grafana grafana", "backup mlflow", "backup grafana"}
+    assert set(postgres.psql(sql=ENTERED).splitlines()) == entered
     assert set(set_up.psql(sql=MEMBERSHIPS).split()) == {"pg_monitor", "pg_read_all_data"}
 
 

@@ -158,12 +158,12 @@ def test_the_first_version_is_promoted(
     assert "generate  3,000 customers, seed 5" in first
     assert "version 1 is in production" in first
     assert aliases(mlflow, monkeypatch) == {"production": "1"}
-    told = gateway.metrics
-    assert told["verdict{staged}"] == 1
-    assert told["rows"] == 3000
-    assert 0.7 < told["auc"] < 0.9
-    assert told["duration_seconds"] > 1
-    assert told["last_success_timestamp_seconds"] == told["last_run_timestamp_seconds"] > 0
+    pushed = gateway.metrics
+    assert pushed["verdict{staged}"] == 1
+    assert pushed["rows"] == 3000
+    assert 0.7 < pushed["auc"] < 0.9
+    assert pushed["duration_seconds"] > 1
+    assert pushed["last_success_timestamp_seconds"] == pushed["last_run_timestamp_seconds"] > 0
 
 
 def test_the_same_job_again_does_nothing(first: str, mlflow: str, gateway: Pushgateway, login: Path) -> None:

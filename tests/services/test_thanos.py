@@ -42,10 +42,10 @@ SAMPLES = "".join(f"customers_scored {number} {PAST + 15 * number}\n" for number
 class Program(Server):
     """One of Thanos' programs; ``changes`` are the recorded values that are others here."""
 
-    def __init__(self, name: str, given: list[str], folder: Path, changes: Mapping[str, str]) -> None:
+    def __init__(self, name: str, options: list[str], folder: Path, changes: Mapping[str, str]) -> None:
         http, self.grpc = free_port(), free_port()
         places = {f"0.0.0.0:{thanos.HTTP}": f"{HOST}:{http}", f"0.0.0.0:{thanos.GRPC}": f"{HOST}:{self.grpc}"}
-        command = [str(tools.thanos()), *at_home(given, {**places, **changes})]
+        command = [str(tools.thanos()), *at_home(options, {**places, **changes})]
         super().__init__(command, folder / name, port=http, environment={"GOMAXPROCS": "1", **s3.CREDENTIALS})
 
     def is_up(self) -> bool:
@@ -56,8 +56,8 @@ class Program(Server):
         asked = {"query": expression, "dedup": str(dedup).lower(), **({} if at is None else {"time": str(at)})}
         body = httpx.get(f"{self.url}/api/v1/query", params=asked, timeout=30, trust_env=False).json()
         assert body["status"] == "success", body
-        found: list[dict[str, Any]] = body["data"]["result"]
-        return found
+        series: list[dict[str, Any]] = body["data"]["result"]
+        return series
 
 
 class Prometheus(Server):
@@ -66,9 +66,9 @@ class Prometheus(Server):
     def __init__(self, folder: Path, pod: str, port: int, target: str) -> None:
         self.folder = folder / pod
         self.folder.mkdir()
-        given = yaml.safe_load(find(recorded(STACK), "ConfigMap", "prometheus-config").inputs["data"]["prometheus.yml"])
-        config = {
-            "global": {**given["global"], "scrape_interval": "1s", "scrape_timeout": "1s"},
+        base = yaml.safe_load(find(recorded(STACK), "ConfigMap", "prometheus-base").inputs["data"]["prometheus.yml"])
+        base = {
+            "global": {**config["global"], "scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [{"job_name": "prometheus", "static_configs": [{"targets": [target]}]}],
         }
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -124,27 +124,27 @@ class Stage:
         self.sidecars = [self._sidecar(replica) for replica in self.replicas]
 
     def _sidecar(self, replica: Prometheus) -> Program:
-        given = arguments(STACK, "StatefulSet", PROMETHEUS.name, "thanos-sidecar")
+        options = arguments(STACK, "StatefulSet", PROMETHEUS.name, "thanos-sidecar")
         own = f"http://127.0.0.1:{PROMETHEUS.ports['http']}"
         changes = {PROMETHEUS_DATA: str(replica.folder / "data"), own: replica.url}
-        return self.start(f"sidecar-{replica.folder.name}", given, changes)
+        return self.start(f"sidecar-{replica.folder.name}", options, changes)
 
-    def start(self, name: str, given: list[str], changes: Mapping[str, str]) -> Program:
+    def start(self, name: str, options: list[str], changes: Mapping[str, str]) -> Program:
         """Start one of Thanos' programs on the bucket."""
-        return self.stack.enter_context(Program(name, given, self.folder, {FILE: str(self.file), **changes}))
+        return self.stack.enter_context(Program(name, options, self.folder, {FILE: str(self.file), **changes}))
 
     def query(self, name: str, asked: list[Program]) -> Program:
         """Start the recorded query over some of the programs."""
         recorded_ones = arguments(STACK, "Deployment", THANOS_QUERY.name)
-        given = [each for each in recorded_ones if not each.startswith("--endpoint=")]
-        assert len(recorded_ones) == len(given) + 2, "one endpoint for the replicas, and one for what the bucket has"
+        options = [each for each in recorded_ones if not each.startswith("--endpoint=")]
+        assert len(recorded_ones) == len(options) + 2, "one endpoint for the replicas, and one for what the bucket has"
         endpoints = [f"{HOST}:{each.grpc}" for each in asked]
-        return self.start(name, [*given, *(f"--endpoint={each}" for each in endpoints)], {e: e for e in endpoints})
+        return self.start(name, [*options, *(f"--endpoint={each}" for each in endpoints)], {e: e for e in endpoints})
 
     def names(self) -> list[str]:
         """Of every file in the bucket."""
-        found = s3.client(self.url).list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        return [item["Key"] for item in found]
+        contents = s3.client(self.url).list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return [item["Key"] for item in contents]
 
     def labels(self) -> dict[str, dict[str, str]]:
         """Labels of the blocks in the bucket that are not about to be deleted, by the block's name."""
@@ -158,8 +158,8 @@ class Stage:
 
     def _meta(self, name: str) -> dict[str, Any]:
         content = s3.client(self.url).get_object(Bucket=self.bucket, Key=name)["Body"].read()
-        found: dict[str, Any] = json.loads(content)
-        return found
+        parsed: dict[str, Any] = json.loads(content)
+        return parsed
 
 
 @pytest.fixture(scope="module")
@@ -202,9 +202,9 @@ def test_the_store_answers_for_what_the_bucket_has(uploaded: Stage) -> None:
 
 
 def test_the_compactor_makes_one_block_of_the_replicas(uploaded: Stage) -> None:
-    given = arguments(STACK, "StatefulSet", THANOS_COMPACT.name)
+    options = arguments(STACK, "StatefulSet", THANOS_COMPACT.name)
     # It leaves blocks alone that were made in the last half hour, which is too long for a test.
-    uploaded.start("compact", [*given, "--consistency-delay=0s"], _data(uploaded, "compact"))
+    uploaded.start("compact", [*options, "--consistency-delay=0s"], _data(uploaded, "compact"))
     wait_until(lambda: list(uploaded.labels().values()) == [{"stack": STACK}], "there is one block", pause=1)
 
 
@@ -213,8 +213,8 @@ def test_a_bucket_file_with_a_word_that_thanos_does_not_know_is_refused(stage: S
     content["config"]["bukket"] = content["config"].pop("bucket")
     wrong = stage.folder / "wrong.yaml"
     wrong.write_text(yaml.safe_dump(content), encoding="utf-8")
-    given = arguments(STACK, "StatefulSet", THANOS_STORE.name)
-    program = Program("wrong", given, stage.folder, {FILE: str(wrong), **_data(stage, "wrong")})
+    options = arguments(STACK, "StatefulSet", THANOS_STORE.name)
+    program = Program("wrong", options, stage.folder, {FILE: str(wrong), **_data(stage, "wrong")})
     program.launch()
     assert program.process.wait(60) != 0
     assert "bukket" in program.output

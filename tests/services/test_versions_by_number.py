@@ -60,8 +60,8 @@ def test_what_is_not_there_is_answered_with_what_is(
     filled: Registered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], which: str
 ) -> None:
     write(GeneratorConfig(rows=100), tmp_path / "in.csv")
-    given = (str(tmp_path / "in.csv"), str(tmp_path / "out.csv"), "--model", which, "--tracking-uri", filled.url)
-    assert churn(monkeypatch, "score", *given, "--json") == 2
+    command = (str(tmp_path / "in.csv"), str(tmp_path / "out.csv"), "--model", which, "--tracking-uri", filled.url)
+    assert churn(monkeypatch, "score", *command, "--json") == 2
     known = f"'churn' has no version or alias '{which}' in MLflow; there are versions 2, 1, 'production' is version 1"
     assert json.loads(capsys.readouterr().out)["error"]["message"] == known
     assert not (tmp_path / "out.csv").exists()

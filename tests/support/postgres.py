@@ -27,8 +27,8 @@ def tool(name: str) -> str:
         path = shutil.which(name, path=folder)
         if path is None:
             continue
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
-        if said.split()[2].startswith(f"{VERSION}."):
+        version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+        if version.split()[2].startswith(f"{VERSION}."):
             return path
     missing(f"{name} of PostgreSQL {VERSION} is missing: install the package postgresql-{VERSION}")
     raise AssertionError("missing() does not return")

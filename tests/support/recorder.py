@@ -64,7 +64,7 @@ def cloud(stack: str) -> CloudOutputs:
 
 def find(recording: Recording, kind: str, name: str, namespace: str | None = None) -> Resource:
     """The one Kubernetes object of that kind and name (or that logical name, where Pulumi names it)."""
-    found = [
+    matches = [
         resource
         for resource in recording.resources
         if resource.is_kubernetes
@@ -72,8 +72,8 @@ def find(recording: Recording, kind: str, name: str, namespace: str | None = Non
         and name in {resource.name, resource.outputs["metadata"]["name"]}
         and namespace in {None, resource.outputs["metadata"].get("namespace")}
     ]
-    assert len(found) == 1, f"{len(found)} objects {kind} {name} in {recording.stack}"
-    return found[0]
+    assert len(matches) == 1, f"{len(matches)} objects {kind} {name} in {recording.stack}"
+    return matches[0]
 
 
 def manifest(stack: str, kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
@@ -102,14 +102,14 @@ def children(recording: Recording, component: str) -> set[tuple[str, str]]:
 
 def pod_templates(recording: Recording) -> list[tuple[str, dict[str, Any]]]:
     """Every pod template with its owner, ``<Kind>/<name>``."""
-    found = []
+    templates = []
     for resource in recording.resources:
         spec = resource.inputs.get("spec", {}) if resource.is_kubernetes else {}
         template = spec.get("jobTemplate", {}).get("spec", {}).get("template") or spec.get("template")
         # A pool of nodes has a template too, which is none of pods.
         if template and "containers" in template.get("spec", {}):
-            found.append((f"{resource.inputs['kind']}/{resource.outputs['metadata']['name']}", template))
-    return found
+            templates.append((f"{resource.inputs['kind']}/{resource.outputs['metadata']['name']}", template))
+    return templates
 
 
 def pod_specs(recording: Recording) -> dict[str, dict[str, Any]]:

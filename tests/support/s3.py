@@ -89,8 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(SLOW_SECONDS)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
         upstream = self.server.upstream
-        found = upstream.send(upstream.build_request(self.command, self.path, headers=headers, content=body))
-        self._send(found.status_code, dict(found.headers), found.content, cut=wrong == "cut")
+        answer = upstream.send(upstream.build_request(self.command, self.path, headers=headers, content=body))
+        self._send(answer.status_code, dict(answer.headers), answer.content, cut=wrong == "cut")
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815 - the base class calls it so
 

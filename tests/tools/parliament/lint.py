@@ -17,14 +17,14 @@ import parliament  # type: ignore[import-not-found]  # noqa: E402  # not in the 
 
 def main(path: str) -> None:
     """Print a list of name, rule and text."""
-    found: list[dict[str, str]] = []
+    findings: list[dict[str, str]] = []
     for name, document in json.loads(Path(path).read_text(encoding="utf-8")).items():
         policy = parliament.analyze_policy_string(json.dumps(document), config=parliament.config)
-        found.extend(
+        findings.extend(
             {"name": name, "rule": finding.issue, "text": f"{finding.title}: {finding.detail}"}
             for finding in map(parliament.enhance_finding, policy.findings)
         )
-    json.dump(found, sys.stdout)
+    json.dump(findings, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -60,31 +60,31 @@ def _scores(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 @cache
 def trained() -> tuple[dict[str, Bins], int]:
     features = coded(GeneratorConfig(rows=REFERENCE_ROWS, seed=7))
-    made = reference(features, _scores(features))
-    return {**made.features, SCORES: made.score}, made.rows
+    bins = reference(features, _scores(features))
+    return {**bins.features, SCORES: bins.score}, bins.rows
 
 
 def counted(features: npt.NDArray[np.float32]) -> Counts:
     """Counts as the API has them."""
     bins, _ = trained()
     columns = {feature.name: features[:, i] for i, feature in enumerate(FEATURES)} | {SCORES: _scores(features)}
-    made = {}
+    counts = {}
     for name, values in columns.items():
         counter = BinCounter(bins[name])
         counter.add_many(values)
-        made[name] = np.array(counter.counts)
-    return made
+        counts[name] = np.array(counter.counts)
+    return counts
 
 
 def drifting(counts: Counts, *, fixed: float | None = None) -> set[str]:
     """Names whose index is above its threshold."""
     bins, rows = trained()
-    found = set()
+    drifting = set()
     for name, seen in counts.items():
         limit = fixed or threshold(int(seen.sum()), len(seen), rows)
         if psi(seen, np.array(bins[name].proportions), rows) > limit:
-            found.add(name)
-    return found
+            drifting.add(name)
+    return drifting
 
 
 def batches(count: int, n: int, **shift: float) -> list[Counts]:

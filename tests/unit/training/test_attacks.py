@@ -82,6 +82,7 @@ def test_a_worse_model_does_not_pass_against_an_honest_one() -> None:
     assert "regression" in verdict(CASES["60% of the labels random, over an honest version", 1000], 0).by
 
 
+@pytest.mark.long(seconds=8)
 def test_the_operating_characteristics_of_a_small_sample() -> None:
     """Six seeds of the four kinds with a right answer; `make bench-gates` measures 200 seeds of all kinds."""
     for seed in range(100, 106):
