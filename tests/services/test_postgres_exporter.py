@@ -76,7 +76,9 @@ def test_every_metric_that_rules_and_panels_ask_for_is_there_with_its_labels(exp
         POSTGRES_EXPORTER.name
     ]
     assert labels_by_metric.keys() >= set(ASKED)
-    there = Exposed({metric: {POSTGRES_EXPORTER.name: frozenset(labels)} for metric, labels in exposed_series.items()})
+    there = Exposed(
+        {metric: {POSTGRES_EXPORTER.name: frozenset(labels)} for metric, labels in labels_by_metric.items()}
+    )
     about_it = [use for use in uses.every() if metrics(use.expression) & set(ASKED)]
     assert {metric for use in about_it for metric in metrics(use.expression)} == set(ASKED)
     reports = [(use.where, problems(use.expression, there, use.shown)) for use in about_it]
