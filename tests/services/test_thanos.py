@@ -66,12 +66,12 @@ class Prometheus(Server):
     def __init__(self, folder: Path, pod: str, port: int, target: str) -> None:
         self.folder = folder / pod
         self.folder.mkdir()
-        base = yaml.safe_load(find(recorded(STACK), "ConfigMap", "prometheus-base").inputs["data"]["prometheus.yml"])
-        base = {
+        base = yaml.safe_load(find(recorded(STACK), "ConfigMap", "prometheus-config").inputs["data"]["prometheus.yml"])
+        config = {
             "global": {**base["global"], "scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [{"job_name": "prometheus", "static_configs": [{"targets": [target]}]}],
         }
-        (self.folder / "prometheus.yml").write_text(yaml.safe_dump(base), encoding="utf-8")
+        (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
         changes = {
             f"{CONFIG}/prometheus.yml": str(self.folder / "prometheus.yml"),
             PROMETHEUS_DATA: str(self.folder / "data"),
