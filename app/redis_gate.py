@@ -9,6 +9,7 @@ state too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -70,9 +71,14 @@ class RedisGate:
         Only this opens the gate again: the answer to a call that began before a failure says nothing about the time
         after.
         """
+        task = asyncio.current_task()
         while True:
             if not (self._open and self._answered):
                 self._turn(on=await self._pong())
+            # Now and then redis-py swallows the cancellation of a call. Nothing would cancel this task a second time,
+            # and the process would wait for it instead of ending.
+            if task is not None and task.cancelling():
+                return
             self._answered = False
             await asyncio.sleep(self._retry)
 
@@ -89,5 +95,7 @@ class RedisGate:
         self._up.set(on)
 
     async def close(self) -> None:
-        await self.client.aclose()
-        await self.pool.disconnect()
+        # The process ends, and its connections with it: a server that does not answer the farewell is no error.
+        with contextlib.suppress(*_OFF):
+            await self.client.aclose()
+            await self.pool.disconnect()
