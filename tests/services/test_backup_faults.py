@@ -5,54 +5,30 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from support.backup_jobs import Jobs, files_of, prepare, small_registry, superuser
 from support.mlflow_pods import PASSWORDS
 from support.postgres import Postgres
+from support.pushing import Pushgateway
 from support.servers import HOST, free_port
 
 pytestmark = pytest.mark.service
 
 
-class Gateway:
-    """Keeps what was pushed."""
-
-    def __init__(self) -> None:
-        pushed: list[str] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                pushed.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Keep quiet."""
-
-        self.pushed = pushed
-        self.server = HTTPServer((HOST, 0), Handler)
-        self.url = f"http://{HOST}:{self.server.server_address[1]}"
-
-
 @pytest.fixture
-def gateway(backed_up: Jobs) -> Iterator[Gateway]:
-    running = Gateway()
-    threading.Thread(target=running.server.serve_forever, daemon=True).start()
-    backed_up.environment["PUSHGATEWAY_URL"] = running.url
-    yield running
-    running.server.shutdown()
-    running.server.server_close()
+def gateway(backed_up: Jobs) -> Iterator[Pushgateway]:
+    with Pushgateway() as running:
+        backed_up.environment["PUSHGATEWAY_URL"] = running.url
+        yield running
 
 
 @contextmanager
-def fails(jobs: Jobs, gateway: Gateway) -> Iterator[list[subprocess.CompletedProcess[str]]]:
+def fails(jobs: Jobs, gateway: Pushgateway) -> Iterator[list[subprocess.CompletedProcess[str]]]:
     """Expect the run in this block to fail with one line, to change nothing, and to push its failure."""
     before, ran = files_of(jobs.root), list[subprocess.CompletedProcess[str]]()
     yield ran
@@ -63,12 +39,12 @@ def fails(jobs: Jobs, gateway: Gateway) -> Iterator[list[subprocess.CompletedPro
     assert PASSWORDS["backup"] not in line
     assert files_of(jobs.root) == before
     assert not (jobs.root / "tmp").exists()
-    (pushed,) = gateway.pushed
+    (pushed,) = (push.body for push in gateway.pushes)
     assert "churn_backup_success 0.0" in pushed
     assert "last_success" not in pushed
 
 
-def test_a_wrong_password(backed_up: Jobs, gateway: Gateway, server: Postgres) -> None:
+def test_a_wrong_password(backed_up: Jobs, gateway: Pushgateway, server: Postgres) -> None:
     backed_up.service_file = server.service_file("backup", "wrong", "mlflow")
     with fails(backed_up, gateway) as ran:
         ran.append(backed_up.postgres())
@@ -76,7 +52,7 @@ def test_a_wrong_password(backed_up: Jobs, gateway: Gateway, server: Postgres) -
     assert 'password authentication failed for user "backup"' in ran[0].stderr
 
 
-def test_no_server(backed_up: Jobs, gateway: Gateway) -> None:
+def test_no_server(backed_up: Jobs, gateway: Pushgateway) -> None:
     assert backed_up.service_file is not None
     backed_up.service_file.write_text(f"[churn]\nhost={HOST}\nport={free_port()}\nuser=backup\npassword=x\n")
     with fails(backed_up, gateway) as ran:
@@ -85,7 +61,7 @@ def test_no_server(backed_up: Jobs, gateway: Gateway) -> None:
     assert "Connection refused" in ran[0].stderr
 
 
-def test_an_unknown_service_and_an_unknown_database(backed_up: Jobs, gateway: Gateway) -> None:
+def test_an_unknown_service_and_an_unknown_database(backed_up: Jobs, gateway: Pushgateway) -> None:
     with fails(backed_up, gateway) as ran:
         ran.append(
             backed_up.run(
@@ -94,7 +70,7 @@ def test_an_unknown_service_and_an_unknown_database(backed_up: Jobs, gateway: Ga
         )
     assert ran[0].returncode == 2
     assert 'service "other" not found' in ran[0].stderr
-    gateway.pushed.clear()
+    gateway.pushes.clear()
     with fails(backed_up, gateway) as ran:
         ran.append(backed_up.postgres("--database", "nowhere"))
     assert ran[0].returncode == 2
@@ -102,7 +78,7 @@ def test_an_unknown_service_and_an_unknown_database(backed_up: Jobs, gateway: Ga
 
 
 def test_the_server_is_restarted_in_the_middle_of_a_dump(
-    bundles: list[Path], tmp_path: Path, backed_up: Jobs, gateway: Gateway
+    bundles: list[Path], tmp_path: Path, backed_up: Jobs, gateway: Pushgateway
 ) -> None:
     with Postgres() as own:
         prepare(own)
@@ -126,11 +102,11 @@ def test_the_server_is_restarted_in_the_middle_of_a_dump(
             ran.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
         assert ran[0].returncode == 1
         assert "terminating connection" in ran[0].stderr or "closed the connection" in ran[0].stderr
-        gateway.pushed.clear()
+        gateway.pushes.clear()
         assert backed_up.postgres().returncode == 0, "it works after the restart"
 
 
-def test_artifacts_that_are_not_there(backed_up: Jobs, gateway: Gateway) -> None:
+def test_artifacts_that_are_not_there(backed_up: Jobs, gateway: Pushgateway) -> None:
     backed_up.artifacts = backed_up.artifacts / "missing"
     with fails(backed_up, gateway) as ran:
         ran.append(backed_up.copy())
@@ -159,11 +135,11 @@ def small_volume(folder: Path, mebibytes: int) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("kind", ["postgres", "artifacts"])
-def test_a_full_disk(backed_up: Jobs, gateway: Gateway, server: Postgres, tmp_path: Path, kind: str) -> None:
+def test_a_full_disk(backed_up: Jobs, gateway: Pushgateway, server: Postgres, tmp_path: Path, kind: str) -> None:
     with small_volume(tmp_path / "volume", 4) as volume:
         backed_up.root = volume / "backups"
         backed_up.both()
-        gateway.pushed.clear()
+        gateway.pushes.clear()
         if kind == "artifacts":
             (backed_up.artifacts / "large").write_bytes(os.urandom(8 * 1024 * 1024))
         else:
@@ -184,20 +160,20 @@ def test_a_full_disk(backed_up: Jobs, gateway: Gateway, server: Postgres, tmp_pa
 
 
 def test_a_model_without_its_artifacts_fails_the_job_and_is_named(
-    backed_up: Jobs, gateway: Gateway, tmp_path: Path
+    backed_up: Jobs, gateway: Pushgateway, tmp_path: Path
 ) -> None:
     (backed_up.artifacts / "1/models/m-1/artifacts/serving/model.onnx").unlink()
     done = backed_up.copy()
     assert done.returncode == 2
     assert "model churn version 1: 1/models/m-1/artifacts/serving/model.onnx is missing" in done.stderr
-    (pushed,) = gateway.pushed
+    (pushed,) = (push.body for push in gateway.pushes)
     assert "churn_backup_broken_versions 1.0" in pushed
     assert "churn_backup_success 0.0" in pushed
     assert "last_success" not in pushed
     where = ("--from", str(backed_up.root), "--artifacts-to", str(tmp_path / "target"))
     refused = backed_up.run("restore", *where)
     assert refused.returncode == 2
-    assert "as when it was copied" in refused.stderr
+    assert "this was already so when the backup was made" in refused.stderr
     assert backed_up.run("restore", *where, "--accept-broken").returncode == 0
 
 
@@ -205,4 +181,4 @@ def test_a_gateway_that_is_not_there_changes_nothing(backed_up: Jobs) -> None:
     backed_up.environment["PUSHGATEWAY_URL"] = f"http://{HOST}:{free_port()}"
     done = backed_up.postgres()
     assert done.returncode == 0
-    assert "was not told of this run" in done.stderr
+    assert "the metrics of this run could not be pushed to" in done.stderr

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from mlflow import MlflowClient
 from support.backup_jobs import Jobs, drill, files_of, prepare, superuser
 from support.mlflow_pods import MARKS, PASSWORDS, Tracking, run_migration
 from support.postgres import Postgres, tool
 from support.procedures import follow
+from support.pushing import Pushgateway
 from support.registered import Registered
 from support.servers import Api
 
@@ -129,7 +129,7 @@ def test_into_an_empty_server_everything_comes_back(
     assert empty_postgres.psql(sql=rights) == source.psql(sql=rights)
     again = restore(filled, empty_postgres, tmp_path / "elsewhere")
     assert again.returncode == 2
-    assert "nothing was changed; say --replace" in again.stderr
+    assert "nothing was changed; use --replace" in again.stderr
 
 
 def test_mlflow_on_the_restored_data_serves_the_production_model_with_identical_scores(
@@ -253,30 +253,15 @@ def test_no_password_is_in_the_roles_or_the_output(filled: Jobs) -> None:
 
 
 def test_the_metrics_reach_the_gateway(filled: Jobs) -> None:
-    from http.server import BaseHTTPRequestHandler, HTTPServer  # noqa: PLC0415  # used here alone
-
-    bodies: list[tuple[str, str]] = []
-
-    class Gateway(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append((self.path, self.rfile.read(int(self.headers["Content-Length"])).decode()))
-            self.send_response(httpx.codes.OK)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    with HTTPServer(("127.0.0.1", 0), Gateway) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with Pushgateway() as gateway:
         jobs = Jobs(
             root=filled.root, artifacts=filled.artifacts, service_file=filled.service_file,
-            environment={"PUSHGATEWAY_URL": f"http://127.0.0.1:{server.server_address[1]}"},
+            environment={"PUSHGATEWAY_URL": gateway.url},
         )  # fmt: skip
         assert jobs.copy().returncode == 0
         jobs.artifacts = jobs.artifacts / "missing"
         assert jobs.copy().returncode == 2
-        server.shutdown()
-    (path, good), (_, bad) = bodies
+    (path, good), (_, bad) = ((push.path, push.body) for push in gateway.pushes)
     assert path == "/metrics/job/backup/kind/artifacts"
     assert "churn_backup_success 1.0" in good
     assert "churn_backup_last_success_timestamp_seconds" in good

@@ -6,17 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import pytest
 from mlflow import MlflowClient
-from prometheus_client.parser import text_string_to_metric_families
-from support.servers import HOST, Mlflow
+from support.pushing import Pushgateway
+from support.servers import Mlflow
 
 from training.generate import GeneratorConfig, write
 
@@ -47,38 +44,17 @@ class MlflowWithLogin(Mlflow):
         }
 
 
-class Pushgateway:
-    """A stand-in of the pushgateway: like it, it keeps of each metric what was pushed last."""
+class TrainingGateway(Pushgateway):
+    """Shows what training pushed, as the pushgateway would: of each metric the last value."""
 
-    def __init__(self) -> None:
-        self.metrics: dict[str, float] = {}
-        gateway = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                assert self.path == "/metrics/job/training"
-                for family in text_string_to_metric_families(body):
-                    for sample in family.samples:
-                        labels = "".join(f"{{{value}}}" for value in sample.labels.values())
-                        gateway.metrics[sample.name.removeprefix("churn_training_") + labels] = sample.value
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer((HOST, 0), Handler)
-        self.url = f"http://{HOST}:{self.server.server_port}"
-
-    @contextmanager
-    def running(self) -> Iterator[Pushgateway]:
-        thread = Thread(target=self.server.serve_forever, daemon=True)
-        thread.start()
-        yield self
-        self.server.shutdown()
-        self.server.server_close()
-        thread.join()
+    @property
+    def metrics(self) -> dict[str, float]:
+        assert {push.path for push in self.pushes} <= {"/metrics/job/training"}
+        return {
+            name.removeprefix("churn_training_") + "".join(f"{{{value}}}" for value in labels): value_of
+            for push in self.pushes
+            for (name, labels), value_of in push.samples.items()
+        }
 
 
 def post(url: str, path: str, body: dict[str, str], login: tuple[str, str]) -> None:
@@ -96,8 +72,8 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[Pushgateway]:
-    with Pushgateway().running() as running:
+def gateway() -> Iterator[TrainingGateway]:
+    with TrainingGateway() as running:
         yield running
 
 
@@ -115,7 +91,7 @@ def login_files(parent: Path) -> Path:
     return folder
 
 
-def retrain(mlflow: str, gateway: Pushgateway, login: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def retrain(mlflow: str, gateway: TrainingGateway, login: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(login.parent),
@@ -135,7 +111,7 @@ def retrain(mlflow: str, gateway: Pushgateway, login: Path, *arguments: str) -> 
 
 
 @pytest.fixture(scope="module")
-def first(mlflow: str, gateway: Pushgateway, tmp_path_factory: pytest.TempPathFactory) -> str:
+def first(mlflow: str, gateway: TrainingGateway, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the first run of a stack printed: trained on generated customers, by an ordinary user, and promoted."""
     login = login_files(tmp_path_factory.mktemp("first"))
     done = retrain(mlflow, gateway, login, "--rows", "3000", "--data-seed", "5", "--first")
@@ -153,7 +129,7 @@ def aliases(url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_the_first_version_is_promoted(
-    first: str, mlflow: str, gateway: Pushgateway, monkeypatch: pytest.MonkeyPatch
+    first: str, mlflow: str, gateway: TrainingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "generate  3,000 customers, seed 5" in first
     assert "version 1 is in production" in first
@@ -166,7 +142,7 @@ def test_the_first_version_is_promoted(
     assert pushed["last_success_timestamp_seconds"] == pushed["last_run_timestamp_seconds"] > 0
 
 
-def test_the_same_job_again_does_nothing(first: str, mlflow: str, gateway: Pushgateway, login: Path) -> None:
+def test_the_same_job_again_does_nothing(first: str, mlflow: str, gateway: TrainingGateway, login: Path) -> None:
     del first
     before = dict(gateway.metrics)
     again = retrain(mlflow, gateway, login, "--rows", "3000", "--first")
@@ -175,7 +151,7 @@ def test_the_same_job_again_does_nothing(first: str, mlflow: str, gateway: Pushg
 
 
 def test_bad_data_is_named_and_the_time_of_the_last_success_stays(
-    first: str, mlflow: str, gateway: Pushgateway, login: Path, tmp_path: Path
+    first: str, mlflow: str, gateway: TrainingGateway, login: Path, tmp_path: Path
 ) -> None:
     del first
     success = gateway.metrics["last_success_timestamp_seconds"]
@@ -189,7 +165,7 @@ def test_bad_data_is_named_and_the_time_of_the_last_success_stays(
 
 
 def test_a_scheduled_run_on_a_file_stages_and_leaves_production_to_people(
-    first: str, mlflow: str, gateway: Pushgateway, login: Path, monkeypatch: pytest.MonkeyPatch
+    first: str, mlflow: str, gateway: TrainingGateway, login: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del first
     data = login.parent / "customers.csv"
@@ -200,7 +176,7 @@ def test_a_scheduled_run_on_a_file_stages_and_leaves_production_to_people(
     assert gateway.metrics["rows"] == 6000
 
 
-def test_a_wrong_password_is_a_failure_in_words(mlflow: str, gateway: Pushgateway, login: Path) -> None:
+def test_a_wrong_password_is_a_failure_in_words(mlflow: str, gateway: TrainingGateway, login: Path) -> None:
     (login / "password").write_text("not-the-password")
     done = retrain(mlflow, gateway, login, "--rows", "1000")
     assert done.returncode == 1

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import httpx
 from support.bundles import make_bundle, random_customers, write_keys
+from support.listening import Listening, QuietHandler, http
 from support.registered import Registered
 from support.servers import HOST, Api, Mlflow, wait_until
 from support.watched import Watched, watched
@@ -42,35 +42,19 @@ EXPIRY: Final = 'probe_ssl_earliest_cert_expiry{instance="https://api"}'
 MLFLOW_PODS: Final = 'kube_deployment_status_replicas_available{namespace="churn-mlops",deployment="mlflow"}'
 
 
-class Exporter:
+class Exporter(Listening):
     """Stands in for the cluster's exporters: figures by series, as the test sets them."""
 
     def __init__(self) -> None:
         self.figures: dict[str, float] = {}
         figures = self.figures
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 content = "".join(f"{name} {value}\n" for name, value in figures.items()).encode()
-                self.send_response(200)
-                self.send_header("content-type", "text/plain; version=0.0.4")
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                self.reply(200, content, "text/plain; version=0.0.4")
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-                """Log nothing."""
-
-        self._server = ThreadingHTTPServer((HOST, 0), Handler)
-        self.address = f"{HOST}:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(http(Handler))
 
 
 @dataclass

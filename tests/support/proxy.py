@@ -8,12 +8,12 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable
-from typing import Self
 
+from support.listening import Listening
 from support.servers import HOST
 
 
-class DelayingProxy:
+class DelayingProxy(Listening):
     """Forwards connections to a server on this machine.
 
     ``delay`` is the shortest and longest time in seconds by which a piece of an answer is delayed. ``requests`` counts
@@ -44,17 +44,11 @@ class DelayingProxy:
             daemon_threads = True
 
         self._stopping = stopping
-        self._listener = Listener((HOST, 0), Handler)
-        self.port = int(self._listener.server_address[1])
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._listener.serve_forever, daemon=True).start()
-        return self
+        super().__init__(Listener((HOST, 0), Handler))
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self._listener.shutdown()
-        self._listener.server_close()
+        super().__exit__()
 
 
 def _pump(source: socket.socket, target: socket.socket, before: Callable[[], None]) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import boto3
 import httpx
 from moto.server import ThreadedMotoServer
+from support.listening import Listening
 from support.servers import HOST
 
 REGION: Final = "eu-central-1"
@@ -92,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = upstream.send(upstream.build_request(self.command, self.path, headers=headers, content=body))
         self._send(answer.status_code, dict(answer.headers), answer.content, cut=wrong == "cut")
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815 - the base class calls it so
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
 
     def _body(self) -> bytes:
         if self.headers.get("Expect", "").lower() == "100-continue":
@@ -136,7 +137,7 @@ class _Listener(ThreadingHTTPServer):
         """A client that hung up is no news."""
 
 
-class FaultyProxy:
+class FaultyProxy(Listening):
     """Between a client and S3; ``fault`` decides for each request whether something goes wrong."""
 
     def __init__(self, target: str, fault: Fault) -> None:
@@ -144,8 +145,8 @@ class FaultyProxy:
         self.faults = 0
         self._fault = fault
         self._lock = threading.Lock()
-        self._listener = _Listener(httpx.Client(base_url=target, trust_env=False, timeout=60), self._decide)
-        self.url = f"http://{HOST}:{self._listener.server_address[1]}"
+        self._upstream = httpx.Client(base_url=target, trust_env=False, timeout=60)
+        super().__init__(_Listener(self._upstream, self._decide))
 
     def _decide(self, method: str, path: str) -> str | None:
         with self._lock:
@@ -154,11 +155,6 @@ class FaultyProxy:
             self.faults += wrong is not None
             return wrong
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._listener.serve_forever, daemon=True).start()
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self._listener.shutdown()
-        self._listener.server_close()
-        self._listener.upstream.close()
+        super().__exit__()
+        self._upstream.close()

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import socketserver
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from support.listening import Listening, QuietHandler, http
+from support.servers import HOST
 
 
 @dataclass(frozen=True)
@@ -71,44 +72,27 @@ class Inbox:
         ]
 
 
-class Hooks:
+class Hooks(Listening):
     """An HTTP server with one path for each of :data:`SHAPES`."""
 
     def __init__(self, inbox: Inbox) -> None:
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
-                content = self.rfile.read(int(self.headers["content-length"]))
+                content = self.body()
                 channel = self.path.strip("/")
                 try:
                     title, text, resolved = SHAPES[channel](json.loads(content))
                 except (KeyError, ValueError, AssertionError) as error:
                     inbox.broken.append(f"{channel}: {error!r}: {content.decode(errors='replace')}")
-                    self.send_response(400)
-                    self.end_headers()
+                    self.reply(400)
                     return
                 inbox.take(channel, title, text, resolved=resolved)
-                answer = b"ok" if channel == "slack" else b"{}"
-                self.send_response(202 if channel == "pagerduty" else 200)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                self.reply(202 if channel == "pagerduty" else 200, b"ok" if channel == "slack" else b"{}")
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-                """Log nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(http(Handler))
 
 
-class Mails:
+class Mails(Listening):
     """A mail server that accepts everything, over SMTP without TLS."""
 
     def __init__(self, inbox: Inbox) -> None:
@@ -134,17 +118,9 @@ class Mails:
                     lines.append(line)
                 return b"".join(lines)
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        server = socketserver.ThreadingTCPServer((HOST, 0), Handler)
+        server.daemon_threads = True
+        super().__init__(server)
 
 
 def _keep(inbox: Inbox, content: bytes) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs
 
 import pytest
+from support.listening import Listening, QuietHandler, http
 
 from ops.errors import ExitCode, OpsError, exit_code
 from ops.prometheus import Prometheus
@@ -31,22 +30,15 @@ class Server:
 def server() -> Iterator[Server]:
     state = Server()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            parameters = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
+            parameters = parse_qs(self.body().decode())
             state.queries.append((self.path, parameters))
-            self.send_response(state.status)
-            self.end_headers()
-            self.wfile.write(state.body.encode())
+            self.reply(state.status, state.body.encode())
 
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        state.url = f"http://127.0.0.1:{http.server_port}"
-        threading.Thread(target=http.serve_forever, daemon=True).start()
+    with Listening(http(Handler)) as running:
+        state.url = running.url
         yield state
-        http.shutdown()
 
 
 def test_both_kinds_of_query(server: Server) -> None:

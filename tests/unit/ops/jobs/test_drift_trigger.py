@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from support.listening import Listening, QuietHandler, http
 
 from ops.errors import OpsError
 from ops.jobs.drift import FIRING, calls_for_training
@@ -23,28 +22,17 @@ DRIFT = [{"metric": {"alertname": "FeatureDrift", "feature": "contract"}, "value
 def prometheus(firing: list[dict[str, Any]], last: float | None, status: int = 200) -> Iterator[str]:
     """A server that answers the two questions as Prometheus does."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            asked = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())["query"][0]
+            asked = parse_qs(self.body().decode())["query"][0]
             staged = [] if last is None else [{"metric": {}, "value": [0, str(last)]}]
             content = json.dumps(
                 {"status": "success", "data": {"result": firing if asked == FIRING else staged}}
             ).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.reply(status, content)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-            """Quiet."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with Listening(http(Handler)) as server:
+        yield server.url
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from support.listening import Listening, QuietHandler, http
 from typer.testing import CliRunner, Result
 
 from infra import versions
@@ -28,7 +27,7 @@ def digest(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-class Registry:
+class Registry(Listening):
     """Public repositories for whoever brings a token; `private/` ones, and all if `basic`, only with a login."""
 
     def __init__(self) -> None:
@@ -38,18 +37,15 @@ class Registry:
         self.basic = False
         registry = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_HEAD(self) -> None:
                 registry.manifest(self)
 
             def do_GET(self) -> None:
                 registry.token(self)
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self.server.server_port}"
+        super().__init__(http(Handler))
+        self.host = self.address
         self.realm = f"http://{self.host}/token"
 
     def manifest(self, request: BaseHTTPRequestHandler) -> None:
@@ -82,13 +78,8 @@ class Registry:
 
 @pytest.fixture
 def registry() -> Iterator[Registry]:
-    registry = Registry()
-    thread = Thread(target=registry.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield registry
-    registry.server.shutdown()
-    registry.server.server_close()
-    thread.join()
+    with Registry() as registry:
+        yield registry
 
 
 @pytest.fixture
