@@ -1,7 +1,7 @@
 """Tests marked `long`: exhaustive sweeps, of which an ordinary run takes a bounded sample or none.
 
-`@pytest.mark.long(seconds=20)` says about how long a test takes on two cores. `make test` runs none of them,
-`make test-long` runs all, and continuous integration runs a sample that fits into LONG_SECONDS, chosen by LONG_SEED:
+`@pytest.mark.long(seconds=20)` says about how long a test takes on two cores. pytest by itself and `make test-long` run
+all of them and `make test` none. Continuous integration runs a sample that fits into LONG_SECONDS, chosen by LONG_SEED:
 another seed for each revision, so that each test gets its turn.
 """
 
@@ -30,7 +30,7 @@ def left_out(costs: Mapping[str, float], seconds: float, seed: str) -> set[str]:
 def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Take the long tests out of a run that the environment does not ask for."""
     costs = {item.nodeid: float(mark.kwargs["seconds"]) for item in items if (mark := item.get_closest_marker(MARK))}
-    names = left_out(costs, float(os.environ.get("LONG_SECONDS", "0")), os.environ.get("LONG_SEED", ""))
+    names = left_out(costs, float(os.environ.get("LONG_SECONDS", "inf")), os.environ.get("LONG_SEED", ""))
     if names:
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in names])
         items[:] = [item for item in items if item.nodeid not in names]

@@ -22,6 +22,8 @@ from support.engine.service import Service, served
 from support.engine.wire import Properties, from_wire, revealed, to_wire
 from support.paths import ROOT
 
+from infra.aws.rotation import CODE
+
 
 class Balanced(Kubernetes):
     """A cluster whose Services and Ingresses get the name of a load balancer, as AWS's controllers give it."""
@@ -96,7 +98,7 @@ class CloudProject(Project[MemoryCluster]):
         self.aws = Aws(self.journal)
         self.eks = Eks("eks", self.journal)
         self.kubernetes = Balanced(self.journal, self.cluster)
-        shutil.copytree(ROOT / "ops" / "jobs", self.folder / "ops" / "jobs")
+        shutil.copytree(CODE, self.folder / CODE.relative_to(ROOT))
 
     @contextmanager
     def open(self, kubeconfig: Path | None = None) -> Iterator[Self]:

@@ -74,7 +74,7 @@ class Project(Generic[C]):
         for file in ROOT.glob("Pulumi*.yaml"):
             shutil.copy(file, self.folder)
         for package in PROGRAM:
-            shutil.copytree(ROOT / package, self.folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / package, self.folder / package)
 
     @contextmanager
     def open(self, kubeconfig: Path | None = None) -> Iterator[Self]:
