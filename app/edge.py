@@ -206,7 +206,7 @@ class Edge:
         if principal.scopes.isdisjoint(exchange.rule.scopes):
             self._auth["forbidden"].inc()
             needed = " or ".join(sorted(exchange.rule.scopes))
-            raise ApiError(FORBIDDEN, f"key '{principal.id}' has no scope {needed}")
+            raise ApiError(FORBIDDEN, f"key '{principal.id}' lacks the scope {needed}")
         self._auth["accepted"].inc()
         return principal
 

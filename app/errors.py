@@ -42,7 +42,7 @@ BODY_TOO_LARGE: Final = Problem(413, "body-too-large", "The body is larger than 
 UNSUPPORTED_MEDIA: Final = Problem(415, "unsupported-media-type", "The body must be application/json")
 INVALID_INPUT: Final = Problem(422, "invalid-input", "The input does not fit the schema")
 RATE_LIMITED: Final = Problem(429, "rate-limited", "This API key has used up its rate")
-INTERNAL: Final = Problem(500, "internal-error", "The server failed; the request id finds the reason in its log")
+INTERNAL: Final = Problem(500, "internal-error", "Internal error; search the server's log for this request id")
 OVERLOADED: Final = Problem(503, "overloaded", "Too many requests are in progress")
 NO_MODEL: Final = Problem(503, "no-model", "No verified model is loaded yet")
 

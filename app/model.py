@@ -184,7 +184,8 @@ def _replay(model: Model, golden: Golden) -> None:
         try:
             rows.append(_CUSTOMER.validate_python(row.customer).model_dump())
         except ValidationError as error:
-            raise BundleError(f"{bundle.GOLDEN}: row {i} is no customer: {error.errors()[0]['msg']}") from error
+            reason = error.errors()[0]["msg"]
+            raise BundleError(f"{bundle.GOLDEN}: row {i} is not a valid customer: {reason}") from error
     try:
         scores = model.score(encode(rows))
     except Exception as error:  # a graph may fail in any operator

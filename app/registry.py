@@ -117,9 +117,9 @@ class Registry:
             # Not json.loads: deep nesting makes it raise RecursionError.
             answer = from_json(data) if len(data) <= _MAX_ANSWER_BYTES else None
         except ValueError as error:
-            raise NoAnswerError(f"{self._address}: the answer is no JSON; is this an MLflow server?") from error
+            raise NoAnswerError(f"{self._address}: the answer is not JSON; is this an MLflow server?") from error
         if not isinstance(answer, dict):
-            raise NoAnswerError(f"{self._address}: the answer is no object; is this an MLflow server?")
+            raise NoAnswerError(f"{self._address}: the answer is not a JSON object; is this an MLflow server?")
         return answer
 
     async def _get(self, path: str, params: dict[str, str] | None, max_bytes: int) -> tuple[int, bytes]:

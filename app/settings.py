@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
 
     model_source: str = Field(default="mlflow", description="'mlflow', or the path of a folder with a servable model.")
     model_name: str = Field(default=MODEL_NAME, description="Name of the registered model.")
@@ -72,13 +72,15 @@ class Settings(BaseSettings):
     )
 
     max_batch_rows: int = Field(
-        default=1000, ge=1, le=100_000, description="Most customers in one batch; more get 422."
+        default=1000, ge=1, le=100_000, description="Maximum number of customers in a batch; larger batches get 422."
     )
-    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, description="Most bytes in one body; more get 413.")
+    max_body_bytes: int = Field(
+        default=2 * 1024 * 1024, ge=1024, description="Maximum size of a body in bytes; larger ones get 413."
+    )
     body_timeout_seconds: float = Field(
         default=5,
         gt=0,
-        description="Time-out for receiving a body, which then gets 408, and for receiving a request's head.",
+        description="Time limit for receiving a body, which then gets 408, and for receiving the head of a request.",
     )
     max_concurrency: int = Field(
         default=256, ge=1, description="Most requests in progress, where a batch counts as 8; more get 503."

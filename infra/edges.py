@@ -116,7 +116,7 @@ def _monitoring(cloud: CloudOutputs) -> list[Edge]:
 
 
 def _thanos(cloud: CloudOutputs) -> list[Edge]:
-    """Return the edges of Thanos: Grafana to the query, the query to sidecars and store, and all with blocks to S3."""
+    """Return Thanos's edges: Grafana to query, query to sidecars and store, everything that holds blocks to S3."""
     aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
     users = (n.PROMETHEUS, n.THANOS_STORE, n.THANOS_COMPACT) if cloud.metrics_bucket is not None else ()
     return [

@@ -1,1 +1,1 @@
-"""What an operator runs: the ``churn`` command and the embedded platform."""
+"""What operators and the cluster's jobs run: the ``churn`` command, the stacks, jobs, backups, the local platform."""

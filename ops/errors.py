@@ -8,7 +8,7 @@ from typing import Final
 
 
 class ExitCode(IntEnum):
-    """What `churn` and every program of a pod end with; jobs are retried by it, and docs/dr.md has the table."""
+    """Exit codes of `churn` and of the programs in pods: Kubernetes decides by them whether to retry a job."""
 
     DONE = 0
     """It worked, or there was nothing to do."""

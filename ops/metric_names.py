@@ -1,6 +1,6 @@
 """The one home of the metrics that jobs push: backups, restore drills and training runs.
 
-`app/metrics.py` has those of the API. Rules, dashboards and docs/dr.md name metrics from here, and a test ties them.
+`app/metrics.py` has those of the API. A test holds rules, dashboards and docs/dr.md against these names.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ TRAINING_ROWS: Final = "churn_training_rows"
 TRAINING_AUC: Final = "churn_training_auc"
 
 BACKUP: Final[Mapping[str, str]] = {
-    BACKUP_LAST_RUN: "When the last backup of this kind ended, well or not.",
+    BACKUP_LAST_RUN: "When the last backup of this kind ended, successfully or not.",
     BACKUP_LAST_SUCCESS: "When a backup of this kind last succeeded, its upload included.",
     BACKUP_SUCCESS: "1 if the last backup of this kind succeeded, else 0.",
     BACKUP_DURATION: "How long the last successful backup of this kind took.",
     BACKUP_BYTES: "Size of the last successful backup of this kind.",
-    BACKUP_NEW_BYTES: "How many of those bytes no earlier backup had.",
+    BACKUP_NEW_BYTES: "How many of those bytes no earlier backup had: all of a dump, the new contents of artifacts.",
     BACKUP_FILES: "Files of the last successful backup of this kind.",
     BACKUP_KEPT: "Finished backups of this kind on the volume.",
     BACKUP_BROKEN_VERSIONS: "Registered versions whose artifacts were not all there at the last copy.",
 }
 """Help texts of the job `backup`, whose series have the label `kind`."""
 DRILL: Final[Mapping[str, str]] = {
-    DRILL_LAST_RUN: "When the last restore drill ended, well or not.",
+    DRILL_LAST_RUN: "When the last restore drill ended, successfully or not.",
     DRILL_LAST_SUCCESS: "When a restore last proved a backup.",
     DRILL_SUCCESS: "1 if the last restore drill succeeded, else 0.",
     DRILL_RTO: "How long the last successful drill took to restore everything.",
-    DRILL_RPO: "The most that could have been lost, by the gaps between the backups there are.",
-    DRILL_BACKUP_TIME: "When the backup was taken that the last successful drill restored.",
+    DRILL_RPO: "The most data that could be lost, in seconds: the longest gap between the existing backups.",
+    DRILL_BACKUP_TIME: "When the backup that the last successful drill restored was taken.",
     DRILL_VERSIONS: "Model versions that the last successful drill loaded.",
 }
 """Help texts of the job `drill`."""
@@ -60,7 +60,7 @@ TRAINING: Final[Mapping[str, str]] = {
     TRAINING_LAST_SUCCESS: "When a training run last staged a version.",
     TRAINING_DURATION: "How long the last training run took.",
     TRAINING_VERDICT: "1 for the last run's verdict, 0 for every other.",
-    TRAINING_ROWS: "Customers that the last trained model was made from.",
+    TRAINING_ROWS: "Number of customers that the last model was trained on.",
     TRAINING_AUC: "AUC of the last trained model on its holdout.",
 }
 """Help texts of the job `training`; the verdict has the label `verdict`."""

@@ -41,7 +41,7 @@ def push(url: str | None, job: str, figures: Mapping[str, float], **labels: str)
             pushadd_to_gateway(url, job=job, grouping_key=labels, registry=registry, timeout=TIMEOUT_SECONDS)
         except (OSError, ValueError, HTTPException) as error:
             if pause is None:
-                print(f"the pushgateway at {url} was not told of this run: {error}", file=sys.stderr)
+                print(f"the metrics of this run could not be pushed to {url}: {error}", file=sys.stderr)
             else:
                 time.sleep(pause)
         else:

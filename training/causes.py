@@ -78,7 +78,7 @@ VALUES: Final = {
     "near-category": ValueCause(
         one="is close to an accepted one",
         many="are close to accepted ones",
-        remedy="did you mean that? Write {them} exactly as documented",
+        remedy="did you mean this? Write {them} exactly as documented",
     ),
     "yes-no": ValueCause(
         one="says Yes or No in another way", many="say Yes or No in another way", remedy="write Yes or No"

@@ -68,7 +68,7 @@ def read_truth(data: Path, data_sha256: str, source: str) -> Truth | None:
         where = ".".join(map(str, first["loc"]))
         raise file_error(source, f"{path.name} is not a truth file ({where}: {first['msg']})", remedy) from error
     if truth.data_sha256 != data_sha256:
-        raise file_error(source, f"{path.name} is about a file with another content", remedy)
+        raise file_error(source, f"{path.name} belongs to a file with other content", remedy)
     return truth
 
 

@@ -82,7 +82,7 @@ class _BodyReader:
                 if len(value) > _MAX_LENGTH_DIGITS or int(value) > self._max:
                     raise self._too_large()
             elif name == b"content-encoding" and value.lower() != b"identity":
-                raise ApiError(UNSUPPORTED_MEDIA, "compressed bodies are not taken: send it without Content-Encoding")
+                raise ApiError(UNSUPPORTED_MEDIA, "compressed bodies are not accepted: send none with Content-Encoding")
         if media != b"application/json" and media.partition(b";")[0].strip().lower() != b"application/json":
             raise ApiError(UNSUPPORTED_MEDIA, "send the header 'Content-Type: application/json'")
 

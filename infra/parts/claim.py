@@ -1,4 +1,4 @@
-"""Persistent volumes: data that outlives its pods, and also the stack where the stack protects its state."""
+"""Persistent volumes: data that outlives its pods, and even the stack if the stack protects its state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every workload gets to know of the stack around it."""
+"""What every workload needs to know about its stack."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ CLASS: Final = f"{PROJECT}-alb"
 
 @dataclass(frozen=True, kw_only=True)
 class BalancerArgs:
-    """The stack around it."""
+    """What the component needs to know about its stack."""
 
     context: Context
 

@@ -34,7 +34,7 @@ SIZE: Final = Resources(cpu_request="50m", cpu_limit="500m", memory_request="128
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseSetupArgs:
-    """The stack around it, and the time zone of its other schedules."""
+    """What the component needs to know about its stack, and the time zone of its other schedules."""
 
     context: Context
     time_zone: str

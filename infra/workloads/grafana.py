@@ -45,7 +45,7 @@ MIGRATION_SECONDS: Final = 600
 
 @dataclass(frozen=True, kw_only=True)
 class GrafanaArgs:
-    """The stack around it, its scale, and the workload that it asks for metrics."""
+    """What the component needs to know about its stack, its scale, and the workload that it queries for metrics."""
 
     context: Context
     replicas: int = 1

@@ -33,7 +33,7 @@ SIZE: Final = Resources(cpu_request="20m", cpu_limit="200m", memory_request="64M
 
 @dataclass(frozen=True, kw_only=True)
 class KubeStateMetricsArgs:
-    """The stack around it."""
+    """What the component needs to know about its stack."""
 
     context: Context
 

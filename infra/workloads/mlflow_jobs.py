@@ -117,7 +117,7 @@ def _near_mlflow() -> AffinityArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowGcArgs:
-    """The stack around it, and the time zone of the schedule."""
+    """What the component needs to know about its stack, and the time zone of the schedule."""
 
     context: Context
     time_zone: str

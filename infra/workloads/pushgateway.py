@@ -24,7 +24,7 @@ SIZE: Final = Resources(cpu_request="10m", cpu_limit="100m", memory_request="32M
 
 @dataclass(frozen=True, kw_only=True)
 class PushgatewayArgs:
-    """The stack around it."""
+    """What the component needs to know about its stack."""
 
     context: Context
 

@@ -134,7 +134,7 @@ def _copy_one(source: Storage, objects: Objects, item: Item, temporary: Path, co
             temporary.unlink(missing_ok=True)
             return None
         if (written := temporary.stat().st_size) != content.bytes:
-            raise TemporaryError(f"{item.key}: {written} bytes on the volume after a copy of {content.bytes}")
+            raise TemporaryError(f"{item.key}: only {written} of {content.bytes} bytes reached the volume")
         if after == before:
             if objects.has(content):
                 temporary.unlink()

@@ -160,7 +160,7 @@ def tree_of(storage: Storage, manifest: ArtifactsManifest) -> list[Artifact]:
         raise ManifestError(f"{key_of(manifest, MANIFEST)}: names no {TREE}")
     data = storage.read(key, expected.bytes)
     if Digest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()) != expected:
-        raise ManifestError(f"{key}: {len(data)} bytes that are not those of the manifest")
+        raise ManifestError(f"{key}: {len(data)} bytes do not match the digest in the manifest")
     return list(read_tree(data.splitlines(), key))
 
 

@@ -74,7 +74,7 @@ class Report:
             f"  artifacts   {self.files} files, {self.bytes} bytes, every sha256 as copied",
             *(f"  model       {proof.words}" for proof in self.models),
             f"  RTO         {self.rto_seconds:.1f} s measured ({stages})",
-            f"  RPO         {self.rpo_seconds / 3600:.1f} h, by the gaps between the dumps there are",
+            f"  RPO         {self.rpo_seconds / 3600:.1f} h, the longest gap between the existing dumps",
         ]
 
 

@@ -59,7 +59,7 @@ class RestoreOptions:
     artifacts: str | None = None
     """A folder, or s3://bucket/prefix."""
     replace: bool = False
-    """Put the backup in the place of what is there."""
+    """Replace what is there now."""
     accept_broken: bool = False
     """Restore even if versions already lacked artifacts when they were copied."""
     scratch: Path | None = None

@@ -28,7 +28,7 @@ def check_folder(folder: Path, *, replace: bool) -> None:
     if not replace and (present := list(_content(folder))):
         raise OpsError(
             f"{folder} is not empty ({present[0].name!r} and {len(present) - 1} more): nothing was changed; "
-            "say --replace to put the backup in its place (what is there now stays in a folder beside it)"
+            "use --replace to put the backup in its place (what is there now stays in a folder beside it)"
         )
 
 
@@ -73,7 +73,7 @@ def check(artifact: Artifact, content: Digest) -> None:
         OpsError: it names the artifact.
     """
     if content != Digest(bytes=artifact.bytes, sha256=artifact.sha256):
-        raise OpsError(f"{artifact.path}: {content.bytes} bytes that are not those of the backup ({artifact.key})")
+        raise OpsError(f"{artifact.path}: {content.bytes} bytes do not match the backup ({artifact.key})")
 
 
 def compare_folder(tree: Iterable[Artifact], folder: Path) -> None:

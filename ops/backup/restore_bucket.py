@@ -22,7 +22,7 @@ def check_bucket(name: str, *, replace: bool) -> None:
     target = _open(name)
     if not replace and any(True for _ in target.items()):
         raise OpsError(
-            f"{target.name} is not empty: nothing was changed; name an empty prefix, or say --replace to write the "
+            f"{target.name} is not empty: nothing was changed; name an empty prefix, or use --replace to write the "
             "backup over it (files that the backup does not have stay; the bucket keeps the old versions of the others)"
         )
 

@@ -67,7 +67,7 @@ def check_target(target: Target, manifest: PostgresManifest) -> None:
         if database.name in present and not target.replace and (count := _tables(target, database.name)):
             raise OpsError(
                 f"database {database.name} of the target has {count} tables: nothing was changed; "
-                "say --replace to put the backup in its place (the old one stays under another name)"
+                "use --replace to put the backup in its place (the old one stays under another name)"
             )
 
 

@@ -160,7 +160,7 @@ def _clean_up(root: Root, keep_days: int, say: Say) -> Catalog:
     old = expired(catalog.postgres, catalog.artifacts, now=datetime.now(UTC), keep_days=keep_days)
     with root.deleting() as nobody_reads:
         if not nobody_reads:
-            say("nothing is deleted today: the backups are being read")
+            say("expired backups stay for now: the backups are being read")
             return catalog
         deleted: list[Manifest] = [*old.artifacts, *old.postgres]
         for manifest in deleted:

@@ -53,7 +53,8 @@ class _Check:
             self.known[key] = self._digest(key, expected)
         actual = self.known[key]
         if actual is not None and actual != expected:
-            self.problems.append(f"{key}: {actual.bytes} bytes that are not the {expected.bytes} of the manifest")
+            why = "another digest" if actual.bytes == expected.bytes else f"expected {expected.bytes}"
+            self.problems.append(f"{key}: {actual.bytes} bytes do not match the manifest: {why}")
 
     def _digest(self, key: str, expected: Digest) -> Digest | None:
         del expected
@@ -156,7 +157,7 @@ def _broken(
     for broken in broken_versions(dump.versions, tree, read):
         words = f"model {broken.model} version {broken.version}: {broken.why}"
         if (broken.model, broken.version) in before:
-            known.append(f"{words}, as when it was copied")
+            known.append(f"{words}; this was already so when the backup was made")
         else:
             problems.append(words)
     return known

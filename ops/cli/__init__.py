@@ -1,1 +1,1 @@
-"""The ``churn`` command: one module for each noun. Each parses, calls, and prints."""
+"""The ``churn`` command, a module for each group of commands. Each parses, calls, and prints."""

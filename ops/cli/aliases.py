@@ -38,7 +38,8 @@ def promote(
         ),
     ] = None,
     replace_schema: Annotated[
-        bool, typer.Option("--replace-schema", help="Replace a version that cannot be compared with this one.")
+        bool,
+        typer.Option("--replace-schema", help="Promote though production has another schema and cannot be compared."),
     ] = False,
     reason: Reason = "",
     actor: Actor = None,
@@ -48,7 +49,7 @@ def promote(
     """Put a version into production.
 
     The alias 'production' moves to the version if it passes its gates, among them the comparison with the present
-    version, which becomes 'previous'. A running API serves the new version after its next look at the alias.
+    version, which becomes 'previous'. A running API serves the new version once it has looked at the alias again.
 
     If a gate needs your decision, the command names the option for it. The history keeps what was overridden or
     acknowledged, with your name.

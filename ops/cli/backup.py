@@ -50,7 +50,7 @@ KeepUploaded = Annotated[int, typer.Option("--keep-uploaded", min=1, help="Days 
 def list_backups(*, source: From, as_json: Json = False) -> None:
     """Show every finished backup, the oldest first, and which dump artifacts are tied to.
 
-    Backups that cannot be read are named, and the exit code is 1.
+    Backups that cannot be read are listed too; if there is one, the exit code is 1.
 
     Example: churn backup list --from /var/lib/backups
     """
@@ -85,7 +85,7 @@ def _row(manifest: Manifest) -> tuple[str, ...]:
 def verify(*, source: From, backup: Id = LATEST, as_json: Json = False) -> None:
     """Read a whole backup: compare every file and artifact with its sha256, and read every dump to its end.
 
-    Everything that is wrong is named, and the exit code is 1.
+    Every problem is listed; if there is one, the exit code is 1.
 
     Example: churn backup verify --from s3://churn-prod-backups
     """

@@ -112,7 +112,7 @@ def key(
     scope: Annotated[list[str] | None, typer.Option(help="'predict' or 'admin'; repeatable.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an API key, and an entry with its hash for the keys file.
+    """Make an API key, and an entry with its hash for the key file.
 
     The key is shown once and stored nowhere. Put the entry into the "keys" list of the file that API_KEYS_FILE names;
     a running API accepts the key within a second or two. To rotate a key, put both hashes into the client's "sha256"

@@ -1,4 +1,4 @@
-"""``churn rds``: restores the database on AWS as of a point in time, step by step."""
+"""``churn rds``: restores the database on AWS to a point in time, step by step."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ops.console import Output
 
 app = typer.Typer(
     name="rds",
-    help="Restore the database on AWS as of a point in time.\n\nExample: churn rds restore --instance churn-prod",
+    help="Restore the database on AWS to a point in time.\n\nExample: churn rds restore --instance churn-prod",
     no_args_is_help=True,
     rich_markup_mode=HELP_STYLE,
 )
@@ -26,7 +26,7 @@ def restore(
     instance: Instance,
     at: Annotated[str, typer.Option(help="Time with its zone, such as 2026-01-31T13:45:00Z, or 'latest'.")] = "latest",
 ) -> None:
-    """Create a second instance as of a point in time; the first is not touched.
+    """Create a second instance from a point in time; the first is not touched.
 
     It is called <instance>-restored, and has the size, network and parameters of the first. Check it, then switch.
 
@@ -43,7 +43,8 @@ def restore(
 def switch(*, instance: Instance) -> None:
     """Give the restored instance the name of the first.
 
-    The address follows the name, so clients reach the restored database by themselves, after some minutes without any.
+    The address follows the name, so clients reconnect to the restored database by themselves
+    after a few minutes of downtime.
     The first instance is kept as <instance>-replaced.
 
     Example: churn rds switch --instance churn-prod

@@ -30,7 +30,7 @@ def render(
     out: Annotated[Path, typer.Option(help="Folder to write to: new, empty, or written by an earlier render.")],
     as_json: Json = False,
 ) -> None:
-    """Write everything that 'pulumi up' would create as files, offline.
+    """Write everything that 'pulumi up' would create to files, offline.
 
     No account, cluster or network is needed. Kubernetes objects are YAML, everything else is JSON; secrets are masked.
     The order is stable, so that the folders of two revisions can be compared with diff.

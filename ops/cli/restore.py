@@ -26,7 +26,7 @@ def restore(
     artifacts_to: Annotated[
         str | None, typer.Option(help="Folder or s3://bucket/prefix for the artifacts. [default: no artifacts]")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Put the backup in the place of what is there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace what is there now.")] = False,
     accept_broken: Annotated[
         bool, typer.Option("--accept-broken", help="Restore even if versions lacked artifacts when they were copied.")
     ] = False,
@@ -37,8 +37,8 @@ def restore(
 ) -> None:
     """Restore databases and artifacts of a backup.
 
-    The backup is checked first, restored beside its place, compared with what was dumped, and only then put in place. A
-    target that is not empty is refused; with --replace, what is there now stays under another name.
+    The backup is checked first, restored under a temporary name, compared with what was dumped, and only then renamed
+    into place. A target that is not empty is refused; with --replace, what is there now stays under another name.
 
     Example: churn restore --from /var/lib/backups --to superuser --artifacts-to /var/lib/artifacts
     """

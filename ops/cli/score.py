@@ -43,8 +43,8 @@ def score(
     """Score a file of customers.
 
     Each row gets a probability, a decision, a risk band and the model's version, in the order of the file.
-    The file is streamed, so a large one needs no more memory. Nothing is written unless every row is valid, and the
-    file of customers is never replaced. A warning says if the customers differ from those of the training.
+    The file is streamed, so memory use does not grow with its size. Nothing is written unless every row is valid, and
+    the file of customers is never replaced. A warning tells you if the customers differ from the training data.
 
     Example: churn score customers.parquet scores.parquet --model production
     """

@@ -75,10 +75,10 @@ class Home:
         return self.root / "in-use.json"
 
     def demo_key(self) -> str:
-        """Return the key for the printed example; if there is no valid one, make it, and the keys file with it.
+        """Return the key for the printed example; if there is no valid one, make it, and the key file with it.
 
         Raises:
-            OpsError: the keys file is invalid; it may hold other clients' keys, so it is not overwritten.
+            OpsError: the key file is invalid; it may hold other clients' keys, so it is not overwritten.
         """
         try:
             key = self.demo_key_file.read_text(encoding="utf-8").strip()

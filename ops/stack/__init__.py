@@ -1,1 +1,1 @@
-"""Work on the Pulumi program: recording, rendering, images, cost."""
+"""Work on the Pulumi program and what it made: recording, rendering, images, cost, a local cluster, RDS."""

@@ -67,7 +67,7 @@ def find_tool(named: str) -> list[str]:
         if words and shutil.which(words[0]):
             return words
     looked = repr(named) if named else ", ".join(repr(tool) for tool in TOOLS)
-    raise OpsError(f"nothing here builds images (looked for {looked}): install docker, or name a command with --tool")
+    raise OpsError(f"no image builder found (looked for {looked}): install docker, or name a command with --tool")
 
 
 def revision(root: Path) -> str:

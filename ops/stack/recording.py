@@ -135,7 +135,7 @@ class _Answers(mocks.Mocks):
         return generated.pop("id", f"{args.name}-id"), outputs | generated
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        raise NotImplementedError(f"the program asked a provider: {args.token}; what it needs must be configuration")
+        raise NotImplementedError(f"the program called {args.token} of a provider: make that value configuration")
 
 
 def _auto_name(args: mocks.MockResourceArgs) -> str:

@@ -104,7 +104,7 @@ def test_a_backup_during_a_restore_deletes_nothing_under_it(jobs: Jobs) -> None:
     with reading(jobs.root):
         done = jobs.copy()
         assert done.returncode == 0, done.stderr
-        assert "nothing is deleted today: the backups are being read" in done.stdout
+        assert "expired backups stay for now: the backups are being read" in done.stdout
         assert orphan.exists()
     assert jobs.copy().returncode == 0
     assert not orphan.exists()

@@ -143,7 +143,11 @@ def test_a_file_that_is_no_manifest_is_refused(data: bytes, copy: Path) -> None:
         (GOLDEN, lambda g: g["rows"].clear(), "golden.json: List should have at least 1 item"),
         (GOLDEN, lambda g: g.update(rows=g["rows"] * 100), "golden.json: List should have at most 1000 items"),
         (GOLDEN, lambda g: g["rows"][1].update(score=2), "golden.json: Input should be less than or equal to 1"),
-        (GOLDEN, lambda g: g["rows"][1]["customer"].pop("gender"), "golden.json: row 1 is no customer: Field required"),
+        (
+            GOLDEN,
+            lambda g: g["rows"][1]["customer"].pop("gender"),
+            "golden.json: row 1 is not a valid customer: Field required",
+        ),
         (GOLDEN, lambda g: g["rows"][1].update(score=g["rows"][1]["score"] / 2), "model.onnx: golden row 1 scores 0."),
         (REFERENCE, lambda r: r["features"].pop("gender"), "reference.json: no usable bins for gender"),
         (

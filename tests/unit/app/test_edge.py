@@ -80,7 +80,7 @@ async def test_a_key_gives_access_to_what_its_scopes_name(
         answer = await client.request(method, path, content=body() if method == "POST" else None, headers=_JSON)
     assert answer.status_code == status
     if status == 403:
-        assert answer.json()["detail"].startswith(f"key '{key}' has no scope ")
+        assert answer.json()["detail"].startswith(f"key '{key}' lacks the scope ")
         assert api.sample("churn_auth_total", outcome="forbidden") == 1
 
 

@@ -171,7 +171,7 @@ def test_truth_of_another_file_is_refused(tmp_path: Path, table: pd.DataFrame) -
     path = tmp_path / "a.csv"
     write(GeneratorConfig(rows=300), path)
     table.to_csv(path, index=False)
-    with pytest.raises(DataError, match=r"a\.truth\.json is about a file with another content.*delete the truth"):
+    with pytest.raises(DataError, match=r"a\.truth\.json belongs to a file with other content.*delete the truth"):
         load(str(path))
     truth_path(path).write_text('{"format": 9}')
     with pytest.raises(DataError, match=r"a\.truth\.json is not a truth file"):

@@ -60,7 +60,7 @@ def test_columns_share_the_line_of_a_cause() -> None:
         "a.csv: 2,001 problems (1 cause)",
         (
             "  2,001 values of gender, contract are close to accepted ones ('Male' for M, 'Female' for F, 'Two year' "
-            "for Two years): did you mean that? Write them exactly as documented"
+            "for Two years): did you mean this? Write them exactly as documented"
         ),
     ]
 

@@ -132,7 +132,7 @@ def test_a_pushgateway_that_is_down_is_mentioned_and_changes_nothing(
 ) -> None:
     monkeypatch.setattr(pushgateway, "PAUSES", ())
     pushgateway.push("http://127.0.0.1:1", retrain.JOB, retrain.figures(Outcome(verdict="failed"), 1.0, 2.0))
-    assert "the pushgateway at http://127.0.0.1:1 was not told of this run" in capsys.readouterr().err
+    assert "the metrics of this run could not be pushed to http://127.0.0.1:1" in capsys.readouterr().err
 
 
 def test_a_registry_that_is_down_is_a_failure_with_a_clear_message(
