@@ -191,7 +191,3 @@ def _run_for_a_program() -> None:
         print_error(error.format_message())
         raise SystemExit(error.exit_code) from None
     raise SystemExit(code if isinstance(code, int) else 0)
-
-
-if __name__ == "__main__":
-    main()
