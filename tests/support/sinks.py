@@ -87,7 +87,10 @@ class Hooks(Listening):
                     self.reply(400)
                     return
                 inbox.take(channel, title, text, resolved=resolved)
-                self.reply(202 if channel == "pagerduty" else 200, b"ok" if channel == "slack" else b"{}")
+                if channel == "slack":  # Slack's webhooks answer in plain text, and Alertmanager reads JSON as an error
+                    self.reply(200, b"ok", "text/html")
+                else:
+                    self.reply(202 if channel == "pagerduty" else 200, b"{}")
 
         super().__init__(http(Handler))
 
