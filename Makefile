@@ -33,13 +33,13 @@ demo: .venv/.runtime ## Do the same once: predict for one customer, stop everyth
 	@$(BIN)/churn demo
 
 .PHONY: test
-test: .venv/.dev ## Run every test but the long ones and those that need a cluster (option: TEST_WORKERS=3)
+test: .venv/.dev ## Run every test but the long ones and those that need a cluster (option: TEST_WORKERS=4)
 	@echo "Unit, contract and service tests; a test whose tool is missing is named at the end, and fails where CI=true"
-	LONG_SECONDS=$${LONG_SECONDS:-0} $(PYTEST) -m "$(ORDINARY)" -n $${TEST_WORKERS:-3} --dist loadfile $(IN_ORDER)
+	LONG_SECONDS=$${LONG_SECONDS:-0} $(PYTEST) -m "$(ORDINARY)" -n $${TEST_WORKERS:-4} --dist loadfile $(IN_ORDER)
 
 .PHONY: test-long
 test-long: .venv/.dev ## Run the exhaustive sweeps, whole; continuous integration runs a rotating sample of them
-	$(PYTEST) -m "long and $(ORDINARY)" -n $${TEST_WORKERS:-3} --dist loadfile $(IN_ORDER)
+	$(PYTEST) -m "long and $(ORDINARY)" -n $${TEST_WORKERS:-4} --dist loadfile $(IN_ORDER)
 
 # ------------------------------------------------------------------ what a change must pass
 
