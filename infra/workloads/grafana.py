@@ -22,7 +22,7 @@ from infra import connections, secret_files
 from infra.cloud import Database
 from infra.config import Resources
 from infra.kit import pod, probes
-from infra.kit.meta import named, selector, unnamed
+from infra.kit.meta import named, selector, unnamed, waited
 from infra.kit.options import child
 from infra.naming import GRAFANA, PROJECT, PROMETHEUS, Workload
 from infra.parts.budget import one_at_a_time
@@ -41,6 +41,8 @@ DATASOURCE: Final = "prometheus"
 SIZE: Final = Resources(cpu_request="100m", cpu_limit="500m", memory_request="256Mi", memory_limit="512Mi")
 MIGRATION_SECONDS: Final = 600
 """How long the first start may take, which creates the tables."""
+READY_SECONDS: Final = MIGRATION_SECONDS + 120
+"""How long `pulumi up` waits: for a first start, and for the image before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class Grafana(pulumi.ComponentResource):
         account = service_account(self, name, GRAFANA, args.context.cloud.roles)
         secrets = [args.context.secret(self, name, GRAFANA, spec) for spec in (ADMIN, LOGIN)]
         self._deployment(name, args, secrets, account)
-        cluster_ip(self, name, GRAFANA)
+        cluster_ip(self, name, GRAFANA, wait_seconds=READY_SECONDS)
         if args.replicas > 1:
             one_at_a_time(self, name, GRAFANA)
         self.register_outputs({})
@@ -86,7 +88,7 @@ class Grafana(pulumi.ComponentResource):
         )
         Deployment(
             f"{name}-deployment",
-            metadata=named(GRAFANA, annotations={"pulumi.com/timeoutSeconds": str(MIGRATION_SECONDS + 120)}),
+            metadata=named(GRAFANA, annotations=waited(READY_SECONDS)),
             spec=DeploymentSpecArgs(
                 replicas=args.replicas,
                 selector=selector(GRAFANA),

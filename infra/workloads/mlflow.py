@@ -20,7 +20,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, VolumeArgs
 from infra import secret_files
 from infra.config import MlflowSettings
 from infra.kit import pod, probes
-from infra.kit.meta import named, selector
+from infra.kit.meta import named, selector, waited
 from infra.kit.options import child
 from infra.naming import MLFLOW
 from infra.parts.budget import one_at_a_time
@@ -69,7 +69,7 @@ class Mlflow(pulumi.ComponentResource):
         specs = (secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN)
         secrets = [args.context.secret(self, name, MLFLOW, spec) for spec in specs]
         self._deployment(name, args, secrets, [account, migration])
-        cluster_ip(self, name, MLFLOW)
+        cluster_ip(self, name, MLFLOW, wait_seconds=READY_SECONDS)
         if args.settings.replicas > 1:
             one_at_a_time(self, name, MLFLOW)
         gc_args = MlflowGcArgs(context=args.context, time_zone=args.time_zone)
@@ -95,7 +95,7 @@ class Mlflow(pulumi.ComponentResource):
         )
         Deployment(
             f"{name}-deployment",
-            metadata=named(MLFLOW, annotations={"pulumi.com/timeoutSeconds": str(READY_SECONDS)}),
+            metadata=named(MLFLOW, annotations=waited(READY_SECONDS)),
             spec=DeploymentSpecArgs(
                 replicas=args.settings.replicas,
                 selector=selector(MLFLOW),
