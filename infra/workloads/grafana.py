@@ -9,19 +9,14 @@ from typing import Final
 
 import pulumi
 import yaml
-from pulumi_kubernetes.apps.v1 import (
-    Deployment,
-    DeploymentSpecArgs,
-    DeploymentStrategyArgs,
-    RollingUpdateDeploymentArgs,
-)
+from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs
 from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, PodSpecArgs, VolumeArgs
 
 import dashboards
 from infra import connections, secret_files
 from infra.cloud import Database
 from infra.config import Resources
-from infra.kit import pod, probes
+from infra.kit import pod, probes, rollouts
 from infra.kit.meta import named, selector, unnamed, waited
 from infra.kit.options import child
 from infra.naming import GRAFANA, PROJECT, PROMETHEUS, Workload
@@ -93,23 +88,13 @@ class Grafana(pulumi.ComponentResource):
                 replicas=args.replicas,
                 selector=selector(GRAFANA),
                 revision_history_limit=3,
-                strategy=_strategy(args.replicas),
+                # Old and new version change the same tables; the new one takes a lock for its migration. And there are
+                # never more pods, and so connections, than replicas and one that is ending.
+                strategy=rollouts.old_first(),
                 template=pod.harden(GRAFANA, spec),
             ),
             opts=child(self, after=[account]),
         )
-
-
-def _strategy(replicas: int) -> DeploymentStrategyArgs:
-    """Return how a new version replaces the old one, which both change the same tables.
-
-    A single pod is stopped before the new one starts. Of several, one is replaced at a time: the new one takes a lock
-    for its migration, and there are never more pods, and so connections, than replicas.
-    """
-    if replicas == 1:
-        return DeploymentStrategyArgs(type="Recreate")
-    one_less = RollingUpdateDeploymentArgs(max_surge=0, max_unavailable=1)
-    return DeploymentStrategyArgs(type="RollingUpdate", rolling_update=one_less)
 
 
 def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:

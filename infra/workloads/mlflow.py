@@ -9,17 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import (
-    Deployment,
-    DeploymentSpecArgs,
-    DeploymentStrategyArgs,
-    RollingUpdateDeploymentArgs,
-)
+from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, DeploymentStrategyArgs
 from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, VolumeArgs
 
 from infra import secret_files
 from infra.config import MlflowSettings
-from infra.kit import pod, probes
+from infra.kit import pod, probes, rollouts
 from infra.kit.meta import named, selector, waited
 from infra.kit.options import child
 from infra.naming import MLFLOW
@@ -136,11 +131,10 @@ def _container(args: MlflowArgs, secrets: list[MountedSecret]) -> ContainerArgs:
 
 def _strategy(*, on_volume: bool) -> DeploymentStrategyArgs:
     if on_volume:
-        # One node mounts the volume at a time: a new pod on another node would wait for the old pod for ever.
-        return DeploymentStrategyArgs(type="Recreate")
-    return DeploymentStrategyArgs(
-        type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
-    )
+        # One node mounts the volume at a time: a new pod on another node waits until the old one has gone, which must
+        # not wait for the new one. On the same node the old one may finish its uploads beside the new one.
+        return rollouts.old_first()
+    return rollouts.surge()
 
 
 def destination(bucket: pulumi.Input[str] | None) -> pulumi.Input[str]:

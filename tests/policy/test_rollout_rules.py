@@ -15,7 +15,7 @@ from ops.stack.recording import Recording
 
 Rule = Callable[[Recording], list[str]]
 
-RULES: list[Rule] = [rules.services_wait_like_their_workloads]
+RULES: list[Rule] = [rules.services_wait_like_their_workloads, rules.waited_for]
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -44,6 +44,11 @@ BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
         rules.services_wait_like_their_workloads,
         lambda: changed("Service", "mlflow", lambda service: service["spec"].update(selector={"a": "b"})),
         "no controller",
+    ),
+    (
+        rules.waited_for,
+        lambda: changed("Deployment", "mlflow", lambda item: item["spec"].update(strategy={"type": "Recreate"})),
+        "mlflow-deployment",
     ),
 ]
 

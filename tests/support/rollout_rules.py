@@ -12,6 +12,14 @@ SKIPPED = "pulumi.com/skipAwait"
 DEFAULT_SECONDS = 600
 """Ten minutes for Services and controllers alike (pulumi-kubernetes, `Default*TimeoutMins` in provider/pkg/await)."""
 
+OLD_FIRST = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+"""How a workload is replaced whose pods must not run side by side."""
+NEVER_TWO = {
+    "kube-state-metrics": "even an ending pod beside the new one would count every object twice",
+    "postgres-exporter": "even an ending pod and the new one would hold more connections than the login may have",
+}
+"""The exporters that go on with ``Recreate``. `churn cluster wait` waits for them; `pulumi up` does not."""
+
 
 def objects(recording: Recording, *kinds: str) -> Iterator[Resource]:
     """The stack's objects of some kinds."""
@@ -47,3 +55,13 @@ def services_wait_like_their_workloads(recording: Recording) -> list[str]:
             if seconds(service) != seconds(item)
         ]
     return violations
+
+
+def waited_for(recording: Recording) -> list[str]:
+    """No Deployment is recreated, since `pulumi up` does not wait for that, but for those of ``NEVER_TWO``."""
+    return [
+        item.name
+        for item in objects(recording, "Deployment")
+        if item.inputs["spec"].get("strategy", {}).get("type") == "Recreate"
+        and item.inputs["metadata"]["name"] not in NEVER_TWO
+    ]
