@@ -17,6 +17,11 @@ def labels(workload: Workload) -> dict[str, str]:
     return workload.selector | OWNER_LABELS | {"app.kubernetes.io/component": workload.name}
 
 
+def waited(seconds: int) -> dict[str, str]:
+    """Return the annotation with how long `pulumi up` waits for an object; without it, that is ten minutes."""
+    return {"pulumi.com/timeoutSeconds": str(seconds)}
+
+
 def named(
     workload: Workload, *, role: str = "", name: str = "", annotations: Annotations | None = None
 ) -> ObjectMetaArgs:

@@ -27,7 +27,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs
 from infra import secret_files
 from infra.config import ApiSettings
 from infra.kit import pod, probes
-from infra.kit.meta import named, selector
+from infra.kit.meta import named, selector, waited
 from infra.kit.options import child
 from infra.naming import API, MLFLOW, PROJECT
 from infra.parts.budget import one_at_a_time
@@ -66,7 +66,7 @@ class Api(pulumi.ComponentResource):
         super().__init__("churn:workloads:Api", name, {}, opts)
         account = service_account(self, name, API, args.context.cloud.roles)
         deployment = self._deployment(name, args, self._secrets(name, args), account)
-        cluster_ip(self, name, API)
+        cluster_ip(self, name, API, wait_seconds=READY_SECONDS)
         self._autoscaler(name, args.settings, deployment)
         one_at_a_time(self, name, API)
         self.register_outputs({})
@@ -87,7 +87,7 @@ class Api(pulumi.ComponentResource):
         )
         return Deployment(
             f"{name}-deployment",
-            metadata=named(API, annotations={"pulumi.com/timeoutSeconds": str(READY_SECONDS)}),
+            metadata=named(API, annotations=waited(READY_SECONDS)),
             spec=DeploymentSpecArgs(
                 # No replicas: the autoscaler owns them.
                 selector=selector(API),

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, DeploymentStrategyArgs
+from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs
 from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs
 
 from infra import secret_files
 from infra.config import CacheSettings, Resources
-from infra.kit import pod, probes
+from infra.kit import pod, probes, rollouts
 from infra.kit.meta import named, selector
 from infra.kit.options import child
 from infra.naming import CACHE
@@ -66,8 +66,8 @@ class Cache(pulumi.ComponentResource):
                 replicas=1,
                 selector=selector(CACHE),
                 revision_history_limit=3,
-                # Two pods side by side would count rates separately.
-                strategy=DeploymentStrategyArgs(type="Recreate"),
+                # Two pods side by side would count rates separately; one that is ending gets no new connections.
+                strategy=rollouts.old_first(),
                 template=pod.harden(CACHE, PodSpecArgs(containers=[_container(args, login)], volumes=[login.volume])),
             ),
             opts=child(self, after=[account]),

@@ -18,7 +18,7 @@ from infra import secret_files
 from infra.config import Resources
 from infra.connections import LOGIN_LIMITS, LOGINS
 from infra.kit import jobs, pod
-from infra.kit.meta import named, unnamed
+from infra.kit.meta import named, unnamed, waited
 from infra.kit.options import child
 from infra.naming import POSTGRES_SETUP
 from infra.parts.context import Context
@@ -50,7 +50,7 @@ class DatabaseSetup(pulumi.ComponentResource):
         on_failure = jobs.failure_policy(POSTGRES_SETUP.name)
         Job(
             f"{name}-job",
-            metadata=unnamed(POSTGRES_SETUP, annotations={"pulumi.com/timeoutSeconds": str(DEADLINE_SECONDS + 60)}),
+            metadata=unnamed(POSTGRES_SETUP, annotations=waited(DEADLINE_SECONDS + 60)),
             spec=jobs.job_spec(
                 template, deadline_seconds=DEADLINE_SECONDS, retries=4, keep_seconds=None, on_failure=on_failure
             ),

@@ -9,20 +9,15 @@ from typing import Final
 
 import pulumi
 import yaml
-from pulumi_kubernetes.apps.v1 import (
-    Deployment,
-    DeploymentSpecArgs,
-    DeploymentStrategyArgs,
-    RollingUpdateDeploymentArgs,
-)
+from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs
 from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, PodSpecArgs, VolumeArgs
 
 import dashboards
 from infra import connections, secret_files
 from infra.cloud import Database
 from infra.config import Resources
-from infra.kit import pod, probes
-from infra.kit.meta import named, selector, unnamed
+from infra.kit import pod, probes, rollouts
+from infra.kit.meta import named, selector, unnamed, waited
 from infra.kit.options import child
 from infra.naming import GRAFANA, PROJECT, PROMETHEUS, Workload
 from infra.parts.budget import one_at_a_time
@@ -41,6 +36,8 @@ DATASOURCE: Final = "prometheus"
 SIZE: Final = Resources(cpu_request="100m", cpu_limit="500m", memory_request="256Mi", memory_limit="512Mi")
 MIGRATION_SECONDS: Final = 600
 """How long the first start may take, which creates the tables."""
+READY_SECONDS: Final = MIGRATION_SECONDS + 120
+"""How long `pulumi up` waits: for a first start, and for the image before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +57,7 @@ class Grafana(pulumi.ComponentResource):
         account = service_account(self, name, GRAFANA, args.context.cloud.roles)
         secrets = [args.context.secret(self, name, GRAFANA, spec) for spec in (ADMIN, LOGIN)]
         self._deployment(name, args, secrets, account)
-        cluster_ip(self, name, GRAFANA)
+        cluster_ip(self, name, GRAFANA, wait_seconds=READY_SECONDS)
         if args.replicas > 1:
             one_at_a_time(self, name, GRAFANA)
         self.register_outputs({})
@@ -86,28 +83,18 @@ class Grafana(pulumi.ComponentResource):
         )
         Deployment(
             f"{name}-deployment",
-            metadata=named(GRAFANA, annotations={"pulumi.com/timeoutSeconds": str(MIGRATION_SECONDS + 120)}),
+            metadata=named(GRAFANA, annotations=waited(READY_SECONDS)),
             spec=DeploymentSpecArgs(
                 replicas=args.replicas,
                 selector=selector(GRAFANA),
                 revision_history_limit=3,
-                strategy=_strategy(args.replicas),
+                # Old and new version change the same tables; the new one takes a lock for its migration. And there are
+                # never more pods, and so connections, than replicas and one that is ending.
+                strategy=rollouts.old_first(),
                 template=pod.harden(GRAFANA, spec),
             ),
             opts=child(self, after=[account]),
         )
-
-
-def _strategy(replicas: int) -> DeploymentStrategyArgs:
-    """Return how a new version replaces the old one, which both change the same tables.
-
-    A single pod is stopped before the new one starts. Of several, one is replaced at a time: the new one takes a lock
-    for its migration, and there are never more pods, and so connections, than replicas.
-    """
-    if replicas == 1:
-        return DeploymentStrategyArgs(type="Recreate")
-    one_less = RollingUpdateDeploymentArgs(max_surge=0, max_unavailable=1)
-    return DeploymentStrategyArgs(type="RollingUpdate", rolling_update=one_less)
 
 
 def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:

@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import (
-    Deployment,
-    DeploymentSpecArgs,
-    DeploymentStrategyArgs,
-    RollingUpdateDeploymentArgs,
-)
+from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, DeploymentStrategyArgs
 from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, VolumeArgs
 
 from infra import secret_files
 from infra.config import MlflowSettings
-from infra.kit import pod, probes
-from infra.kit.meta import named, selector
+from infra.kit import pod, probes, rollouts
+from infra.kit.meta import named, selector, waited
 from infra.kit.options import child
 from infra.naming import MLFLOW
 from infra.parts.budget import one_at_a_time
@@ -69,7 +64,7 @@ class Mlflow(pulumi.ComponentResource):
         specs = (secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN)
         secrets = [args.context.secret(self, name, MLFLOW, spec) for spec in specs]
         self._deployment(name, args, secrets, [account, migration])
-        cluster_ip(self, name, MLFLOW)
+        cluster_ip(self, name, MLFLOW, wait_seconds=READY_SECONDS)
         if args.settings.replicas > 1:
             one_at_a_time(self, name, MLFLOW)
         gc_args = MlflowGcArgs(context=args.context, time_zone=args.time_zone)
@@ -95,7 +90,7 @@ class Mlflow(pulumi.ComponentResource):
         )
         Deployment(
             f"{name}-deployment",
-            metadata=named(MLFLOW, annotations={"pulumi.com/timeoutSeconds": str(READY_SECONDS)}),
+            metadata=named(MLFLOW, annotations=waited(READY_SECONDS)),
             spec=DeploymentSpecArgs(
                 replicas=args.settings.replicas,
                 selector=selector(MLFLOW),
@@ -136,11 +131,10 @@ def _container(args: MlflowArgs, secrets: list[MountedSecret]) -> ContainerArgs:
 
 def _strategy(*, on_volume: bool) -> DeploymentStrategyArgs:
     if on_volume:
-        # One node mounts the volume at a time: a new pod on another node would wait for the old pod for ever.
-        return DeploymentStrategyArgs(type="Recreate")
-    return DeploymentStrategyArgs(
-        type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
-    )
+        # One node mounts the volume at a time: a new pod on another node waits until the old one has gone, which must
+        # not wait for the new one. On the same node the old one may finish its uploads beside the new one.
+        return rollouts.old_first()
+    return rollouts.surge()
 
 
 def destination(bucket: pulumi.Input[str] | None) -> pulumi.Input[str]:

@@ -21,7 +21,7 @@ from infra import secret_files
 from infra.config import Resources
 from infra.connections import POOLS
 from infra.kit import jobs, pod
-from infra.kit.meta import named, selector, unnamed
+from infra.kit.meta import named, selector, unnamed, waited
 from infra.kit.options import child
 from infra.naming import MLFLOW, MLFLOW_GC, MLFLOW_MIGRATE, Workload
 from infra.parts.context import Context
@@ -65,7 +65,7 @@ class MlflowMigration(pulumi.ComponentResource):
         template = self._template(name, args)
         Job(
             f"{name}-job",
-            metadata=unnamed(MLFLOW_MIGRATE, annotations={"pulumi.com/timeoutSeconds": str(MIGRATE_SECONDS + 60)}),
+            metadata=unnamed(MLFLOW_MIGRATE, annotations=waited(MIGRATE_SECONDS + 60)),
             spec=jobs.job_spec(
                 template,
                 deadline_seconds=MIGRATE_SECONDS,

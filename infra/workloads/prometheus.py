@@ -17,7 +17,7 @@ from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 from infra import naming as n
 from infra.config import PrometheusSettings
 from infra.kit import pod, probes, scrape
-from infra.kit.meta import named, selector, unnamed
+from infra.kit.meta import named, selector, unnamed, waited
 from infra.kit.options import child, stateful
 from infra.kit.scrape import Target
 from infra.naming import PROMETHEUS, Workload
@@ -53,6 +53,8 @@ block before it deletes the old ones."""
 UNMERGED: Final = ("--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
 REPLAY_SECONDS: Final = 900
 """How long Prometheus may read the write-ahead log before it is ready."""
+READY_SECONDS: Final = REPLAY_SECONDS + 300
+"""How long `pulumi up` waits: for a whole replay, and for the volume and the image before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ class Prometheus(pulumi.ComponentResource):
         disk = Disk(context=args.context, gib=args.settings.storage_gib)
         disks = claims_of_pods(self, name, PROMETHEUS, disk, replicas=args.settings.replicas)
         self._stateful_set(name, args, config_maps, [account, pods, *roles, *disks])
-        cluster_ip(self, name, PROMETHEUS, kind="sticky")
+        cluster_ip(self, name, PROMETHEUS, kind="sticky", wait_seconds=READY_SECONDS)
         if args.settings.replicas > 1:
             one_at_a_time(self, name, PROMETHEUS)
         self.register_outputs({})
@@ -130,7 +132,7 @@ class Prometheus(pulumi.ComponentResource):
         )
         StatefulSet(
             f"{name}-statefulset",
-            metadata=named(PROMETHEUS, annotations={"pulumi.com/timeoutSeconds": str(REPLAY_SECONDS + 300)}),
+            metadata=named(PROMETHEUS, annotations=waited(READY_SECONDS)),
             spec=StatefulSetSpecArgs(
                 replicas=args.settings.replicas,
                 service_name=f"{PROMETHEUS.name}-pods",

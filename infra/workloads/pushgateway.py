@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, DeploymentStrategyArgs
+from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs
 from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs
 
 from infra.config import Resources
-from infra.kit import pod, probes
+from infra.kit import pod, probes, rollouts
 from infra.kit.meta import named, selector
 from infra.kit.options import child
 from infra.naming import PUSHGATEWAY
@@ -47,8 +47,8 @@ class Pushgateway(pulumi.ComponentResource):
                 replicas=1,
                 selector=selector(PUSHGATEWAY),
                 revision_history_limit=3,
-                # Of two pods, each would have half of what is pushed.
-                strategy=DeploymentStrategyArgs(type="Recreate"),
+                # Of two pods, each would have half of what is pushed; one that is ending is told nothing any more.
+                strategy=rollouts.old_first(),
                 template=pod.harden(
                     PUSHGATEWAY,
                     PodSpecArgs(

@@ -19,7 +19,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpe
 from infra import secret_files
 from infra.config import TrainingSettings
 from infra.kit import jobs, pod
-from infra.kit.meta import named, unnamed
+from infra.kit.meta import named, unnamed, waited
 from infra.kit.options import child
 from infra.naming import MLFLOW, PROMETHEUS, PUSHGATEWAY, TRAINING
 from infra.parts.context import Context, MountedSecret
@@ -87,10 +87,9 @@ class Training(pulumi.ComponentResource):
 
         Pulumi names the Job and waits for its end. It runs again when its image changes, and then finds a version.
         """
-        timeout = {"pulumi.com/timeoutSeconds": str(FIRST_DEADLINE_SECONDS)}
         Job(
             f"{name}-first",
-            metadata=unnamed(TRAINING, annotations=timeout),
+            metadata=unnamed(TRAINING, annotations=waited(FIRST_DEADLINE_SECONDS + 60)),
             spec=jobs.job_spec(
                 # `pulumi up` waits for it, so it must not depend on a spot market that may be empty.
                 _pod(args, login, spot=False, extra=["--first"]),

@@ -55,6 +55,25 @@ def up(
 
 
 @app.command()
+def wait(
+    *,
+    context: Annotated[str, typer.Option(help="Context of the cluster. Default: kubectl's current one.")] = "",
+) -> None:
+    """Wait until every workload runs its newest pods; fails if one does not get ready in its time.
+
+    `pulumi up` does not wait for every kind of rollout to its end. `churn cluster up` runs this by itself.
+
+    Example: churn cluster wait --context churn-prod
+    """
+    require_program()
+    from ops.stack import rollouts
+
+    output = Output()
+    rollouts.wait(output.say, context)
+    output.say("Every workload is ready.")
+
+
+@app.command()
 def down(
     *,
     keep_cluster: Annotated[

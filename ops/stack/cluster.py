@@ -1,7 +1,8 @@
 """Brings the `dev` stack up on a local cluster, and removes it: ``churn cluster up`` and ``churn cluster down``.
 
 Each step is a command that a person could type, printed before it runs: create a cluster if there is none, build the
-images, load them, `pulumi up`. The state of the stack and its passphrase stay in the project's home folder.
+images, load them, `pulumi up`, wait for the pods. The state of the stack and its passphrase stay in the project's home
+folder.
 """
 
 # ruff: noqa: S603, S607 - the commands are those that the user asked for, found on PATH
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 from ops.errors import OpsError
 from ops.local.home import Home
-from ops.stack import image_build
+from ops.stack import image_build, rollouts
 
 STACK: Final = "dev"
 KIND: Final = "churn"
@@ -125,6 +126,7 @@ def up(root: Path, home: Home, options: Options, say: Callable[[str], None]) -> 
                 image_build.run([*loader, build.image], say)
     _pulumi(root, home, say, "stack", "select", "--create", STACK)
     _pulumi(root, home, say, "up", "--stack", STACK, "--yes")
+    rollouts.wait(say, chosen)
     exported = outputs(root, home)
     certificate(home).write_text(exported["certificate"], encoding="utf-8")
     return exported

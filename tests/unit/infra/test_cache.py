@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.recorder import children, manifest, record_with, recorded
+from support.rollout_rules import OLD_FIRST
 
 from infra.workloads.cache import arguments, memory_limit_mib
 
@@ -64,7 +65,7 @@ def test_size(stack: str, limit: str) -> None:
 @pytest.mark.parametrize("stack", AWS)
 def test_one_pod_at_a_time(stack: str) -> None:
     spec = manifest(stack, "Deployment", "cache")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert (spec["replicas"], spec["strategy"]) == (1, OLD_FIRST)
 
 
 @pytest.mark.parametrize("stack", AWS)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from support.recorder import STACKS, children, find, manifest, recorded
+from support.rollout_rules import OLD_FIRST
 
 import dashboards
 
@@ -50,9 +51,7 @@ def test_it_is_exactly_these_objects(stack: str, secrets: set[tuple[str, str]]) 
 def test_its_pod(stack: str) -> None:
     spec = manifest(stack, "Deployment", "grafana")["spec"]
     (container,) = pod(stack)["containers"]
-    one_less = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
-    expected = (2, one_less) if stack == "prod" else (1, {"type": "Recreate"})
-    assert (spec["replicas"], spec["strategy"]) == expected
+    assert (spec["replicas"], spec["strategy"]) == (2 if stack == "prod" else 1, OLD_FIRST)
     assert pod(stack)["securityContext"]["runAsUser"] == 472
     assert pod(stack)["automountServiceAccountToken"] is False
     assert container["securityContext"]["readOnlyRootFilesystem"] is True

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.recorder import STACKS, children, find, manifest, record_with, recorded
+from support.rollout_rules import OLD_FIRST
 
 from infra.workloads import mlflow_jobs
 from infra.workloads.mlflow import allowed_hosts
@@ -64,7 +65,7 @@ def test_it_is_exactly_these_objects_on_aws(stack: str) -> None:
 
 def test_artifacts_on_a_volume_allow_one_server_at_a_time() -> None:
     deployment = manifest("dev", "Deployment", "mlflow")["spec"]
-    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    assert (deployment["replicas"], deployment["strategy"]) == (1, OLD_FIRST)
     claim = find(recorded("dev"), "PersistentVolumeClaim", "mlflow-artifacts")
     assert claim.inputs["spec"]["resources"]["requests"] == {"storage": "20Gi"}
     assert options("dev")["--artifacts-destination"] == "file:///var/lib/mlflow/artifacts"

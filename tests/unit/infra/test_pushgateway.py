@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.recorder import STACKS, children, manifest, recorded
+from support.rollout_rules import OLD_FIRST
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -20,7 +21,7 @@ def test_its_pod(stack: str) -> None:
     spec = manifest(stack, "Deployment", "pushgateway")["spec"]
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert (spec["replicas"], spec["strategy"]) == (1, OLD_FIRST)
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsUser"] == 65534
     assert container["securityContext"]["readOnlyRootFilesystem"] is True

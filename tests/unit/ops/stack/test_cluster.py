@@ -25,6 +25,8 @@ OUTPUTS = {
     "certificate": "-----BEGIN CERTIFICATE-----\n",
     "api_key": "local.secret",
 }
+WORKLOAD = {"kind": "Deployment", "metadata": {"name": "mlflow", "namespace": "churn-mlops"}}
+WORKLOADS = f"*get\\ deployments*) printf '%s' '{json.dumps({'items': [WORKLOAD]})}'"
 
 
 class Desk:
@@ -58,7 +60,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
         monkeypatch.delenv(name, raising=False)
     desk.tool("docker")
     desk.tool("pulumi", f"*output*) printf '%s' '{json.dumps(OUTPUTS)}'")
-    desk.tool("kubectl", "*current-context*) echo kind-desk", "*readyz*) printf ok")
+    desk.tool("kubectl", "*current-context*) echo kind-desk", "*readyz*) printf ok", WORKLOADS)
     desk.tool("kind", "*clusters*) echo churn")
     return desk
 
@@ -103,6 +105,16 @@ def test_up_uses_the_current_cluster_and_prints_all_addresses(desk: Desk) -> Non
     assert OUTPUTS["api_key"] not in printed
 
 
+def test_up_says_done_only_when_every_pod_is_ready(desk: Desk) -> None:
+    churn("cluster", "up", "--no-build")
+    up = next(index for index, line in enumerate(desk.calls) if line.startswith("pulumi up"))
+    (wait,) = (line for line in desk.calls[up:] if "rollout status" in line)
+    assert wait.startswith("kubectl --context kind-desk --namespace churn-mlops rollout status deployment/mlflow")
+    desk.tool("kubectl", "*current-context*) echo a", "*readyz*) printf ok", WORKLOADS, "*rollout*) exit 1")
+    with pytest.raises(OpsError, match="not every pod is ready: deployment/mlflow"):
+        churn("cluster", "up", "--no-build")
+
+
 def test_the_passphrase_is_made_once_and_the_users_own_wins(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     del desk
     home = Home.from_environment()
@@ -117,7 +129,7 @@ def test_the_passphrase_is_made_once_and_the_users_own_wins(desk: Desk, monkeypa
 
 
 def test_without_a_cluster_kind_makes_one(desk: Desk) -> None:
-    desk.tool("kubectl", "*current-context*) exit 1")
+    desk.tool("kubectl", "*current-context*) exit 1", WORKLOADS)
     churn("cluster", "up", "--no-build")
     assert "kind create cluster --name churn --wait 120s" in desk.calls
 

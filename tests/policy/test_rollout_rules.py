@@ -1,0 +1,62 @@
+"""Every rule on how workloads come up holds for every stack, and finds the violation in each of its samples."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support import rollout_rules as rules
+from support.recorder import STACKS, find, recorded
+
+from ops.stack.recording import Recording
+
+Rule = Callable[[Recording], list[str]]
+
+RULES: list[Rule] = [rules.services_wait_like_their_workloads, rules.waited_for]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule_holds(rule: Rule, stack: str) -> None:
+    assert rule(recorded(stack)) == []
+
+
+def changed(kind: str, name: str, change: Callable[[dict[str, Any]], Any], stack: str = "dev") -> Recording:
+    """The stack with the inputs of one object changed."""
+    recording = recorded(stack)
+    chosen = find(recording, kind, name)
+    inputs = copy.deepcopy(chosen.inputs)
+    change(inputs)
+    others = [item for item in recording.resources if item is not chosen]
+    return replace(recording, resources=[*others, replace(chosen, inputs=inputs)])
+
+
+BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
+    (
+        rules.services_wait_like_their_workloads,
+        lambda: changed("Service", "api", lambda service: service["metadata"].pop("annotations")),
+        "api-service: 600 s, api-deployment: 900 s",
+    ),
+    (
+        rules.services_wait_like_their_workloads,
+        lambda: changed("Service", "mlflow", lambda service: service["spec"].update(selector={"a": "b"})),
+        "no controller",
+    ),
+    (
+        rules.waited_for,
+        lambda: changed("Deployment", "mlflow", lambda item: item["spec"].update(strategy={"type": "Recreate"})),
+        "mlflow-deployment",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sample", "expected"), BAD, ids=[f"{rule.__name__}-{expected}" for rule, _, expected in BAD]
+)
+def test_rule_finds_its_sample(rule: Rule, sample: Callable[[], Recording], expected: str) -> None:
+    violations = rule(sample())
+    assert len(violations) == 1
+    assert expected in violations[0]
