@@ -12,8 +12,9 @@ from ops.errors import ExitCode, OpsError
 from ops.stack import unfinished
 
 
-def operation(what: str, token: str = "kubernetes:apps/v1:Deployment", **inputs: Any) -> dict[str, Any]:
-    return {"type": what, "resource": {"urn": f"urn:pulumi:dev::churn::{token}::it", "type": token, "inputs": inputs}}
+def operation(what: str, of_type: str = "kubernetes:apps/v1:Deployment", **inputs: Any) -> dict[str, Any]:
+    resource = {"urn": f"urn:pulumi:dev::churn::{of_type}::it", "type": of_type, "inputs": inputs}
+    return {"type": what, "resource": resource}
 
 
 def manifest(version: str, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
