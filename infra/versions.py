@@ -28,6 +28,8 @@ PUBLIC: Final = {
     "pushgateway": "quay.io/prometheus/pushgateway:v1.11.2",
     "thanos": "quay.io/thanos/thanos:v0.42.4",
 }
+METRICS_SERVER: Final = "registry.k8s.io/metrics-server/metrics-server:v0.9.0"
+"""Of a local cluster that brings none; no stack runs it (`ops/stack/metrics_server.py`)."""
 DIGESTS_KEY: Final = f"{PROJECT}:images.require_digests"
 OWN: Final = ("api", "mlflow", "ops", "training")
 """Images that this project builds; each is a target of its Dockerfile."""

@@ -9,7 +9,6 @@ it. Nodes are counted as the cores that the pods of the recorded stack request.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Final
 from infra.prices import FILE, GENERAL, TABLE
 from ops.errors import OpsError, exit_code
 from ops.stack.checkout import ROOT, stack_config, stack_names
+from ops.stack.demand import quantity
 from ops.stack.recording import Recording
 from ops.stack.render import recorded
 
@@ -41,12 +41,6 @@ class Item:
     why: str
 
 
-def cores(text: str) -> float:
-    """Convert a Kubernetes quantity of CPU to cores."""
-    milli = re.fullmatch(r"(\d+)m", text)
-    return int(milli[1]) / 1000 if milli else float(text)
-
-
 def _pods(recording: Recording) -> tuple[float, int]:
     """Return the cores that long-running pods request, and the GiB of the volumes that they claim."""
     asked, gib = 0.0, 0
@@ -65,7 +59,7 @@ def _pods(recording: Recording) -> tuple[float, int]:
             continue
         count = spec.get("replicas") or minimum.get(item.outputs["metadata"]["name"], 1)
         containers = spec["template"]["spec"]["containers"]
-        asked += count * sum(cores(container["resources"]["requests"]["cpu"]) for container in containers)
+        asked += count * sum(quantity(container["resources"]["requests"]["cpu"]) for container in containers)
         for claim in spec.get("volumeClaimTemplates", []):
             gib += count * int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi"))
     return asked, gib

@@ -59,13 +59,14 @@ class Call:
 
 @dataclass
 class Journal:
-    """All calls to all providers of one test; ``on_create`` is called before and after each creation.
+    """All calls to all providers of one test; ``on_create`` and ``on_update`` are called before and after.
 
-    If it raises a ``ProviderError``, the creation does not happen.
+    If one raises a ``ProviderError``, the operation does not happen.
     """
 
     calls: list[Call] = field(default_factory=list)
     on_create: Callable[[int, Stage], None] = lambda _count, _stage: None
+    on_update: Callable[[Call, Stage], None] = lambda _call, _stage: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, call: Call) -> int:

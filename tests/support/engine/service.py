@@ -80,10 +80,13 @@ class Service(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
         if request.preview:
             return provider_pb2.UpdateResponse(properties=request.news)
-        self.journal.note(Call(operation="update", urn=request.urn))
+        call = Call(operation="update", urn=request.urn)
+        self.journal.note(call)
         asked = Asked(type=request.type, name=request.name, new=from_wire(request.news))
         with _refusals(context):
+            self.journal.on_update(call, "asked")
             outputs = self.provider.update(asked)
+        self.journal.on_update(call, "made")
         return provider_pb2.UpdateResponse(properties=to_wire(outputs))
 
     def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:

@@ -48,10 +48,12 @@ def test_scale(stack: str) -> None:
     assert manifest(stack, "PodDisruptionBudget", "api")["spec"]["maxUnavailable"] == 1
 
 
-@pytest.mark.parametrize(("stack", "cpu"), [("dev", "200m"), ("staging", "500m"), ("prod", "500m")])
-def test_size(stack: str, cpu: str) -> None:
+@pytest.mark.parametrize(
+    ("stack", "cpu", "memory"), [("dev", "100m", "256Mi"), ("staging", "500m", "512Mi"), ("prod", "500m", "512Mi")]
+)
+def test_size(stack: str, cpu: str, memory: str) -> None:
     resources = pod(stack)["containers"][0]["resources"]
-    assert resources["requests"] == {"cpu": cpu, "memory": "512Mi", "ephemeral-storage": "64Mi"}
+    assert resources["requests"] == {"cpu": cpu, "memory": memory, "ephemeral-storage": "64Mi"}
     assert resources["limits"] == {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}
 
 

@@ -126,7 +126,7 @@ def test_the_servers_probes_ask_what_needs_no_login_and_no_host(stack: str) -> N
 @pytest.mark.parametrize(
     ("stack", "size"),
     [
-        ("dev", ("100m", "1", "1Gi", "2Gi")),
+        ("dev", ("50m", "1", "512Mi", "2Gi")),
         ("staging", ("500m", "1", "1Gi", "2Gi")),
         ("prod", ("500m", "2", "1Gi", "3Gi")),
     ],

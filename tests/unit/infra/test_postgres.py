@@ -86,7 +86,7 @@ def test_a_larger_volume_changes_the_claim_and_nothing_else() -> None:
 
 def test_size() -> None:
     assert container()["resources"] == {
-        "requests": {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
+        "requests": {"cpu": "50m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
         "limits": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "1Gi"},
     }
 

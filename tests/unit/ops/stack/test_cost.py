@@ -36,10 +36,6 @@ def test_a_class_without_a_price_is_named_with_the_remedy() -> None:
         parts("staging", rds={"instance_class": "db.x9.huge"})
 
 
-def test_quantities_of_cpu() -> None:
-    assert [cost.cores(text) for text in ("500m", "2", "0.5")] == [0.5, 2, 0.5]
-
-
 def test_the_document_is_up_to_date() -> None:
     bills = {stack: cost.bill(recorded(stack), config(stack)) for stack in cost.on_aws(ROOT)}
     assert cost.DOCUMENT.read_text("utf-8") == cost.document(bills), "python -m ops.stack.cost --write"
