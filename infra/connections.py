@@ -14,7 +14,7 @@ from infra import naming as n
 from infra import secret_files
 from infra.config import Settings
 
-MAX_CONNECTIONS: Final = 104
+MAX_CONNECTIONS: Final = 114
 RESERVED: Final = 6
 """Connections reserved for the superuser, and so for people who maintain the server."""
 LOGINS: Final = {
@@ -25,7 +25,7 @@ LOGINS: Final = {
 }
 """Secrets by login. `mlflow` and `grafana` each own the database of their name, `backup` reads both, and `monitor`
 reads statistics of the server but no table."""
-LOGIN_LIMITS: Final = {"mlflow": 78, "grafana": 12, "backup": 4, "monitor": 4}
+LOGIN_LIMITS: Final = {"mlflow": 78, "grafana": 22, "backup": 4, "monitor": 4}
 """The most connections of one login, whatever its clients: the `CONNECTION LIMIT` of its role."""
 
 
@@ -40,9 +40,14 @@ class Pool:
     others: int = 0
 
     @property
+    def each(self) -> int:
+        """The most connections of one of its pools."""
+        return self.size + self.overflow
+
+    @property
     def most(self) -> int:
         """The most connections that one pod can hold."""
-        return self.pools * (self.size + self.overflow) + self.others
+        return self.pools * self.each + self.others
 
 
 POOLS: Final = {
@@ -51,7 +56,9 @@ POOLS: Final = {
     n.MLFLOW.name: Pool(login="mlflow", size=3, overflow=3, pools=3, others=3),
     n.MLFLOW_MIGRATE.name: Pool(login="mlflow", size=1, overflow=1, pools=4, others=2),
     n.MLFLOW_GC.name: Pool(login="mlflow", size=1, overflow=1, pools=2),
-    n.GRAFANA.name: Pool(login="grafana", size=2, overflow=3),
+    # Grafana's unified storage opens a second pool with the same settings (grafana/grafana,
+    # `pkg/storage/unified/sql/db/dbimpl/dbimpl.go`); one more connection resets a password while both are full.
+    n.GRAFANA.name: Pool(login="grafana", size=2, overflow=3, pools=2, others=1),
     n.BACKUP.name: Pool(login="backup", size=0, overflow=0, others=3),
     # The exporter keeps one open and opens another for each scrape; a pair of Prometheus replicas may scrape at once.
     n.POSTGRES_EXPORTER.name: Pool(login="monitor", size=1, overflow=0, others=2),

@@ -18,7 +18,7 @@ PUBLIC: Final = {
     "alertmanager": "quay.io/prometheus/alertmanager:v0.33.1",
     "blackbox": "quay.io/prometheus/blackbox-exporter:v0.27.0",
     "cache": "docker.io/valkey/valkey:8.1.4-alpine",
-    "grafana": "docker.io/grafana/grafana:13.1.3",
+    "grafana": "docker.io/grafana/grafana:13.1.5",
     "ingress": "docker.io/nginx/nginx-ingress:5.6.2",
     "kube-state-metrics": "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.19.1",
     "node-exporter": "quay.io/prometheus/node-exporter:v1.10.2",

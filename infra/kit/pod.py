@@ -1,7 +1,8 @@
 """Hardened pods: the only way in which this program makes a pod.
 
-They run as a numeric user other than root, with a read-only root file system, no capabilities and the runtime's seccomp
-profile, and without a service-account token unless the workload talks to the API server.
+They run as a numeric user other than root, with a read-only root file system and the runtime's seccomp profile, and
+without a service-account token unless the workload talks to the API server. They have no capabilities, except one that
+the image's binary needs to start.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ def pod_field(name: str, path: str) -> EnvVarArgs:
     return EnvVarArgs(name=name, value_from=EnvVarSourceArgs(field_ref=ObjectFieldSelectorArgs(field_path=path)))
 
 
-def _hardened(workload: Workload, container: ContainerArgs) -> ContainerArgs:
-    """Return the container with the rights of a hardened one.
+def _hardened(workload: Workload, container: ContainerArgs, added: Sequence[str]) -> ContainerArgs:
+    """Return the container with the rights of a hardened one and the capabilities ``added``.
 
     Raises:
         ValueError: the container brings a security context.
@@ -83,7 +84,7 @@ def _hardened(workload: Workload, container: ContainerArgs) -> ContainerArgs:
     hardened.image_pull_policy = "IfNotPresent"
     hardened.security_context = SecurityContextArgs(
         allow_privilege_escalation=False,
-        capabilities=CapabilitiesArgs(drop=["ALL"]),
+        capabilities=CapabilitiesArgs(drop=["ALL"], add=list(added) or None),
         privileged=False,
         read_only_root_filesystem=True,
         run_as_non_root=True,
@@ -98,11 +99,12 @@ def harden(
     *,
     annotations: Annotations | None = None,
     sysctls: Mapping[str, str] | None = None,
+    capabilities: Sequence[str] = (),
 ) -> PodTemplateSpecArgs:
     """Return the pod template of a workload: ``spec``, run by the workload's own service account and user.
 
     Every container is hardened as well. Its ports are the workload's unless it lists its own; an init container lists
-    none: ``ports=[]``.
+    none: ``ports=[]``. ``capabilities`` are those of the container named like the workload, and of no other.
 
     Raises:
         ValueError: the spec sets a field of `POD_OWNED`, or a container has a security context.
@@ -112,9 +114,12 @@ def harden(
             raise ValueError(f"the pod of {workload.name} sets {field}, which is set here alone")
     hardened = copy(spec)
     containers = cast("Sequence[ContainerArgs]", spec.containers)
-    hardened.containers = [_hardened(workload, container) for container in containers]
+    hardened.containers = [
+        _hardened(workload, container, capabilities if container.name == workload.name else ())
+        for container in containers
+    ]
     before = cast("Sequence[ContainerArgs]", spec.init_containers or [])
-    hardened.init_containers = [_hardened(workload, container) for container in before] or None
+    hardened.init_containers = [_hardened(workload, container, ()) for container in before] or None
     hardened.service_account_name = workload.name
     if hardened.automount_service_account_token is None:
         hardened.automount_service_account_token = False

@@ -126,8 +126,18 @@ def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:
     }
 
 
+def from_file(path: str) -> str:
+    """Return the value of a setting that Grafana replaces with the content of a file, by its variable expansion."""
+    return f"$__file{{{path}}}"
+
+
 def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
-    """Return Grafana's settings; it reads those whose name ends in ``__FILE`` from that file."""
+    """Return Grafana's settings; secret values are in files, which Grafana itself reads.
+
+    Variables with the suffix ``__FILE`` would not do: the image's start script replaces them for the server alone, so
+    `grafana cli`, which resets a password, would not find the database (grafana/grafana 73921,
+    `packaging/docker/run.sh`).
+    """
     pool = connections.POOLS[GRAFANA.name]
     return {
         "GF_SERVER_ROOT_URL": f"https://grafana.{domain}",
@@ -141,16 +151,16 @@ def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
         "GF_DATABASE_TYPE": "postgres",
         "GF_DATABASE_HOST": pulumi.Output.format("{0}:{1}", where.host, where.port),
         "GF_DATABASE_NAME": "grafana",
-        "GF_DATABASE_USER__FILE": LOGIN.file("username"),
-        "GF_DATABASE_PASSWORD__FILE": LOGIN.file("password"),
+        "GF_DATABASE_USER": from_file(LOGIN.file("username")),
+        "GF_DATABASE_PASSWORD": from_file(LOGIN.file("password")),
         "GF_DATABASE_SSL_MODE": where.ssl_mode,
-        "GF_DATABASE_MAX_OPEN_CONN": str(pool.most),
+        "GF_DATABASE_MAX_OPEN_CONN": str(pool.each),
         "GF_DATABASE_MAX_IDLE_CONN": str(pool.size),
-        "GF_SECURITY_ADMIN_USER__FILE": ADMIN.file("username"),
-        "GF_SECURITY_ADMIN_PASSWORD__FILE": ADMIN.file("password"),
-        "GF_SECURITY_SECRET_KEY__FILE": ADMIN.file("secret_key"),
+        "GF_SECURITY_ADMIN_USER": from_file(ADMIN.file("username")),
+        "GF_SECURITY_ADMIN_PASSWORD": from_file(ADMIN.file("password")),
+        "GF_SECURITY_SECRET_KEY": from_file(ADMIN.file("secret_key")),
         # Encrypts newer kinds of secrets; its default value is public.
-        "GF_SECRETS_MANAGER_ENCRYPTION_SECRET_KEY_V1_SECRET_KEY__FILE": ADMIN.file("secret_key"),
+        "GF_SECRETS_MANAGER_ENCRYPTION_SECRET_KEY_V1_SECRET_KEY": from_file(ADMIN.file("secret_key")),
         "GF_SECURITY_COOKIE_SECURE": "true",
         "GF_SECURITY_COOKIE_SAMESITE": "strict",
         "GF_SECURITY_CONTENT_SECURITY_POLICY": "true",
@@ -174,6 +184,8 @@ def _no_calls_home() -> dict[str, pulumi.Input[str]]:
         "GF_ANALYTICS_FEEDBACK_LINKS_ENABLED": "false",
         "GF_NEWS_NEWS_FEED_ENABLED": "false",
         "GF_PLUGINS_PLUGIN_ADMIN_ENABLED": "false",
+        # Also keeps the image's own data sources: the installer would unload each one that has a newer release, and then
+        # fail to replace it on a read-only file system (grafana/grafana 132528; Prometheus is one of them since 13.2).
         "GF_PLUGINS_PREINSTALL_DISABLED": "true",
         "GF_PLUGINS_PREINSTALL_AUTO_UPDATE": "false",
         "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true",

@@ -53,8 +53,13 @@ SHUTDOWN_SECONDS: Final = 60
 """How long open connections may continue after that."""
 GRACE_SECONDS: Final = PRE_STOP_SECONDS + SHUTDOWN_SECONDS + 10
 
+CAPABILITIES: Final = ("NET_BIND_SERVICE",)
+"""The image's two programs have this file capability with the effective bit (nginx/kubernetes-ingress,
+`build/Dockerfile` and `build/scripts/common.sh`). The kernel refuses to start such a file if the container may not have
+the capability (kubernetes/ingress-nginx 10002, 11331); Pod Security `restricted` allows this one."""
 LOW_PORTS: Final = {"net.ipv4.ip_unprivileged_port_start": "0"}
-"""Lets an unprivileged user listen on 80 and 443 without a capability; Pod Security `restricted` allows it."""
+"""Lets an unprivileged user listen on 80 and 443 where the runtime gives such a user the capability only as a bound
+(moby, `oci.SetCapabilities`): without a way to more privileges, the program then starts but does not gain it."""
 WRITABLE: Final = {
     "etc": ("/etc/nginx", "32Mi"),
     "cache": ("/var/cache/nginx", "2Gi"),
@@ -145,7 +150,7 @@ class Ingress(pulumi.ComponentResource):
                 strategy=DeploymentStrategyArgs(
                     type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
                 ),
-                template=pod.harden(INGRESS, spec, annotations=bypass, sysctls=LOW_PORTS),
+                template=pod.harden(INGRESS, spec, annotations=bypass, sysctls=LOW_PORTS, capabilities=CAPABILITIES),
             ),
             opts=child(self, after=needs),
         )

@@ -17,8 +17,8 @@ import yaml
 from support.recorder import STACKS, manifest
 
 KNOWN: Final = Path(__file__).parents[1] / "recorded" / "grafana-settings.yaml"
-FILE: Final = "__FILE"
-"""Suffix with which the image's start script reads the variable's value from a file."""
+FILE: Final = re.compile(r"\$__file\{(.*)\}")
+"""A value that Grafana replaces with a file's content."""
 Kind = str | list[str]
 PATTERNS: Final[dict[str, str]] = {
     "text": r".*",
@@ -45,11 +45,11 @@ def faults(variables: Mapping[str, str]) -> list[str]:
     """Variables that Grafana would ignore or not understand."""
     problems = []
     for name, value in variables.items():
-        kind = known().get(name.removesuffix(FILE))
+        kind = known().get(name)
         if kind is None:
             problems.append(f"{name}: Grafana has no such setting")
-        elif name.endswith(FILE):
-            problems += [] if value.startswith("/") else [f"{name}: {value!r} is not a path"]
+        elif file := FILE.fullmatch(value):
+            problems += [] if file[1].startswith("/") else [f"{name}: {value!r} is not a path"]
         elif not (value in kind if isinstance(kind, list) else re.fullmatch(PATTERNS[kind], value)):
             problems.append(f"{name}: {value!r} is not {kind}")
     return problems
@@ -71,7 +71,8 @@ def test_every_setting_is_known_to_grafana(stack: str) -> None:
         ({"GF_DATABASE_SSLMODE": "require"}, "no such setting"),
         ({"GF_DATABASE_SSL_MODE": "required"}, "is not ['disable'"),
         ({"GF_DATABASE_MAX_OPEN_CONN": "few"}, "is not number"),
-        ({"GF_DATABASE_PASSWORD__FILE": "password"}, "is not a path"),
+        ({"GF_DATABASE_PASSWORD": "$__file{password}"}, "is not a path"),
+        ({"GF_DATABASE_PASSWORD__FILE": "/password"}, "no such setting"),
         ({"GF_AUTH_ANONYMOUS_ENABLED": "no"}, "is not flag"),
     ],
 )

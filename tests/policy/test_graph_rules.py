@@ -102,6 +102,18 @@ BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
     ),
     (
         rules.hardened,
+        lambda: _api(lambda d: _container(d)["securityContext"]["capabilities"].update(add=["NET_BIND_SERVICE"])),
+        "capabilities",
+    ),
+    (
+        rules.hardened,
+        lambda: _changed(
+            "Deployment", "ingress", lambda d: _container(d)["securityContext"].update(capabilities={"drop": ["ALL"]})
+        ),
+        "Deployment/ingress ingress: capabilities",
+    ),
+    (
+        rules.hardened,
         lambda: _api(lambda d: d["spec"]["template"]["spec"]["securityContext"].update(runAsUser=0)),
         "context",
     ),

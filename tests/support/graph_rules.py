@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from support.image_traits import needed_capabilities
 from support.recorder import containers, pod_templates
 
 from infra.workloads.namespaces import EXEMPT
@@ -85,7 +86,10 @@ def pod_security(recording: Recording) -> list[str]:
 
 
 def hardened(recording: Recording) -> list[str]:
-    """Non-root with a numeric user, read-only root, no capability, no escalation, seccomp; in exempt namespaces too."""
+    """Non-root with a numeric user, read-only root, no escalation, seccomp; in exempt namespaces too.
+
+    No capability, but that which the image's program needs to start.
+    """
     violations = []
     for owner, template in pod_templates(recording):
         context = template["spec"]["securityContext"]
@@ -93,12 +97,13 @@ def hardened(recording: Recording) -> list[str]:
             violations.append(f"{owner}: pod context {context}")
         for container in containers(template):
             own = container.get("securityContext", {})
+            added = needed_capabilities(container)
             settings = {
                 "allowPrivilegeEscalation": False,
                 "privileged": False,
                 "readOnlyRootFilesystem": True,
                 "runAsNonRoot": True,
-                "capabilities": {"drop": ["ALL"]},
+                "capabilities": {"drop": ["ALL"], **({"add": added} if added else {})},
             }
             violations += [
                 f"{owner} {container['name']}: {key}" for key, value in settings.items() if own.get(key) != value

@@ -11,6 +11,8 @@ from support.recorder import STACKS, children, find, manifest, recorded
 from support.rollout_rules import OLD_FIRST
 
 import dashboards
+from infra.connections import LOGIN_LIMITS
+from infra.versions import PUBLIC
 
 OBJECTS = {
     ("ConfigMap", "grafana-dashboards"),
@@ -65,14 +67,21 @@ def test_its_pod(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_secret_is_a_file_that_is_mounted(stack: str) -> None:
-    assert {name: path for name, path in env(stack).items() if name.endswith("__FILE")} == {
-        "GF_DATABASE_PASSWORD__FILE": "/run/secrets/churn/postgres/password",
-        "GF_DATABASE_USER__FILE": "/run/secrets/churn/postgres/username",
-        "GF_SECRETS_MANAGER_ENCRYPTION_SECRET_KEY_V1_SECRET_KEY__FILE": "/run/secrets/churn/grafana-admin/secret_key",
-        "GF_SECURITY_ADMIN_PASSWORD__FILE": "/run/secrets/churn/grafana-admin/password",
-        "GF_SECURITY_ADMIN_USER__FILE": "/run/secrets/churn/grafana-admin/username",
-        "GF_SECURITY_SECRET_KEY__FILE": "/run/secrets/churn/grafana-admin/secret_key",
+    files = {
+        name: value.removeprefix("$__file{").removesuffix("}")
+        for name, value in env(stack).items()
+        if value.startswith("$__file{")
     }
+    assert files == {
+        "GF_DATABASE_PASSWORD": "/run/secrets/churn/postgres/password",
+        "GF_DATABASE_USER": "/run/secrets/churn/postgres/username",
+        "GF_SECRETS_MANAGER_ENCRYPTION_SECRET_KEY_V1_SECRET_KEY": "/run/secrets/churn/grafana-admin/secret_key",
+        "GF_SECURITY_ADMIN_PASSWORD": "/run/secrets/churn/grafana-admin/password",
+        "GF_SECURITY_ADMIN_USER": "/run/secrets/churn/grafana-admin/username",
+        "GF_SECURITY_SECRET_KEY": "/run/secrets/churn/grafana-admin/secret_key",
+    }
+    # The image's start script replaces these for the server alone, not for `grafana cli` in the same container.
+    assert not [name for name in env(stack) if name.endswith("__FILE")]
     mounts = {mount["name"]: mount for mount in pod(stack)["containers"][0]["volumeMounts"]}
     assert mounts["grafana-admin"]["mountPath"] == "/run/secrets/churn/grafana-admin"
     assert mounts["postgres-grafana"]["mountPath"] == "/run/secrets/churn/postgres"
@@ -93,6 +102,28 @@ def test_its_database(stack: str, host: str, mode: str) -> None:
     assert (variables["GF_DATABASE_TYPE"], variables["GF_DATABASE_NAME"]) == ("postgres", "grafana")
     assert (variables["GF_DATABASE_HOST"], variables["GF_DATABASE_SSL_MODE"]) == (host, mode)
     assert (variables["GF_DATABASE_MAX_OPEN_CONN"], variables["GF_DATABASE_MAX_IDLE_CONN"]) == ("5", "2")
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_both_of_its_pools_fit_into_the_limit_of_its_login(stack: str) -> None:
+    # Core and unified storage open a pool each, with the same settings (grafana/grafana, `dbimpl.go`).
+    replicas = manifest(stack, "Deployment", "grafana")["spec"]["replicas"]
+    assert 2 * replicas * int(env(stack)["GF_DATABASE_MAX_OPEN_CONN"]) < LOGIN_LIMITS["grafana"]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_its_data_source_stays_as_the_image_has_it(stack: str) -> None:
+    variables = env(stack)
+    # On a read-only file system the installer unloads a bundled plugin and fails to replace it: grafana/grafana 132528.
+    assert variables["GF_PLUGINS_PREINSTALL_DISABLED"] == "true"
+    assert variables["GF_PLUGINS_PREINSTALL_AUTO_UPDATE"] == "false"
+
+
+def test_its_version_does_not_lose_memory_with_each_compressed_head_request() -> None:
+    version = tuple(int(part) for part in PUBLIC["grafana"].rpartition(":")[2].split("."))
+    fixed = {(13, 0): 8, (13, 1): 5, (13, 2): 1}  # grafana/grafana 132743
+    assert version[2] >= fixed.get(version[:2], 0)
+    assert version >= (13, 0, 8)
 
 
 def test_it_comes_after_its_database() -> None:

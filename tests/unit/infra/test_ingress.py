@@ -70,7 +70,7 @@ def test_pod(stack: str) -> None:
     assert pod(stack)["automountServiceAccountToken"] is True
     assert pod(stack)["securityContext"]["sysctls"] == [
         {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
-    ], "ports below 1024 without a capability"
+    ], "ports below 1024 also where the runtime withholds the capability from a user other than root"
     ports = {port["name"]: port["containerPort"] for port in container(stack)["ports"]}
     assert ports == {"http": 80, "https": 443, "metrics": 9113, "ready": 8081}
     written = {mount["mountPath"] for mount in container(stack)["volumeMounts"] if not mount["readOnly"]}
@@ -80,9 +80,10 @@ def test_pod(stack: str) -> None:
     assert before["command"] == ["cp", "-vdR", "/etc/nginx/.", "/mnt/etc"]
     for each in (before, container(stack)):
         assert each["image"].startswith("docker.io/nginx/nginx-ingress:5.")
-        assert each["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert each["securityContext"]["readOnlyRootFilesystem"] is True
         assert each["securityContext"]["runAsUser"] == 101
+    assert container(stack)["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
+    assert before["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -39,6 +39,17 @@ def test_a_container_is_hardened_by_default() -> None:
     }
 
 
+def test_a_capability_is_that_of_the_workloads_container_alone() -> None:
+    one, other = (ContainerArgs(name=name, image="a:1", resources=pod.resources(SIZE)) for name in ("api", "other"))
+    spec = PodSpecArgs(containers=[one, other], init_containers=[one])
+    template = set_fields(pod.harden(n.API, spec, capabilities=["NET_BIND_SERVICE"]).spec)
+    added = [
+        set_fields(set_fields(container)["security_context"].capabilities).get("add")
+        for container in (*template["containers"], *template["init_containers"])
+    ]
+    assert added == [["NET_BIND_SERVICE"], None, None]
+
+
 def test_an_init_container_is_hardened_too() -> None:
     container = ContainerArgs(name="first", image="a:1", resources=pod.resources(SIZE), ports=[])
     (first,) = set_fields(pod.harden(n.API, PodSpecArgs(containers=[], init_containers=[container])).spec)[

@@ -1,8 +1,9 @@
 """A stand-in for Grafana, for clusters that cannot pull its image: NOT Grafana.
 
-Like Grafana it takes its settings from GF_* variables and the files that they name, stores users and annotations in
-PostgreSQL, sets the administrator's password only when it creates the user, reads dashboards and the datasource from
-the provisioning files, rereads the dashboards every 10 s, and passes queries on to the datasource. It has no pages.
+Like Grafana it takes its settings from GF_* variables, in which `$__file{PATH}` stands for a file's content. It stores
+users and annotations in PostgreSQL, sets the administrator's password only when it creates the user, reads dashboards
+and the datasource from the provisioning files, rereads the dashboards every 10 s, and passes queries on to the
+datasource. It has no pages.
 
     grafana server
     grafana cli admin reset-admin-password --password-from-stdin
@@ -14,6 +15,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import secrets
 import signal
 import sys
@@ -37,10 +39,8 @@ CREATE TABLE IF NOT EXISTS annotation (id serial PRIMARY KEY, text text NOT NULL
 
 
 def setting(name: str) -> str:
-    """A setting, read from the file that ``<name>__FILE`` names if there is one."""
-    if path := os.environ.get(f"{name}__FILE"):
-        return Path(path).read_text(encoding="utf-8").strip()
-    return os.environ[name]
+    """A setting with its files; ``<name>__FILE`` means nothing here, as only `/run.sh` knows it."""
+    return re.sub(r"\$__file\{(.*?)\}", lambda match: Path(match[1]).read_text().strip(), os.environ[name])
 
 
 def connect() -> Any:
