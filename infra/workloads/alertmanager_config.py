@@ -110,22 +110,26 @@ def _smtp(settings: AlertmanagerSettings) -> dict[str, Any]:
     }
 
 
+def _inhibition(source: str, target: str, *equal: str) -> dict[str, Any]:
+    """Return a rule by which alerts silence others; none of them ever silences the Watchdog.
+
+    The dead man's service calls people when the Watchdog stops: silencing it would report that monitoring is dead.
+    """
+    return {
+        "source_matchers": [source],
+        "target_matchers": [target, f'alertname!="{WATCHDOG}"'],
+        "equal": [*equal, "stack"],
+    }
+
+
 def inhibitions() -> list[dict[str, Any]]:
     """Return which alerts silence others: a critical one those of its workload, a dead node those of its pods.
 
     They have the same cause. An alert about a pod has the label ``scope="pod"`` and the pod's node.
     """
     return [
-        {
-            "source_matchers": ['severity="critical"'],
-            "target_matchers": ['severity=~"warning|info"'],
-            "equal": ["workload", "stack"],
-        },
-        {
-            "source_matchers": ['alertname="NodeDown"'],
-            "target_matchers": ['scope="pod"'],
-            "equal": ["node", "stack"],
-        },
+        _inhibition('severity="critical"', 'severity=~"warning|info"', "workload"),
+        _inhibition('alertname="NodeDown"', 'scope="pod"', "node"),
     ]
 
 
