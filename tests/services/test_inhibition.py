@@ -20,6 +20,7 @@ from support.sinks import Hooks, Inbox, Mails
 from support.watched import Alertmanager, alertmanager_config
 
 from infra.rules_files import RULES
+from infra.workloads.alertmanager_config import CAUSES
 
 pytestmark = pytest.mark.service
 SPEED = 20
@@ -103,3 +104,21 @@ def test_no_alert_silences_the_watchdog(stage: Stage) -> None:
     stage.fire(*LABELS, node="n1", scope="pod")
     wait_until(lambda: "PrometheusReplicaDown" in stage.inhibited(), "lesser alerts are silenced", SECONDS)
     assert "Watchdog" not in stage.inhibited()
+
+
+def test_people_are_paged_for_the_cause_alone_and_for_the_effect_where_it_is_alone(stage: Stage) -> None:
+    pairs = [(effect, cause) for effect, causes in CAUSES.items() for cause in causes]
+    # Each pair in a stack of its own: nothing silences alerts of another stack.
+    for _, cause in pairs:
+        stage.fire(cause, stack=cause)
+        stage.wait_for_page(cause)
+    for effect, cause in pairs:
+        stage.fire(effect, stack=cause)
+    # An alert that came later and was paged shows that the time for the effects' pages is over.
+    stage.fire("ModelMissing")
+    stage.wait_for_page("ModelMissing")
+    assert stage.inhibited() == CAUSES.keys()
+    assert [message for effect in CAUSES for message in stage.inbox.about(effect)] == []
+    stage.fire(*CAUSES, stack="no cause")
+    for effect in CAUSES:
+        stage.wait_for_page(effect)
