@@ -27,6 +27,11 @@ daily."""
 PULSE: Final = {"group_wait": "0s", "group_interval": "1m", "repeat_interval": "1m"}
 """How often the Watchdog is sent to the outside service."""
 GROUP_BY: Final = ("alertname", "workload", "stack")
+CAUSES: Final = {"PostgresRefuses": ("PostgresDown",), "EdgeProbeFailing": ("ApiDown", "IngressDown")}
+"""Critical alerts that only report the effect of others, of other workloads: people are paged once, for the cause.
+
+A cause fires before its effect and goes on for as long as the effect needs to be over (`keep_firing_for` in its rule).
+"""
 
 _TITLE: Final = (
     "[{{ .Status | toUpper }}{{ if gt (len .Alerts) 1 }} x{{ len .Alerts }}{{ end }}] "
@@ -110,22 +115,31 @@ def _smtp(settings: AlertmanagerSettings) -> dict[str, Any]:
     }
 
 
+def _inhibition(source: str, target: str, *equal: str) -> dict[str, Any]:
+    """Return a rule by which alerts silence others; none of them ever silences the Watchdog.
+
+    The dead man's service calls people when the Watchdog stops: silencing it would report that monitoring is dead.
+    """
+    return {
+        "source_matchers": [source],
+        "target_matchers": [target, f'alertname!="{WATCHDOG}"'],
+        "equal": [*equal, "stack"],
+    }
+
+
 def inhibitions() -> list[dict[str, Any]]:
     """Return which alerts silence others: a critical one those of its workload, a dead node those of its pods.
 
-    They have the same cause. An alert about a pod has the label ``scope="pod"`` and the pod's node.
+    They have the same cause. An alert about a pod has the label ``scope="pod"`` and the pod's node. The causes that
+    belong to other workloads are in `CAUSES`.
     """
     return [
-        {
-            "source_matchers": ['severity="critical"'],
-            "target_matchers": ['severity=~"warning|info"'],
-            "equal": ["workload", "stack"],
-        },
-        {
-            "source_matchers": ['alertname="NodeDown"'],
-            "target_matchers": ['scope="pod"'],
-            "equal": ["node", "stack"],
-        },
+        _inhibition('severity="critical"', 'severity=~"warning|info"', "workload"),
+        _inhibition('alertname="NodeDown"', 'scope="pod"', "node"),
+        *(
+            _inhibition(f'alertname=~"{"|".join(causes)}"', f'alertname="{effect}"')
+            for effect, causes in CAUSES.items()
+        ),
     ]
 
 

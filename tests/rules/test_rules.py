@@ -15,6 +15,7 @@ from support.tools import newest_prometheus
 
 import dashboards
 from infra import edges, naming, prices, rules_files
+from infra.kit import scrape
 from infra.rules_files import RULES
 from infra.workloads import alertmanager_config as alerting
 
@@ -116,6 +117,21 @@ def test_every_alert_is_seen_silent_before_firing_and_silent_where_it_must_not_f
         for name, cases in CASES.items()
     }
     assert [name for name, (fires, quiet) in counted.items() if not (fires and quiet)] == [alerting.WATCHDOG]
+
+
+def seconds(duration: str) -> int:
+    """A duration of a rule, which is in minutes, hours or days."""
+    return int(duration[:-1]) * {"m": 60, "h": 3600, "d": 86_400}[duration[-1]]
+
+
+def test_a_cause_fires_before_its_effect_and_until_the_effect_is_over(alerts: Alerts) -> None:
+    for effect, causes in alerting.CAUSES.items():
+        for cause in causes:
+            rule, other = alerts[cause][1], alerts[effect][1]
+            assert seconds(rule["for"]) < seconds(other["for"]), cause
+            assert rule["labels"]["severity"] == other["labels"]["severity"], "a lesser cause would hide a page"
+            # Two scrapes, and the evaluation after them.
+            assert seconds(rule["keep_firing_for"]) >= 3 * int(scrape.INTERVAL.removesuffix("s")), cause
 
 
 def test_every_alert_says_how_bad_it_is_of_what_and_what_to_do(alerts: Alerts) -> None:

@@ -174,14 +174,33 @@ def test_routes_are_matchers_and_an_unknown_severity_is_critical() -> None:
     assert route["group_by"] == ["alertname", "workload", "stack"]
 
 
+NOT_THE_WATCHDOG = 'alertname!="Watchdog"'
+
+
 def test_a_critical_alert_silences_lesser_ones_of_its_workload_and_a_dead_node_those_of_its_pods() -> None:
-    lesser, pods = config(**SLACK)["inhibit_rules"]
+    lesser, pods, *_ = config(**SLACK)["inhibit_rules"]
     assert lesser["source_matchers"] == ['severity="critical"']
-    assert lesser["target_matchers"] == ['severity=~"warning|info"']
+    assert lesser["target_matchers"] == ['severity=~"warning|info"', NOT_THE_WATCHDOG]
     assert lesser["equal"] == ["workload", "stack"]
     assert pods["source_matchers"] == ['alertname="NodeDown"']
-    assert pods["target_matchers"] == ['scope="pod"']
+    assert pods["target_matchers"] == ['scope="pod"', NOT_THE_WATCHDOG]
     assert pods["equal"] == ["node", "stack"]
+
+
+def test_a_cause_silences_its_effects_of_other_workloads() -> None:
+    _, _, *causes = config(**SLACK)["inhibit_rules"]
+    assert [(rule["source_matchers"], rule["target_matchers"][0], rule["equal"]) for rule in causes] == [
+        (['alertname=~"PostgresDown"'], 'alertname="PostgresRefuses"', ["stack"]),
+        (['alertname=~"ApiDown|IngressDown"'], 'alertname="EdgeProbeFailing"', ["stack"]),
+    ]
+
+
+def test_nothing_silences_the_watchdog() -> None:
+    content = config(**SLACK, deadman=True)
+    assert all(NOT_THE_WATCHDOG in rule["target_matchers"] for rule in content["inhibit_rules"])
+    watchdog = content["route"]["routes"][0]
+    assert watchdog["matchers"] == ['alertname="Watchdog"']
+    assert not {"mute_time_intervals", "active_time_intervals"} & {*watchdog, *content["route"]}
 
 
 def test_the_watchdog_goes_to_the_dead_mans_service_where_there_is_one() -> None:
