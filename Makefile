@@ -112,6 +112,10 @@ bench-training: .venv/.dev ## Measure training and file scoring (a million rows)
 bench-gates: .venv/.dev ## Measure how often the gates are wrong (200 seeds, half an hour) and write it to docs/training.md
 	$(BIN)/python -m benchmarks.gates
 
+.PHONY: bench-throttled
+bench-throttled: .venv/.dev ## Measure Redis under an API at its CPU limit and write it to docs/performance.md (as root)
+	$(BIN)/python -m benchmarks.throttled
+
 .PHONY: bench-backup
 bench-backup: .venv/.dev ## Measure backup and restore against plain tools and write the figures in docs/dr.md (not as root)
 	$(BIN)/python -m benchmarks.backup

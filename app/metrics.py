@@ -207,8 +207,15 @@ class Metrics:
         )
         self.auth = Counter("churn_auth", "Checks of an API key.", ["outcome"], registry=r)
         self.rate_limit = Counter("churn_rate_limit", "Decisions of the rate limit.", ["outcome"], registry=r)
+        self.rate_limit_alone = Counter(
+            "churn_rate_limit_alone",
+            "Decisions for which this process counted alone because Redis did not answer.",
+            registry=r,
+        )
         self.cache = Counter("churn_prediction_cache", "Look-ups in the prediction cache.", ["outcome"], registry=r)
-        self.redis_up = Gauge("churn_redis_up", "1 if Redis answered last time; 0 if it is treated as off.", registry=r)
+        self.redis_up = Gauge(
+            "churn_redis_up", "1 if Redis answers and takes writes; 0 if it is treated as off.", registry=r
+        )
         self.keys_valid = Gauge("churn_api_keys_file_valid", "0 if the key file last read did not fit.", registry=r)
         self.registry_up = Gauge("churn_registry_up", "1 if the model registry answered last time.", registry=r)
         self.model_refused = Counter("churn_model_refused", "Models refused before serving.", registry=r)

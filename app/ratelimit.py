@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from limits import RateLimitItem, parse_many
+from limits import RateLimitItem, WindowStats, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter as LocalLimiter
+from prometheus_client import Counter
 
 from app.metrics import Metrics
 from app.security import Principal
@@ -35,45 +37,58 @@ def _shared_limiter(gate: RedisGate) -> SharedLimiter:
     return SlidingWindowCounterRateLimiter(storage)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all processes count together, behind the gate; every answer is None if Redis does not give one."""
+
+    limiter: SharedLimiter
+    gate: RedisGate
+
+    async def hit(self, item: RateLimitItem, key: str) -> bool | None:
+        return await self.gate.call(lambda: self.limiter.hit(item, key))
+
+    async def window(self, item: RateLimitItem, key: str) -> WindowStats | None:
+        return await self.gate.call(lambda: self.limiter.get_window_stats(item, key))
+
+
 class RateLimiter:
-    """Sliding-window limits of the ``limits`` library; without an answer from Redis there is no limit."""
+    """Sliding-window limits of the ``limits`` library.
+
+    Without an answer from Redis this process counts the request alone, from zero: then a key has its rate in each
+    process, but never none.
+    """
 
     def __init__(self, default_rate: str, metrics: Metrics, gate: RedisGate | None) -> None:
         self._default = default_rate
-        self._gate = gate
         # In memory the synchronous classes are used: the asynchronous ones start a task for every hit.
         self._local = LocalLimiter(MemoryStorage())
-        self._shared = _shared_limiter(gate) if gate else None
+        self._shared = _Shared(_shared_limiter(gate), gate) if gate else None
         self._passed = metrics.rate_limit.labels("passed")
         self._refused = metrics.rate_limit.labels("refused")
-        self._skipped = metrics.rate_limit.labels("off")
+        self._alone = metrics.rate_limit_alone
 
     async def refuse_seconds(self, principal: Principal) -> int | None:
         """Count one request; returns None if it may pass, otherwise the seconds to wait before trying again."""
+        shared, key, alone = self._shared, principal.id, False
         for item in _items(principal.rate_limit or self._default):
-            passed = await self._hit(item, principal.id)
+            passed = None if shared is None else await shared.hit(item, key)
             if passed is None:
-                self._skipped.inc()
-                return None
-            if not passed:
-                self._refused.inc()
-                return await self._wait_seconds(item, principal.id)
-        self._passed.inc()
+                alone = shared is not None
+                if not self._local.hit(item, key):
+                    self._count(self._refused, alone=alone)
+                    return _seconds_until(self._local.get_window_stats(item, key))
+            elif shared is not None and not passed:
+                self._count(self._refused, alone=alone)
+                window = await shared.window(item, key)
+                return 1 if window is None else _seconds_until(window)
+        self._count(self._passed, alone=alone)
         return None
 
-    async def _hit(self, item: RateLimitItem, key: str) -> bool | None:
-        if self._gate is None or self._shared is None:
-            return self._local.hit(item, key)
-        shared = self._shared
-        return await self._gate.call(lambda: shared.hit(item, key))
+    def _count(self, outcome: Counter, *, alone: bool) -> None:
+        outcome.inc()
+        if alone:
+            self._alone.inc()
 
-    async def _wait_seconds(self, item: RateLimitItem, key: str) -> int:
-        if self._gate is None or self._shared is None:
-            window = self._local.get_window_stats(item, key)
-        else:
-            shared = self._shared
-            answer = await self._gate.call(lambda: shared.get_window_stats(item, key))
-            if answer is None:
-                return 1
-            window = answer
-        return max(1, math.ceil(window.reset_time - time.time()))
+
+def _seconds_until(window: WindowStats) -> int:
+    return max(1, math.ceil(window.reset_time - time.time()))

@@ -147,7 +147,7 @@ class Registry:
         hint = {
             401: "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
             403: "check the user's permissions, and --allowed-hosts of the MLflow server",
-            404: "no such model, alias or version",
+            404: "no such model, alias or version; deleting a version in MLflow deletes its aliases",
         }.get(status, "see the MLflow server's log")
         raise NoAnswerError(f"MLflow answered {status} for {asked}: {hint}")
 

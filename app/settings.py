@@ -10,6 +10,7 @@ from pydantic import AfterValidator, DirectoryPath, Field, SecretStr, model_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.names import MODEL_NAME, PRODUCTION
+from app.redis_url import RedisUrl
 
 
 def _rate(text: str) -> str:
@@ -59,16 +60,22 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(default=None, description="JSON file with the hashes of the valid API keys.")
     rate_limit: Rate = Field(default="1000/second", description="Rate limit of an API key without its own.")
-    redis_url: SecretStr | None = Field(
-        default=None, description="Redis or Valkey for shared rate limits and, if on, the prediction cache."
+    redis_url: RedisUrl | None = Field(
+        default=None,
+        description="Redis or Valkey for shared rate limits and, if on, the prediction cache: "
+        "redis://user:password@host:port/0, the password percent-encoded.",
     )
     prediction_cache: bool = Field(default=False, description="Keep single predictions in Redis; needs REDIS_URL.")
     cache_ttl_seconds: int = Field(default=300, gt=0, description="Seconds that a cached prediction is kept.")
     redis_timeout_seconds: float = Field(
-        default=0.015, gt=0, le=1, description="Time-out of a Redis call; if it is exceeded, Redis counts as off."
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Time-out of a request's Redis calls; stops of a throttled process do not count. After 5 failures "
+        "in a row Redis counts as off.",
     )
     redis_retry_seconds: float = Field(
-        default=1.0, gt=0, description="Seconds between checks of an idle or failed Redis."
+        default=1.0, gt=0, description="Seconds between checks whether an idle or failed Redis takes writes."
     )
 
     max_batch_rows: int = Field(

@@ -15,7 +15,7 @@ from typing import Final
 from rich.console import Console
 
 from benchmarks import bench as shared
-from benchmarks import contenders, document, load, machine, model, report
+from benchmarks import contenders, document, load, machine, model, report, sections, throttled
 from benchmarks.bench import Bench
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
@@ -137,7 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     sys.stdout.write(f"{report.tables(results)}\n")
     if out := options.out or (DOCUMENT if full else None):
-        out.write_text(document.document(results, ROOT), encoding="utf-8")
+        page = document.document(results, ROOT)
+        old = out.read_text(encoding="utf-8") if out.exists() else ""
+        out.write_text(sections.with_section_of(old, page, throttled.SECTION), encoding="utf-8")
         sys.stdout.write(f"\nwritten to {out}\n")
     return 1 if full and any(check.passed is False for check in checks(results)) else 0
 

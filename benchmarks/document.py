@@ -21,7 +21,7 @@ _TEXT: Final = Template("""\
 # Performance
 
 Written by `make bench` on $date, in $minutes minutes; no figure or verdict is typed by hand. Targets and whether they
-were met are [at the end](#targets).
+were met stand [further down](#targets).
 $quick
 $machine
 

@@ -85,6 +85,11 @@ class Server:
             f"{self.name} not ready after {waited:.0f} s (last status {status or 'none'}):\n{self._tail()}"
         )
 
+    @property
+    def pid(self) -> int:
+        """Its process; `taskset` has become the server itself."""
+        return self._process.pid
+
     def rss_mib(self) -> float:
         """Resident memory of all its processes together, in MiB; shared pages count once per process."""
         return sum(process.memory_info().rss for process in self._tree()) / MIB

@@ -58,7 +58,7 @@ def _summary() -> list[Panel]:
         ),
         Stat(
             title="Redis",
-            description="1 if the shared cache and rate limit are reachable from every pod; empty without a cache.",
+            description="1 if every pod can write to the shared cache; 0 also in a stack without one.",
             queries=[Query(expr="min(churn_redis_up)")],
         ),
     ]
@@ -153,13 +153,17 @@ def _refused() -> list[Panel]:
         ),
         Timeseries(
             title="Rate limit",
-            description="Decisions per second; `off` means that Redis did not answer and nothing was refused.",
-            queries=[Query(expr=_rate("churn_rate_limit_total", "outcome"), legend="{{outcome}}")],
+            description="Decisions per second; at `counted alone` Redis did not answer, so the pod counted itself.",
+            runbook="cache.md#cacheslow",
+            queries=[
+                Query(expr=_rate("churn_rate_limit_total", "outcome"), legend="{{outcome}}"),
+                Query(expr=_rate("churn_rate_limit_alone_total"), legend="counted alone"),
+            ],
             unit="ops",
         ),
         Timeseries(
             title="Prediction cache",
-            description="Look-ups per second.",
+            description="Look-ups per second; `off` means that Redis did not answer in time.",
             queries=[Query(expr=_rate("churn_prediction_cache_total", "outcome"), legend="{{outcome}}")],
             unit="ops",
         ),

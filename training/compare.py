@@ -15,14 +15,16 @@ from app.schemas import SCHEMA_VERSION, Features, Scores
 from training import ledger, regression
 from training.auc import Estimate
 from training.config import GateLimits
+from training.ledger import AnyVersion, DeletedVersion
 from training.mlflow_store import (
     SCHEMA_TAG,
     RegistryError,
     by_alias,
     fetch_holdout,
     fetch_model,
-    get_version,
+    find_version,
     plain_errors,
+    registered_model,
 )
 from training.pipeline import Labels
 from training.population_check import SCORE, PopulationCheck
@@ -43,7 +45,7 @@ class Candidate:
 class Production:
     """The version in production: its model, or the reason why nothing can be compared with it."""
 
-    version: ModelVersion
+    version: AnyVersion
     model: serving.Model | None = None
     doubt: str = ""
 
@@ -60,10 +62,16 @@ class Production:
         ]
 
 
-def production(client: MlflowClient, version: ModelVersion | None) -> Production | None:
+def production(client: MlflowClient, version: AnyVersion | None) -> Production | None:
     """The :func:`incumbent` with its model; None if there is none."""
     if version is None:
         return None
+    if isinstance(version, DeletedVersion):
+        return Production(version=version, doubt="was deleted in MLflow")
+    return _loaded(client, version)
+
+
+def _loaded(client: MlflowClient, version: ModelVersion) -> Production:
     if version.tags.get(MANIFEST_TAG) is None:
         return Production(version=version, doubt="was not made by `churn train`")
     if version.tags.get(SCHEMA_TAG) != str(SCHEMA_VERSION):
@@ -81,7 +89,7 @@ def gate(client: MlflowClient, current: Production | None, candidate: Candidate,
     """The verdict of the regression gate on a candidate, against the version in production."""
     if current is None:
         return regression.not_applicable("there is no production version yet")
-    if current.model is None:
+    if current.model is None or isinstance(current.version, DeletedVersion):
         return regression.another_schema(str(current.version.version), current.doubt)
     own = None
     try:
@@ -117,25 +125,24 @@ def moves(client: MlflowClient, model_name: str) -> list[ledger.Move]:
         return ledger.read(dict(client.get_registered_model(model_name).tags))
 
 
-def incumbent(client: MlflowClient, model_name: str) -> ModelVersion | None:
+def incumbent(client: MlflowClient, model_name: str) -> AnyVersion | None:
     """The version that a new one is compared with, and that a rollback returns to.
 
     It is the version that `churn` put into production last: if the alias was moved by hand, no gate vouches for the
-    version that it names now. If the ledger has no such move, it is the version that the alias names.
+    version that it names now. If the ledger has no such move, it is the version that the alias names. It may have been
+    deleted since, and with it the alias.
     """
     return last_promoted(client, model_name) or by_alias(client, model_name, PRODUCTION)
 
 
-def last_promoted(client: MlflowClient, model_name: str) -> ModelVersion | None:
-    """The version that `churn` put into production last, as the ledger says; None without such a move or version."""
-    try:
-        known = moves(client, model_name)
-    except RegistryError:  # the model does not exist yet
-        return None
-    for move in reversed(known):
+def last_promoted(client: MlflowClient, model_name: str) -> AnyVersion | None:
+    """The version that `churn` put into production last, as the ledger says; None without such a move.
+
+    Raises:
+        RegistryError: the server does not say.
+    """
+    model = registered_model(client, model_name)
+    for move in reversed(ledger.read(dict(model.tags)) if model is not None else []):
         if move.alias == PRODUCTION and move.action in ledger.BY_CHURN:
-            try:
-                return get_version(client, model_name, move.to_version)
-            except RegistryError:
-                return None
+            return find_version(client, model_name, move.to_version)
     return None

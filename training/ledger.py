@@ -61,6 +61,20 @@ class Move(BaseModel):
         return "; ".join(filter(None, [self.reason, override, *self.acknowledged]))
 
 
+@dataclass(frozen=True, kw_only=True)
+class DeletedVersion:
+    """A version that an alias or the ledger names, and that somebody deleted in MLflow.
+
+    It is never the same as no version: what was in production was judged by gates, and still serves wherever an API has
+    its copy.
+    """
+
+    version: str
+
+
+AnyVersion = ModelVersion | DeletedVersion
+
+
 def record(client: MlflowClient, model_name: str, move: Move) -> None:
     """Add one move to the ledger."""
     value = move.model_dump_json()
@@ -111,7 +125,7 @@ class Grounds:
 
 
 def new_move(
-    action: Action, alias: str, *, old: ModelVersion | None, new: ModelVersion, actor: str, grounds: Grounds
+    action: Action, alias: str, *, old: AnyVersion | None, new: AnyVersion, actor: str, grounds: Grounds
 ) -> Move:
     """The move of ``alias`` from one version to another, now."""
     return Move(
@@ -121,7 +135,7 @@ def new_move(
         alias=alias,
         from_version=str(old.version) if old else None,
         to_version=str(new.version),
-        run_id=new.run_id,
+        run_id=None if isinstance(new, DeletedVersion) else new.run_id,
         gates=list(grounds.results),
         metrics=dict(grounds.metrics),
         reason=grounds.reason[:500],

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from app import model as serving
@@ -32,6 +32,7 @@ from app.bundle import (
 )
 from app.schemas import FEATURE_NAMES, LABEL_COLUMN, Features
 from training import descriptions
+from training.ledger import AnyVersion, DeletedVersion
 from training.pipeline import Labels
 
 SCHEMA_TAG: Final = "schema_version"
@@ -40,6 +41,9 @@ EVALUATION_FOLDER: Final = "evaluation"
 HOLDOUT: Final = "holdout.parquet"
 HOLDOUT_ROWS_MAX: Final = 50_000
 
+_ABSENT: Final = "RESOURCE_DOES_NOT_EXIST"
+_INVALID: Final = "INVALID_PARAMETER_VALUE"
+"""MLflow's code for an alias that the model does not have."""
 _LOGGED_MODEL: Final = "models:/"
 _ANSWER_SECONDS: Final = 3.0
 _CLIENT_LIMITS: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -82,23 +86,65 @@ def connect(tracking_uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri, registry_uri=tracking_uri)
 
 
-def by_alias(client: MlflowClient, model_name: str, alias: str) -> ModelVersion | None:
-    """The version an alias points to, or None without such an alias or model."""
+def registered_model(client: MlflowClient, model_name: str) -> RegisteredModel | None:
+    """The registered model, or None if there is none.
+
+    Raises:
+        RegistryError: the server does not say.
+    """
+    try:
+        return client.get_registered_model(model_name)
+    except MlflowException as error:
+        if error.error_code == _ABSENT:
+            return None
+        raise RegistryError(f"cannot read model {model_name!r}: {str(error)[:500]}") from error
+
+
+def by_alias(client: MlflowClient, model_name: str, alias: str) -> AnyVersion | None:
+    """The version an alias points to, or None without such an alias or model.
+
+    Older servers left the alias of a version that was deleted over REST (mlflow PR 24825), and such a row outlives an
+    upgrade. For it MLflow gives the answer for a model that does not exist, so the model is asked for its aliases.
+
+    Raises:
+        RegistryError: the server does not say.
+    """
     try:
         return client.get_model_version_by_alias(model_name, alias)
     except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return None
-        raise RegistryError(f"cannot read alias {alias!r} of {model_name!r}: {str(error)[:500]}") from error
+        if error.error_code not in {_ABSENT, _INVALID}:
+            raise RegistryError(f"cannot read alias {alias!r} of {model_name!r}: {str(error)[:500]}") from error
+    model = registered_model(client, model_name)
+    version = model.aliases.get(alias) if model is not None else None
+    return None if version is None else find_version(client, model_name, str(version))
 
 
-def get_version(client: MlflowClient, model_name: str, version: str) -> ModelVersion:
+def find_version(client: MlflowClient, model_name: str, version: str) -> AnyVersion:
+    """The version of this number, which existed at some time.
+
+    Raises:
+        RegistryError: the server does not say.
+    """
     try:
         return client.get_model_version(model_name, version)
     except MlflowException as error:
+        if error.error_code in {_ABSENT, _INVALID}:
+            return DeletedVersion(version=version)
+        raise RegistryError(f"cannot read version {version!r} of {model_name!r}: {str(error)[:500]}") from error
+
+
+def get_version(client: MlflowClient, model_name: str, version: str) -> ModelVersion:
+    """The version of this number.
+
+    Raises:
+        RegistryError: there is none, or the server does not say.
+    """
+    present = find_version(client, model_name, version)
+    if isinstance(present, DeletedVersion):
         raise RegistryError(
             f"{model_name!r} has no version {version!r}: see `churn history` or the MLflow page for the versions"
-        ) from error
+        )
+    return present
 
 
 def create_version(client: MlflowClient, model_name: str, *, model_id: str, run_id: str, tags: dict[str, str]) -> str:

@@ -75,7 +75,8 @@ def stage(
         # The tag first: serving reports an alias as moved by hand if its version lacks the tag.
         tag_stage(client, candidate, STAGE_STAGING)
         client.set_registered_model_alias(model_name, STAGING, version)
-        if old is not None and old.version != candidate.version and old.tags.get(STAGE_TAG) == STAGE_STAGING:
+        # A deleted version has no tags any more.
+        if isinstance(old, ModelVersion) and old.version != version and old.tags.get(STAGE_TAG) == STAGE_STAGING:
             tag_stage(client, old, STAGE_ARCHIVED)
     descriptions.describe(client, model_name)
 

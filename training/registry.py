@@ -20,7 +20,7 @@ from app.names import PREVIOUS, PRODUCTION, STAGING
 from training import compare, descriptions, gates, ledger
 from training.auc import auc
 from training.config import GateLimits
-from training.ledger import Move
+from training.ledger import AnyVersion, DeletedVersion, Move
 from training.mlflow_store import (
     RegistryError,
     by_alias,
@@ -61,7 +61,8 @@ def promote(
     """Put a version into production.
 
     Its bundle is verified, and it is compared with the version that is in production now, which may differ from
-    the one at its training. ``production`` moves to it, ``previous`` to the version that was there.
+    the one at its training. ``production`` moves to it, ``previous`` to the version that was there. If that was deleted
+    in MLflow, a person decides, since nothing is left to compare with.
 
     Args:
         tracking_uri: of the MLflow server.
@@ -78,9 +79,10 @@ def promote(
     client = connect(tracking_uri)
     taken = responsibility or Responsibility()
     candidate = get_version(client, model_name, version) if version else by_alias(client, model_name, STAGING)
-    if candidate is None:
+    if not isinstance(candidate, ModelVersion):
+        gone = f"version {candidate.version}, which it named, was deleted in MLflow; " if candidate is not None else ""
         raise RegistryError(
-            f"no version of {model_name!r} has the alias {STAGING!r}: train one first, or name a version"
+            f"no version of {model_name!r} has the alias {STAGING!r}: {gone}train one first, or name a version"
         )
     current, before = by_alias(client, model_name, PRODUCTION), compare.incumbent(client, model_name)
     if before is not None and current is not None and before.version == current.version == candidate.version:
@@ -112,7 +114,7 @@ def _verdicts(
     client: MlflowClient,
     version: ModelVersion,
     model: serving.Model,
-    before: ModelVersion | None,
+    before: AnyVersion | None,
     limits: GateLimits,
 ) -> list[GateResult]:
     """The verdicts sealed in the version's manifest, with the regression gate repeated against ``before``."""
@@ -154,7 +156,8 @@ def _override(
 def rollback(tracking_uri: str, model_name: str, *, actor: str | None = None, reason: str = "") -> Move:
     """Serve the previous version again; what was in production becomes ``previous``, so a second call undoes the first.
 
-    If the alias was moved by hand, that move is undone: the version that was promoted last serves again.
+    If the alias was moved by hand, that move is undone: the version that was promoted last serves again. If that was
+    deleted in MLflow, the one before it serves.
 
     Raises:
         RefusedVersionError: the version to go back to must not be served.
@@ -163,7 +166,12 @@ def rollback(tracking_uri: str, model_name: str, *, actor: str | None = None, re
     client = connect(tracking_uri)
     current, before = by_alias(client, model_name, PRODUCTION), compare.incumbent(client, model_name)
     by_hand = before is not None and (current is None or current.version != before.version)
-    target = before if by_hand else by_alias(client, model_name, PREVIOUS)
+    target = before if by_hand and isinstance(before, ModelVersion) else by_alias(client, model_name, PREVIOUS)
+    if isinstance(target, DeletedVersion):
+        raise RegistryError(
+            f"version {target.version} of {model_name!r}, which was in production before, was deleted in MLflow: "
+            "promote another version instead"
+        )
     if target is None or (current is not None and current.version == target.version):
         raise RegistryError(
             f"{model_name!r} has no earlier production version to roll back to: promote another version instead"
@@ -182,7 +190,7 @@ def rollback(tracking_uri: str, model_name: str, *, actor: str | None = None, re
 
 
 def history(tracking_uri: str, model_name: str) -> list[Move]:
-    """List every move of every alias, oldest first, and at the end a move by hand that no command has recorded yet.
+    """List every move of every alias, oldest first, and at the end what was done by hand and not recorded yet.
 
     Raises:
         RegistryError: no such model, or no server.
@@ -195,17 +203,23 @@ def history(tracking_uri: str, model_name: str) -> list[Move]:
     return known
 
 
-def _moved_by_hand(current: ModelVersion | None, before: ModelVersion | None) -> Move | None:
-    """The move of ``production`` that was made without `churn`, as noticed now; None if there was none."""
-    if current is None or before is None or current.version == before.version:
+def _moved_by_hand(current: AnyVersion | None, before: AnyVersion | None) -> Move | None:
+    """What was done to ``production`` without `churn`, as noticed now: a move or a deletion; None if nothing was."""
+    deleted = isinstance(before, DeletedVersion) and (current is None or current.version == before.version)
+    if before is None or (not deleted and (current is None or current.version == before.version)):
         return None
+    what = (
+        f"version {before.version} was deleted in MLflow; `churn rollback` serves the one before it"
+        if deleted
+        else "the alias was moved in MLflow; `churn rollback` undoes it"
+    )
     return ledger.new_move(
         "by hand",
         PRODUCTION,
         old=before,
-        new=current,
+        new=current or before,
         actor="unknown",
-        grounds=ledger.Grounds(reason="not by churn: the alias was moved in MLflow; `churn rollback` undoes it"),
+        grounds=ledger.Grounds(reason=f"not by churn: {what}"),
     )
 
 
@@ -214,8 +228,8 @@ def _set_production(
     move: Move,
     target: ModelVersion,
     *,
-    current: ModelVersion | None,
-    before: ModelVersion | None,
+    current: AnyVersion | None,
+    before: AnyVersion | None,
 ) -> None:
     """Record the move, then carry it out.
 
@@ -233,10 +247,11 @@ def _set_production(
         # The tag first: serving reports an alias as moved by hand if its version lacks the tag.
         tag_stage(client, target, STAGE_PRODUCTION)
         # `previous` next: a failure in between leaves `production` where it was.
-        if before is not None and before.version != target.version:
+        if isinstance(before, ModelVersion) and before.version != target.version:
             client.set_registered_model_alias(target.name, PREVIOUS, before.version)
         client.set_registered_model_alias(target.name, PRODUCTION, target.version)
-        for old in {v.version: v for v in (current, before) if v is not None and v.version != target.version}.values():
+        present = [version for version in (current, before) if isinstance(version, ModelVersion)]
+        for old in {version.version: version for version in present if version.version != target.version}.values():
             tag_stage(client, old, STAGE_ARCHIVED)
         staged = by_alias(client, target.name, STAGING)
         if staged is not None and staged.version == target.version:

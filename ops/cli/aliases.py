@@ -39,7 +39,10 @@ def promote(
     ] = None,
     replace_schema: Annotated[
         bool,
-        typer.Option("--replace-schema", help="Promote though production has another schema and cannot be compared."),
+        typer.Option(
+            "--replace-schema",
+            help="Promote though production cannot be compared: it has another schema, or was deleted in MLflow.",
+        ),
     ] = False,
     reason: Reason = "",
     actor: Actor = None,

@@ -153,11 +153,22 @@ def retrain(options: Options, tracking_uri: str) -> Outcome | None:
         DataError: nothing was trained.
         RegistryError: MLflow does not answer, or refuses.
     """
-    from training.config import TrainConfig  # noqa: PLC0415  # after the thread counts and the login are set
+    from training.compare import last_promoted  # noqa: PLC0415  # after the thread counts and the login are set
+    from training.config import TrainConfig  # noqa: PLC0415  # likewise
+    from training.ledger import DeletedVersion  # noqa: PLC0415  # likewise
     from training.mlflow_store import by_alias, connect  # noqa: PLC0415  # likewise
     from training.train import train  # noqa: PLC0415  # likewise
 
-    serving = by_alias(connect(tracking_uri), MODEL_NAME, PRODUCTION)
+    client = connect(tracking_uri)
+    serving = by_alias(client, MODEL_NAME, PRODUCTION)
+    # Deleting a version in MLflow deletes its aliases too, so the ledger is asked as well.
+    if options.first and isinstance(gone := serving or last_promoted(client, MODEL_NAME), DeletedVersion):
+        print(
+            f"version {gone.version} was in production and was deleted in MLflow, so another is not the first: "
+            "`churn rollback` serves the one before it, `churn promote` any other",
+            file=sys.stderr,
+        )
+        return Outcome(verdict="refused")
     if options.first and serving is not None:
         print(f"version {serving.version} is in production already: nothing to do")
         return None

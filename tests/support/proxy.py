@@ -16,11 +16,13 @@ from support.servers import HOST
 class DelayingProxy(Listening):
     """Forwards connections to a server on this machine.
 
-    ``delay`` is the shortest and longest time in seconds by which a piece of an answer is delayed. ``requests`` counts
-    the pieces that clients sent.
+    ``target_port`` is where new connections go, as with a name that comes to mean another server; those that exist stay
+    where they are. ``delay`` is the shortest and longest time in seconds by which a piece of an answer is delayed.
+    ``requests`` counts the pieces that clients sent.
     """
 
     def __init__(self, target_port: int, *, seed: int = 0) -> None:
+        self.target_port = target_port
         self.delay = (0.0, 0.0)
         self.requests = 0
         proxy, drawn, stopping = self, random.Random(seed), threading.Event()  # noqa: S311 - no secret
@@ -34,7 +36,7 @@ class DelayingProxy(Listening):
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 client: socket.socket = self.request
-                with contextlib.suppress(OSError), socket.create_connection((HOST, target_port)) as server:
+                with contextlib.suppress(OSError), socket.create_connection((HOST, proxy.target_port)) as server:
                     forth = threading.Thread(target=_pump, args=(client, server, count))
                     forth.start()
                     _pump(server, client, hold_back)

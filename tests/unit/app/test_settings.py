@@ -4,9 +4,11 @@ import json
 import logging
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
+from redis.asyncio.connection import parse_url
 
 from app import __main__ as process
 from app.server import DrainingServer
@@ -146,3 +148,63 @@ def test_a_settings_file_that_is_not_text_is_reported(
     monkeypatch.setenv("SETTINGS_DIR", str(tmp_path))
     assert process.main() == 2
     assert _critical(caplog).startswith('SETTINGS_DIR: error getting value for field "redis_url"')
+
+
+REDIS_URLS_MISREAD = {
+    "number sign": "redis://api:hush#7@cache:6379/0",
+    "slash": "redis://api:12/7hush@cache:6379/0",
+    "question mark": "redis://api:12?db=7&x=hush@cache:6379/0",
+    "opening bracket": "redis://api:hu[sh@cache:6379/0",
+    "closing bracket": "redis://api:hu]sh@cache:6379/0",
+    "at sign": "redis://api:hush@7@cache:6379/0",
+    "percent sign": "redis://api:hush%7@cache:6379/0",
+    "tab, which parsers of URLs remove": "redis://api:hu\tsh@cache:6379/0",
+    "letter that is normalised to a slash": "redis://api:hush\u2100@cache:6379/0",
+    "number sign, and no user": "redis://:hush#@cache:6379/0",
+    "number sign after what looks like a port": "redis://api:12#hush@cache:6379/0",
+    "database that is no number": "redis://api:hush@cache:6379/first",
+    "port out of range": "redis://api:hush@cache:65536/0",
+    "another scheme": "http://api:hush@cache:6379/0",
+}
+
+
+@pytest.mark.parametrize("source", ["variable", "file"])
+@pytest.mark.parametrize("url", REDIS_URLS_MISREAD.values(), ids=REDIS_URLS_MISREAD)
+def test_a_redis_url_that_parsers_misread_ends_the_start_with_one_line(
+    url: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line shows nothing of the password, of which a parser takes parts for the host (redis-py 1171)."""
+    monkeypatch.setenv("AUTH", "off")
+    if source == "variable":
+        monkeypatch.setenv("REDIS_URL", url)
+    else:
+        (tmp_path / "redis_url").write_text(url, "utf-8")
+        monkeypatch.setenv("SETTINGS_DIR", str(tmp_path))
+    assert process.main() == 2
+    line = _critical(caplog)
+    assert line.startswith("REDIS_URL: ")
+    assert "%23 for #" in line
+    assert "\n" not in line
+    assert not any(part in caplog.text for part in ("hu", "sh@", "api:1"))
+
+
+def test_an_encoded_password_reaches_redis_as_it_is() -> None:
+    password = "#/?[]@%: \t\u2100$&"  # noqa: S105 - made up
+    url = f"redis://api:{quote(password, safe='')}@cache:6379/3"
+    checked = Settings(auth="off", redis_url=SecretStr(url)).redis_url
+    assert checked is not None
+    expected = {"username": "api", "password": password, "host": "cache", "port": 6379, "db": 3}
+    assert parse_url(checked.get_secret_value()) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:6379/0",
+        "redis://cache",
+        "rediss://:a!b$c^d@cache.svc.cluster.local/",
+        "valkeys://[::1]:6380/1?ssl_cert_reqs=none",
+    ],
+)
+def test_any_other_redis_url_is_taken(url: str) -> None:
+    assert Settings(auth="off", redis_url=SecretStr(url)).redis_url == SecretStr(url)

@@ -162,6 +162,7 @@ def test_a_refused_version_is_never_promoted(
     monkeypatch.setattr("training.train.train", lambda _config, **_: refused)
     monkeypatch.setattr("training.mlflow_store.connect", lambda _uri: None)
     monkeypatch.setattr("training.mlflow_store.by_alias", lambda *_: None)
+    monkeypatch.setattr("training.compare.last_promoted", lambda *_: None)
     monkeypatch.setattr("training.registry.promote", promote)
     assert retrain.main(["--rows", "1000", "--data-seed", "1", "--first"]) == 2
     shown = capsys.readouterr()
@@ -189,6 +190,7 @@ def test_a_first_version_that_needs_a_decision_stays_staged_and_is_not_tried_aga
     monkeypatch.setattr("training.train.train", lambda _config, **_: staged)
     monkeypatch.setattr("training.mlflow_store.connect", lambda _uri: None)
     monkeypatch.setattr("training.mlflow_store.by_alias", lambda *_: None)
+    monkeypatch.setattr("training.compare.last_promoted", lambda *_: None)
     monkeypatch.setattr("training.registry.promote", promote)
     assert retrain.main(["--rows", "1000", "--data-seed", "1", "--first"]) == 2
     shown = capsys.readouterr()
