@@ -192,8 +192,21 @@ def _login(role: str, secret: SecretSpec, secrets_dir: str) -> str:
 
 
 def _password(role: str, secret: SecretSpec, secrets_dir: str) -> str:
-    file = f"pg_read_file('{password_file(secret, secrets_dir)}')"
-    return f"SELECT format('ALTER ROLE {role} PASSWORD %L', rtrim({file}, E'\\n')) \\gexec\n"
+    if secret_files.PG_SERVICE in secret.files:
+        password = _password_of_service(f"{secrets_dir}/{secret.name}/{secret_files.PG_SERVICE}")
+    else:
+        password = f"rtrim(pg_read_file('{password_file(secret, secrets_dir)}'), E'\\n')"
+    return f"SELECT format('ALTER ROLE {role} PASSWORD %L', {password}) \\gexec\n"
+
+
+def _password_of_service(path: str) -> str:
+    """Return SQL for the password in a service file, which ends as libpq reads it: without blanks at the line's end.
+
+    Without such a line it would be NULL, with which anybody's login would lose its password. A second file is read
+    instead, which cannot exist and whose name says what is wrong.
+    """
+    line = f"substring(pg_read_file('{path}') FROM '(?n)^[ \\t]*password=(.*)$')"
+    return f"coalesce(rtrim({line}, E' \\t\\r'), pg_read_file('{path} without a line password='))"
 
 
 def _database(owner: str) -> str:

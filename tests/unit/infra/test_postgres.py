@@ -153,7 +153,8 @@ def test_the_sql_of_the_logins_holds_no_password_and_rolls_the_pod_when_it_chang
     (volume,) = (volume for volume in pod()["volumes"] if "configMap" in volume)
     assert volume["configMap"]["name"] == first.outputs["metadata"]["name"]
     for secret in SECRETS:
-        assert f"pg_read_file('/run/secrets/churn/{secret}/password')" in first.inputs["data"]["logins.sql"]
+        file = "pg_service.conf" if secret in {"postgres-mlflow", "postgres-backup"} else "password"
+        assert f"pg_read_file('/run/secrets/churn/{secret}/{file}')" in first.inputs["data"]["logins.sql"]
 
 
 @pytest.mark.parametrize("stack", STACKS)
