@@ -43,7 +43,7 @@ class Maker:
         return {"username": _known(user), "password": self.random(secret.name)}
 
     def postgres(self, secret: s.SecretSpec, user: str, where: Database) -> Values:
-        """Return a login of PostgreSQL, with a service file if the secret has one."""
+        """Return a login of PostgreSQL; where the secret has a service file, nothing but that."""
         login = self.login(secret, user)
         if s.PG_SERVICE not in secret.files:
             return login
@@ -51,7 +51,7 @@ class Maker:
         service = pulumi.Output.all(where.host, login["password"]).apply(
             lambda known: service_file(where, host=known[0], user=user, password=known[1], database=database)
         )
-        return {**login, s.PG_SERVICE: service}
+        return {s.PG_SERVICE: service}
 
     def shared(self, database: Database) -> dict[str, Values]:
         """Return every secret that is generated alike everywhere: all but the API keys and the superuser."""

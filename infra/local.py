@@ -64,7 +64,10 @@ class LocalCloud(pulumi.ComponentResource):
         key = maker.api_key(FIRST_KEY, "api-key")
         values = {
             s.API_KEYS.name: {"keys.json": key.apply(lambda known: key_file([known]))},
-            s.POSTGRES_SUPERUSER.name: {"password": maker.random("postgres")},
+            s.POSTGRES_SUPERUSER.name: {
+                "username": pulumi.Output.from_input("postgres"),
+                "password": maker.random("postgres"),
+            },
             **maker.shared(database),
         }
         sources = {secret: s.KubernetesSource(values=files) for secret, files in values.items()}

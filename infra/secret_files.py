@@ -48,7 +48,8 @@ class SecretSpec:
 
 PG_SERVICE: Final = "pg_service.conf"
 """libpq's service file: host, database, user and password of one login. libpq reads it for every new connection, so a
-rotated password needs no restart, and no command line or environment variable contains it."""
+rotated password needs no restart, and no command line or environment variable contains it. A secret with this file has
+no other one with the password: the server takes it from here too, so that the two sides cannot differ."""
 PG_SERVICE_NAME: Final = n.PROJECT
 """The only service in that file."""
 
@@ -56,10 +57,10 @@ API_KEYS: Final = SecretSpec(name="api-keys", files=("keys.json",))
 MLFLOW_ADMIN: Final = SecretSpec(name="mlflow-admin", files=("username", "password", "session_key"))
 MLFLOW_API: Final = SecretSpec(name="mlflow-api", files=("username", "password"))
 MLFLOW_TRAINING: Final = SecretSpec(name="mlflow-training", files=("username", "password"))
-POSTGRES_SUPERUSER: Final = SecretSpec(name="postgres-superuser", files=("password",))
-POSTGRES_MLFLOW: Final = SecretSpec(name="postgres-mlflow", files=("username", "password", PG_SERVICE))
+POSTGRES_SUPERUSER: Final = SecretSpec(name="postgres-superuser", files=("username", "password"))
+POSTGRES_MLFLOW: Final = SecretSpec(name="postgres-mlflow", files=(PG_SERVICE,))
 POSTGRES_GRAFANA: Final = SecretSpec(name="postgres-grafana", files=("username", "password"))
-POSTGRES_BACKUP: Final = SecretSpec(name="postgres-backup", files=("username", "password", PG_SERVICE))
+POSTGRES_BACKUP: Final = SecretSpec(name="postgres-backup", files=(PG_SERVICE,))
 POSTGRES_MONITOR: Final = SecretSpec(name="postgres-monitor", files=("username", "password"))
 GRAFANA_ADMIN: Final = SecretSpec(name="grafana-admin", files=("username", "password", "secret_key"))
 ALERT_RECEIVERS: Final = SecretSpec(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import StatefulSetPersistentVolumeClaimRetentionPolicyArgs
@@ -68,12 +69,19 @@ def claims_of_pods(
     ]
 
 
-def claim_template(context: Context) -> PersistentVolumeClaimArgs:
+TEMPLATES: Final = ("spec.volumeClaimTemplates",)
+"""What a StatefulSet ignores of later changes: Kubernetes lets nobody change its templates, so a larger volume would
+replace it."""
+
+
+def claim_template(disk: Disk) -> PersistentVolumeClaimArgs:
     """Return the template that names the volume `data` in each pod of a StatefulSet.
 
-    Its size holds only for pods that somebody adds by hand; all others find the claims of `claims_of_pods`.
+    Pods find the claims of `claims_of_pods`. The template only takes effect where a claim was deleted under a running
+    StatefulSet, which then creates it again at once. So it asks for the whole size, and where disks cannot grow, for no
+    less than the data had room in. The StatefulSet must ignore `TEMPLATES`; the size stays that of its creation.
     """
-    return PersistentVolumeClaimArgs(metadata=ObjectMetaArgs(name="data"), spec=Disk(context=context, gib=1).spec)
+    return PersistentVolumeClaimArgs(metadata=ObjectMetaArgs(name="data"), spec=disk.spec)
 
 
 def retained() -> StatefulSetPersistentVolumeClaimRetentionPolicyArgs:

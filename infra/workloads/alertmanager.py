@@ -18,7 +18,7 @@ from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child, stateful
 from infra.naming import ALERTMANAGER
 from infra.parts.budget import one_at_a_time
-from infra.parts.claim import Disk, claim_template, claims_of_pods, retained
+from infra.parts.claim import TEMPLATES, Disk, claim_template, claims_of_pods, retained
 from infra.parts.context import Context, MountedSecret
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -54,8 +54,7 @@ class Alertmanager(pulumi.ComponentResource):
         peers = cluster_ip(self, name, ALERTMANAGER, kind="headless")
         secrets = self._secrets(name, args)
         volumes = [self._config(name, args), *(secret.volume for secret in secrets)]
-        disk = Disk(context=args.context, gib=STORAGE_GIB)
-        disks = claims_of_pods(self, name, ALERTMANAGER, disk, replicas=args.settings.replicas)
+        disks = claims_of_pods(self, name, ALERTMANAGER, _disk(args), replicas=args.settings.replicas)
         spec = PodSpecArgs(
             containers=[_container(args, secrets)],
             volumes=volumes,
@@ -92,11 +91,15 @@ class Alertmanager(pulumi.ComponentResource):
                 # A pod that a bad change keeps from becoming ready must not block the next change, which fixes it.
                 pod_management_policy="Parallel",
                 template=pod.harden(ALERTMANAGER, spec),
-                volume_claim_templates=[claim_template(args.context)],
+                volume_claim_templates=[claim_template(_disk(args))],
                 persistent_volume_claim_retention_policy=retained(),
             ),
-            opts=stateful(self, args.context.state, after=after),
+            opts=stateful(self, args.context.state, after=after, ignore=TEMPLATES),
         )
+
+
+def _disk(args: AlertmanagerArgs) -> Disk:
+    return Disk(context=args.context, gib=STORAGE_GIB)
 
 
 def _container(args: AlertmanagerArgs, secrets: Sequence[MountedSecret]) -> ContainerArgs:

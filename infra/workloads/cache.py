@@ -44,6 +44,22 @@ def arguments(memory_mib: int) -> list[str]:
     ]
 
 
+def login_check(url: str, port: int = CACHE.ports["redis"]) -> list[str]:
+    """Return a command that logs in here as the API does, by the file ``url``; it fails with the reason.
+
+    The secret has the password twice: hashed for the server, which reads nothing else, and in clear in the API's
+    address. Whoever changes one of the two finds this pod not ready and the sentence in its events. The shell puts the
+    address together, so that no manifest and no log has it; only this container can see its processes.
+    """
+    ask = f'valkey-cli --no-auth-warning -u "${{url%@*}}@127.0.0.1:{port}/0" PING 2>&1'
+    differ = "the secret cache-login contradicts itself: users.acl refuses the login in redis_url"
+    refused = (
+        f'case "$answer" in *WRONGPASS*|*NOAUTH*) echo "{differ}";; *) echo "the server does not answer PING";; esac'
+    )
+    script = f'url=$(cat {url}); answer=$({ask}); [ "$answer" = PONG ] || {{ {refused}; exit 1; }}'
+    return ["sh", "-c", script]
+
+
 @dataclass(frozen=True, kw_only=True)
 class CacheArgs:
     """Size of the data."""
@@ -87,7 +103,7 @@ def _container(args: CacheArgs, login: MountedSecret) -> ContainerArgs:
             Resources(cpu_request="50m", cpu_limit="500m", memory_request=memory, memory_limit=memory)
         ),
         startup_probe=probes.tcp(port="redis", period_seconds=2, failures=15),
-        readiness_probe=probes.tcp(port="redis", period_seconds=5),
+        readiness_probe=probes.run(*login_check(LOGIN.file("redis_url"))),
         liveness_probe=probes.tcp(port="redis"),
         # Bypasses the image's entrypoint, a script that needs to write to the working directory.
         command=["valkey-server"],

@@ -7,7 +7,7 @@ reached. Its name changes with its content, so a new image runs it again; start 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import pulumi
@@ -24,8 +24,7 @@ from infra.naming import POSTGRES_SETUP
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 
-SUPERUSER: Final = replace(secret_files.POSTGRES_SUPERUSER, files=("username", "password"))
-"""The secret as RDS writes it: it contains the user name too."""
+SUPERUSER: Final = secret_files.POSTGRES_SUPERUSER
 DEADLINE_SECONDS: Final = 600
 NEVER: Final = "0 0 1 1 *"
 """The schedule of a suspended CronJob, which people start jobs from."""

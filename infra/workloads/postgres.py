@@ -27,7 +27,7 @@ from infra.kit import pod, probes
 from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child, stateful
 from infra.naming import POSTGRES, PROJECT
-from infra.parts.claim import Disk, claim_template, claims_of_pods, retained
+from infra.parts.claim import TEMPLATES, Disk, claim_template, claims_of_pods, retained
 from infra.parts.context import Context, MountedSecret
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -90,7 +90,7 @@ class Postgres(pulumi.ComponentResource):
         logins = self._logins(name)
         secrets = [args.context.secret(self, name, POSTGRES, spec) for spec in MOUNTED]
         service = cluster_ip(self, name, POSTGRES, kind="headless")
-        disks = claims_of_pods(self, name, POSTGRES, Disk(context=args.context, gib=args.settings.storage_gib))
+        disks = claims_of_pods(self, name, POSTGRES, _disk(args))
         spec = PodSpecArgs(
             containers=[_container(args, secrets)],
             volumes=[
@@ -121,11 +121,15 @@ class Postgres(pulumi.ComponentResource):
                 revision_history_limit=3,
                 update_strategy=StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
                 persistent_volume_claim_retention_policy=retained(),
-                volume_claim_templates=[claim_template(args.context)],
+                volume_claim_templates=[claim_template(_disk(args))],
                 template=pod.harden(POSTGRES, spec),
             ),
-            opts=stateful(self, args.context.state, after=after),
+            opts=stateful(self, args.context.state, after=after, ignore=TEMPLATES),
         )
+
+
+def _disk(args: PostgresArgs) -> Disk:
+    return Disk(context=args.context, gib=args.settings.storage_gib)
 
 
 def _container(args: PostgresArgs, secrets: list[MountedSecret]) -> ContainerArgs:
@@ -188,8 +192,21 @@ def _login(role: str, secret: SecretSpec, secrets_dir: str) -> str:
 
 
 def _password(role: str, secret: SecretSpec, secrets_dir: str) -> str:
-    file = f"pg_read_file('{password_file(secret, secrets_dir)}')"
-    return f"SELECT format('ALTER ROLE {role} PASSWORD %L', rtrim({file}, E'\\n')) \\gexec\n"
+    if secret_files.PG_SERVICE in secret.files:
+        password = _password_of_service(f"{secrets_dir}/{secret.name}/{secret_files.PG_SERVICE}")
+    else:
+        password = f"rtrim(pg_read_file('{password_file(secret, secrets_dir)}'), E'\\n')"
+    return f"SELECT format('ALTER ROLE {role} PASSWORD %L', {password}) \\gexec\n"
+
+
+def _password_of_service(path: str) -> str:
+    """Return SQL for the password in a service file, which ends as libpq reads it: without blanks at the line's end.
+
+    Without such a line it would be NULL, with which anybody's login would lose its password. A second file is read
+    instead, which cannot exist and whose name says what is wrong.
+    """
+    line = f"substring(pg_read_file('{path}') FROM '(?n)^[ \\t]*password=(.*)$')"
+    return f"coalesce(rtrim({line}, E' \\t\\r'), pg_read_file('{path} without a line password='))"
 
 
 def _database(owner: str) -> str:

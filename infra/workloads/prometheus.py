@@ -23,7 +23,7 @@ from infra.kit.scrape import Target
 from infra.naming import PROMETHEUS, Workload
 from infra.parts import access
 from infra.parts.budget import one_at_a_time
-from infra.parts.claim import Disk, claim_template, claims_of_pods, retained
+from infra.parts.claim import TEMPLATES, Disk, claim_template, claims_of_pods, retained
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -80,8 +80,7 @@ class Prometheus(pulumi.ComponentResource):
         roles = self._access(name, targets)
         config_maps = self._config(name, args, targets)
         pods = cluster_ip(self, name, PROMETHEUS, role="pods", kind="headless")
-        disk = Disk(context=args.context, gib=args.settings.storage_gib)
-        disks = claims_of_pods(self, name, PROMETHEUS, disk, replicas=args.settings.replicas)
+        disks = claims_of_pods(self, name, PROMETHEUS, _disk(args), replicas=args.settings.replicas)
         self._stateful_set(name, args, config_maps, [account, pods, *roles, *disks])
         cluster_ip(self, name, PROMETHEUS, kind="sticky", wait_seconds=READY_SECONDS)
         if args.settings.replicas > 1:
@@ -140,11 +139,15 @@ class Prometheus(pulumi.ComponentResource):
                 # A pod that a bad change keeps from becoming ready must not block the next change, which fixes it.
                 pod_management_policy="Parallel",
                 template=pod.harden(PROMETHEUS, spec),
-                volume_claim_templates=[claim_template(args.context)],
+                volume_claim_templates=[claim_template(_disk(args))],
                 persistent_volume_claim_retention_policy=retained(),
             ),
-            opts=stateful(self, args.context.state, after=after),
+            opts=stateful(self, args.context.state, after=after, ignore=TEMPLATES),
         )
+
+
+def _disk(args: PrometheusArgs) -> Disk:
+    return Disk(context=args.context, gib=args.settings.storage_gib)
 
 
 def _container(args: PrometheusArgs) -> ContainerArgs:

@@ -27,7 +27,7 @@ from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child, stateful
 from infra.naming import PROMETHEUS, THANOS_COMPACT, THANOS_QUERY, THANOS_STORE, Workload
 from infra.parts.budget import one_at_a_time
-from infra.parts.claim import Disk, claim_template, claims_of_pods, retained
+from infra.parts.claim import TEMPLATES, Disk, claim_template, claims_of_pods, retained
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
@@ -107,7 +107,8 @@ class Thanos(pulumi.ComponentResource):
         workload, replicas = server.workload, server.replicas
         account = service_account(self, name, workload, args.context.cloud.roles)
         service = cluster_ip(self, name, workload, kind="headless")
-        disks = claims_of_pods(self, name, workload, Disk(context=args.context, gib=server.gib), replicas=replicas)
+        disk = Disk(context=args.context, gib=server.gib)
+        disks = claims_of_pods(self, name, workload, disk, replicas=replicas)
         mounts = [pod.mount("data", DATA, read_only=False), pod.mount("bucket", programs.CONFIG)]
         spec = PodSpecArgs(
             containers=[_container(workload, args, server.arguments, mounts)],
@@ -123,10 +124,10 @@ class Thanos(pulumi.ComponentResource):
                 selector=selector(workload),
                 pod_management_policy="Parallel",
                 template=pod.harden(workload, spec),
-                volume_claim_templates=[claim_template(args.context)],
+                volume_claim_templates=[claim_template(disk)],
                 persistent_volume_claim_retention_policy=retained(),
             ),
-            opts=stateful(self, args.context.state, after=[account, service, *disks]),
+            opts=stateful(self, args.context.state, after=[account, service, *disks], ignore=TEMPLATES),
         )
         if replicas > 1:
             one_at_a_time(self, name, workload)

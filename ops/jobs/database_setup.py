@@ -89,7 +89,7 @@ def read_roles(options: Sequence[RoleOption]) -> list[Role]:
     Raises:
         OpsError: a file is missing, or names another user than the login is for.
     """
-    roles = [Role(name=o.name, connections=o.connections, login=Login.read(o.folder)) for o in options]
+    roles = [Role(name=o.name, connections=o.connections, login=Login.of_postgres(o.folder)) for o in options]
     for role in roles:
         if role.login.username != role.name:
             raise OpsError(f"the secret of the login {role.name!r} is for {role.login.username!r}: give it its own")
@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME:CONNECTIONS:FOLDER",
-        help="a login, how many connections it may hold, and the folder with its username and password",
+        help="a login, how many connections it may hold, and the folder of its secret",
     )
     return parser
 

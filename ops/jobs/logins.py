@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from ops.errors import OpsError
+
+PG_SERVICE: Final = "pg_service.conf"
+"""libpq's file with a whole login; `infra.secret_files.PG_SERVICE` is the same name, and a test ties the two."""
 
 
 def read_secret(folder: Path, name: str) -> str:
@@ -40,6 +43,22 @@ class Login:
             OpsError: a file is missing or empty.
         """
         return cls(username=read_secret(folder, "username"), password=read_secret(folder, "password"))
+
+    @classmethod
+    def of_postgres(cls, folder: Path) -> Self:
+        """Read a login of PostgreSQL, from the service file if its clients use one: so both sides have one source.
+
+        Raises:
+            OpsError: a file is missing or empty, or the service has no user or no password.
+        """
+        if not (folder / PG_SERVICE).exists():
+            return cls.read(folder)
+        lines = [line.strip() for line in read_secret(folder, PG_SERVICE).splitlines()]
+        settings = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+        absent = [key for key in ("user", "password") if not settings.get(key)]
+        if absent:
+            raise OpsError(f"{folder / PG_SERVICE} has no {' and no '.join(absent)}: put it into {folder.name!r}")
+        return cls(username=settings["user"], password=settings["password"])
 
     def __repr__(self) -> str:
         return f"Login({self.username!r})"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.engine.project import Deployed
+from support.procedures import pulumi_targets
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
 
@@ -55,3 +56,33 @@ def test_a_new_secret_rolls_its_readers_before_the_old_one_goes(deployed: Deploy
         ("update", "alertmanager-statefulset"),
         ("delete-replaced", "alertmanager-alert-receivers-secret"),
     ]
+
+
+def test_a_larger_volume_grows_its_claim_and_replaces_nothing(deployed: Deployed) -> None:
+    """The server's template asks for the new size too, and Kubernetes lets nobody change it."""
+
+    def edit(config: dict[str, Any]) -> None:
+        config["churn:database"]["storage_gib"] += 1
+        config["churn:prometheus"]["storage_gib"] += 1
+
+    deployed.project.configure(edit)
+    assert sorted(touched_by_up(deployed)) == [("update", "postgres-data-0"), ("update", "prometheus-data-0")]
+
+
+def test_a_deleted_claim_is_created_again_by_the_documented_command_and_nothing_else_changes(
+    deployed: Deployed,
+) -> None:
+    """With the size that it has now, while MLflow and Grafana stay stopped."""
+    claim, mlflow = (
+        next(key for key in deployed.project.cluster.objects if (key.kind, key.name) == identity)
+        for identity in (("PersistentVolumeClaim", "data-postgres-0"), ("Deployment", "mlflow"))
+    )
+    before = deployed.project.cluster.objects.pop(claim)
+    deployed.project.cluster.objects[mlflow]["spec"]["replicas"] = 0
+    (pattern,) = pulumi_targets("Database lost")
+    outcome = deployed.project.run("up", refresh=True, target=[pattern])
+    assert outcome.succeeded, outcome.printed
+    assert [(step.operation, step.name) for step in outcome.changes] == [("create", "postgres-data-0")]
+    assert deployed.project.cluster.objects[claim]["spec"] == before["spec"]
+    assert deployed.project.cluster.objects[mlflow]["spec"]["replicas"] == 0
+    deployed.project.cluster.objects[mlflow]["spec"]["replicas"] = 1

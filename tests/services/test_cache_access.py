@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from support.bundles import random_customers
 from support.servers import HOST, Api, Server, free_port, require_tool, wait_until
 
 from infra.credentials import CACHE_COMMANDS, cache_users
-from infra.workloads.cache import arguments
+from infra.workloads.cache import arguments, login_check
 
 pytestmark = pytest.mark.service
 
@@ -77,6 +78,45 @@ def test_the_api_can_do_all_of_its_work_with_its_login(server: Cache, bundles: l
         used = {name.removeprefix("cmdstat_") for name in tester.info("commandstats")}
         assert tester.acl_log() == []
     assert used - HARMLESS - {"info", "client|setinfo"} == set(CACHE_COMMANDS)
+
+
+@pytest.fixture
+def checked(server: Cache, tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """The pod's check of its secret, with an address of the API's file."""
+    (tmp_path / "valkey-cli").symlink_to(require_tool("valkey-cli", "redis-cli"))
+    path = f"{tmp_path}:/usr/bin:/bin"
+
+    def check(url: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "redis_url").write_text(url)
+        command = login_check(str(tmp_path / "redis_url"), server.port)
+        return subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=False)
+
+    return check
+
+
+def test_the_pod_is_ready_if_the_api_can_log_in_with_its_address(
+    server: Cache, checked: Callable[[str], subprocess.CompletedProcess[str]]
+) -> None:
+    answer = checked(server.url.replace(HOST, "cache.churn-serving.svc"))
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+def test_a_password_that_was_changed_on_one_side_alone_is_named_and_not_shown(
+    server: Cache, checked: Callable[[str], subprocess.CompletedProcess[str]]
+) -> None:
+    for url in (server.url.replace(PASSWORD, "another"), server.url.replace(f"api:{PASSWORD}@", "")):
+        answer = checked(url)
+        assert answer.returncode == 1
+        assert answer.stdout == "the secret cache-login contradicts itself: users.acl refuses the login in redis_url\n"
+        assert "another" not in answer.stderr
+
+
+def test_a_server_that_does_not_answer_is_no_contradiction(
+    checked: Callable[[str], subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch, server: Cache
+) -> None:
+    monkeypatch.setattr(server, "port", free_port())
+    answer = checked(server.url)
+    assert (answer.returncode, answer.stdout) == (1, "the server does not answer PING\n")
 
 
 FORBIDDEN: dict[str, Callable[[redis.Redis], object]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,15 +12,18 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 from sqlalchemy.engine import Connection
+from support.backup_jobs import secret_of
 from support.backups import backup_id, dump_manifest, write_manifest
 from support.mlflow_pods import MARKS, PASSWORDS, arguments, pod_environment, run_migration
-from support.postgres import Postgres
+from support.postgres import Postgres, tool
 from support.servers import HOST
 
 from infra.connections import LOGIN_LIMITS
 from infra.workloads.mlflow_jobs import DATABASE_URI
 from infra.workloads.postgres import init_sql
+from ops.errors import OpsError
 from ops.jobs import migrate
+from ops.jobs.logins import Login
 
 pytestmark = MARKS
 
@@ -69,6 +73,30 @@ def test_the_first_sql_again_brings_in_a_changed_password(postgres: Postgres) ->
     (folder / "password").write_text(PASSWORDS["grafana"])
     postgres.psql(sql=init_sql(str(postgres.secrets)))
     assert can_connect(postgres, "grafana", "grafana")
+
+
+def test_server_and_clients_take_a_changed_password_from_the_same_file(postgres: Postgres) -> None:
+    """With two copies of it, a change of one would lock the clients out, and nothing would have said so."""
+    changed = "another-'%password="
+    file = postgres.secret("postgres-mlflow", **secret_of(postgres, "mlflow", changed)) / "pg_service.conf"
+    postgres.psql(sql=init_sql(str(postgres.secrets)))
+    assert can_connect(postgres, "mlflow", "mlflow", changed)
+    by_clients = ("env", f"PGSERVICEFILE={file}", tool("psql"), "-Atc", "SELECT current_user", "service=churn")
+    assert subprocess.run(by_clients, capture_output=True, text=True, check=True).stdout == "mlflow\n"
+    assert (Login.of_postgres(file.parent).username, Login.of_postgres(file.parent).password) == ("mlflow", changed)
+    postgres.secret("postgres-mlflow", **secret_of(postgres, "mlflow"))
+    postgres.psql(sql=init_sql(str(postgres.secrets)))
+    assert can_connect(postgres, "mlflow", "mlflow")
+
+
+def test_a_service_file_without_a_password_is_an_error_and_changes_no_login(postgres: Postgres) -> None:
+    folder = postgres.secret("postgres-mlflow", **{"pg_service.conf": "[churn]\nhost=a\nuser=mlflow\n"})
+    with pytest.raises(AssertionError, match="without a line password="):
+        postgres.psql(sql=init_sql(str(postgres.secrets)))
+    with pytest.raises(OpsError, match="has no password: put it into 'postgres-mlflow'"):
+        Login.of_postgres(folder)
+    postgres.secret("postgres-mlflow", **secret_of(postgres, "mlflow"))
+    assert can_connect(postgres, "mlflow", "mlflow")
 
 
 def test_no_password_is_in_the_servers_log(postgres: Postgres) -> None:

@@ -19,6 +19,7 @@ import psycopg2
 import pytest
 from recorded.record import exposition, wanted_metrics
 from support import uses
+from support.backup_jobs import secret_of
 from support.exposed import Exposed
 from support.labels import problems
 from support.mlflow_pods import PASSWORDS
@@ -256,7 +257,7 @@ def set_up() -> Iterator[Postgres]:
         who = server.secret("administrator", username=ADMINISTRATOR, password="of-the-administrator")  # noqa: S106 - a test's
         options = ["--host", HOST, "--port", str(server.port), "--sslmode", "disable", "--superuser", str(who)]
         for role, secret in LOGINS.items():
-            folder = server.secret(secret.name, username=role, password=PASSWORDS[role])
+            folder = server.secret(secret.name, **secret_of(server, role))
             options += ["--login", f"{role}:{LOGIN_LIMITS[role]}:{folder}"]
         assert database_setup.main(options) == 0
         assert database_setup.main(options) == 0, "again, as for a changed password"

@@ -15,10 +15,13 @@ from typing import Self
 from support.mlflow_pods import PASSWORDS
 from support.paths import ROOT as CODE
 from support.postgres import Postgres
-from support.servers import TOOL_FOLDERS
+from support.servers import HOST, TOOL_FOLDERS
 
 from app.bundle import ARTIFACT_FOLDER, MANIFEST, MANIFEST_TAG, sha256
+from infra.cloud import Database
 from infra.connections import LOGINS
+from infra.credentials import service_file
+from infra.secret_files import PG_SERVICE
 from infra.workloads.postgres import init_sql
 
 CHURN = (sys.executable, "-m", "ops.cli")
@@ -29,8 +32,17 @@ DATABASES = ("--service", "churn", "--database", "mlflow", "--database", "grafan
 def prepare(server: Postgres) -> None:
     """Do what the first start of the database's pod does."""
     for role, secret in LOGINS.items():
-        server.secret(secret.name, password=PASSWORDS[role] + "\n")
+        server.secret(secret.name, **secret_of(server, role))
     server.psql(sql=init_sql(str(server.secrets)))
+
+
+def secret_of(server: Postgres, role: str, password: str | None = None) -> dict[str, str]:
+    """The files of the secret with a login of PostgreSQL: where it has a service file, nothing but that."""
+    password = PASSWORDS[role] if password is None else password
+    if PG_SERVICE not in LOGINS[role].files:
+        return {"username": role, "password": f"{password}\n"}
+    where = Database(host=HOST, port=server.port)
+    return {PG_SERVICE: service_file(where, host=HOST, user=role, password=password, database=role)}
 
 
 def superuser(server: Postgres) -> str:

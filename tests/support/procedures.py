@@ -9,16 +9,25 @@ from pathlib import Path
 from typing import Final
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "dr.md"
-_BLOCK: Final = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_BLOCK: Final = r"^ *```{}\n(.*?)^ *```$"
+_TARGET: Final = re.compile(r'--target "([^"]+)"')
 
 
-def commands(title: str) -> str:
-    """The commands below a heading, all of its blocks; a heading without any fails the test that asks."""
+def commands(title: str, language: str = "sh") -> str:
+    """The commands below a heading, all of its blocks; a heading without any fails the test that asks.
+
+    Blocks of `sh` run wherever `churn` is installed; those of `bash` change a cluster.
+    """
     _, _, rest = DOCUMENT.read_text("utf-8").partition(f"\n### {title}\n")
     section = re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]
-    lines = "".join(_BLOCK.findall(section))
+    lines = "".join(re.findall(_BLOCK.format(language), section, re.MULTILINE | re.DOTALL))
     assert lines.strip(), f"docs/dr.md has no commands for {title!r}"
     return lines
+
+
+def pulumi_targets(title: str) -> list[str]:
+    """The resources that the commands for a cluster have `pulumi up` change, and no others."""
+    return _TARGET.findall(commands(title, "bash"))
 
 
 def follow(title: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

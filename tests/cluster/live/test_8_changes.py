@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import configparser
 import time
 
 import httpx
@@ -109,10 +110,12 @@ def over_tcp(live: Live, user: str, password: str) -> bool:
 
 
 def password(live: Live, workload: n.Workload, secret: str) -> str:
-    """The password that is mounted in the pods of a workload."""
+    """The password in the service file that is mounted in the pods of a workload."""
     (pod,) = live.ready(workload)
     (name,) = (volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if volume["name"] == secret)
-    return base64.b64decode(live.object("secret", workload, name)["data"]["password"]).decode()
+    service = configparser.ConfigParser(interpolation=None)
+    service.read_string(base64.b64decode(live.object("secret", workload, name)["data"]["pg_service.conf"]).decode())
+    return service["churn"]["password"]
 
 
 def test_a_new_database_password_is_in_force_with_the_next_up(live: Live) -> None:

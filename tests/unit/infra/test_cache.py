@@ -8,7 +8,7 @@ import pytest
 from support.recorder import children, manifest, record_with, recorded
 from support.rollout_rules import OLD_FIRST
 
-from infra.workloads.cache import arguments, memory_limit_mib
+from infra.workloads.cache import arguments, login_check, memory_limit_mib
 
 AWS = ("staging", "prod")
 
@@ -78,8 +78,10 @@ def test_pod(stack: str) -> None:
     assert "env" not in container(stack)
     (mount,) = container(stack)["volumeMounts"]
     assert (mount["name"], mount["mountPath"], mount["readOnly"]) == ("cache-login", "/run/secrets/churn/cache", True)
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+    for probe in ("startupProbe", "livenessProbe"):
         assert container(stack)[probe]["tcpSocket"] == {"port": "redis"}
+    # It is ready once the API's own login works; a restart would not mend a secret.
+    assert container(stack)["readinessProbe"]["exec"]["command"] == login_check("/run/secrets/churn/cache/redis_url")
 
 
 @pytest.mark.parametrize("stack", AWS)

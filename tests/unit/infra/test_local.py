@@ -15,6 +15,7 @@ from infra.cloud import Database
 from infra.config import ConfigError
 from infra.credentials import cache_users, key_file, service_file
 from infra.local import FIRST_KEY, require_kubeconfig
+from ops.jobs.logins import PG_SERVICE
 from ops.stack.recording import STAND_IN
 
 
@@ -40,6 +41,19 @@ def test_the_service_file_has_one_login() -> None:
         "user": "mlflow",
         "password": "pa55",
     }
+
+
+def test_a_password_that_two_sides_need_stands_in_one_file_of_one_secret() -> None:
+    """Server and clients read the same file, so nobody can change the password of one side alone."""
+    for spec in secret_files.ALL:
+        assert not {"password", secret_files.PG_SERVICE} <= set(spec.files), spec.name
+    assert PG_SERVICE == secret_files.PG_SERVICE
+    secrets = {
+        frozenset(item.inputs["stringData"]): item.inputs["stringData"]
+        for item in recorded("dev").resources
+        if item.is_kubernetes and item.inputs["kind"] == "Secret" and item.name.endswith("-postgres-mlflow-secret")
+    }
+    assert set(secrets) == {frozenset({secret_files.PG_SERVICE})}
 
 
 def test_the_cache_knows_only_the_hash_of_its_password() -> None:

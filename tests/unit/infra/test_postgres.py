@@ -57,6 +57,7 @@ def test_one_server_with_a_stable_name_and_a_volume() -> None:
     (template,) = spec()["volumeClaimTemplates"]
     assert template["metadata"]["name"] == "data"
     claim = manifest("dev", "PersistentVolumeClaim", "data-postgres-0")
+    assert template["spec"] == claim["spec"], "a claim that the controller creates again has the same room"
     assert claim["spec"] == {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}}
     service = manifest("dev", "Service", "postgres")["spec"]
     assert service["clusterIP"] == "None"
@@ -81,7 +82,13 @@ def test_a_larger_volume_changes_the_claim_and_nothing_else() -> None:
 
     before, after = objects(5), objects(8)
     assert before.keys() == after.keys()
-    assert [urn.rpartition("::")[2] for urn in before if before[urn] != after[urn]] == ["postgres-data-0"]
+    changed = {urn.rpartition("::")[2]: after[urn] for urn in before if before[urn] != after[urn]}
+    assert changed.keys() == {"postgres-data-0", "postgres-server"}
+    # The engine ignores the server's template, which nobody can change: `tests/engine/test_changes.py` shows that.
+    server = find(recorded("dev"), "StatefulSet", "postgres")
+    assert server.ignore_changes == ("spec.volumeClaimTemplates",)
+    without = {**changed["postgres-server"]["spec"], "volumeClaimTemplates": None}
+    assert without == {**server.inputs["spec"], "volumeClaimTemplates": None}
 
 
 def test_size() -> None:
@@ -146,7 +153,8 @@ def test_the_sql_of_the_logins_holds_no_password_and_rolls_the_pod_when_it_chang
     (volume,) = (volume for volume in pod()["volumes"] if "configMap" in volume)
     assert volume["configMap"]["name"] == first.outputs["metadata"]["name"]
     for secret in SECRETS:
-        assert f"pg_read_file('/run/secrets/churn/{secret}/password')" in first.inputs["data"]["logins.sql"]
+        file = "pg_service.conf" if secret in {"postgres-mlflow", "postgres-backup"} else "password"
+        assert f"pg_read_file('/run/secrets/churn/{secret}/{file}')" in first.inputs["data"]["logins.sql"]
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -1,0 +1,58 @@
+"""A claim that was deleted comes back with its size, whoever creates it again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.recorder import STACKS, find, recorded
+
+from infra.parts.claim import TEMPLATES
+from ops.stack.recording import Recording, Resource
+
+
+def of_kind(recording: Recording, kind: str) -> list[Resource]:
+    return [item for item in recording.resources if item.is_kubernetes and item.inputs["kind"] == kind]
+
+
+def smaller_after_deletion(recording: Recording) -> list[str]:
+    """Each StatefulSet whose controller would create another claim than the stack did, or that a growth would replace.
+
+    The controller creates a missing claim from the StatefulSet's template (Kubernetes, pkg/controller/statefulset,
+    `createMissingPersistentVolumeClaims`), usually before the stack can.
+    """
+    claims = {
+        claim.inputs["metadata"]["name"]: claim.inputs["spec"] for claim in of_kind(recording, "PersistentVolumeClaim")
+    }
+    violations = []
+    for server in of_kind(recording, "StatefulSet"):
+        name, spec = server.inputs["metadata"]["name"], server.inputs["spec"]
+        templates: list[dict[str, Any]] = spec.get("volumeClaimTemplates", [])
+        if templates and not set(TEMPLATES) <= set(server.ignore_changes):
+            violations.append(f"{name}: a larger volume would replace it")
+        own = [
+            (f"{item['metadata']['name']}-{name}-{i}", item["spec"])
+            for item in templates
+            for i in range(spec["replicas"])
+        ]
+        violations += [f"{claim} would come back as {size}" for claim, size in own if claims.get(claim) != size]
+    return violations
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_claim_comes_back_with_its_size(stack: str) -> None:
+    assert len(of_kind(recorded(stack), "StatefulSet")) >= 2
+    assert smaller_after_deletion(recorded(stack)) == []
+
+
+def test_a_smaller_template_and_one_that_is_not_ignored_are_noticed() -> None:
+    server = find(recorded("dev"), "StatefulSet", "postgres")
+    (template,) = server.inputs["spec"]["volumeClaimTemplates"]
+    small = {**template, "spec": {**template["spec"], "resources": {"requests": {"storage": "1Gi"}}}}
+    inputs = {**server.inputs, "spec": {**server.inputs["spec"], "volumeClaimTemplates": [small]}}
+    others = [item for item in recorded("dev").resources if item is not server]
+    bad = replace(recorded("dev"), resources=[*others, replace(server, inputs=inputs, ignore_changes=())])
+    first, second = smaller_after_deletion(bad)
+    assert first == "postgres: a larger volume would replace it"
+    assert second.startswith("data-postgres-0 would come back as ")
