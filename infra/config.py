@@ -51,7 +51,9 @@ class ClusterSettings(Section):
 class ImageSettings(Section):
     """Registry and tag of the project's own images, and whether every image must be pinned by its digest."""
 
-    registry: str
+    registry: str = Field(
+        description="What precedes the images' names; a name that nobody can pull where they are loaded by hand."
+    )
     tag: Tag
     require_digests: bool
 

@@ -18,7 +18,7 @@ from infra.config import ConfigError, Settings
 from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
 from infra.naming import PROJECT, PROMETHEUS, THANOS_QUERY
 from infra.parts.context import Context
-from infra.versions import Images, digest_required, locked_digests
+from infra.versions import Images, check_registry, digest_required, locked_digests
 from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
 from infra.workloads.artifact_volume import ArtifactVolume, ArtifactVolumeArgs
@@ -52,15 +52,26 @@ def check_prerequisites(settings: Settings, digests: Mapping[str, str]) -> None:
     """Check what a stack needs besides its configuration, before any resource is created.
 
     Raises:
-        ConfigError: an image that the stack runs has no locked digest although digests are required; or the kubeconfig
-            of a local stack is missing or lacks the configured context.
+        ConfigError: a stack on AWS would pull the project's images from a registry that is not its owner's; an image
+            that the stack runs has no locked digest although digests are required; or the kubeconfig of a local stack
+            is missing or lacks the configured context.
+    """
+    check_registry(settings)
+    check_digests(settings, digests)
+    if settings.cluster.kind == "local":
+        require_kubeconfig(settings.cluster.context)
+
+
+def check_digests(settings: Settings, digests: Mapping[str, str]) -> None:
+    """Check that every image has a locked digest, where the stack requires that.
+
+    Raises:
+        ConfigError: an image that the stack runs has none.
     """
     images = Images(settings=settings.images, digests=digests)
     missing = images.without_digest(settings) if settings.images.require_digests else []
     if missing:
         raise ConfigError(digest_required(missing))
-    if settings.cluster.kind == "local":
-        require_kubeconfig(settings.cluster.context)
 
 
 def build_cloud(settings: Settings, account: Account | None = None) -> CloudOutputs:

@@ -84,5 +84,5 @@ def test_the_api_server_of_each_kind_of_local_cluster_can_be_reached_and_on_aws_
         return clients
 
     clients = {n.INGRESS.name, n.PROMETHEUS.name, n.KUBE_STATE_METRICS.name}
-    assert ports("dev", None) == dict.fromkeys(clients, {443, 6443, 8443})
-    assert ports("prod", "eu-central-1") == dict.fromkeys(clients, {443, 6443})
+    assert ports("dev", None) == {client: {443, 6443, 8443} for client in clients}
+    assert ports("prod", "eu-central-1") == {client: {443, 6443} for client in clients}
