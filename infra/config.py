@@ -45,7 +45,9 @@ class ClusterSettings(Section):
     """The Kubernetes cluster: an existing one (`local`), or one that the stack creates on AWS (`eks`)."""
 
     kind: Literal["local", "eks"]
-    context: str = Field(description="Context of the kubeconfig for kind local; empty takes the current one.")
+    context: str = Field(
+        description="Context of the kubeconfig for kind local; empty takes the current one if its cluster is local."
+    )
 
 
 class ImageSettings(Section):
