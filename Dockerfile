@@ -6,7 +6,7 @@
 #   training  from customers to a registered version
 #   ops       backups, restores and drills; with PostgreSQL's programs of the server's major
 #
-#   docker build --target api --tag churn/api:0.1.0 .        (or all of them: .venv/bin/churn images build)
+#   docker build --target api --tag churn.invalid/api:0.1.0 .        (or all of them: .venv/bin/churn images build)
 #
 # Each runs as a numeric user that owns nothing in the image, needs to write nowhere but in /tmp and what is mounted, and
 # is its own PID 1: every program here handles SIGTERM by itself. Bytecode is made while building, since nothing can be

@@ -45,13 +45,17 @@ class ClusterSettings(Section):
     """The Kubernetes cluster: an existing one (`local`), or one that the stack creates on AWS (`eks`)."""
 
     kind: Literal["local", "eks"]
-    context: str = Field(description="Context of the kubeconfig for kind local; empty takes the current one.")
+    context: str = Field(
+        description="Context of the kubeconfig for kind local; empty takes the current one if its cluster is local."
+    )
 
 
 class ImageSettings(Section):
     """Registry and tag of the project's own images, and whether every image must be pinned by its digest."""
 
-    registry: str
+    registry: str = Field(
+        description="What precedes the images' names; a name that nobody can pull where they are loaded by hand."
+    )
     tag: Tag
     require_digests: bool
 

@@ -32,6 +32,9 @@ CLIENTS: Final = Outside(name="clients", cidrs=("0.0.0.0/0",))
 """Everybody whom the load balancer admits; they may have private addresses too."""
 HTTPS: Final = 443
 KUBERNETES_PORTS: Final = (HTTPS, 6443)
+"""Ports of an API server behind the Service `kubernetes`: policies apply after its address has been translated."""
+MINIKUBE_PORT: Final = 8443
+"""Port of minikube's API server (kubernetes/minikube, `APIServerPort` in pkg/minikube/constants)."""
 SMTP: Final = 587
 KUBELET: Final = 10250
 
@@ -137,7 +140,8 @@ def _balancer(cloud: CloudOutputs) -> list[Edge]:
 def _outward(cloud: CloudOutputs) -> list[Edge]:
     api_server = Outside(name="api-server", cidrs=cloud.api_server_cidrs)
     clients = (n.INGRESS, n.PROMETHEUS, n.KUBE_STATE_METRICS)
-    edges = [edge for workload in clients for edge in _out(workload, api_server, *KUBERNETES_PORTS)]
+    ports = KUBERNETES_PORTS if cloud.region is not None else (*KUBERNETES_PORTS, MINIKUBE_PORT)
+    edges = [edge for workload in clients for edge in _out(workload, api_server, *ports)]
     if cloud.region is not None:
         # S3, STS and KMS: public addresses unless the network has endpoints for them, which have private ones.
         aws = Outside(name="aws", cidrs=CLIENTS.cidrs)

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 from infra import edges, secret_files
 from infra.cloud import CloudOutputs
 from infra.config import ConfigError, Settings
-from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
+from infra.kubeconfig import require_context
+from infra.local import LocalCloud, LocalCloudArgs
 from infra.naming import PROJECT, PROMETHEUS, THANOS_QUERY
 from infra.parts.context import Context
-from infra.versions import Images, digest_required, locked_digests
+from infra.versions import Images, check_registry, digest_required, locked_digests
 from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
 from infra.workloads.artifact_volume import ArtifactVolume, ArtifactVolumeArgs
@@ -52,15 +53,26 @@ def check_prerequisites(settings: Settings, digests: Mapping[str, str]) -> None:
     """Check what a stack needs besides its configuration, before any resource is created.
 
     Raises:
-        ConfigError: an image that the stack runs has no locked digest although digests are required; or the kubeconfig
-            of a local stack is missing or lacks the configured context.
+        ConfigError: a stack on AWS would pull the project's images from a registry that is not its owner's; an image
+            that the stack runs has no locked digest although digests are required; or the kubeconfig of a local stack
+            is missing, lacks the configured context, or names none and has a current one that may not be local.
+    """
+    check_registry(settings)
+    check_digests(settings, digests)
+    if settings.cluster.kind == "local":
+        require_context(settings.cluster.context)
+
+
+def check_digests(settings: Settings, digests: Mapping[str, str]) -> None:
+    """Check that every image has a locked digest, where the stack requires that.
+
+    Raises:
+        ConfigError: an image that the stack runs has none.
     """
     images = Images(settings=settings.images, digests=digests)
     missing = images.without_digest(settings) if settings.images.require_digests else []
     if missing:
         raise ConfigError(digest_required(missing))
-    if settings.cluster.kind == "local":
-        require_kubeconfig(settings.cluster.context)
 
 
 def build_cloud(settings: Settings, account: Account | None = None) -> CloudOutputs:
@@ -81,7 +93,8 @@ def cluster_provider(settings: Settings, cloud: CloudOutputs) -> k8s.Provider:
     """Create the provider of every Kubernetes object; the default one could reach another cluster.
 
     Raises:
-        ConfigError: there is no kubeconfig, or it lacks the configured context.
+        ConfigError: there is no kubeconfig, it lacks the configured context, or none is configured and the current one
+            may not be local.
     """
     # Without an identifier, a changed kubeconfig would replace the provider and every object with it.
     if cloud.kubeconfig is not None:
@@ -92,11 +105,15 @@ def cluster_provider(settings: Settings, cloud: CloudOutputs) -> k8s.Provider:
             cluster_identifier=f"{PROJECT}-{settings.stack}",
             enable_server_side_apply=True,
         )
+    # The context is always named: the state keeps it, and `destroy`, which runs no program, does not follow kubectl's.
+    chosen = require_context(settings.cluster.context)
     return k8s.Provider(
         "cluster",
-        kubeconfig=str(require_kubeconfig(settings.cluster.context)),
-        context=settings.cluster.context or None,
-        cluster_identifier=f"{settings.stack}-{settings.cluster.context or 'current'}",
+        kubeconfig=str(chosen.path),
+        context=chosen.name,
+        # The same for every context. Another identifier means another cluster to Pulumi, which then creates everything
+        # anew and deletes the old objects by their names: after a renamed context, those that it has just created.
+        cluster_identifier=f"{settings.stack}-current",
         enable_server_side_apply=True,
     )
 

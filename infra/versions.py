@@ -35,6 +35,36 @@ OWN: Final = ("api", "mlflow", "ops", "training")
 """Images that this project builds; each is a target of its Dockerfile."""
 
 
+NOWHERE: Final = (".invalid", "localhost")
+"""Endings of hosts that no node can pull from: `.invalid` never resolves (RFC 2606), `localhost` is the node itself."""
+
+
+def registry_host(reference: str) -> str | None:
+    """Return the registry that a reference names; None where runtimes would look on Docker Hub.
+
+    The rule is that of container runtimes (distribution/reference, `splitDockerDomain`).
+    """
+    first, slash, _ = reference.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else None
+
+
+def check_registry(settings: Settings) -> None:
+    """Check that the nodes of a stack on AWS can only pull the project's images from a registry of its owner.
+
+    Raises:
+        ConfigError: the registry has no host, so that its first word is somebody's namespace on Docker Hub; or it has
+            one that no node can reach.
+    """
+    host = registry_host(f"{settings.images.registry}/")
+    if settings.cluster.kind == "local" or (host and not host.partition(":")[0].endswith(NOWHERE)):
+        return
+    where = "names nobody's registry" if host else "has no host, so nodes would pull from whoever owns it on Docker Hub"
+    raise ConfigError(
+        f"{PROJECT}:images.registry is {settings.images.registry!r}, which {where}: set it to yours, such as "
+        f"ACCOUNT.dkr.ecr.{settings.account.region}.amazonaws.com/{PROJECT}"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Images:
     """References to all images of one stack."""

@@ -20,7 +20,7 @@ import httpx
 
 from infra.config import ImageSettings
 from infra.naming import PROJECT
-from infra.versions import OWN, PUBLIC, Images
+from infra.versions import OWN, PUBLIC, Images, registry_host
 from ops.errors import OpsError
 from ops.stack.checkout import stack_config, stack_names
 from training.outputs import replaced
@@ -53,10 +53,10 @@ class Reference:
     def parse(cls, text: str) -> Reference:
         """Split a name as container runtimes do: without a registry, the image is on Docker Hub."""
         path, _, tag = text.rpartition(":")
-        first, _, rest = path.partition("/")
-        if rest and ("." in first or ":" in first or first == "localhost"):
-            return cls(first, rest, tag)
-        return cls(DOCKER_HUB, path if rest else f"library/{path}", tag)
+        host = registry_host(path)
+        if host is not None:
+            return cls(host, path.removeprefix(f"{host}/"), tag)
+        return cls(DOCKER_HUB, path if "/" in path else f"library/{path}", tag)
 
     @property
     def url(self) -> str:

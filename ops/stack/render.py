@@ -24,7 +24,7 @@ from infra.cloud import CloudOutputs
 from infra.config import Settings
 from infra.config_loader import RECEIVERS, load
 from infra.naming import PROJECT
-from infra.stack import build_cloud, build_cluster, check_prerequisites
+from infra.stack import build_cloud, build_cluster, check_digests
 from infra.versions import DIGESTS_KEY, locked_digests
 from ops.errors import OpsError
 from ops.stack.checkout import stack_config, stack_names
@@ -43,12 +43,12 @@ IMAGES: Final = f"{PROJECT}:images"
 
 
 def stack_program(digests: Mapping[str, str]) -> Callable[[], None]:
-    """Return the program of `infra/__main__.py` with nothing real around it: no kubeconfig, no question to AWS."""
+    """Return the program of `infra/__main__.py` with nothing real around it: no kubeconfig, registry or AWS account."""
 
     def program() -> None:
         settings = load()
         if settings.cluster.kind != "local":
-            check_prerequisites(settings, digests)
+            check_digests(settings, digests)
         for name, value in build_cluster(settings, cloud(settings), recording_provider(), digests).items():
             pulumi.export(name, value)
 

@@ -18,13 +18,14 @@ from infra.versions import OWN, PUBLIC, Images
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900, func_only=True)]
 
 STACKS = ("staging", "prod")
+REGISTRY = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/churn"
 ENGINES_OWN = "pulumi:providers:pulumi"
 """The provider with which the engine passes a role to the component of `pulumi_eks`; previews do not have it."""
 Edit = Callable[[dict[str, Any]], None]
 
 
 def invented_digests(stack: str) -> dict[str, str]:
-    images = Images(settings=settings(stack).images, digests={})
+    images = Images(settings=settings(stack).images.model_copy(update={"registry": REGISTRY}), digests={})
     tagged = [images.tagged(name) for name in (*PUBLIC, *OWN)]
     return {image: f"sha256:{hashlib.sha256(image.encode()).hexdigest()}" for image in tagged}
 
@@ -38,6 +39,10 @@ def up(
     with CloudProject(stack, command=command, folder=tmp_path_factory.mktemp(stack)).open() as project:
         project.lock(invented_digests(stack))
         project.cli("stack", "init")
+        refused = project.run("preview")
+        assert refused.errors[0].startswith("churn:images.registry is 'churn', which has no host")
+        assert project.journal.calls == []
+        project.configure(lambda config: config["churn:images"].update(registry=REGISTRY))
         preview = project.run("preview")
         yield project, preview, project.run("up")
 

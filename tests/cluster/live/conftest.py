@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from pulumi import automation as auto
 from support.engine.live import LiveCluster
 from support.engine.project import Project
@@ -48,11 +49,14 @@ def live(kubectl: Kubectl, command: auto.PulumiCommand, tmp_path_factory: pytest
     """The stack after its first `up`, and how long that took from the empty cluster."""
     folder = tmp_path_factory.mktemp("live")
     kubeconfig = Path(os.environ["KUBECONFIG"])
+    # No local tool made this cluster, so the stack takes it only by its name.
+    context = yaml.safe_load(kubeconfig.read_text())["current-context"]
     cluster = LiveCluster(kubeconfig, folder)
     project = Project("dev", command=command, folder=folder / "stack", cluster=cluster)
     with project.open(kubeconfig) as opened:
         opened.cli("stack", "init")
         opened.configure(small)
+        opened.configure(lambda config: config["churn:cluster"].update(context=context))
         started = time.monotonic()
         outcome = opened.run("up")
         stack = Live(

@@ -16,6 +16,11 @@ for name in ingress grafana pushgateway blackbox cache kube-state-metrics postgr
     "$cluster" build "tests/cluster/live/images/$name" -t "$(image "$name")"
 done
 CHURN_BUILD="'$cluster' build" "$churn" images build
-for name in api mlflow training ops; do
-    "$cluster" tag "churn/$name:0.1.0" "churn/$name:$next"
+# Print our own images as the stack names them.
+ours() {
+    .venv/bin/python -c 'from ops.stack import checkout, image_build as b
+print(*(build.image for build in b.builds("dev", checkout.ROOT)), sep="\n")'
+}
+for own in $(ours); do
+    "$cluster" tag "$own" "${own%:*}:$next"
 done

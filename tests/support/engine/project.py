@@ -200,6 +200,6 @@ KUBECONFIG = {
     "kind": "Config",
     "clusters": [{"name": "stand-in", "cluster": {"server": "https://127.0.0.1:1"}}],
     "users": [{"name": "nobody", "user": {}}],
-    "contexts": [{"name": "stand-in", "context": {"cluster": "stand-in", "user": "nobody"}}],
-    "current-context": "stand-in",
+    "contexts": [{"name": "kind-stand-in", "context": {"cluster": "stand-in", "user": "nobody"}}],
+    "current-context": "kind-stand-in",
 }

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from support.recorder import STACKS, children, find, manifest, record_with, recorded
+from support.recorder import STACKS, children, find, manifest, record_with, recorded, settings
 
 from infra.workloads import backup
 
@@ -153,7 +153,7 @@ def test_their_pods_are_hardened_and_write_to_the_backups_alone(stack: str, name
     assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("backup", False)
     assert (spec["restartPolicy"], spec["securityContext"]["runAsNonRoot"]) == ("Never", True)
     assert only["securityContext"]["readOnlyRootFilesystem"] is True
-    assert only["image"].startswith("churn/ops:0.1.0@sha256:")
+    assert only["image"].startswith(f"{settings(stack).images.registry}/ops:0.1.0@sha256:")
     writable = {mount["mountPath"] for mount in only["volumeMounts"] if not mount["readOnly"]}
     assert writable == {"/var/lib/backups", "/tmp"}  # noqa: S108 - paths in the pod
     env = {variable["name"]: variable["value"] for variable in only["env"]}

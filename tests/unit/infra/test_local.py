@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import configparser
 import hashlib
-from pathlib import Path
 
-import pytest
 from support.recorder import recorded, settings
 
 from app.security import parse_key_file
 from infra import secret_files
 from infra.cloud import Database
-from infra.config import ConfigError
 from infra.credentials import cache_users, key_file, service_file
-from infra.local import FIRST_KEY, require_kubeconfig
+from infra.local import FIRST_KEY
 from ops.jobs.logins import PG_SERVICE
 from ops.stack.recording import STAND_IN
 
@@ -70,53 +67,6 @@ def test_every_secret_has_every_file_and_all_generated_values_are_random_and_sec
     files = {frozenset(item.inputs["stringData"]) for item in secrets if item.inputs["type"] == "Opaque"}
     assert files <= {frozenset(spec.files) for spec in secret_files.ALL}
     assert any(STAND_IN in value for item in secrets for value in item.inputs["stringData"].values())
-
-
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-current-context: one
-contexts:
-  - {name: one, context: {cluster: c, user: u}}
-  - {name: two, context: {cluster: c, user: u}}
-"""
-
-
-def test_the_kubeconfig_is_the_one_kubectl_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "config"
-    path.write_text(KUBECONFIG)
-    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'absent'}:{path}")
-    assert require_kubeconfig("") == path
-    assert require_kubeconfig("two") == path
-    monkeypatch.setenv("KUBECONFIG", "")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".kube").mkdir()
-    path.rename(tmp_path / ".kube" / "config")
-    assert require_kubeconfig("") == tmp_path / ".kube" / "config"
-
-
-@pytest.mark.parametrize(
-    ("content", "context", "message"),
-    [
-        (None, "", "there is no kubeconfig at"),
-        (KUBECONFIG, "three", "has no context 'three': set churn:cluster.context to one of ['one', 'two']"),
-        ("current-context: one\n", "", "is no kubeconfig: it needs contexts and current-context"),
-        (": : :", "", "is no kubeconfig"),
-        ("[]", "", "is no kubeconfig"),
-    ],
-)
-def test_a_bad_kubeconfig_is_reported_in_one_line(
-    content: str | None, context: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "config"
-    if content is not None:
-        path.write_text(content)
-    monkeypatch.setenv("KUBECONFIG", str(path))
-    with pytest.raises(ConfigError) as caught:
-        require_kubeconfig(context)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert str(path) in str(caught.value)
 
 
 def test_a_local_stack_needs_no_cloud() -> None:

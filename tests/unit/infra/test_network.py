@@ -70,3 +70,19 @@ def test_a_policy_names_the_namespace_by_the_label_the_api_server_sets() -> None
         ],
         "ports": [{"port": 8000, "protocol": "TCP"}],
     }
+
+
+def test_the_api_server_of_each_kind_of_local_cluster_can_be_reached_and_on_aws_only_its_own_ports() -> None:
+    """Rules see the API server's own port, not that of its Service: 6443 in kind and k3d, 8443 in minikube."""
+
+    def ports(stack: str, region: str | None) -> dict[str, set[int]]:
+        cloud = CloudOutputs(secrets={}, database=Database(host="x"), region=region)
+        clients: dict[str, set[int]] = {}
+        for edge in edges(settings(stack), cloud):
+            if isinstance(edge.source, n.Workload) and edge.target.name == "api-server":
+                clients.setdefault(edge.source.name, set()).add(edge.port)
+        return clients
+
+    clients = {n.INGRESS.name, n.PROMETHEUS.name, n.KUBE_STATE_METRICS.name}
+    assert ports("dev", None) == {client: {443, 6443, 8443} for client in clients}
+    assert ports("prod", "eu-central-1") == {client: {443, 6443} for client in clients}

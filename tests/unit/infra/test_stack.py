@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
-from support.recorder import STACKS, config, find, pod_templates, recorded, settings
+from support.recorder import STACKS, MadeUpDigests, config, find, pod_templates, recorded, settings
 
-from infra.config import ConfigError
+from infra.config import ConfigError, Settings
 from infra.naming import NAMESPACES
 from infra.stack import check_prerequisites
+from infra.versions import Images, registry_host
 from ops.stack.recording import Resource, record
 from ops.stack.render import stack_program
 
@@ -113,7 +114,37 @@ def test_an_image_without_a_digest_is_refused_before_anything_is_made() -> None:
         record("prod", program, config("prod"))
     assert reached == []
     with pytest.raises(ConfigError, match="no digest for"):
-        check_prerequisites(settings("prod"), {})
+        check_prerequisites(with_registry("prod", "registry.example.com/churn"), {})
+
+
+def with_registry(stack: str, registry: str) -> Settings:
+    before = settings(stack)
+    return before.model_copy(update={"images": before.images.model_copy(update={"registry": registry})})
+
+
+@pytest.mark.parametrize("stack", ["staging", "prod"])
+@pytest.mark.parametrize(
+    "registry", ["churn", "somebody/churn", "churn.invalid", "localhost/churn", "localhost:5000/a"]
+)
+def test_a_stack_on_aws_refuses_a_registry_that_is_not_its_owners(stack: str, registry: str) -> None:
+    """`churn/api` is an image of Docker Hub's user `churn`: nodes would run what that person pushes."""
+    with pytest.raises(
+        ConfigError, match=r"^churn:images.registry is '.*', which .*: set it to yours, such as ACCOUNT\.dkr\.ecr"
+    ):
+        check_prerequisites(with_registry(stack, registry), MadeUpDigests())
+
+
+@pytest.mark.parametrize(
+    "registry", ["000000000000.dkr.ecr.eu-central-1.amazonaws.com/churn", "r.example.com:5000/a/b"]
+)
+def test_a_stack_on_aws_takes_a_registry_with_a_host(registry: str) -> None:
+    check_prerequisites(with_registry("prod", registry), MadeUpDigests())
+
+
+def test_no_node_can_pull_the_images_of_a_local_stack_from_anywhere() -> None:
+    """They are loaded: with a name that resolves, an image that was not loaded would be whatever is published there."""
+    image = Images(settings=settings("dev").images, digests={}).tagged("api")
+    assert str(registry_host(image)).endswith(".invalid")
 
 
 def test_a_local_stack_without_its_kubeconfig_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

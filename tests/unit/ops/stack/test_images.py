@@ -128,7 +128,8 @@ def test_list_shows_which_images_are_locked(registry: Registry, lock_file: Path)
     shown = {item["image"]: item for item in json.loads(churn("list", "--json").output)}
     assert shown[f"{registry.host}/tools/db:15"]["digest"] == digest("db")
     assert shown[f"{registry.host}/a/b/c:v1.2"]["digest"] is None
-    assert shown["churn/api:0.1.0"]["stacks"] == "dev, prod, staging"
+    assert shown["churn/api:0.1.0"]["stacks"] == "prod, staging"
+    assert shown["churn.invalid/api:0.1.0"]["stacks"] == "dev"
     assert "not locked" in churn("list").output
 
 
@@ -210,6 +211,7 @@ def test_a_registry_that_never_finishes_is_given_up(registry: Registry, monkeypa
         ("churn/api:0.1.0", "https://registry-1.docker.io/v2/churn/api/manifests/0.1.0"),
         ("quay.io/prometheus/prometheus:v3", "https://quay.io/v2/prometheus/prometheus/manifests/v3"),
         ("registry.example:5000/a/b/c:1", "https://registry.example:5000/v2/a/b/c/manifests/1"),
+        ("churn.invalid/api:1", "https://churn.invalid/v2/api/manifests/1"),
         ("localhost:5000/a:1", "http://localhost:5000/v2/a/manifests/1"),
         ("127.0.0.1.example/a:1", "https://127.0.0.1.example/v2/a/manifests/1"),
     ],
