@@ -120,7 +120,7 @@ class Prometheus(pulumi.ComponentResource):
         self, name: str, args: PrometheusArgs, config_maps: dict[str, ConfigMap], after: list[pulumi.Resource]
     ) -> None:
         spec = PodSpecArgs(
-            containers=[_container(args), *([sidecar(args.context, DATA)] if args.thanos else [])],
+            containers=[_container(args), *_sidecar(args)],
             volumes=[
                 *(pod.config_volume(role, config_map.metadata.name) for role, config_map in config_maps.items()),
                 *([bucket_volume(self, name, PROMETHEUS, args.context)] if args.thanos else []),
@@ -145,6 +145,10 @@ class Prometheus(pulumi.ComponentResource):
             ),
             opts=stateful(self, args.context.state, after=after),
         )
+
+
+def _sidecar(args: PrometheusArgs) -> list[ContainerArgs]:
+    return [sidecar(args.context, DATA, replay_seconds=REPLAY_SECONDS)] if args.thanos else []
 
 
 def _container(args: PrometheusArgs) -> ContainerArgs:
