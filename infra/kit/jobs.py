@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from pulumi_kubernetes.batch.v1 import (
     CronJobSpecArgs,
@@ -15,11 +16,25 @@ from pulumi_kubernetes.batch.v1 import (
     PodFailurePolicyRuleArgs,
 )
 from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.kit.meta import Annotations
 
 KEEP_SECONDS: Final = 7 * 24 * 3600
 """How long a finished job of a schedule is kept, and its log with it."""
 BAD_INPUT: Final = 2
 """Exit code of our programs for a failure that only a person can fix."""
+UNDISTURBED: Final = {"karpenter.sh/do-not-disrupt": "true"}
+"""Annotation of a job's pods. Without it EKS Auto Mode, which runs Karpenter, evicts a running job to save a node, and
+the next try starts from the beginning. The job's deadline bounds how long a node stays for it."""
+
+
+def undisturbed(template: PodTemplateSpecArgs) -> PodTemplateSpecArgs:
+    """Return the template of pods that are not evicted for the sake of a cheaper node."""
+    copied, metadata = copy(template), copy(cast("ObjectMetaArgs", template.metadata))
+    metadata.annotations = {**cast("Annotations", metadata.annotations or {}), **UNDISTURBED}
+    copied.metadata = metadata
+    return copied
 
 
 def failure_policy(container: str) -> PodFailurePolicyArgs:
@@ -57,7 +72,7 @@ def job_spec(
     ``keep_seconds=None`` keeps the finished job, as Pulumi needs for the jobs that it creates itself.
     """
     return JobSpecArgs(
-        template=template,
+        template=undisturbed(template),
         backoff_limit=retries,
         active_deadline_seconds=deadline_seconds,
         ttl_seconds_after_finished=keep_seconds,

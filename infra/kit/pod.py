@@ -184,13 +184,19 @@ def host_path_volume(name: str, path: str) -> VolumeArgs:
 
 
 def spread(workload: Workload, *, zones: int) -> list[TopologySpreadConstraintArgs]:
-    """Return constraints that spread pods over zones, strictly where there are several, and over hosts if possible."""
+    """Return constraints that spread pods over zones, strictly where there are several, and over hosts if possible.
+
+    A zone whose nodes all have a taint, because they are dead, cordoned or somebody else's, must not count as an empty
+    one, for which every other pod would wait (kubernetes 106127). That needs the nodes' taints to be honored, and no
+    least number of zones, which would count the missing one as empty again (enhancements 6211).
+    """
     by_zone = TopologySpreadConstraintArgs(
         max_skew=1,
         topology_key=ZONE,
         when_unsatisfiable="DoNotSchedule" if zones > 1 else "ScheduleAnyway",
         label_selector=selector(workload),
         match_label_keys=["pod-template-hash"] if zones > 1 else None,
+        node_taints_policy="Honor",
     )
     by_host = TopologySpreadConstraintArgs(
         max_skew=1, topology_key=HOSTNAME, when_unsatisfiable="ScheduleAnyway", label_selector=selector(workload)

@@ -119,7 +119,7 @@ class Prometheus(pulumi.ComponentResource):
         self, name: str, args: PrometheusArgs, config_maps: dict[str, ConfigMap], after: list[pulumi.Resource]
     ) -> None:
         spec = PodSpecArgs(
-            containers=[_container(args), *([sidecar(args.context, DATA)] if args.thanos else [])],
+            containers=[_container(args), *_sidecar(args)],
             volumes=[
                 *(pod.config_volume(role, config_map.metadata.name) for role, config_map in config_maps.items()),
                 *([bucket_volume(self, name, PROMETHEUS, args.context)] if args.thanos else []),
@@ -148,6 +148,10 @@ class Prometheus(pulumi.ComponentResource):
 
 def _disk(args: PrometheusArgs) -> Disk:
     return Disk(context=args.context, gib=args.settings.storage_gib)
+
+
+def _sidecar(args: PrometheusArgs) -> list[ContainerArgs]:
+    return [sidecar(args.context, DATA, replay_seconds=REPLAY_SECONDS)] if args.thanos else []
 
 
 def _container(args: PrometheusArgs) -> ContainerArgs:

@@ -34,6 +34,8 @@ from infra.parts.service import cluster_ip
 from infra.workloads import thanos_programs as programs
 
 DATA: Final = "/var/thanos"
+START_SECONDS: Final = 300
+"""How long a program of Thanos may take to start, once what it needs is there."""
 STORE_GIB: Final = 10
 """Volume of the store, which caches the index of the blocks in the bucket."""
 SIZES: Final[Mapping[str, Resources]] = {
@@ -149,15 +151,21 @@ def bucket_volume(parent: pulumi.Resource, name: str, workload: Workload, contex
     return pod.config_volume("bucket", config_map.metadata.name)
 
 
-def sidecar(context: Context, data: str) -> ContainerArgs:
-    """Return the container beside a Prometheus that serves its data and uploads each complete block."""
+def sidecar(context: Context, data: str, *, replay_seconds: int) -> ContainerArgs:
+    """Return the container beside a Prometheus that serves its data and uploads each complete block.
+
+    It is not ready before Prometheus is, which may read its log for ``replay_seconds`` first. A sidecar that gave up
+    earlier would be restarted, and in the end hold its pod back by the delays between restarts.
+    """
     return ContainerArgs(
         name="thanos-sidecar",
         image=context.images.reference("thanos"),
         resources=pod.resources(
             Resources(cpu_request="50m", cpu_limit="500m", memory_request="128Mi", memory_limit="512Mi")
         ),
-        startup_probe=probes.http("/-/ready", port=programs.HTTP_PORT_NAME, period_seconds=5, failures=60),
+        startup_probe=probes.http(
+            "/-/ready", port=programs.HTTP_PORT_NAME, period_seconds=5, failures=(replay_seconds + START_SECONDS) // 5
+        ),
         readiness_probe=probes.http("/-/ready", port=programs.HTTP_PORT_NAME),
         liveness_probe=probes.http("/-/healthy", port=programs.HTTP_PORT_NAME),
         args=programs.sidecar(data, PROMETHEUS.ports["http"]),
@@ -179,7 +187,7 @@ def _container(
         name=workload.name,
         image=args.context.images.reference("thanos"),
         resources=pod.resources(SIZES[workload.name]),
-        startup_probe=probes.http("/-/ready", period_seconds=5, failures=60),
+        startup_probe=probes.http("/-/ready", period_seconds=5, failures=START_SECONDS // 5),
         readiness_probe=probes.http("/-/ready"),
         liveness_probe=probes.http("/-/healthy"),
         args=list(arguments),

@@ -35,5 +35,6 @@ def cluster() -> Kubectl:
         missing(f"the cluster of KUBECONFIG has {len(zones)} zones and these real nodes: {real}; {HOW}")
     # Remove what a killed run left behind.
     kubectl.run("uncordon", *(node["metadata"]["name"] for node in nodes))
+    kubectl.attempt("taint", "nodes", "--all", "node.kubernetes.io/out-of-service-")
     kubectl.delete([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES])
     return kubectl

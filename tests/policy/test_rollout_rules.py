@@ -15,7 +15,13 @@ from ops.stack.recording import Recording
 
 Rule = Callable[[Recording], list[str]]
 
-RULES: list[Rule] = [rules.services_wait_like_their_workloads, rules.waited_for]
+RULES: list[Rule] = [
+    rules.services_wait_like_their_workloads,
+    rules.waited_for,
+    rules.outlives_a_zone,
+    rules.jobs_are_left_alone,
+    rules.companions_start_as_late,
+]
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -34,6 +40,24 @@ def changed(kind: str, name: str, change: Callable[[dict[str, Any]], Any], stack
     return replace(recording, resources=[*others, replace(chosen, inputs=inputs)])
 
 
+def template(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The pods of a CronJob."""
+    pods: dict[str, Any] = inputs["spec"]["jobTemplate"]["spec"]["template"]
+    return pods
+
+
+def sidecar(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The startup probe of the second container."""
+    probe: dict[str, Any] = inputs["spec"]["template"]["spec"]["containers"][1]["startupProbe"]
+    return probe
+
+
+def by_zone(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The first constraint of an object's pods."""
+    constraint: dict[str, Any] = inputs["spec"]["template"]["spec"]["topologySpreadConstraints"][0]
+    return constraint
+
+
 BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
     (
         rules.services_wait_like_their_workloads,
@@ -49,6 +73,26 @@ BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
         rules.waited_for,
         lambda: changed("Deployment", "mlflow", lambda item: item["spec"].update(strategy={"type": "Recreate"})),
         "mlflow-deployment",
+    ),
+    (
+        rules.outlives_a_zone,
+        lambda: changed("Deployment", "api", lambda item: by_zone(item).pop("nodeTaintsPolicy"), "prod"),
+        "Deployment/api: topology.kubernetes.io/zone",
+    ),
+    (
+        rules.outlives_a_zone,
+        lambda: changed("Deployment", "api", lambda item: by_zone(item).update(minDomains=3), "prod"),
+        "Deployment/api: topology.kubernetes.io/zone",
+    ),
+    (
+        rules.jobs_are_left_alone,
+        lambda: changed("CronJob", "training", lambda item: template(item)["metadata"].pop("annotations"), "prod"),
+        "CronJob/training",
+    ),
+    (
+        rules.companions_start_as_late,
+        lambda: changed("StatefulSet", "prometheus", lambda item: sidecar(item).update(failureThreshold=60), "prod"),
+        "300 s of thanos-sidecar, 900 s of prometheus",
     ),
 ]
 

@@ -23,6 +23,7 @@ from support.servers import HOST, free_port, wait_until
 
 from app.schemas import EXAMPLE
 from infra.naming import INGRESS, NAMESPACES, PROMETHEUS, Workload
+from ops.stack import rollouts
 
 CLUSTER_WIDE: Final = (
     "clusterrole",
@@ -43,7 +44,7 @@ class Live:
     kubectl: Kubectl
     first_up: Outcome
     seconds: float
-    """How long the first `up` took."""
+    """How long the first `up` took, with the wait after it."""
     folder: Path
     figures: dict[str, Any] = field(default_factory=dict)
     """What the tests measured, printed at the end."""
@@ -172,9 +173,10 @@ class Live:
         return float(result[0]["value"][1]) if result else None
 
     def up(self, **options: Any) -> Outcome:
-        """Run `pulumi up`, which must succeed."""
+        """Run `pulumi up` and then `churn cluster wait`, as the documents say; both must succeed."""
         outcome = self.project.run("up", **options)
         assert outcome.succeeded, f"{outcome.errors} {outcome.failure}\n{outcome.printed[-3000:]}"
+        rollouts.wait(print)
         self.__dict__.pop("outputs", None)
         return outcome
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+from support.recorder import pod_templates
 
 from ops.stack.recording import Recording, Resource
 
@@ -65,3 +68,47 @@ def waited_for(recording: Recording) -> list[str]:
         if item.inputs["spec"].get("strategy", {}).get("type") == "Recreate"
         and item.inputs["metadata"]["name"] not in NEVER_TWO
     ]
+
+
+def outlives_a_zone(recording: Recording) -> list[str]:
+    """A constraint that pods may wait for ignores nodes with taints, and requires no number of domains.
+
+    Otherwise a zone of dead nodes counts as one without pods, and no further pod is placed in the others (kubernetes
+    106127; enhancements 6211 for the number of domains).
+    """
+    return [
+        f"{owner}: {constraint['topologyKey']}"
+        for owner, template in pod_templates(recording)
+        for constraint in template["spec"].get("topologySpreadConstraints", ())
+        if constraint["whenUnsatisfiable"] == "DoNotSchedule"
+        and (constraint.get("nodeTaintsPolicy") != "Honor" or "minDomains" in constraint)
+    ]
+
+
+def jobs_are_left_alone(recording: Recording) -> list[str]:
+    """Karpenter, and so EKS Auto Mode, evicts no pod of a Job to consolidate nodes."""
+    return [
+        owner
+        for owner, template in pod_templates(recording)
+        if owner.partition("/")[0] in {"CronJob", "Job"}
+        and template["metadata"].get("annotations", {}).get("karpenter.sh/do-not-disrupt") != "true"
+    ]
+
+
+def companions_start_as_late(recording: Recording) -> list[str]:
+    """A container beside the first one of its pod, which it waits for, has at least as long to start."""
+    violations = []
+    for owner, template in pod_templates(recording):
+        first, *others = template["spec"]["containers"]
+        violations += [
+            f"{owner}: {start_seconds(other)} s of {other['name']}, {start_seconds(first)} s of {first['name']}"
+            for other in others
+            if start_seconds(other) < start_seconds(first)
+        ]
+    return violations
+
+
+def start_seconds(container: dict[str, Any]) -> int:
+    """How long a container may take to start until it is restarted."""
+    probe = container.get("startupProbe", {})
+    return int(probe.get("failureThreshold", 0)) * int(probe.get("periodSeconds", 10))

@@ -25,6 +25,7 @@ from support.servers import require_tool
 from support.tools import missing
 
 from infra.naming import NAMESPACES
+from ops.stack import rollouts
 
 HOW = "set CHURN_LIVE=yes and KUBECONFIG to a throw-away cluster that has the images: see CONTRIBUTING.md"
 
@@ -65,6 +66,8 @@ def live(kubectl: Kubectl, command: auto.PulumiCommand, tmp_path_factory: pytest
         try:
             if not outcome.succeeded:
                 pytest.fail(f"the stack did not come up: {outcome.errors} {outcome.failure}\n{outcome.printed[-3000:]}")
+            rollouts.wait(print)
+            stack.seconds = time.monotonic() - started
             yield stack
         finally:
             stack.close()

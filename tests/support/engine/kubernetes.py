@@ -37,7 +37,7 @@ IDENTITY = ("apiVersion", "kind", "metadata.name", "metadata.namespace")
 
 
 class Kubernetes(Provider):
-    """Manages typed objects: no Helm, no YAML bundles, no waiting for readiness."""
+    """Manages typed objects: no Helm, no YAML bundles. How long to wait is the cluster's part."""
 
     def __init__(self, journal: Journal, cluster: Cluster) -> None:
         super().__init__("kubernetes", journal)

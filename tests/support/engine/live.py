@@ -75,7 +75,7 @@ class LiveCluster:
             metadata = manifest["metadata"]
             where = f' in namespace "{metadata["namespace"]}"' if "namespace" in metadata else ""
             raise ProviderError(f'{manifest["kind"]} "{metadata["name"]}" already exists{where}')
-        return self._apply("create", manifest)
+        return self._apply("create", manifest, None)
 
     def update(self, manifest: Manifest) -> Manifest:
         """Apply the declared fields and wait until they are in effect.
@@ -83,7 +83,7 @@ class LiveCluster:
         Raises:
             ProviderError: the API server refuses it, or it is not ready in time.
         """
-        return self._apply("update", manifest)
+        return self._apply("update", manifest, self.read(manifest))
 
     def delete(self, manifest: Manifest) -> None:
         """Delete an object with everything that it owns, and wait until it is gone."""
@@ -116,7 +116,7 @@ class LiveCluster:
         """Close the connections."""
         self._http.close()
 
-    def _apply(self, operation: str, manifest: Manifest) -> Manifest:
+    def _apply(self, operation: str, manifest: Manifest, before: Manifest | None) -> Manifest:
         started = time.monotonic()
         answer = self._http.patch(
             self._path(manifest),
@@ -128,7 +128,8 @@ class LiveCluster:
         annotations = manifest["metadata"].get("annotations", {})
         if annotations.get(SKIP_AWAIT) != "true":
             seconds = float(annotations.get(TIMEOUT, readiness.SECONDS))
-            self._until(lambda: readiness.missing(self._read_again(manifest), self.get), manifest, seconds)
+            missing = readiness.awaiter(before, self.get)
+            self._until(lambda: missing(self._read_again(manifest)), manifest, seconds)
         self._note(operation, manifest, started)
         return self._read_again(manifest)
 

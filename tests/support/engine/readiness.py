@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+from support.engine.awaited import Deployment, Service, observed
 from support.engine.cluster import Manifest
 from support.engine.provider import ProviderError
 
+Awaiter = Callable[[Manifest], str | None]
 Get = Callable[..., Any]
 SECONDS = 600
 """How long to wait where no annotation says otherwise."""
 
 
-def missing(live: Manifest, get: Get) -> str | None:
-    """What an object still lacks; None if it is ready.
+def awaiter(before: Manifest | None, get: Get, now: Callable[[], float] = time.monotonic) -> Awaiter:
+    """What says of the live object what it still lacks, or None once `pulumi up` goes on; for one operation.
 
-    Raises:
-        ProviderError: it can never become ready.
+    ``before`` is the object as it was before the operation, None if there was none. The result raises a
+    ``ProviderError`` if the object can never become ready.
     """
-    rule = _RULES.get(live["kind"])
-    return None if rule is None else rule(live, get)
+    deployment, service = Deployment(before, get), Service(get, now)
+
+    def missing(live: Manifest) -> str | None:
+        kind = live["kind"]
+        if kind == "Deployment":
+            return deployment.missing(live)
+        if kind == "Service":
+            return service.missing(live)
+        rule = _RULES.get(kind)
+        return None if rule is None else rule(live, get)
+
+    return missing
 
 
 def troubles(manifest: Manifest, get: Get) -> str:
@@ -33,24 +46,6 @@ def troubles(manifest: Manifest, get: Get) -> str:
     return "".join(f"\n  {line}" for line in sorted(lines)[-10:])
 
 
-def _observed(live: Manifest) -> bool:
-    return bool(live.get("status", {}).get("observedGeneration", 0) >= live["metadata"]["generation"])
-
-
-def _deployment(live: Manifest, _get: Get) -> str | None:
-    status = live.get("status", {})
-    if not _observed(live):
-        return "the controller has not seen it"
-    for condition in status.get("conditions", ()):
-        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            raise ProviderError(f"Deployment {live['metadata']['name']}: {condition['message']}")
-    replicas, updated = live["spec"]["replicas"], status.get("updatedReplicas", 0)
-    available, present = status.get("availableReplicas", 0), status.get("replicas", 0)
-    if updated < replicas or available < updated or present > updated:
-        return f"{available} of {replicas} pods are available, {updated} are new, {present} exist"
-    return None
-
-
 def _stateful_set(live: Manifest, _get: Get) -> str | None:
     status = live.get("status", {})
     replicas, ready, updated = (
@@ -60,7 +55,7 @@ def _stateful_set(live: Manifest, _get: Get) -> str | None:
     )
     # After a rolling update, the current revision is the new one.
     rolled = status.get("currentRevision") == status.get("updateRevision")
-    if not _observed(live) or ready < replicas or updated < replicas or not rolled:
+    if not observed(live) or ready < replicas or updated < replicas or not rolled:
         return f"{ready} of {replicas} pods are ready, {updated} are new"
     return None
 
@@ -69,7 +64,7 @@ def _daemon_set(live: Manifest, _get: Get) -> str | None:
     status = live.get("status", {})
     scheduled = status.get("desiredNumberScheduled", 0)
     available, updated = status.get("numberAvailable", 0), status.get("updatedNumberScheduled", 0)
-    if not _observed(live) or not scheduled or available < scheduled or updated < scheduled:
+    if not observed(live) or not scheduled or available < scheduled or updated < scheduled:
         return f"{available} of {scheduled} pods are available, {updated} are new"
     return None
 
@@ -81,23 +76,6 @@ def _job(live: Manifest, _get: Get) -> str | None:
         if condition["status"] == "True" and condition["type"] == "Complete":
             return None
     return "it is not complete"
-
-
-def _service(live: Manifest, get: Get) -> str | None:
-    spec = live["spec"]
-    if spec["type"] == "ExternalName" or not spec.get("selector") or spec.get("clusterIP") == "None":
-        return None
-    name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
-    slices = get(
-        f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
-        labelSelector=f"kubernetes.io/service-name={name}",
-    )["items"]
-    endpoints = [endpoint for item in slices for endpoint in item.get("endpoints") or ()]
-    if not any(endpoint["conditions"].get("ready") for endpoint in endpoints):
-        return "no pod behind it is ready"
-    if spec["type"] == "LoadBalancer" and not live["status"].get("loadBalancer", {}).get("ingress"):
-        return "it has no address"
-    return None
 
 
 def _claim(live: Manifest, get: Get) -> str | None:
@@ -117,10 +95,8 @@ def _ingress(live: Manifest, _get: Get) -> str | None:
 
 _RULES: dict[str, Callable[[Manifest, Get], str | None]] = {
     "DaemonSet": _daemon_set,
-    "Deployment": _deployment,
     "Ingress": _ingress,
     "Job": _job,
     "PersistentVolumeClaim": _claim,
-    "Service": _service,
     "StatefulSet": _stateful_set,
 }

@@ -17,8 +17,12 @@ def template() -> PodTemplateSpecArgs:
 
 
 def plain(args: object, template: PodTemplateSpecArgs) -> dict[str, Any]:
-    """Return the fields of an argument object that are set; the template stays as it is."""
+    """Return the fields of an argument object that are set; the template, annotated or not, stays as it is."""
     fields = {name: getattr(args, name) for name in vars(type(args)) if not name.startswith("_")}
+    fields = {
+        name: template if isinstance(value, PodTemplateSpecArgs) and value.spec is template.spec else value
+        for name, value in fields.items()
+    }
     return {
         name: value if value is template or isinstance(value, (int, str)) else plain(value, template)
         for name, value in fields.items()
@@ -34,6 +38,15 @@ def test_a_job_has_a_deadline_retries_and_a_time_to_be_kept(template: PodTemplat
         "active_deadline_seconds": 600,
         "ttl_seconds_after_finished": 60,
     }
+
+
+def test_no_pod_of_a_job_is_evicted_to_save_a_node() -> None:
+    """The annotations that it has stay, and the template that was passed in stays as it is."""
+    annotated = pod.harden(WORK, PodSpecArgs(containers=[], restart_policy="Never"), annotations={"a": "b"})
+    changed = jobs.undisturbed(annotated)
+    assert changed.metadata.annotations == {"a": "b", "karpenter.sh/do-not-disrupt": "true"}  # type: ignore[union-attr]
+    assert annotated.metadata.annotations == {"a": "b"}  # type: ignore[union-attr]
+    assert changed.metadata.labels == annotated.metadata.labels  # type: ignore[union-attr]
 
 
 def test_a_job_may_be_kept_for_good(template: PodTemplateSpecArgs) -> None:
