@@ -18,6 +18,7 @@ from ops.cli import backup as backup_commands
 from ops.cli import cluster as cluster_commands
 from ops.cli import dashboards as dashboards_commands
 from ops.cli import data as data_commands
+from ops.cli import doctor as doctor_command
 from ops.cli import failures
 from ops.cli import images as images_commands
 from ops.cli import rds as rds_commands
@@ -147,6 +148,7 @@ for command in (
     alias_commands.history,
     score_command.score,
     key,
+    doctor_command.doctor,
     render_commands.render,
     restore_commands.restore,
     restore_commands.drill,

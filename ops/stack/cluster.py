@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from ops.errors import OpsError
 from ops.local.home import Home
-from ops.stack import image_build, rollouts
+from ops.stack import doctor, image_build, rollouts
 
 STACK: Final = "dev"
 KIND: Final = "churn"
@@ -115,6 +115,7 @@ def up(root: Path, home: Home, options: Options, say: Callable[[str], None]) -> 
         OpsError: a step failed. Earlier steps are not undone, and the command may be run again.
     """
     chosen = require_context(say)
+    doctor.prepare(chosen, STACK, root, say)
     if options.build:
         builds = image_build.builds(STACK, root)
         loader = image_build.loader(chosen, options.load)

@@ -15,8 +15,8 @@ from support.recorder import recorded
 from support.servers import wait_until
 
 from infra.kit.pod import ZONE
-from ops.stack import metrics_server
-from ops.stack.demand import of_pod
+from ops.stack import doctor, doctor_checks, metrics_server
+from ops.stack.demand import demand, of_pod
 
 pytestmark = pytest.mark.cluster
 
@@ -71,6 +71,20 @@ def settle(stack: Deployed) -> None:
         answer = stack.kubectl.attempt("rollout", "status", f"{kind}/{metadata['name']}", *where, WAIT)
         # The other nodes are cordoned: a DaemonSet waits for none of them.
         assert answer.ok, (answer.err, waiting(stack))
+
+
+def test_the_examination_agrees_with_the_scheduler(small: Kubectl) -> None:
+    asked = demand(recorded("dev").manifests())
+    assert doctor_checks.resources(doctor.gather(""), asked).level == doctor_checks.Level.OK
+    other = {"name": "main", "image": "other:1", "resources": {"requests": {"cpu": "600m"}}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other", "namespace": BESIDE}}
+    pod |= {"spec": {"nodeName": NODE, "containers": [other]}}
+    try:
+        small.run("create", "-f", "-", objects=[pod])
+        finding = doctor_checks.resources(doctor.gather(""), asked)
+        assert finding.level == doctor_checks.Level.ERROR, finding
+    finally:
+        small.delete([pod])
 
 
 def test_every_pod_gets_a_node_and_every_job_completes(stack: Deployed) -> None:

@@ -154,6 +154,15 @@ def test_a_failed_step_ends_the_command(desk: Desk) -> None:
     assert not [line for line in desk.calls if line.startswith("pulumi")]
 
 
+def test_up_changes_nothing_where_the_stack_could_not_come_up(desk: Desk) -> None:
+    empty = """*nodes,pods*) printf '{"items": []}'"""
+    desk.tool("kubectl", "*current-context*) echo kind-desk", "*readyz*) printf ok", empty)
+    with pytest.raises(OpsError, match="no default storage class"):
+        churn("cluster", "up")
+    assert [line for line in desk.calls if not line.startswith("kubectl")] == []
+    assert not any(" apply " in line for line in desk.calls)
+
+
 @pytest.mark.parametrize(
     ("context", "named", "expected"),
     [
