@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.backup_jobs import PASSWORDS
 from support.image_traits import FOLDER
+from support.mlflow_pods import PASSWORDS
 from support.paths import ROOT
 from support.postgres import Postgres
 from support.recorder import manifest
