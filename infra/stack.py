@@ -42,7 +42,7 @@ from infra.workloads.postgres import Postgres, PostgresArgs
 from infra.workloads.postgres_exporter import PostgresExporter, PostgresExporterArgs
 from infra.workloads.prometheus import Prometheus, PrometheusArgs
 from infra.workloads.pushgateway import Pushgateway, PushgatewayArgs
-from infra.workloads.routes import Routes, RoutesArgs, hosts
+from infra.workloads.routes import Routes, RoutesArgs, hosts, max_bodies
 from infra.workloads.thanos import Thanos, ThanosArgs
 from infra.workloads.training import Training, TrainingArgs
 
@@ -218,6 +218,7 @@ def _edge(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
         settings=settings.ingress,
         context=context,
         certificate=certificate.secret_name,
+        max_bodies=max_bodies(),
         meshed=settings.namespaces.mesh == "istio",
     )
     ingress = Ingress("ingress", ingress_args, inside)

@@ -184,8 +184,8 @@ def _no_calls_home() -> dict[str, pulumi.Input[str]]:
         "GF_ANALYTICS_FEEDBACK_LINKS_ENABLED": "false",
         "GF_NEWS_NEWS_FEED_ENABLED": "false",
         "GF_PLUGINS_PLUGIN_ADMIN_ENABLED": "false",
-        # Also keeps the image's own data sources: the installer would unload each one that has a newer release, and
-        # then fail to replace it on a read-only file system (grafana/grafana 132528; Prometheus is one since 13.2).
+        # Also keeps the image's own data sources: the installer would unload each one that has a newer release, then
+        # fail to replace it on a read-only file system (grafana/grafana 132528; Prometheus is one of them since 13.2).
         "GF_PLUGINS_PREINSTALL_DISABLED": "true",
         "GF_PLUGINS_PREINSTALL_AUTO_UPDATE": "false",
         "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true",

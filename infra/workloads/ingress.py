@@ -1,6 +1,7 @@
 """The edge: F5 NGINX Ingress Controller, which terminates TLS, redirects HTTP and applies the limits of the routes.
 
-It watches only Ingress objects, in the namespaces that have routes; custom resources, snippets and telemetry are off.
+It watches only Ingress objects, in the namespaces that have routes; custom resources, snippets in annotations and
+telemetry are off.
 Rates are limited by client address, so it must be the real one. It arrives unchanged: the Service keeps traffic on the
 node that received it, and AWS's NLB preserves it. Nothing that a client could forge, such as a PROXY line or a header,
 is trusted. Behind an ALB the address is in a header, which is trusted only if it comes from the VPC's own addresses.
@@ -8,6 +9,7 @@ is trusted. Behind an ALB the address is in a header, which is trusted only if i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,11 +91,12 @@ def behind_alb(cloud: CloudOutputs) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class IngressArgs:
-    """Size and reach, the name of the Secret with the certificate, and whether the pods are in a mesh."""
+    """Size and reach, the Secret with the certificate, the limits that errors name, and whether pods are in a mesh."""
 
     settings: IngressSettings
     context: Context
     certificate: pulumi.Input[str]
+    max_bodies: Mapping[str, str]
     meshed: bool
 
 
@@ -119,6 +122,7 @@ class Ingress(pulumi.ComponentResource):
             data=nginx.config(
                 args.settings.resources.cpu_limit,
                 shutdown_seconds=SHUTDOWN_SECONDS,
+                max_bodies=args.max_bodies,
                 trusted_proxy_cidr=trusted_proxy_cidr(args.context.cloud),
             ),
             opts=child(self),

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Final
+
+from infra.workloads.ingress_problems import REQUEST_ID, http_snippets, server_snippets
+
+LOG_FORMAT: Final = (
+    '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
+    f'"$http_user_agent" "$http_x_forwarded_for" {REQUEST_ID}'
+)
+"""NGINX's usual line, with the request's id at its end."""
 
 
 def workers(cpu_limit: str) -> int:
@@ -11,10 +21,13 @@ def workers(cpu_limit: str) -> int:
     return max(1, math.ceil(cores))
 
 
-def config(cpu_limit: str, *, shutdown_seconds: int, trusted_proxy_cidr: str | None = None) -> dict[str, str]:
+def config(
+    cpu_limit: str, *, shutdown_seconds: int, max_bodies: Mapping[str, str], trusted_proxy_cidr: str | None = None
+) -> dict[str, str]:
     """Return the data of the ConfigMap that the ingress controller reads NGINX's main configuration from.
 
-    ``trusted_proxy_cidr`` is the network of a load balancer that writes clients' addresses into a header.
+    ``max_bodies`` are the limits that errors name, by workload. ``trusted_proxy_cidr`` is the network of a load
+    balancer that writes clients' addresses into a header.
     """
     return {
         # Hosts without a route.
@@ -23,10 +36,13 @@ def config(cpu_limit: str, *, shutdown_seconds: int, trusted_proxy_cidr: str | N
         "hsts-max-age": "31536000",
         # Unlike after 301, a POST stays a POST.
         "http-redirect-code": "308",
+        "http-snippets": http_snippets(max_bodies),
         "keepalive": "32",
+        "log-format": LOG_FORMAT,
         "proxy-connect-timeout": "5s",
         # Responses to slow clients are never buffered on disk.
         "proxy-max-temp-file-size": "0",
+        "server-snippets": server_snippets(),
         "server-tokens": "false",
         "ssl-ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305",
         "ssl-protocols": "TLSv1.2 TLSv1.3",

@@ -5,7 +5,7 @@ The API's `/metrics`, `/live` and `/ready` have no route: they are for the insid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,6 +41,8 @@ class Route:
     timeout_seconds: int
     burst_seconds: int
     """How many seconds' worth of requests a client may send at once."""
+    larger: str = ""
+    """What to do about a body above the limit, as a client reads it in the error."""
     websockets: bool = False
 
     def host(self, domain: str) -> str:
@@ -56,12 +58,24 @@ API_ROUTE: Final = Route(
     timeout_seconds=30,
     burst_seconds=1,
 )
-MLFLOW_ROUTE: Final = Route(workload=MLFLOW, prefixes=("/",), max_body="512m", timeout_seconds=300, burst_seconds=5)
+MLFLOW_ROUTE: Final = Route(
+    workload=MLFLOW,
+    prefixes=("/",),
+    max_body="512m",
+    timeout_seconds=300,
+    burst_seconds=5,
+    larger="; docs/platform.md tells how to store a larger artifact",
+)
 """Models are uploaded through it, and a page of its interface loads many files at once."""
 GRAFANA_ROUTE: Final = Route(
     workload=GRAFANA, prefixes=("/",), max_body="10m", timeout_seconds=60, burst_seconds=5, websockets=True
 )
 ROUTES: Final = (API_ROUTE, MLFLOW_ROUTE, GRAFANA_ROUTE)
+
+
+def max_bodies() -> Mapping[str, str]:
+    """Return by workload the largest body that its route takes, in words for the client that sent a larger one."""
+    return {route.workload.name: f"{route.max_body.removesuffix('m')} MiB{route.larger}" for route in ROUTES}
 
 
 def limits(route: Route, rate: int) -> dict[str, str]:

@@ -11,6 +11,7 @@ from app.errors import CATALOGUE
 from app.main import create_app
 from app.schemas import FEATURES
 from app.settings import Settings
+from infra.workloads.ingress_problems import PROBLEMS
 
 PATH = re.compile(
     r"`((?:\.ci|\.github|app|benchmarks|dashboards|docs|infra|ops|requirements|tests|training)/[\w./-]*|test_\w+\.py)`"
@@ -38,6 +39,15 @@ def test_every_error_is_documented() -> None:
     page = (ROOT / "docs" / "api.md").read_text("utf-8")
     for problem in CATALOGUE:
         assert f"| {problem.status} | `{problem.code}` | {problem.title} |" in page
+
+
+def test_every_error_of_the_edge_is_documented_and_no_other() -> None:
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    for problem in PROBLEMS:
+        seconds = f" {problem.retry_seconds} s" if problem.retry_seconds else ""
+        assert f"| {problem.status} | `{problem.code}` | {problem.title} |{seconds} |" in page
+    section = page.split("### Errors of the edge\n", 1)[1].split("\n## ", 1)[0]
+    assert len(re.findall(r"^\| \d{3} \|", section, flags=re.MULTILINE)) == len(PROBLEMS)
 
 
 def test_every_setting_is_documented_and_no_other() -> None:

@@ -12,6 +12,7 @@ from support.servers import wait_until
 
 from app.schemas import EXAMPLE
 from infra.naming import API
+from infra.workloads.ingress_problems import MEDIA_TYPE, RATE_SECONDS
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
@@ -47,7 +48,8 @@ def test_nobody_gets_in_without_a_login(live: Live, host: str) -> None:
 def test_http_is_sent_to_https(live: Live, host: str) -> None:
     answer = live.ask("POST", host, "/v1/predict?x=1", scheme="http")
     assert answer.status_code == httpx.codes.PERMANENT_REDIRECT
-    assert answer.headers["location"] == f"https://{host}.{DOMAIN}/v1/predict?x=1"
+    # NGINX names the port on which it listens (nginx/kubernetes-ingress, `nginx.ingress.tmpl`).
+    assert answer.headers["location"] == f"https://{host}.{DOMAIN}:443/v1/predict?x=1"
     assert (
         live.ask("GET", host, "/", scheme="https").headers["strict-transport-security"].startswith("max-age=31536000")
     )
@@ -62,6 +64,16 @@ def test_internal_paths_have_no_route(live: Live) -> None:
 def test_a_body_that_is_too_large_is_refused(live: Live) -> None:
     answer = live.ask("POST", "api", "/v1/predict", content=b"x" * (3 * 2**20), headers=live.key)
     assert answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    assert answer.json()["code"] == "body-too-large"
+    assert "2 MiB" in answer.json()["detail"]
+    assert answer.headers["strict-transport-security"].startswith("max-age=31536000")
+
+
+def test_a_path_without_a_route_is_a_problem_document(live: Live) -> None:
+    answer = live.ask("GET", "api", "/metrics", headers={"X-Request-ID": "from-a-client"})
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    assert (answer.json()["status"], answer.json()["request_id"]) == (404, "from-a-client")
 
 
 def test_one_client_gets_no_more_than_its_rate(live: Live) -> None:
@@ -77,11 +89,22 @@ def test_one_client_gets_no_more_than_its_rate(live: Live) -> None:
             live.ask("POST", "api", "/v1/predict", json=dict(EXAMPLE), headers=live.key).status_code for _ in range(40)
         )
 
+    def refused() -> bool | None:
+        """Whether a refusal says in JSON when to try again; None without a refusal."""
+        for _ in range(40):
+            answer = live.ask("POST", "api", "/v1/predict", json=dict(EXAMPLE), headers=live.key)
+            if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                assert answer.headers["content-type"] == MEDIA_TYPE
+                assert answer.headers["retry-after"] == str(RATE_SECONDS)
+                return True
+        return None
+
     before = live.object("ingress", API)["metadata"]["annotations"]["nginx.org/limit-req-rate"]
     set_rate(SLOW)
     try:
         wait_until(lambda: burst()[429] > 0, "the new rate is in force", 30)
         assert set(burst()) <= {200, 429}
+        wait_until(lambda: refused() is not None, "a request is refused", 30)
     finally:
         set_rate(int(before.removesuffix("r/s")))
     wait_until(lambda: burst() == {200: 40}, "the old rate is in force", 30)

@@ -123,7 +123,7 @@ def test_its_version_does_not_lose_memory_with_each_compressed_head_request() ->
     major, minor, patch = (int(part) for part in PUBLIC["grafana"].rpartition(":")[2].split("."))
     fixed = {(13, 0): 8, (13, 1): 5, (13, 2): 1}  # grafana/grafana 132743
     assert patch >= fixed.get((major, minor), 0)
-    assert (major, minor, patch) >= (13, 0, 8)
+    assert (major, minor) >= min(fixed)
 
 
 def test_it_comes_after_its_database() -> None:

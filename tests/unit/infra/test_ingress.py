@@ -11,6 +11,7 @@ from infra import naming as n
 from infra.workloads import ingress
 from infra.workloads import ingress_nginx as nginx
 from infra.workloads.ingress_access import ROUTED
+from infra.workloads.ingress_problems import http_snippets, server_snippets
 from infra.workloads.routes import ROUTES
 
 HOME = n.INGRESS_NAMESPACE
@@ -200,7 +201,14 @@ def test_workers_are_as_many_as_the_limit_has_cpus(cpu_limit: str, processes: in
 
 
 def test_nginx_config() -> None:
-    assert nginx.config("1", shutdown_seconds=7) == {
+    config = nginx.config("1", shutdown_seconds=7, max_bodies={"api": "2 MiB"})
+    # What these do is tested on a real nginx: `tests/services/test_edge_problems.py`.
+    assert {config.pop("http-snippets"), config.pop("server-snippets"), config.pop("log-format")} == {
+        http_snippets({"api": "2 MiB"}),
+        server_snippets(),
+        nginx.LOG_FORMAT,
+    }
+    assert config == {
         "default-server-return": "404",
         "hsts": "true",
         "hsts-max-age": "31536000",

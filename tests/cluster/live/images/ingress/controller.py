@@ -2,7 +2,7 @@
 
 It accepts the controller's flags that this project uses and refuses all others, reads the API server with the pod's own
 rights, writes nginx's configuration, reloads nginx when something changed, and writes its address to the status of each
-Ingress. It lacks custom resources, snippets, a webhook, leader election, and metrics beyond connections.
+Ingress. It lacks custom resources, snippets in annotations, a webhook, leader election, and metrics beyond connections.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from api_server import ApiServer, Json
-from nginx_conf import STATE, Seen, render
+from nginx_conf import SECRETS, Seen, render
 
 NETWORKING = "apis/networking.k8s.io/v1"
 LOOK_SECONDS = 0.5
@@ -71,7 +71,7 @@ class Controller:
         namespace, _, name = self.options.wildcard_tls_secret.partition("/")
         data = self.api.object("api/v1", namespace, "secrets", name)["data"]
         for file in ("tls.crt", "tls.key"):
-            path = Path(STATE) / file
+            path = Path(SECRETS) / file
             path.touch(mode=0o600)
             path.write_bytes(base64.b64decode(data[file]))
         return str(data["tls.crt"])

@@ -12,6 +12,8 @@ from api_server import Json
 
 PREFIX = "nginx.org/"
 STATE = "/var/lib/nginx"
+SECRETS = "/etc/nginx/secrets"
+"""Where the original writes certificates, too; only the pod's volume makes it writable."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ def render(seen: Seen) -> str:
         "error_log stderr notice;",
         f"events {{ worker_connections {take('worker-connections')}; }}",
         "http {",
+        "include /etc/nginx/mime.types; default_type application/octet-stream;",
+        # The original's own root, which does not exist: a path without a route is nothing, not Debian's welcome page.
+        "root /etc/nginx/html;",
+        take("http-snippets"),
+        f"log_format main '{take('log-format')}';",
         # Temporary files go to a folder that the pod may write.
         *(
             f"{kind}_temp_path /var/cache/nginx/{kind};"
@@ -46,16 +53,18 @@ def render(seen: Seen) -> str:
         f"server_tokens {_on(take('server-tokens'))};",
         f"ssl_protocols {take('ssl-protocols')};",
         f"ssl_ciphers {take('ssl-ciphers')};",
-        f"ssl_certificate {STATE}/tls.crt; ssl_certificate_key {STATE}/tls.key;",
+        f"ssl_certificate {SECRETS}/tls.crt; ssl_certificate_key {SECRETS}/tls.key;",
         f"proxy_connect_timeout {take('proxy-connect-timeout')};",
         f"proxy_max_temp_file_size {take('proxy-max-temp-file-size')};",
         "map $http_upgrade $connection_upgrade { default upgrade; '' ''; }",
         "server {",
+        'set $resource_name "";',
         f"listen {seen.ports['http']} default_server; listen {seen.ports['https']} ssl default_server;",
         f"return {take('default-server-return')}; }}",
         "server { listen 127.0.0.1:8099; location /stub { stub_status; } }",
     ]
-    shared = {key: take(key) for key in ("hsts", "hsts-max-age", "http-redirect-code", "keepalive", "ssl-redirect")}
+    known = ("hsts", "hsts-max-age", "http-redirect-code", "keepalive", "server-snippets", "ssl-redirect")
+    shared = {key: take(key) for key in known}
     if config:
         raise ValueError(f"the stand-in does not know these keys of the ConfigMap: {sorted(config)}")
     for ingress in seen.ingresses:
@@ -84,10 +93,16 @@ def _routes(ingress: Json, seen: Seen, shared: Mapping[str, str]) -> Iterator[st
             yield from _upstream(f"{name}-{number}", metadata["namespace"], path["backend"]["service"], seen, shared)
         yield "server {"
         yield f"listen {seen.ports['http']}; listen {seen.ports['https']} ssl; server_name {rule['host']};"
+        yield f'set $resource_name "{metadata["name"]}";'
         if shared["hsts"] == "true":
-            yield f'add_header Strict-Transport-Security "max-age={shared["hsts-max-age"]}; includeSubDomains" always;'
+            yield 'set $hsts_header_val ""; proxy_hide_header Strict-Transport-Security;'
+            yield f'if ($https = on) {{ set $hsts_header_val "max-age={shared["hsts-max-age"]}; preload"; }}'
+            yield 'add_header Strict-Transport-Security "$hsts_header_val" always;'
         if shared["ssl-redirect"] == "true":
-            yield f"if ($scheme = http) {{ return {shared['http-redirect-code']} https://$host$request_uri; }}"
+            # With the port on which it listens, as the original does.
+            target = f"https://$host:{seen.ports['https']}$request_uri"
+            yield f"if ($scheme = http) {{ return {shared['http-redirect-code']} {target}; }}"
+        yield shared["server-snippets"]
         for number, path in enumerate(paths):
             yield from _location(f"{name}-{number}", name, path, dict(annotations))
         yield "}"
@@ -126,4 +141,5 @@ def _location(upstream: str, zone: str, path: Json, annotations: dict[str, str])
         "X-Forwarded-Proto": "$scheme",
     }.items():
         yield f"proxy_set_header {header} {value};"
+    yield "proxy_next_upstream error timeout;"
     yield f"proxy_pass http://{upstream}; }}"
