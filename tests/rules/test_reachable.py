@@ -28,6 +28,7 @@ STATES: Final = {
     "AlertmanagerNotificationsFailing": "a channel refuses a message",
     "AlertmanagerReplicaDown": "a pod of the StatefulSet is not ready",
     "ApiAtMaximumReplicas": "the autoscaler wants what it may have at most",
+    "ApiAutoscalerInactive": "a cluster has no metrics-server, as kind has none by itself",
     "ApiDown": "every pod is gone",
     "ApiKeysFileInvalid": "a rotation writes a file that cannot be read",
     "ApiPodDown": "one pod is gone",

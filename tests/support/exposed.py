@@ -43,6 +43,7 @@ class Unrecorded:
 
 _KSM: Final = "kube-state-metrics"
 _SCRAPED: Final = frozenset({"instance", "job"})
+_POD: Final = _SCRAPED | {"namespace", "node", "pod"}
 _YOUNG: Final = (
     "kube-state-metrics exposes it after a CronJob's first scheduled run, and the recorded cluster was younger"
 )
@@ -50,14 +51,18 @@ _LATER: Final = "a rule asks for it since the cluster was recorded"
 UNRECORDED: Final[Mapping[str, Unrecorded]] = {
     "kube_cronjob_status_last_schedule_time": Unrecorded(_KSM, _SCRAPED | {"cronjob", "namespace"}, _YOUNG),
     "kube_cronjob_status_last_successful_time": Unrecorded(_KSM, _SCRAPED | {"cronjob", "namespace"}, _YOUNG),
+    "kube_horizontalpodautoscaler_status_condition": Unrecorded(
+        _KSM, _SCRAPED | {"condition", "horizontalpodautoscaler", "namespace", "status"}, _LATER
+    ),
     "kube_job_created": Unrecorded(_KSM, _SCRAPED | {"job_name", "namespace"}, _LATER),
     "kube_job_owner": Unrecorded(
         _KSM,
         _SCRAPED | {"job_name", "namespace", "owner_is_controller", "owner_kind", "owner_name"},
         _LATER,
     ),
+    "node_filesystem_readonly": Unrecorded("node-exporter", _POD | {"device", "fstype", "mountpoint"}, _LATER),
 }
-"""Labels as in the exporter's docs/metrics/workload, `cronjob-metrics.md` and `job-metrics.md`, and of the scrape."""
+"""Labels as in the exporters' documents (kube-state-metrics: docs/metrics/workload), and those of the scrape."""
 NEWER_LABELS: Final[Mapping[str, Labels]] = {"pg_stat_activity_max_tx_duration": frozenset({"usename"})}
 """Labels that a pinned release has and the recorded, older one lacks: postgres_exporter has `usename` since 0.12 (its
 CHANGELOG.md, pull request 673). A rule may use one to leave series out, which changes nothing where it is missing."""
