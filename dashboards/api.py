@@ -39,7 +39,7 @@ def _summary() -> list[Panel]:
             title="Errors",
             description="Share of requests below /v1 that the API answered with 5xx; the objective allows 0.1 %.",
             queries=[Query(expr=f"({failed} or vector(0)) / {_rate(REQUESTS, where=ours)}")],
-            runbook="api.md#apierrorrate",
+            runbook="api.slo.md#apiavailabilityburnfast",
             unit="percentunit",
             thresholds=[(0.001, "yellow"), (0.01, "red")],
         ),

@@ -67,10 +67,12 @@ def _costs() -> list[Panel]:
         ),
         Stat(
             title="Cost of a month",
-            description="What all pods ask for now, for 730 hours; needs a cluster.",
-            queries=[Query(expr="churn:cost:dollars_per_month")],
+            description="What all pods ask for now, for 730 hours, next to their part of the budget; needs a cluster.",
+            queries=[
+                Query(expr="churn:cost:dollars_per_month", legend="pods"),
+                Query(expr="churn:budget:dollars_per_month", legend="budget"),
+            ],
             unit="currencyUSD",
-            thresholds=[(2000, "red")],
             width=6,
             runbook="kube-state-metrics.md#budgetexceeded",
         ),

@@ -134,14 +134,11 @@ def _nodes() -> list[Panel]:
             thresholds=[(0.9, "red")],
         ),
         Timeseries(
-            title="Root disk by node",
+            title="Disks by node",
             runbook="node-exporter.md#nodediskfilling",
-            description="Used share of the root file system.",
+            description="Used share of each disk that can be written to.",
             queries=[
-                Query(
-                    expr='1 - node_filesystem_avail_bytes{mountpoint="/"} / node_filesystem_size_bytes{mountpoint="/"}',
-                    legend="{{node}}",
-                )
+                Query(expr="1 - churn:node_disk_avail:bytes / churn:node_disk_size:bytes", legend="{{node}} {{device}}")
             ],
             unit="percentunit",
             thresholds=[(0.85, "red")],

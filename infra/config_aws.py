@@ -178,7 +178,19 @@ class BudgetSettings(Section):
     """The monthly budget, and who hears when it is spent."""
 
     monthly_usd: Positive
+    pods_monthly_usd: Positive = Field(
+        description="The part for what pods request, at the prices of infra/prices.json; an alert fires above it."
+    )
     emails: list[Email]
+
+    @model_validator(mode="after")
+    def _part(self) -> Self:
+        if self.pods_monthly_usd > self.monthly_usd:
+            raise ValueError(
+                f"pods_monthly_usd {self.pods_monthly_usd} is above monthly_usd {self.monthly_usd}, "
+                "of which it is a part"
+            )
+        return self
 
 
 class RegistrySettings(Section):

@@ -42,14 +42,17 @@ def pod_month(*, vcpus: float, memory_gib: float) -> float:
     return (vcpus * VCPU_HOUR + memory_gib * GIB_HOUR) * float(TABLE["hours_per_month"])
 
 
-def rules() -> str:
+def rules(pods_monthly_usd: int | None = None) -> str:
     """Return the prices as a rule file for Prometheus, in dollars an hour for one core and for one byte of memory.
 
-    These are the units of kube-state-metrics.
+    These are the units of kube-state-metrics. The budget of the pods, in dollars a month, is a record too if there is
+    one: a laptop has none.
     """
     units = {"cpu": VCPU_HOUR, "memory": GIB_HOUR / GIB}
-    records = [
+    records: list[dict[str, Any]] = [
         {"record": "churn:price:dollars_per_hour", "expr": f"vector({price:.6g})", "labels": {"resource": resource}}
         for resource, price in units.items()
     ]
+    if pods_monthly_usd is not None:
+        records.append({"record": "churn:budget:dollars_per_month", "expr": f"vector({pods_monthly_usd})"})
     return json.dumps({"groups": [{"name": "prices", "rules": records}]}, indent=1) + "\n"

@@ -254,6 +254,7 @@ def _monitoring(
         context=context,
         stack=settings.stack,
         workloads=edges.workloads(settings),
+        pods_monthly_usd=settings.budget.pods_monthly_usd,
         # EKS signs the kubelets' certificates with the cluster's authority; in kind and minikube they sign their own.
         verify_kubelets=settings.cluster.kind == "eks",
         thanos=settings.thanos.enabled,

@@ -27,8 +27,9 @@ HOST: Final = {"proc": "/proc", "sys": "/sys", "root": "/"}
 OWN_NETWORK: Final = ("arp", "conntrack", "netclass", "netdev", "netstat", "sockstat", "udp_queues")
 """Collectors that would report the pod's own network as if it were the node's. The pod is not in the host's network,
 where no network policy applies; so figures of a node's network are missing, while cAdvisor has those of the pods."""
-OTHER_MOUNTS: Final = r"^/(dev|proc|run|sys|var/lib/containerd/.+|var/lib/docker/.+|var/lib/kubelet/.+)($|/)"
-"""Mount points of pods and of the kernel; the kubelet reports volumes."""
+OTHER_MOUNTS: Final = r"^(/local)?/(dev|proc|run|sys|var/lib/containerd/.+|var/lib/docker/.+|var/lib/kubelet/.+)($|/)"
+"""Mount points of pods and of the kernel; the kubelet reports volumes. On Bottlerocket, /var is a part of /local, where
+its mounts may appear once more."""
 SIZE: Final = Resources(cpu_request="20m", cpu_limit="200m", memory_request="32Mi", memory_limit="64Mi")
 
 

@@ -59,12 +59,13 @@ READY_SECONDS: Final = REPLAY_SECONDS + 300
 
 @dataclass(frozen=True, kw_only=True)
 class PrometheusArgs:
-    """Size, the stack's other workloads, and whether kubelets' certificates can be verified."""
+    """Size, the stack's other workloads, their budget, and whether kubelets' certificates can be verified."""
 
     settings: PrometheusSettings
     context: Context
     stack: str
     workloads: tuple[Workload, ...]
+    pods_monthly_usd: int
     verify_kubelets: bool
     thanos: bool
     """Whether a sidecar uploads the blocks; Prometheus itself must not merge them then."""
@@ -108,7 +109,7 @@ class Prometheus(pulumi.ComponentResource):
         )
         content = {
             "config": {"prometheus.yml": yaml.safe_dump(config, sort_keys=False)},
-            "rules": rule_files(args.workloads),
+            "rules": rule_files(args.workloads, args.pods_monthly_usd),
         }
         return {
             role: ConfigMap(f"{name}-{role}", metadata=unnamed(PROMETHEUS), data=data, opts=child(self))

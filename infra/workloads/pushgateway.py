@@ -53,7 +53,8 @@ class Pushgateway(pulumi.ComponentResource):
                     PUSHGATEWAY,
                     PodSpecArgs(
                         containers=[_container(args)],
-                        # Outlives a restart but not the pod, which is enough: the cluster says whether a job has run.
+                        # Outlives a restart but not the pod, which is enough: the cluster says whether a job has run,
+                        # and rules take the last value that Prometheus saw (`last_over_time`).
                         volumes=[pod.empty_dir("data", size="64Mi")],
                     ),
                 ),

@@ -18,6 +18,7 @@ from infra import edges, naming, prices, rules_files
 from infra.kit import scrape
 from infra.rules_files import RULES
 from infra.workloads import alertmanager_config as alerting
+from ops import metric_names
 
 CASES = {
     alert: cases
@@ -66,7 +67,7 @@ def as_test(alert: str, case: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("age", AGES)
 def test_rules_are_valid(age: str, tmp_path: Path) -> None:
     own = tmp_path / "prices.yaml"
-    own.write_text(prices.rules(), encoding="utf-8")
+    own.write_text(prices.rules(settings("prod").budget.pods_monthly_usd), encoding="utf-8")
     run(
         promtool_of(age),
         "check",
@@ -82,7 +83,7 @@ def test_rules_are_valid(age: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", sorted(path.stem for path in RULES.glob("*.yaml")))
 def test_every_alert_is_silent_and_fires_as_its_cases_say(file: str, age: str, alerts: Alerts, tmp_path: Path) -> None:
     own = tmp_path / "prices.yaml"
-    own.write_text(prices.rules(), encoding="utf-8")
+    own.write_text(prices.rules(settings("prod").budget.pods_monthly_usd), encoding="utf-8")
     by_step: dict[int, list[dict[str, Any]]] = {}
     for alert, cases in CASES.items():
         for case in cases if alerts[alert][0] == file else []:
@@ -132,6 +133,16 @@ def test_a_cause_fires_before_its_effect_and_until_the_effect_is_over(alerts: Al
             assert rule["labels"]["severity"] == other["labels"]["severity"], "a lesser cause would hide a page"
             # Two scrapes, and the evaluation after them.
             assert seconds(rule["keep_firing_for"]) >= 3 * int(scrape.INTERVAL.removesuffix("s")), cause
+
+
+def test_what_a_job_pushed_counts_until_the_next_push(alerts: Alerts) -> None:
+    """A pushgateway that moves to another node begins empty: without the last value, an alert would be "resolved"."""
+    pushed = {
+        name: re.findall(rf"(\w+\()?({'|'.join(metric_names.HELP)})\b", rule["expr"])
+        for name, (_, rule) in alerts.items()
+    }
+    assert {name for name, uses in pushed.items() if uses} >= {"BackupVersionsBroken", "TrainingRefused"}
+    assert {name for name, uses in pushed.items() if any(call != "last_over_time(" for call, _ in uses)} == set()
 
 
 def test_every_alert_says_how_bad_it_is_of_what_and_what_to_do(alerts: Alerts) -> None:

@@ -92,10 +92,10 @@ def test_slow_and_failing_predictions_page_and_a_lesser_alert_of_the_api_stays_q
     (stage.faults / "slow").unlink()
     (stage.faults / "failing").touch()
     began = time.monotonic()
-    record_property("failing", stage.seconds_to_arrive({"ApiErrorRate": "critical"}, began))
+    record_property("failing", stage.seconds_to_arrive({"ApiAvailabilityBurnFast": "critical"}, began))
     (stage.faults / "failing").unlink()
     mended = time.monotonic()
-    record_property("over", stage.seconds_to_arrive({"ApiErrorRate": "critical"}, mended, resolved=True))
+    record_property("over", stage.seconds_to_arrive({"ApiAvailabilityBurnFast": "critical"}, mended, resolved=True))
 
 
 def test_the_dead_mans_service_is_called_again_and_again(stage: Stage) -> None:

@@ -35,7 +35,7 @@ EMPTY = {
     ("infrastructure", "Volumes"): CLUSTER,
     ("infrastructure", "Processor by node"): CLUSTER,
     ("infrastructure", "Memory by node"): CLUSTER,
-    ("infrastructure", "Root disk by node"): CLUSTER,
+    ("infrastructure", "Disks by node"): CLUSTER,
     ("infrastructure", "Connections of PostgreSQL"): CLUSTER,
     ("infrastructure", "Transactions of PostgreSQL"): CLUSTER,
     ("infrastructure", "Longest transaction of PostgreSQL"): CLUSTER,

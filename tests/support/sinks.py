@@ -5,6 +5,7 @@ The services are played, and keep every message; what is sent to them is real.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socketserver
 import time
@@ -102,6 +103,11 @@ class Mails(Listening):
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 self._say("220 sink")
+                # A client that is stopped in the middle of a mail is no error of the server.
+                with contextlib.suppress(ConnectionResetError):
+                    self._talk()
+
+            def _talk(self) -> None:
                 while line := self.rfile.readline().decode().strip():
                     verb = line.split(" ")[0].upper()
                     if verb == "QUIT":

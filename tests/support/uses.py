@@ -36,7 +36,7 @@ def every() -> tuple[Use, ...]:
 @cache
 def rules() -> tuple[dict[str, Any], ...]:
     """The rules of every workload and those with the prices."""
-    texts = [*(path.read_text(encoding="utf-8") for path in sorted(RULES.glob("*.yaml"))), prices.rules()]
+    texts = [*(path.read_text(encoding="utf-8") for path in sorted(RULES.glob("*.yaml"))), prices.rules(1)]
     return tuple(rule for text in texts for group in yaml.safe_load(text)["groups"] for rule in group["rules"])
 
 

@@ -27,9 +27,8 @@ from ops.local import monitoring
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION: Final = re.compile(r"\b(\d+)(ms|s|m|h|d|w)\b")
 _IN_EXPRESSION: Final = re.compile(r"(\[|offset )(\d+)(ms|s|m|h|d|w)\b")
-_KEYS: Final = {
-    "for", "keep_firing_for", "group_wait", "group_interval", "repeat_interval", "scrape_interval", "scrape_timeout",
-    "evaluation_interval", "resolve_timeout",
+_KEYS: Final = {"for", "keep_firing_for", "group_wait", "group_interval", "repeat_interval"} | {
+    "scrape_interval", "scrape_timeout", "evaluation_interval", "resolve_timeout",
 }  # fmt: skip
 
 

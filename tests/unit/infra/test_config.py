@@ -55,6 +55,7 @@ CHANGES: list[tuple[str, dict[str, Any], str]] = [
     ("ingress", {"domain": "Not A Host"}, "churn:ingress.domain is 'Not A Host'"),
     ("images", {"tag": "latest"}, "churn:images.tag is 'latest': write the tag of one build"),
     ("mlflow", {"artifacts_gib": "20Gi"}, "churn:mlflow.artifacts_gib is '20Gi': Input should be a valid integer"),
+    ("budget", {"pods_monthly_usd": 301}, "pods_monthly_usd 301 is above monthly_usd 300, of which it is a part"),
     ("training", {"schedule": "daily"}, "churn:training.schedule is 'daily': write five fields"),
     ("alertmanager", {"slack": True}, "slack is on but slack_channel is empty: name the channel"),
     ("alertmanager", {"email": True}, "email is on but email_to, email_from, smtp_host or smtp_user is empty"),

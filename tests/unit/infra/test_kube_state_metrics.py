@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from recorded.record import wanted_metrics
 from support.recorder import STACKS, children, manifest, recorded
 
 from infra.naming import NAMESPACES
@@ -54,3 +55,15 @@ def test_its_pod(stack: str) -> None:
         "readiness": {"path": "/readyz", "port": "telemetry"},
         "liveness": {"path": "/healthz", "port": "http"},
     }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_it_exports_what_rules_and_panels_ask_it_for(stack: str) -> None:
+    """By the names of its metrics, such as `kube_horizontalpodautoscaler_status_condition`."""
+    (container,) = manifest(stack, "Deployment", NAME)["spec"]["template"]["spec"]["containers"]
+    flags = dict(argument.removeprefix("--").split("=", 1) for argument in container["args"])
+    exported = {resource.removesuffix("s") for resource in flags["resources"].split(",")}
+    asked = {metric.split("_")[1] for metric in wanted_metrics() if metric.startswith("kube_")}
+    assert {"cronjob", "horizontalpodautoscaler", "job", "pod"} <= asked <= exported
+    # An allow-list or deny-list of metrics would have to name each of them.
+    assert not {"metric-allowlist", "metric-denylist"} & flags.keys()

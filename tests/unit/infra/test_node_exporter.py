@@ -65,6 +65,8 @@ def test_it_reads_the_host_and_leaves_out_what_is_the_pods_own() -> None:
         ("/var/lib/kubelet/pods/x/volumes/y", True),
         ("/var/lib/containerd/overlay", True),
         ("/developers", False),
+        ("/local", False),
+        ("/local/var/lib/kubelet/pods/x/volumes/y", True),
     ],
 )
 def test_file_systems_of_pods_are_left_out(path: str, left_out: bool) -> None:  # noqa: FBT001 - a parameter of the test

@@ -19,6 +19,15 @@ def test_a_pod_pays_for_a_month_of_what_it_asks_for() -> None:
     assert prices.pod_month(vcpus=2, memory_gib=8) == pytest.approx(prices.GENERAL.hour * 730)
 
 
+def test_prometheus_has_the_budget_of_the_pods_where_there_is_one() -> None:
+    def records(text: str) -> dict[str, str]:
+        (group,) = json.loads(text)["groups"]
+        return {rule["record"]: rule["expr"] for rule in group["rules"]}
+
+    assert records(prices.rules(280))["churn:budget:dollars_per_month"] == "vector(280)"
+    assert "churn:budget:dollars_per_month" not in records(prices.rules())
+
+
 def test_prometheus_has_the_price_of_a_core_and_of_a_byte() -> None:
     (group,) = json.loads(prices.rules())["groups"]
     values = {rule["labels"]["resource"]: float(rule["expr"][len("vector(") : -1]) for rule in group["rules"]}
