@@ -35,6 +35,7 @@ _BODY: Final = (
     errors.OVERLOADED,
     errors.NO_MODEL,
 )
+_MAY: Final = {"204": {"description": "It may, with the methods and headers that the answer names"}}
 _PREFLIGHT: Final = {
     "tags": ["cross-origin"],
     "summary": "Preflight: may a web page of this origin send its request?",
@@ -43,7 +44,6 @@ _PREFLIGHT: Final = {
         {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
         for name in ("Origin", "Access-Control-Request-Method")
     ],
-    "responses": {"204": {"description": "It may, with the methods and headers that the answer names"}},
 }
 _DESCRIPTION: Final = """\
 Churn predictions from the model that the registry's alias names.
@@ -134,5 +134,5 @@ def describe(app: FastAPI, max_rows: int, *, cross_origin: bool = False) -> dict
                 operation["security"] = [{name: []} for name in _SECURITY]
         if scopes and cross_origin:
             refused = _problems(errors.UNAUTHORIZED, errors.METHOD_NOT_ALLOWED)  # to any other origin
-            operations["options"] = _PREFLIGHT | {"responses": _PREFLIGHT["responses"] | refused}
+            operations["options"] = _PREFLIGHT | {"responses": _MAY | refused}
     return document

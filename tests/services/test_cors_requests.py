@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ ASK = {"access-control-request-method": "POST", "access-control-request-headers"
 
 def test_a_page_of_an_allowed_origin_asks_predicts_and_reads_refusals(bundles: list[Path], tmp_path: Path) -> None:
     keys = write_keys(tmp_path / "keys.json", {"shop": ["predict"]}, rates={"shop": "1/day"})
-    settings = {"auth": "required", "api_keys_file": tmp_path / "keys.json", "cors_origins": SHOP}
+    settings: dict[str, Any] = {"auth": "required", "api_keys_file": tmp_path / "keys.json", "cors_origins": SHOP}
     with Api(tmp_path / "api", model_source=bundles[0], **settings) as api:
         asked = api.client.options("/v1/predict", headers={"origin": SHOP, **ASK})
         assert asked.status_code == httpx.codes.NO_CONTENT
@@ -36,7 +37,7 @@ def test_a_page_of_an_allowed_origin_asks_predicts_and_reads_refusals(bundles: l
 
 def test_by_default_no_page_may(bundles: list[Path], tmp_path: Path) -> None:
     keys = write_keys(tmp_path / "keys.json", {"shop": ["predict"]})
-    settings = {"auth": "required", "api_keys_file": tmp_path / "keys.json"}
+    settings: dict[str, Any] = {"auth": "required", "api_keys_file": tmp_path / "keys.json"}
     with Api(tmp_path / "api", model_source=bundles[0], **settings) as api:
         assert api.client.options("/v1/predict", headers={"origin": SHOP, **ASK}).status_code == 401
         answer = api.client.post("/v1/predict", json=CUSTOMER, headers={"origin": SHOP, "x-api-key": keys["shop"]})

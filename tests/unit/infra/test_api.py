@@ -104,7 +104,8 @@ def test_without_a_cache_there_is_no_trace_of_it_and_with_one_its_login_is_a_fil
 
 def origins(recording: Recording) -> str:
     spec = find(recording, "Deployment", "api").manifest()["spec"]["template"]["spec"]
-    return {variable["name"]: variable["value"] for variable in spec["containers"][0]["env"]}["CORS_ORIGINS"]
+    variables: dict[str, str] = {one["name"]: one["value"] for one in spec["containers"][0]["env"]}
+    return variables["CORS_ORIGINS"]
 
 
 def test_no_web_page_may_call_it_unless_the_stack_names_its_origin() -> None:
