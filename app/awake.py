@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-TICKS: Final = 10
-"""Ticks of one time-out: one stop may take up to a tenth of it away, and the loop reads its sockets between any two."""
+TICKS: Final = 5
+"""Ticks of one time-out: a stop takes at most one away, and the loop reads its sockets between any two."""
 
 
 class AwakeClock:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app import __version__, openapi
+from app.cors import AllowedOrigins, Marking
 from app.edge import Edge
 from app.follower import Follower
 from app.key_watch import watch_keys
@@ -78,13 +79,16 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.include_router(health.router(service))
     app.router.routes.extend(docs.routes(app.title, str(app.openapi_url)))
     app.add_exception_handler(HTTPException, _to_the_edge)
-    app.add_middleware(Edge, service=service, raw=raw)
+    origins = AllowedOrigins(settings.cors_origins.split()) if settings.cors_origins.split() else None
+    app.add_middleware(Edge, service=service, raw=raw, origins=origins)
+    if origins is not None:
+        app.add_middleware(Marking, allowed=origins)
     app.state.service = service
     description: dict[str, Any] = {}
 
     def describe() -> dict[str, Any]:
         if not description:
-            description.update(openapi.describe(app, settings.max_batch_rows))
+            description.update(openapi.describe(app, settings.max_batch_rows, cross_origin=origins is not None))
         return description
 
     app.openapi = describe  # type: ignore[method-assign]  # the documented way to extend the page

@@ -35,6 +35,16 @@ _BODY: Final = (
     errors.OVERLOADED,
     errors.NO_MODEL,
 )
+_MAY: Final = {"204": {"description": "It may, with the methods and headers that the answer names"}}
+_PREFLIGHT: Final = {
+    "tags": ["cross-origin"],
+    "summary": "Preflight: may a web page of this origin send its request?",
+    "security": [],
+    "parameters": [
+        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+        for name in ("Origin", "Access-Control-Request-Method")
+    ],
+}
 _DESCRIPTION: Final = """\
 Churn predictions from the model that the registry's alias names.
 
@@ -102,8 +112,8 @@ def _schemas(max_rows: int) -> dict[str, Any]:
     return schemas
 
 
-def describe(app: FastAPI, max_rows: int) -> dict[str, Any]:
-    """Build the whole document."""
+def describe(app: FastAPI, max_rows: int, *, cross_origin: bool = False) -> dict[str, Any]:
+    """Build the whole document; ``cross_origin`` adds the preflights of browsers."""
     table = "\n".join(f"| {p.status} | `{p.code}` | {p.title} |" for p in CATALOGUE)
     document = get_openapi(
         title="Churn API", version=app.version, description=_DESCRIPTION + table, routes=app.routes, summary=None
@@ -122,4 +132,7 @@ def describe(app: FastAPI, max_rows: int) -> dict[str, Any]:
             operation["responses"].pop("422", None) if "requestBody" not in operation else None
             if scopes:
                 operation["security"] = [{name: []} for name in _SECURITY]
+        if scopes and cross_origin:
+            refused = _problems(errors.UNAUTHORIZED, errors.METHOD_NOT_ALLOWED)  # to any other origin
+            operations["options"] = _PREFLIGHT | {"responses": _MAY | refused}
     return document

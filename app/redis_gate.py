@@ -35,7 +35,7 @@ PROBE_KEY: Final = "churn-rate:probe"
 """Written to see whether the server takes writes; under a prefix that the login of the API may write."""
 
 _OFF: Final = (RedisError, OSError, TimeoutError)
-_BACKSTOP: Final = 20
+_BACKSTOP: Final = 10
 """The client library's own time-outs, as a multiple of ours: they count stops of the process, so ours come first."""
 
 _SPENT: Final = ContextVar("ticks spent in the gate by this request", default=0)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, DirectoryPath, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.cors import Origins
 from app.names import MODEL_NAME, PRODUCTION
 from app.redis_url import RedisUrl
 
@@ -60,6 +61,10 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(default=None, description="JSON file with the hashes of the valid API keys.")
     rate_limit: Rate = Field(default="1000/second", description="Rate limit of an API key without its own.")
+    cors_origins: Origins = Field(
+        default="",
+        description="Origins of web pages whose scripts may call the API, separated by spaces; empty allows none.",
+    )
     redis_url: RedisUrl | None = Field(
         default=None,
         description="Redis or Valkey for shared rate limits and, if on, the prediction cache: "

@@ -88,14 +88,14 @@ def _churn(arguments: Sequence[str], env: dict[str, str]) -> None:
 def _fetch(url: str, home: Home) -> Served:
     # MLflow and scikit-learn take seconds to import, which `--help` need not wait for.
     from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - see above
+    from mlflow.entities.model_registry import ModelVersion  # noqa: PLC0415 - see above
 
-    from training.ledger import DeletedVersion  # noqa: PLC0415 - see above
     from training.mlflow_store import by_alias, connect  # noqa: PLC0415 - see above
     from training.native import DIGEST_TAG, FILE, TRUSTED_TYPES  # noqa: PLC0415 - see above
 
     client = connect(url)
     version = by_alias(client, MODEL_NAME, PRODUCTION)
-    if version is None or isinstance(version, DeletedVersion):
+    if not isinstance(version, ModelVersion):
         raise BenchError("the trained version is not in production")
     location = client.get_model_version_download_uri(version.name, version.version)
     folder = Path(download_artifacts(artifact_uri=location, dst_path=str(home.root), tracking_uri=url))

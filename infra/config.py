@@ -22,7 +22,7 @@ from infra.config_aws import (
     RegistrySettings,
     SecretSettings,
 )
-from infra.config_types import Cron, Host, Positive, Quantity, Replicas, Section, Tag
+from infra.config_types import Cron, Host, Origin, Positive, Quantity, Replicas, Section, Tag
 
 
 class ConfigError(pulumi.RunError):
@@ -99,6 +99,7 @@ class ApiSettings(Section):
     min_replicas: Replicas
     max_replicas: Replicas
     log_requests: bool
+    cors_origins: tuple[Origin, ...] = Field(description="Origins of web pages whose scripts may call the API.")
     resources: Resources
 
     @model_validator(mode="after")

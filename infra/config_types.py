@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _CRON_FIELDS: Final = 5
+ORIGIN: Final = r"^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$"
+"""The same as in `app/cors.py`, which this program does not need otherwise."""
+_DEFAULT_PORT: Final = re.compile(r"http://.*:80|https://.*:443")
 
 
 def _quantity(text: str) -> str:
@@ -31,6 +34,15 @@ def _tag(text: str) -> str:
     return text
 
 
+def _origin(text: str) -> str:
+    if not re.fullmatch(ORIGIN, text) or _DEFAULT_PORT.fullmatch(text):
+        raise ValueError(
+            "write the origin of a web page such as https://shop.example or https://shop.example:8443: lower case, no "
+            "path, no wildcard, no default port"
+        )
+    return text
+
+
 def _cidr(text: str) -> str:
     try:
         network = ipaddress.IPv4Network(text)
@@ -42,6 +54,7 @@ def _cidr(text: str) -> str:
 Tag = Annotated[str, AfterValidator(_tag)]
 Quantity = Annotated[str, AfterValidator(_quantity)]
 Cron = Annotated[str, AfterValidator(_cron)]
+Origin = Annotated[str, AfterValidator(_origin)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Positive = Annotated[int, Field(ge=1)]
 Replicas = Annotated[int, Field(ge=1, le=100)]

@@ -139,6 +139,7 @@ def _container(args: ApiArgs, secrets: list[MountedSecret]) -> ContainerArgs:
                 "MODEL_CACHE_DIR": MODEL_CACHE,
                 "DRAIN_SECONDS": str(DRAIN_SECONDS),
                 "LOG_REQUESTS": str(args.settings.log_requests).lower(),
+                "CORS_ORIGINS": " ".join(args.settings.cors_origins),
                 "OMP_NUM_THREADS": "1",
                 **cache,
             }

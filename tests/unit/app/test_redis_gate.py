@@ -16,15 +16,15 @@ pytestmark = pytest.mark.anyio
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
-def _gate(*, timeout_seconds: float = 60) -> tuple[RedisGate, Gauge]:
-    up = Gauge("up", "Whether Redis answers.", registry=CollectorRegistry())
+def _gate() -> tuple[RedisGate, CollectorRegistry]:
+    registry = CollectorRegistry()
+    up = Gauge("up", "Whether Redis answers.", registry=registry)
     up.set(1)
-    gate = RedisGate(NOWHERE, connections=1, timeout_seconds=timeout_seconds, retry_seconds=0.001, up=up)
-    return gate, up
+    return RedisGate(NOWHERE, connections=1, timeout_seconds=60, retry_seconds=0.001, up=up), registry
 
 
-def _value(up: Gauge) -> float:
-    return up.collect()[0].samples[0].value
+def _value(registry: CollectorRegistry) -> float | None:
+    return registry.get_sample_value("up")
 
 
 class _Server:

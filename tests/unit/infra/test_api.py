@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.recorder import STACKS, children, manifest, record_with, recorded
+from support.recorder import STACKS, children, find, manifest, record_with, recorded
 
 from app.settings import Settings
+from infra.config import ConfigError
 from infra.workloads import api
+from ops.stack.recording import Recording
 
 OBJECTS = {
     ("Deployment", "api-deployment"),
@@ -100,3 +102,21 @@ def test_without_a_cache_there_is_no_trace_of_it_and_with_one_its_login_is_a_fil
     assert "SETTINGS_DIR" not in {variable["name"] for variable in pod("dev")["containers"][0]["env"]}
     cached = children(record_with("dev", cache={"enabled": True}), "api")
     assert ("Secret", "api-cache-login-secret") in cached
+
+
+def origins(recording: Recording) -> str:
+    spec = find(recording, "Deployment", "api").manifest()["spec"]["template"]["spec"]
+    variables: dict[str, str] = {one["name"]: one["value"] for one in spec["containers"][0]["env"]}
+    return variables["CORS_ORIGINS"]
+
+
+def test_no_web_page_may_call_it_unless_the_stack_names_its_origin() -> None:
+    assert {origins(recorded(stack)) for stack in STACKS} == {""}
+    pages = ["https://shop.example", "http://localhost:3000"]
+    assert origins(record_with("dev", api={"cors_origins": pages})) == " ".join(pages)
+
+
+@pytest.mark.parametrize("origin", ["*", "https://*.shop.example", "https://shop.example/", "https://shop.example:443"])
+def test_what_is_not_an_exact_origin_is_refused_before_anything_is_made(origin: str) -> None:
+    with pytest.raises(ConfigError, match="origin of a web page"):
+        record_with("dev", api={"cors_origins": [origin]})
