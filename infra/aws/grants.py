@@ -100,6 +100,11 @@ def _s3(workload: Workload, grantable: Grantable) -> list[Statement]:
             ),
         ],
         n.DRILL.name: [Use(name="Backups", bucket=backups, objects=READ_OBJECTS, on_bucket=READ_ENCRYPTION)],
+        # It reads every artifact back that it wrote, and deletes none.
+        n.RESTORE.name: [
+            Use(name="Artifacts", bucket=artifacts, objects=(*READ_OBJECTS, *WRITE_OBJECTS)),
+            Use(name="Backups", bucket=backups, objects=READ_OBJECTS, on_bucket=READ_ENCRYPTION),
+        ],
     }
     if storage.metrics is not None:
         metrics = storage.metrics.arn
