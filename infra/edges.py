@@ -142,7 +142,7 @@ def _outward(cloud: CloudOutputs) -> list[Edge]:
     if cloud.region is not None:
         # S3, STS and KMS: public addresses unless the network has endpoints for them, which have private ones.
         aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
-        users = (n.MLFLOW, n.TRAINING, n.BACKUP, n.DRILL, n.RESTORE)
+        users = (n.MLFLOW, n.MLFLOW_MIGRATE, n.TRAINING, n.BACKUP, n.DRILL, n.RESTORE)
         edges += [edge for workload in users for edge in _out(workload, aws, HTTPS)]
     return edges
 

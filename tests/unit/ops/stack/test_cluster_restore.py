@@ -108,10 +108,10 @@ def test_the_context_is_given_to_every_call(desk: Path) -> None:
 
 def test_a_failed_restore_shows_its_log_and_is_an_error(desk: Path) -> None:
     (desk / "end").write_text("Failed")
-    said: list[str] = []
+    messages: list[str] = []
     with pytest.raises(OpsError, match="run: churn cluster restore logins"):
-        cluster_restore.restore(Options(part="databases"), said.append)
-    assert [line.partition(":")[0] for line in said[2:]] == ["databases", "roles", "restore"]
+        cluster_restore.restore(Options(part="databases"), messages.append)
+    assert [line.partition(":")[0] for line in messages[2:]] == ["databases", "roles", "restore"]
 
 
 def test_a_cluster_without_the_templates_says_so(desk: Path) -> None:
