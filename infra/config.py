@@ -207,10 +207,12 @@ RECEIVER_SECRETS: Final = {**CHANNELS, "deadman": "deadman_url"}
 
 
 class BackupSettings(Section):
-    """Daily backups and the quarterly drill."""
+    """Daily backups, the quarterly drill, and restores."""
 
     retention_days: Positive
     storage_gib: Positive
+    scratch_gib: Positive
+    """Room that a drill or a restore reserves on its node's disk: a drill needs it for a copy of everything."""
     time_zone: Annotated[str, Field(pattern=r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$")]
 
 

@@ -68,8 +68,8 @@ def workloads(settings: Settings) -> tuple[Workload, ...]:
         *((workload, settings.thanos.enabled) for workload in (n.THANOS_QUERY, n.THANOS_STORE, n.THANOS_COMPACT)),
     ]
     always = [
-        n.API, n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.TRAINING, n.BACKUP, n.DRILL, n.PROMETHEUS, n.ALERTMANAGER,
-        n.GRAFANA, n.PUSHGATEWAY, n.KUBE_STATE_METRICS, n.NODE_EXPORTER,
+        n.API, n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.TRAINING, n.BACKUP, n.DRILL, n.RESTORE, n.PROMETHEUS,
+        n.ALERTMANAGER, n.GRAFANA, n.PUSHGATEWAY, n.KUBE_STATE_METRICS, n.NODE_EXPORTER,
         n.POSTGRES_EXPORTER,
     ]  # fmt: skip
     return (*always, *(workload for workload, on in optional if on))
@@ -88,7 +88,8 @@ def _requests() -> list[Edge]:
 
 def _database(settings: Settings, cloud: CloudOutputs) -> list[Edge]:
     clients = (
-        n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.GRAFANA, n.BACKUP, n.POSTGRES_SETUP, n.POSTGRES_EXPORTER,
+        n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.GRAFANA, n.BACKUP, n.RESTORE, n.POSTGRES_SETUP,
+        n.POSTGRES_EXPORTER,
     )  # fmt: skip
     if settings.database.kind == "in-cluster":
         return _to(n.POSTGRES, "postgres", *clients)
@@ -145,7 +146,7 @@ def _outward(cloud: CloudOutputs) -> list[Edge]:
     if cloud.region is not None:
         # S3, STS and KMS: public addresses unless the network has endpoints for them, which have private ones.
         aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
-        users = (n.MLFLOW, n.TRAINING, n.BACKUP, n.DRILL)
+        users = (n.MLFLOW, n.MLFLOW_MIGRATE, n.TRAINING, n.BACKUP, n.DRILL, n.RESTORE)
         edges += [edge for workload in users for edge in _out(workload, aws, HTTPS)]
     return edges
 

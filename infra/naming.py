@@ -70,6 +70,7 @@ POSTGRES: Final = Workload(name="postgres", namespace=MLOPS, uid=70, ports={"pos
 TRAINING: Final = Workload(name="training", namespace=MLOPS, uid=OWN_UID)
 BACKUP: Final = Workload(name="backup", namespace=MLOPS, uid=OWN_UID)
 DRILL: Final = Workload(name="drill", namespace=MLOPS, uid=OWN_UID)
+RESTORE: Final = Workload(name="restore", namespace=MLOPS, uid=OWN_UID)
 PROMETHEUS: Final = Workload(name="prometheus", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9090})
 THANOS_QUERY: Final = Workload(
     name="thanos-query", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 10902, "grpc": 10901}

@@ -42,6 +42,7 @@ from infra.workloads.postgres import Postgres, PostgresArgs
 from infra.workloads.postgres_exporter import PostgresExporter, PostgresExporterArgs
 from infra.workloads.prometheus import Prometheus, PrometheusArgs
 from infra.workloads.pushgateway import Pushgateway, PushgatewayArgs
+from infra.workloads.restore import Restore, RestoreArgs
 from infra.workloads.routes import Routes, RoutesArgs, hosts, max_bodies
 from infra.workloads.thanos import Thanos, ThanosArgs
 from infra.workloads.training import Training, TrainingArgs
@@ -196,6 +197,10 @@ def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
         time_zone=zone,
     )
     after = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=before))
+    restore_args = RestoreArgs(
+        context=context, artifacts_claim=artifacts_claim, scratch_gib=settings.backup.scratch_gib, time_zone=zone
+    )
+    Restore("restore", restore_args, after)
     return [*before, Mlflow("mlflow", mlflow_args, after)]
 
 
@@ -277,5 +282,6 @@ def _monitoring(
 def _jobs(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> None:
     """Build drills and training; the first training runs as a part of `pulumi up`."""
     zone = settings.backup.time_zone
-    Drill("drill", DrillArgs(time_zone=zone, context=context), inside)
+    room = settings.backup.scratch_gib
+    Drill("drill", DrillArgs(time_zone=zone, scratch_gib=room, context=context), inside)
     Training("training", TrainingArgs(settings=settings.training, time_zone=zone, context=context), inside)

@@ -38,19 +38,27 @@ class Grantable:
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """A bucket, the actions on its objects, and the actions on the bucket itself besides listing it."""
+    """A bucket, the actions on its objects, and the actions on the bucket itself besides listing it.
+
+    ``only`` is a pattern of the objects' keys.
+    """
 
     name: str
     bucket: pulumi.Input[str]
     objects: Sequence[str]
     on_bucket: Sequence[str] = ()
+    only: str = "*"
 
     def statements(self, key: pulumi.Input[str]) -> list[Statement]:
         """Return these rights, and those to the key that encrypts the objects."""
         key_actions = READ_KEY if set(self.objects) <= set(READ_OBJECTS) else WRITE_KEY
         return [
             Statement(sid=f"List{self.name}", actions=[*LIST, *self.on_bucket], resources=[self.bucket]),
-            Statement(sid=f"Use{self.name}", actions=self.objects, resources=[pulumi.Output.concat(self.bucket, "/*")]),
+            Statement(
+                sid=f"Use{self.name}",
+                actions=self.objects,
+                resources=[pulumi.Output.concat(self.bucket, f"/{self.only}")],
+            ),
             Statement(sid=f"Key{self.name}", actions=key_actions, resources=[key]),
         ]
 
@@ -100,6 +108,21 @@ def _s3(workload: Workload, grantable: Grantable) -> list[Statement]:
             ),
         ],
         n.DRILL.name: [Use(name="Backups", bucket=backups, objects=READ_OBJECTS, on_bucket=READ_ENCRYPTION)],
+        # It looks for a recent dump, and cannot read one.
+        n.MLFLOW_MIGRATE.name: [
+            Use(
+                name="Backups",
+                bucket=backups,
+                objects=READ_OBJECTS,
+                on_bucket=READ_ENCRYPTION,
+                only="postgres/*/manifest.json",
+            )
+        ],
+        # It reads every artifact back that it wrote, and deletes none.
+        n.RESTORE.name: [
+            Use(name="Artifacts", bucket=artifacts, objects=(*READ_OBJECTS, *WRITE_OBJECTS)),
+            Use(name="Backups", bucket=backups, objects=READ_OBJECTS, on_bucket=READ_ENCRYPTION),
+        ],
     }
     if storage.metrics is not None:
         metrics = storage.metrics.arn

@@ -49,10 +49,13 @@ POD_OWNED = ("security_context", "service_account_name", "service_account", "hos
 """Fields of a pod that only `harden` sets, or that no pod may have."""
 
 
-def resources(size: Resources, *, scratch: str = "1Gi") -> ResourceRequirementsArgs:
-    """Return requests and limits; ``scratch`` bounds what the container may write outside its volumes."""
+def resources(size: Resources, *, scratch: str = "1Gi", reserved: str = "64Mi") -> ResourceRequirementsArgs:
+    """Return requests and limits; ``scratch`` bounds what the container may write to the node's disk.
+
+    A pod that may need much of it should have it ``reserved``, or it is placed where it is then evicted.
+    """
     return ResourceRequirementsArgs(
-        requests={"cpu": size.cpu_request, "memory": size.memory_request, "ephemeral-storage": "64Mi"},
+        requests={"cpu": size.cpu_request, "memory": size.memory_request, "ephemeral-storage": reserved},
         limits={"cpu": size.cpu_limit, "memory": size.memory_limit, "ephemeral-storage": scratch},
     )
 

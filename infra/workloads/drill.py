@@ -23,8 +23,6 @@ SCHEDULE: Final = "0 5 1 1,4,7,10 *"
 DEADLINE_SECONDS: Final = 4 * 3600
 """The promised recovery time; a drill that takes longer has failed."""
 SCRATCH: Final = "/var/lib/drill"
-SCRATCH_GIB: Final = 30
-"""For a throwaway PostgreSQL and a copy of the artifacts."""
 REPORTS_FOLDER: Final = "drills"
 """On the backups' volume; `ops.backup.root.REPORTS` is the same name, and a test ties the two."""
 REPORTS: Final = "/var/lib/drill-reports"
@@ -34,9 +32,10 @@ _RESOURCES: Final = Resources(cpu_request="250m", cpu_limit="2", memory_request=
 
 @dataclass(frozen=True, kw_only=True)
 class DrillArgs:
-    """Time zone of the schedule."""
+    """Time zone of the schedule, and room on the node for a throwaway PostgreSQL and a copy of the artifacts."""
 
     time_zone: str
+    scratch_gib: int
     context: Context
 
 
@@ -50,7 +49,7 @@ class Drill(pulumi.ComponentResource):
             containers=[_container(args)],
             volumes=[
                 pod.claim_volume("backups", CLAIM),
-                pod.empty_dir("scratch", size=f"{SCRATCH_GIB}Gi"),
+                pod.empty_dir("scratch", size=f"{args.scratch_gib}Gi"),
                 pod.empty_dir("tmp", size="512Mi"),
             ],
             restart_policy="Never",
@@ -72,13 +71,14 @@ class Drill(pulumi.ComponentResource):
 
 def _container(args: DrillArgs) -> ContainerArgs:
     bucket = args.context.cloud.backups_bucket
+    room = f"{args.scratch_gib + 1}Gi"
     remote: list[pulumi.Input[str]] = [] if bucket is None else ["--remote", pulumi.Output.concat("s3://", bucket)]
     return ContainerArgs(
         name=DRILL.name,
         image=args.context.images.reference("ops"),
         command=["python", "-m", "ops.cli", "drill"],
         args=["--from", FOLDER, "--scratch", SCRATCH, "--reports", REPORTS, *remote],
-        resources=pod.resources(_RESOURCES, scratch=f"{SCRATCH_GIB + 1}Gi"),
+        resources=pod.resources(_RESOURCES, scratch=room, reserved=room),
         env=pod.environment({"PUSHGATEWAY_URL": PUSHGATEWAY.url(), "HOME": pod.TMP}),
         volume_mounts=[
             pod.mount("backups", FOLDER),

@@ -49,7 +49,11 @@ USERS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowMigrationArgs:
-    """The claim with the backups, and the one with the artifacts unless they are in a bucket."""
+    """The claim with the backups, and the one with the artifacts unless they are in a bucket.
+
+    Backups are looked for in their bucket where there is one. Their volume is mounted by one node at a time, so the
+    migration would wait for a backup that runs on another; without a bucket, volumes are bound to a node anyway.
+    """
 
     context: Context
     backup_claim: pulumi.Input[str]
@@ -81,20 +85,24 @@ class MlflowMigration(pulumi.ComponentResource):
         specs = (secret_files.POSTGRES_MLFLOW, *USERS.values())
         secrets = [args.context.secret(self, name, MLFLOW_MIGRATE, spec) for spec in specs]
         users = [part for option, user in USERS.items() for part in (option, user.path)]
+        bucket = args.context.cloud.backups_bucket
+        backups: pulumi.Input[str] = BACKUPS if bucket is None else pulumi.Output.concat("s3://", bucket)
         container = ContainerArgs(
             name=MLFLOW_MIGRATE.name,
             image=args.context.images.reference("mlflow"),
             resources=pod.resources(SIZE),
             command=["python", "-m", "ops.jobs.migrate"],
-            args=["--database", DATABASE_URI, *users, "--backups", BACKUPS],
+            args=["--database", DATABASE_URI, *users, "--backups", backups],
             env=pod.environment(database_env(MLFLOW_MIGRATE)),
-            volume_mounts=[*(secret.mount for secret in secrets), pod.mount("backups", BACKUPS), pod.tmp_mount()],
+            volume_mounts=[
+                *(secret.mount for secret in secrets),
+                *([pod.mount("backups", BACKUPS)] if bucket is None else []),
+                pod.tmp_mount(),
+            ],
         )
-        volumes = [
-            *(secret.volume for secret in secrets),
-            pod.claim_volume("backups", args.backup_claim, read_only=True),
-            pod.empty_dir("tmp", size="256Mi"),
-        ]
+        volumes = [*(secret.volume for secret in secrets), pod.empty_dir("tmp", size="256Mi")]
+        if bucket is None:
+            volumes.append(pod.claim_volume("backups", args.backup_claim, read_only=True))
         if args.artifacts_claim is not None:
             # Named but not mounted: where a volume is bound to a node, the first pod that names both volumes puts them
             # on the same node, where the backup of the artifacts needs them.

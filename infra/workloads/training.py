@@ -7,7 +7,7 @@ rather than the schedule itself, because somebody waits for such a run, and so i
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -17,7 +17,7 @@ from pulumi_kubernetes.batch.v1 import CronJob, CronJobSpecArgs, Job
 from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpecArgs, TolerationArgs
 
 from infra import secret_files
-from infra.config import TrainingSettings
+from infra.config import Resources, TrainingSettings
 from infra.kit import jobs, pod
 from infra.kit.meta import named, unnamed, waited
 from infra.kit.options import child
@@ -34,6 +34,11 @@ RETRIES: Final = 3
 """They are more than a minute apart altogether, enough for a registry to restart."""
 DRIFT_SCHEDULE: Final = "20 * * * *"
 """When to check for drift, which is measured over an hour."""
+DRIFT_QUESTION: Final = {"cpu_request": "50m", "memory_request": "256Mi"}
+"""What the hourly question asks for, which ends in a second unless there is drift. Asking for what a training needs
+would have a node started for it up to 24 times a day. If there is drift, which is once a day at most, the same process
+trains with what its node has free, up to the limits of every training; a node under pressure evicts it first, and it is
+tried again."""
 QUIET_HOURS: Final = 24
 """Drift starts no second run within this time: if the first one did not help, people have to look into it."""
 SCRATCH: Final = "2Gi"
@@ -75,7 +80,9 @@ class Training(pulumi.ComponentResource):
             CronJob(
                 f"{name}-on-drift",
                 metadata=named(TRAINING, role="on-drift"),
-                spec=_schedule(args, _pod(args, login, spot=False, extra=on_drift), schedule=DRIFT_SCHEDULE),
+                spec=_schedule(
+                    args, _pod(args, login, spot=False, extra=on_drift, asks=DRIFT_QUESTION), schedule=DRIFT_SCHEDULE
+                ),
                 opts=child(self, after=[account]),
             )
         if args.settings.bootstrap:
@@ -134,7 +141,14 @@ def _schedule(
     )
 
 
-def _pod(args: TrainingArgs, login: MountedSecret, *, spot: bool, extra: Sequence[str] = ()) -> PodTemplateSpecArgs:
+def _pod(
+    args: TrainingArgs,
+    login: MountedSecret,
+    *,
+    spot: bool,
+    extra: Sequence[str] = (),
+    asks: Mapping[str, str] | None = None,
+) -> PodTemplateSpecArgs:
     """Return the pod of a run; where there are spot nodes, it requires one if told to, instead of preferring one.
 
     The pool of spot nodes is empty between runs, and a node is made only for a pod that fits nowhere else; a pod that
@@ -143,7 +157,7 @@ def _pod(args: TrainingArgs, login: MountedSecret, *, spot: bool, extra: Sequenc
     """
     node = args.context.cloud.spot if spot else None
     spec = PodSpecArgs(
-        containers=[_container(args, login, extra)],
+        containers=[_container(args, login, extra, args.settings.resources.model_copy(update=dict(asks or {})))],
         volumes=[login.volume, pod.empty_dir("tmp", size=SCRATCH)],
         restart_policy="Never",
         node_selector=dict([node.label]) if node else None,
@@ -154,7 +168,7 @@ def _pod(args: TrainingArgs, login: MountedSecret, *, spot: bool, extra: Sequenc
     return pod.harden(TRAINING, spec)
 
 
-def _container(args: TrainingArgs, login: MountedSecret, extra: Sequence[str]) -> ContainerArgs:
+def _container(args: TrainingArgs, login: MountedSecret, extra: Sequence[str], size: Resources) -> ContainerArgs:
     settings = args.settings
     data: list[pulumi.Input[str]] = ["--rows", str(settings.rows)]
     if settings.source != GENERATED:
@@ -164,7 +178,7 @@ def _container(args: TrainingArgs, login: MountedSecret, extra: Sequence[str]) -
         image=args.context.images.reference("training"),
         command=["python", "-m", "ops.jobs.retrain"],
         args=[*data, *extra],
-        resources=pod.resources(settings.resources, scratch="3Gi"),
+        resources=pod.resources(size, scratch="3Gi"),
         env=pod.environment(
             {
                 "MLFLOW_TRACKING_URI": MLFLOW.url(),

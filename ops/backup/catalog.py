@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from ops.backup.manifest import (
     KINDS,
@@ -24,7 +24,6 @@ from ops.backup.manifest import (
 )
 from ops.backup.options import LATEST
 from ops.backup.storage.base import MissingError, Storage
-from ops.backup.storage.folder import FolderStorage
 from ops.errors import OpsError
 
 
@@ -45,14 +44,14 @@ class Pair:
 
 
 class Catalog:
-    """All backups that were finished when this object was made, oldest first."""
+    """All backups that were finished when this object was made, oldest first; or only those of some kinds."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, kinds: Iterable[Kind] = KINDS) -> None:
         self.storage = storage
         self.postgres: list[PostgresManifest] = []
         self.artifacts: list[ArtifactsManifest] = []
         self.unreadable: list[Unreadable] = []
-        for kind in KINDS:
+        for kind in kinds:
             for item in sorted(storage.items(kind), key=lambda item: item.key):
                 if item.key.count("/") == 2 and item.key.endswith(f"/{MANIFEST}"):  # noqa: PLR2004  # <kind>/<id>/<file>
                     self._add(kind, item.key)
@@ -166,16 +165,16 @@ def tree_of(storage: Storage, manifest: ArtifactsManifest) -> list[Artifact]:
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """A finished backup in a folder."""
+    """A finished backup."""
 
-    folder: Path
+    id: str
     finished_at: datetime
 
 
-def latest(root: Path, kind: Kind) -> Backup | None:
-    """The backup of this kind that finished last; None if there is none."""
-    backups = [manifest for manifest in Catalog(FolderStorage(root)).all if manifest.kind == kind]
+def latest(storage: Storage, kind: Kind) -> Backup | None:
+    """The backup of this kind that finished last; None if there is none. It reads manifests of this kind alone."""
+    backups = Catalog(storage, [kind]).all
     if not backups:
         return None
     newest = max(backups, key=lambda manifest: manifest.finished_at)
-    return Backup(folder=root / kind / newest.id, finished_at=newest.finished_at.astimezone(UTC))
+    return Backup(id=newest.id, finished_at=newest.finished_at.astimezone(UTC))

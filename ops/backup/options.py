@@ -64,6 +64,8 @@ class RestoreOptions:
     """Restore even if versions already lacked artifacts when they were copied."""
     scratch: Path | None = None
     """Room for downloads from a bucket; by default, the system's temporary folder."""
+    wait_seconds: int = 0
+    """How long the server may take to answer at first."""
 
 
 @dataclass(frozen=True, kw_only=True)

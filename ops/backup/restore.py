@@ -17,6 +17,7 @@ from pathlib import Path
 from ops.backup import restore_artifacts, restore_postgres
 from ops.backup.catalog import Catalog, Pair
 from ops.backup.options import RestoreOptions
+from ops.backup.postgres_client import conninfo, wait_for
 from ops.backup.root import reading
 from ops.backup.storage import S3, open_backups
 from ops.backup.storage.base import Storage
@@ -49,6 +50,8 @@ def restore(options: RestoreOptions, say: Say) -> Result:
     if options.server is None and options.artifacts is None:
         raise OpsError("nothing to restore: name a server (--to), a place for the artifacts (--artifacts-to), or both")
     storage = open_backups(options.source)
+    if options.server is not None:
+        wait_for(conninfo(options.server, restore_postgres.MAINTENANCE), options.wait_seconds)
     with (
         reading(storage.root) if isinstance(storage, FolderStorage) else nullcontext(),
         tempfile.TemporaryDirectory(prefix="churn-restore-", dir=options.scratch) as scratch,

@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from ops.cli import cluster_restore
 from ops.cli.options import HELP_STYLE
 from ops.cli.render import require_program
 from ops.console import Output
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
+
+
+app.command("restore")(cluster_restore.restore)
 
 
 @app.callback()

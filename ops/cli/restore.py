@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,10 @@ def restore(
         str | None,
         typer.Option(help="Server: a service of PGSERVICEFILE, or a connection string. [default: no databases]"),
     ] = None,
+    login: Annotated[
+        Path | None, typer.Option(help="Folder with username and password; --to then has host, port and sslmode.")
+    ] = None,
+    wait: Annotated[int, typer.Option(min=0, help="Seconds that the server may take to answer at first.")] = 0,
     artifacts_to: Annotated[
         str | None, typer.Option(help="Folder or s3://bucket/prefix for the artifacts. [default: no artifacts]")
     ] = None,
@@ -43,18 +48,24 @@ def restore(
     Example: churn restore --from /var/lib/backups --to superuser --artifacts-to /var/lib/artifacts
     """
     from ops.backup import job
+    from ops.errors import OpsError
+    from ops.jobs.logins import logged_in
 
+    if login is not None and (to is None or "=" not in to):
+        raise OpsError("--login needs --to with the server's address, such as --to 'host=postgres sslmode=disable'")
     output = Output(as_json=as_json)
-    options = RestoreOptions(
-        source=source,
-        backup=backup,
-        server=to,
-        artifacts=artifacts_to,
-        replace=replace,
-        accept_broken=accept_broken,
-        scratch=scratch,
-    )
-    result = job.restore(options, output.say)
+    with nullcontext(to) if login is None or to is None else logged_in(to, login) as server:
+        options = RestoreOptions(
+            source=source,
+            backup=backup,
+            server=server,
+            artifacts=artifacts_to,
+            replace=replace,
+            accept_broken=accept_broken,
+            scratch=scratch,
+            wait_seconds=wait,
+        )
+        result = job.restore(options, output.say)
     before = {restored.database.name: restored.before for restored in result.databases}
     data = {"postgres": result.pair.postgres.id, "kept": before, "artifacts_kept": result.artifacts_before}
     output.result(data | {"seconds": result.seconds}, lambda: None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -62,3 +65,22 @@ class Login:
 
     def __repr__(self) -> str:
         return f"Login({self.username!r})"
+
+
+@contextmanager
+def logged_in(target: str, folder: Path) -> Iterator[str]:
+    """Give a libpq connection string to a server with the login in a folder, for PostgreSQL's own programs.
+
+    The password is in a file that only this user can read, and in no command line.
+
+    Raises:
+        OpsError: a file of the login is missing or empty.
+    """
+    login = Login.read(folder)
+    with tempfile.TemporaryDirectory(prefix="churn-login-") as name:
+        path = Path(name) / "pgpass"
+        path.touch(mode=0o600)
+        escaped = login.password.replace("\\", "\\\\").replace(":", "\\:")
+        path.write_text(f"*:*:*:*:{escaped}\n", encoding="utf-8")
+        user = login.username.replace("\\", "\\\\").replace("'", "\\'")
+        yield f"{target} user='{user}' passfile='{path}'"

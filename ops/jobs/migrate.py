@@ -24,6 +24,7 @@ from typing import Final
 from app.names import MLFLOW_CLIENT, MODEL_NAME
 from ops.backup import catalog as backups
 from ops.backup.manifest import POSTGRES
+from ops.backup.storage import open_backups
 from ops.errors import ExitCode, OpsError, exit_code
 from ops.jobs.logins import Login
 from ops.jobs.tracking_users import READERS
@@ -36,17 +37,17 @@ HINT: Final = (
 )
 
 
-def require_backup(folder: Path | None, now: datetime) -> backups.Backup:
+def require_backup(source: str | None, now: datetime) -> backups.Backup:
     """Return the backup by which the upgrade could be undone.
 
     Raises:
         OpsError: there is none, or it is too old.
     """
-    if folder is None:
-        raise OpsError(f"the database has data and must be upgraded, but --backups names no folder: {HINT}")
-    backup = backups.latest(folder, POSTGRES)
+    if source is None:
+        raise OpsError(f"the database has data and must be upgraded, but --backups names no place: {HINT}")
+    backup = backups.latest(open_backups(source), POSTGRES)
     if backup is None:
-        raise OpsError(f"the database has data and must be upgraded, but {folder} has no complete backup of it: {HINT}")
+        raise OpsError(f"the database has data and must be upgraded, but {source} has no complete backup of it: {HINT}")
     if now - backup.finished_at > FRESH:
         raise OpsError(
             f"the database has data and must be upgraded, but its last backup is from "
@@ -63,7 +64,7 @@ class Options:
     admins: Sequence[Path]
     writers: Sequence[Path]
     readers: Sequence[Path]
-    backups: Path | None
+    backups: str | None
     without_backup: bool
 
     @classmethod
@@ -114,7 +115,7 @@ def _migrate(options: Options, logins: Logins) -> None:
         outdated = any(state is not database.State.CURRENT for state in states.values())
         if outdated and not options.without_backup and database.has_data(engine):
             backup = require_backup(options.backups, datetime.now(UTC))
-            print(f"backup: {backup.folder.name}, finished {backup.finished_at:%Y-%m-%d %H:%M} UTC")
+            print(f"backup: {backup.id}, finished {backup.finished_at:%Y-%m-%d %H:%M} UTC")
         for schema in schemas:
             if states[schema.name] is not database.State.CURRENT:
                 schema.upgrade(engine)
@@ -139,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     }
     for option, meaning in logins.items():
         parser.add_argument(option, type=Path, metavar="FOLDER", action="append", default=[], help=meaning)
-    parser.add_argument("--backups", type=Path, metavar="FOLDER", help="folder with the backups")
+    parser.add_argument("--backups", metavar="PLACE", help="folder or s3://bucket[/prefix] with the backups")
     parser.add_argument("--without-backup", action="store_true", help="upgrade even without a recent backup")
     return parser
 

@@ -153,6 +153,9 @@ def retrain(options: Options, tracking_uri: str) -> Outcome | None:
         DataError: nothing was trained.
         RegistryError: MLflow does not answer, or refuses.
     """
+    # Before anything large is imported: the hourly question has a pod of a quarter of a GiB.
+    if options.when_drifting and not drift.calls_for_training(options.when_drifting, options.not_within_hours):
+        return None
     from training.compare import last_promoted  # noqa: PLC0415  # after the thread counts and the login are set
     from training.config import TrainConfig  # noqa: PLC0415  # likewise
     from training.ledger import DeletedVersion  # noqa: PLC0415  # likewise
@@ -171,8 +174,6 @@ def retrain(options: Options, tracking_uri: str) -> Outcome | None:
         return Outcome(verdict="refused")
     if options.first and serving is not None:
         print(f"version {serving.version} is in production already: nothing to do")
-        return None
-    if options.when_drifting and not drift.calls_for_training(options.when_drifting, options.not_within_hours):
         return None
     with customers(options) as source:
         config = TrainConfig(source=source, tracking_uri=tracking_uri, model_name=MODEL_NAME)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from support.backup_bucket import BUCKET, LARGE, STORE, keys, restore, unfinishe
 from support.backup_jobs import Jobs, drill, files_of
 from support.postgres import Postgres
 from support.s3 import client, encrypted_bucket
+
+from ops.errors import OpsError
+from ops.jobs import migrate
 
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -121,3 +125,20 @@ def test_artifacts_come_from_a_bucket_and_go_back_into_one(bucket_jobs: Jobs, s3
     refused = bucket_jobs.run("restore", "--from", str(bucket_jobs.root), "--artifacts-to", place)
     assert refused.returncode == 2
     assert "is not empty" in refused.stderr
+
+
+def test_a_migration_finds_a_recent_dump_in_the_bucket_and_reads_no_more_than_manifests_of_dumps(
+    bucket_jobs: Jobs, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bucket_jobs.environment.items():
+        monkeypatch.setenv(name, value)
+    now = datetime.now(UTC)
+    with pytest.raises(OpsError, match=f"{STORE} has no complete backup of it"):
+        migrate.require_backup(STORE, now)
+    bucket_jobs.both("--upload", STORE)
+    for key in keys(s3):  # what its role may not read
+        if not re.fullmatch(r"night/postgres/[^/]+/manifest\.json", key):
+            client(s3).delete_object(Bucket=BUCKET, Key=key)
+    assert now - migrate.require_backup(STORE, now).finished_at < timedelta(minutes=10)
+    with pytest.raises(OpsError, match="more than 26 hours ago"):
+        migrate.require_backup(STORE, now + timedelta(hours=27))

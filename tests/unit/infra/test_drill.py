@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.recorder import STACKS, children, manifest, recorded
+from support.recorder import STACKS, children, manifest, recorded, settings
 
 from ops.backup.root import REPORTS
 
@@ -46,12 +46,15 @@ def test_it_reads_the_backups_and_writes_to_scratch(stack: str) -> None:
         "/var/lib/drill": (False, None),
         "/tmp": (False, None),  # noqa: S108 - a path in the pod
     }
+    room = settings(stack).backup.scratch_gib
     assert pod(stack)["volumes"] == [
         {"name": "backups", "persistentVolumeClaim": {"claimName": "backup-data", "readOnly": False}},
-        {"name": "scratch", "emptyDir": {"sizeLimit": "30Gi"}},
+        {"name": "scratch", "emptyDir": {"sizeLimit": f"{room}Gi"}},
         {"name": "tmp", "emptyDir": {"sizeLimit": "512Mi"}},
     ]
-    assert container["resources"]["limits"]["ephemeral-storage"] == "31Gi"
+    # All of it is asked for: a pod that fills a disk which was not promised to it is evicted.
+    sizes = {container["resources"][key]["ephemeral-storage"] for key in ("requests", "limits")}
+    assert sizes == {f"{room + 1}Gi"}
 
 
 @pytest.mark.parametrize("stack", STACKS)

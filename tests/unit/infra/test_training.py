@@ -90,6 +90,11 @@ def test_drift_is_asked_for_every_hour_and_no_first_version_is_promoted_by_it() 
     (container,) = job("prod", "training-on-drift")["template"]["spec"]["containers"]
     asked = ["--when-drifting", "http://prometheus.churn-monitoring.svc:9090", "--not-within-hours", "24"]
     assert container["args"][2:] == asked
+    scheduled = job("prod", "training")["template"]["spec"]["containers"][0]["resources"]
+    # The question is asked 24 times a day, so no node is started for it; a training that follows has the usual limits.
+    small = {"cpu": "50m", "memory": "256Mi", "ephemeral-storage": "64Mi"}
+    assert container["resources"] == {"requests": small, "limits": scheduled["limits"]}
+    assert scheduled["requests"]["cpu"] not in small.values()
 
 
 def test_an_interruption_is_tried_again_and_bad_data_or_a_refusal_is_not() -> None:

@@ -99,6 +99,26 @@ def test_the_drill_reads_backups_and_how_they_are_encrypted(stack: str) -> None:
     }
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_migration_sees_which_dumps_there_are_and_reads_none(stack: str) -> None:
+    backups = f"arn:aws:s3:::churn-{stack}-backups-000000000000"
+    assert {what: actions for what, actions in rights(stack, "mlflow-migrate").items() if ":s3:::" in what} == {
+        backups: ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetEncryptionConfiguration"],
+        f"{backups}/postgres/*/manifest.json": ["s3:GetObject"],
+    }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_restore_reads_backups_and_adds_artifacts(stack: str) -> None:
+    artifacts, backups = (f"arn:aws:s3:::churn-{stack}-{what}-000000000000" for what in ("artifacts", "backups"))
+    assert {what: actions for what, actions in rights(stack, "restore").items() if ":s3:::" in what} == {
+        artifacts: ["s3:GetBucketLocation", "s3:ListBucket"],
+        f"{artifacts}/*": ["s3:GetObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"],
+        backups: ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetEncryptionConfiguration"],
+        f"{backups}/*": ["s3:GetObject"],
+    }
+
+
 def test_a_role_is_for_one_service_account() -> None:
     (statement,) = document(recorded("prod"), "identity-mlflow-role", "assumeRolePolicy")["Statement"]
     issuer = "oidc.eks.eu-central-1.amazonaws.com/id/RECORDED"

@@ -20,9 +20,9 @@ def test_the_latest_is_the_one_that_finished_last_whatever_its_name(tmp_path: Pa
     write_manifest(tmp_path, dump_manifest(1, finished_at=datetime.fromisoformat("2026-01-02T03:10:00+01:00")))
     write_manifest(tmp_path, dump_manifest(2, finished_at=datetime(2026, 1, 1, 2, 10, tzinfo=UTC)))
     write_manifest(tmp_path, artifacts_manifest(3, 2, finished_at=START + timedelta(days=400)))
-    newest = latest(tmp_path, "postgres")
+    newest = latest(FolderStorage(tmp_path), "postgres")
     assert newest is not None
-    assert (newest.folder.name, newest.finished_at) == (backup_id(1), datetime(2026, 1, 2, 2, 10, tzinfo=UTC))
+    assert (newest.id, newest.finished_at) == (backup_id(1), datetime(2026, 1, 2, 2, 10, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_latest_is_the_one_that_finished_last_whatever_its_name(tmp_path: Pa
 def test_a_folder_with_a_bad_manifest_is_not_a_backup_but_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = write_manifest(tmp_path, dump_manifest(1)) / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    assert latest(tmp_path, "postgres") is None
+    assert latest(FolderStorage(tmp_path), "postgres") is None
     (unreadable,) = Catalog(FolderStorage(tmp_path)).unreadable
     assert backup_id(1) in unreadable.key
 
@@ -53,7 +53,7 @@ def test_a_folder_with_a_bad_manifest_is_not_a_backup_but_is_named(tmp_path: Pat
 @pytest.mark.parametrize("content", ["", "[]", "{}", "null", "[" * 100_000])
 def test_a_folder_without_a_manifest_is_not_a_backup(tmp_path: Path, content: str) -> None:
     (write_manifest(tmp_path, dump_manifest(1)) / MANIFEST).write_text(content)
-    assert latest(tmp_path, "postgres") is None
+    assert latest(FolderStorage(tmp_path), "postgres") is None
 
 
 def test_a_folder_with_the_manifest_of_another_backup_is_not_a_backup(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_a_folder_with_the_manifest_of_another_backup_is_not_a_backup(tmp_path: 
 
 def test_without_a_folder_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "postgres" / "under-way").mkdir(parents=True)
-    assert latest(tmp_path, "postgres") is None
-    assert latest(tmp_path / "missing", "postgres") is None
+    assert latest(FolderStorage(tmp_path), "postgres") is None
+    assert latest(FolderStorage(tmp_path / "missing"), "postgres") is None
 
 
 def test_the_order_is_that_of_the_sequence_whatever_the_clock_showed(tmp_path: Path) -> None:

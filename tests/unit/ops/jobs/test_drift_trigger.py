@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 from support.listening import Listening, QuietHandler, http
 
 from ops.errors import OpsError
+from ops.jobs import retrain
 from ops.jobs.drift import FIRING, calls_for_training
 
 DRIFT = [{"metric": {"alertname": "FeatureDrift", "feature": "contract"}, "value": [0, "1"]}]
@@ -50,3 +52,11 @@ def test_it_trains_on_drift_that_no_recent_run_has_answered(
 def test_a_prometheus_that_does_not_answer_the_question_is_an_error() -> None:
     with prometheus([], None, status=503) as url, pytest.raises(OpsError, match=r"refuses .* it answered 503"):
         calls_for_training(url, 24)
+
+
+def test_the_question_needs_no_library_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pod asks for a quarter of a GiB, which MLflow and scikit-learn alone would take."""
+    monkeypatch.setitem(sys.modules, "training.mlflow_store", None)  # importing it now fails
+    with prometheus([], None) as url:
+        options = retrain.Options.parse(["--rows", "1000", "--when-drifting", url])
+        assert retrain.retrain(options, "http://127.0.0.1:9") is None

@@ -27,15 +27,15 @@ def login(root: Path, username: str, password: str) -> str:
 
 def test_a_backup_of_at_most_26_hours_is_enough(tmp_path: Path) -> None:
     folder = write_manifest(tmp_path, dump_manifest(1, finished_at=NOW - timedelta(hours=26)))
-    assert migrate.require_backup(tmp_path, NOW).folder == folder
+    assert migrate.require_backup(str(tmp_path), NOW).id == folder.name
     with pytest.raises(OpsError, match="last backup is from 2026-02-28 04:00 UTC, more than 26 hours ago: take one"):
-        migrate.require_backup(tmp_path, NOW + timedelta(seconds=1))
+        migrate.require_backup(str(tmp_path), NOW + timedelta(seconds=1))
 
 
 def test_without_a_backup_the_way_to_one_is_shown(tmp_path: Path) -> None:
     with pytest.raises(OpsError, match=r"has no complete backup of it: take one first .*cronjob/backup-postgres"):
-        migrate.require_backup(tmp_path, NOW)
-    with pytest.raises(OpsError, match="--backups names no folder"):
+        migrate.require_backup(str(tmp_path), NOW)
+    with pytest.raises(OpsError, match="--backups names no place"):
         migrate.require_backup(None, NOW)
 
 

@@ -33,7 +33,9 @@ import yaml
 
 REREAD_SECONDS = 10
 TABLES = """
-CREATE TABLE IF NOT EXISTS "user" (login text PRIMARY KEY, salt text NOT NULL, password text NOT NULL);
+CREATE TABLE IF NOT EXISTS "user" (
+  login text PRIMARY KEY, salt text NOT NULL, password text NOT NULL, updated timestamp NOT NULL DEFAULT now()
+);
 CREATE TABLE IF NOT EXISTS annotation (id serial PRIMARY KEY, text text NOT NULL);
 """
 
@@ -67,7 +69,8 @@ def query(sql: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 def hashed(password: str, salt: str) -> str:
-    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), 10_000).hex()
+    """A password as Grafana itself stores it (pkg/util/encoding.go, EncodePassword)."""
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), 10_000, 50).hex()
 
 
 def set_password(login: str, password: str) -> None:
