@@ -19,6 +19,7 @@ from support.recorder import STACKS, settings
 from infra.config import Settings
 from infra.connections import LOGIN_LIMITS, MAX_CONNECTIONS, RESERVED
 from infra.rules_files import rule_files
+from ops.stack.demand import quantity
 
 Alerts = dict[str, tuple[str, dict[str, Any]]]
 
@@ -103,7 +104,7 @@ MEASURED: Final = {
 
 CEILINGS: Final[dict[str, Callable[[Settings], float]]] = {
     "ApiKeySurge": lambda stack: stack.ingress.client_requests_per_second,
-    "ApiSaturated": lambda stack: min(1, reach.cores(stack.api.resources.cpu_limit)),
+    "ApiSaturated": lambda stack: min(1, quantity(stack.api.resources.cpu_limit)),
     "ApiTrafficSurge": lambda stack: stack.ingress.client_requests_per_second,
     "BudgetExceeded": lambda stack: reach.pods_month(stack.stack, busy=True),
     # One prediction a day is the least for which there is a price.

@@ -9,7 +9,7 @@ from support.recorder import find, recorded
 
 from infra import prices
 from infra.naming import INGRESS_NAMESPACE, SERVING
-from ops.stack.cost import cores
+from ops.stack.demand import quantity
 
 UNITS: Final = {"Mi": 1024**2, "Gi": 1024**3}
 SERIES_BYTES: Final = 4096
@@ -43,7 +43,7 @@ def _months(stack: str) -> tuple[tuple[str, float, int, int], ...]:
         meta, spec = item.outputs["metadata"], item.inputs["spec"]
         requests = [container["resources"]["requests"] for container in spec["template"]["spec"]["containers"]]
         usd = prices.pod_month(
-            vcpus=sum(cores(each["cpu"]) for each in requests),
+            vcpus=sum(quantity(each["cpu"]) for each in requests),
             memory_gib=sum(size(each["memory"]) for each in requests) / prices.GIB,
         )
         fixed = spec.get("replicas") or 1
