@@ -84,15 +84,20 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     if origins is not None:
         app.add_middleware(Marking, allowed=origins)
     app.state.service = service
+    _describe(app, settings.max_batch_rows, cross_origin=origins is not None)
+    return app
+
+
+def _describe(app: FastAPI, max_batch_rows: int, *, cross_origin: bool) -> None:
+    """Let the application build its OpenAPI page when it is first asked for."""
     description: dict[str, Any] = {}
 
     def describe() -> dict[str, Any]:
         if not description:
-            description.update(openapi.describe(app, settings.max_batch_rows, cross_origin=origins is not None))
+            description.update(openapi.describe(app, max_batch_rows, cross_origin=cross_origin))
         return description
 
     app.openapi = describe  # type: ignore[method-assign]  # the documented way to extend the page
-    return app
 
 
 def _open_registry(settings: Settings) -> Registry:

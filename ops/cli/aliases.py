@@ -72,14 +72,7 @@ def promote(
         responsibility = registry.Responsibility(
             override=override.strip(), acknowledged=tuple(acknowledge or ()), replace_schema=replace_schema
         )
-        move = registry.promote(
-            url,
-            MODEL_NAME,
-            version,
-            actor=actor,
-            reason=reason,
-            responsibility=responsibility,
-        )
+        move = registry.promote(url, MODEL_NAME, version, actor=actor, reason=reason, responsibility=responsibility)
     _show_move(move, Output(as_json=as_json))
 
 

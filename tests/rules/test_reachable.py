@@ -87,6 +87,7 @@ SHARES: Final = {
     "ApiLatencyBurnSlow": "no slow requests to all of them",
     "ApiRateLimitSurge": "no refused requests to all of them",
     "ApiTrafficDrop": "none of last week's requests to all of them",
+    "CacheSlow": "no requests that a pod counts alone to all of them",
     "NodeMemoryLow": "all of it to none; the kubelet evicts at 100 MiB, which is less on every node with over 1.3 GiB",
     "NodeDiskFilling": "all of it to none; the kubelet evicts pods there, which frees nothing that others wrote",
     "NodeDiskWillFill": "all of it to none",

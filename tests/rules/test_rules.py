@@ -33,6 +33,7 @@ silent; the others say when it must not fire.
 """
 NO_RULES = {
     naming.MLFLOW_MIGRATE: "Pulumi itself waits for it and fails with it",
+    naming.RESTORE: "a person starts it and waits for it",
     naming.POSTGRES_SETUP: "Pulumi itself waits for it and fails with it",
 }
 
