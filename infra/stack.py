@@ -137,15 +137,15 @@ def build_cluster(
     inside = pulumi.ResourceOptions(providers=[provider], depends_on=ground)
     data = _data(settings, context, inside)
     with_data = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=data))
+    training = _jobs(settings, context, with_data)
     outputs: Outputs = {
-        **_serving(settings, context, inside),
+        **_serving(settings, context, inside, training),
         **_monitoring(settings, context, inside, with_data),
         **_logins(cloud),
         **cloud.outputs,
         "image_registry": settings.images.registry,
         "image_tag": settings.images.tag,
     }
-    _jobs(settings, context, with_data)
     return outputs
 
 
@@ -204,11 +204,18 @@ def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
     return [*before, Mlflow("mlflow", mlflow_args, after)]
 
 
-def _serving(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> Outputs:
-    """Build the API, its cache and the edge; return the addresses that clients use."""
+def _serving(
+    settings: Settings, context: Context, inside: pulumi.ResourceOptions, training: pulumi.Resource
+) -> Outputs:
+    """Build the API, its cache and the edge; return the addresses that clients use.
+
+    The API is not ready before a model is in production. So it comes after the first training, which may take longer
+    than anybody waits for a Deployment.
+    """
     if settings.cache.enabled:
         Cache("cache", CacheArgs(settings=settings.cache, context=context), inside)
-    Api("api", ApiArgs(settings=settings.api, context=context, cache=settings.cache.enabled), inside)
+    api_args = ApiArgs(settings=settings.api, context=context, cache=settings.cache.enabled)
+    Api("api", api_args, pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[training])))
     return _edge(settings, context, inside) if settings.ingress.kind == "nginx" else {}
 
 
@@ -279,9 +286,10 @@ def _monitoring(
     return {"alert_channels": list(alertmanager.channels)}
 
 
-def _jobs(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> None:
-    """Build drills and training; the first training runs as a part of `pulumi up`."""
+def _jobs(settings: Settings, context: Context, inside: pulumi.ResourceOptions) -> pulumi.Resource:
+    """Build drills and training; the first training, if the stack has one, runs as a part of `pulumi up`."""
     zone = settings.backup.time_zone
     room = settings.backup.scratch_gib
     Drill("drill", DrillArgs(time_zone=zone, scratch_gib=room, context=context), inside)
-    Training("training", TrainingArgs(settings=settings.training, time_zone=zone, context=context), inside)
+    training_args = TrainingArgs(settings=settings.training, time_zone=zone, context=context)
+    return Training("training", training_args, inside)

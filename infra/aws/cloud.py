@@ -201,6 +201,7 @@ class AwsCloud(pulumi.ComponentResource):
             "zones": list(account.zones),
             "cluster": self._compute.cluster.name,
             "registry": address(account.id, self._scope.region),
+            "data_bucket": self._storage.data.id,
             "api_key_secrets": dict(self._store.clients),
         }
         if self._dns.name_servers is not None:

@@ -43,7 +43,7 @@ PRE_STOP_SECONDS = 5
 LONGEST_REQUEST_SECONDS = 15
 GRACE_SECONDS = PRE_STOP_SECONDS + DRAIN_SECONDS + LONGEST_REQUEST_SECONDS
 READY_SECONDS = 900
-"""How long `pulumi up` waits: a first deployment has no model before the first training has finished."""
+"""How long `pulumi up` waits: for a node and the image, and for MLflow, if it restarts just then."""
 
 MODEL_CACHE = f"/var/cache/{PROJECT}/models"
 REGISTRY_LOGIN = secret_files.MLFLOW_API.at("mlflow")

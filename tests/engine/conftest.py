@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from pulumi import automation as auto
+from support.engine.bring_up import ModelCluster
 from support.engine.cluster import MemoryCluster
 from support.engine.project import Deployed, Project
 
@@ -23,7 +24,7 @@ def deployed(command: auto.PulumiCommand, tmp_path_factory: pytest.TempPathFacto
     """The `dev` stack after its first `up`. Tests share it, and apply whatever they change."""
     webhook = "https://hooks.example.invalid/services/canary-0f6b2d"
     with Project(
-        "dev", command=command, folder=tmp_path_factory.mktemp("deployed"), cluster=MemoryCluster()
+        "dev", command=command, folder=tmp_path_factory.mktemp("deployed"), cluster=ModelCluster()
     ).open() as project:
         project.cli("stack", "init")
         project.configure(lambda config: config["churn:alertmanager"].update(slack=True, slack_channel="#churn"))

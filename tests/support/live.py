@@ -42,10 +42,11 @@ class Live:
 
     project: Project[LiveCluster]
     kubectl: Kubectl
-    first_up: Outcome
-    seconds: float
-    """How long the first `up` took, with the wait after it."""
     folder: Path
+    seconds: float = 0.0
+    """How long the commands took that brought it up."""
+    typed: list[str] = field(default_factory=list)
+    """These commands, as the document has them."""
     figures: dict[str, Any] = field(default_factory=dict)
     """What the tests measured, printed at the end."""
 

@@ -12,6 +12,17 @@ from infra.naming import API, MLOPS, POSTGRES
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
 
+def test_it_came_up_by_what_its_document_says(live: Live) -> None:
+    own = [line for line in live.typed if line.startswith(("pulumi", ".venv"))]
+    assert own == [
+        "pulumi stack init dev",
+        "pulumi preview -s dev",
+        "pulumi up -s dev",
+        ".venv/bin/churn cluster wait",
+        "pulumi stack output -s dev --show-secrets",
+    ]
+
+
 def test_every_pod_is_ready_and_every_job_complete(live: Live) -> None:
     lasting = [pod for pod in live.everything() if pod["status"]["phase"] != "Succeeded"]
     assert [pod["metadata"]["name"] for pod in lasting if not is_ready(pod)] == []
@@ -31,7 +42,7 @@ def test_the_first_model_is_registered_in_mlflow_on_postgres(live: Live) -> None
     assert rows == ["production|1"]
 
 
-def test_the_api_loaded_it_without_a_restart(live: Live) -> None:
+def test_the_api_came_after_it_and_loaded_it_without_a_restart(live: Live) -> None:
     (training,) = (
         job
         for job in live.kubectl.get("jobs", namespace=MLOPS)
@@ -41,7 +52,7 @@ def test_the_api_loaded_it_without_a_restart(live: Live) -> None:
         (status,) = pod["status"]["containerStatuses"]
         assert status["restartCount"] == 0
         # Both are RFC 3339 in UTC and of one form, so texts compare like times.
-        assert status["state"]["running"]["startedAt"] < training["status"]["completionTime"]
+        assert status["state"]["running"]["startedAt"] >= training["status"]["completionTime"]
 
 
 def test_a_prediction_through_tls_with_a_key(live: Live) -> None:

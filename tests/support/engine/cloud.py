@@ -93,8 +93,10 @@ class CloudService(Service):
 class CloudProject(Project[MemoryCluster]):
     """A stack on AWS."""
 
-    def __init__(self, stack: str, *, command: auto.PulumiCommand, folder: Path) -> None:
-        super().__init__(stack, command=command, folder=folder, cluster=MemoryCluster())
+    def __init__(
+        self, stack: str, *, command: auto.PulumiCommand, folder: Path, cluster: MemoryCluster | None = None
+    ) -> None:
+        super().__init__(stack, command=command, folder=folder, cluster=cluster or MemoryCluster())
         self.aws = Aws(self.journal)
         self.eks = Eks("eks", self.journal)
         self.kubernetes = Balanced(self.journal, self.cluster)

@@ -1,0 +1,91 @@
+"""Each stack comes up from nothing by the commands of its document, and in prod no model goes live unreviewed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pulumi import automation as auto
+from support.engine.bring_up import AWS, Desk, ModelCluster, commands, of_dev
+from support.engine.cloud import CloudProject
+from support.engine.project import Deployed
+from support.engine.provider import ProviderError
+from support.recorder import settings
+
+from infra.naming import MLOPS
+from infra.versions import OWN, PUBLIC, Images
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(900, func_only=True)]
+
+
+def test_dev_is_up_after_the_commands_of_its_document(deployed: Deployed) -> None:
+    """The stack that the other tests share came up by exactly these, in a cluster whose API needs a model."""
+    ours = [line.partition("#")[0].split() for line in of_dev() if line.startswith("pulumi ")]
+    assert ours[:3] == [["pulumi", *words.split()] for words in ("stack init dev", "preview -s dev", "up -s dev")]
+    assert deployed.first_up.succeeded, deployed.first_up.printed
+    assert isinstance(deployed.project.cluster, ModelCluster)
+    assert deployed.project.cluster.production
+    created = [call.urn.split("::")[3] for call in deployed.project.journal.calls if call.operation == "create"]
+    assert created.index("mlflow-deployment") < created.index("training-first") < created.index("api-deployment")
+
+
+def test_prod_is_up_after_the_commands_of_its_document_and_a_persons_promotion(
+    command: auto.PulumiCommand, tmp_path: Path
+) -> None:
+    cluster = ModelCluster()
+    with CloudProject("prod", command=command, folder=tmp_path, cluster=cluster).open() as project:
+        images = Images(settings=settings("prod").images, digests={})
+        project.lock({images.tagged(name): f"sha256:{'0' * 64}" for name in (*PUBLIC, *OWN)})
+        promotions = []
+
+        def other(words: list[str]) -> None:
+            match words:
+                case ["aws", "s3", "cp", _file, address]:
+                    cluster.files.add(address)
+                case ["kubectl", "-n", namespace, "create", "job", schedule, name]:
+                    cluster.start(schedule.removeprefix("--from=cronjob/"), namespace, name)
+                case ["kubectl", "-n", _, "wait", *_]:
+                    assert cluster.staged
+                case [".venv/bin/churn", "promote"]:
+                    promotions.append(cluster.production)
+                    cluster.promote()
+                case [".venv/bin/churn", "cluster", "wait"] | ["export", *_] | ["aws", "eks", "update-kubeconfig", *_]:
+                    pass
+                case _:
+                    pytest.fail(f"docs/aws.md has a command that this test does not know: {words}")
+
+        desk = Desk(project, other)
+        outcomes = [desk.type(line) for block in commands(AWS, "Prod, from nothing") for line in block]
+        assert promotions == [False]  # nothing was in production until a person promoted it
+        assert sum(outcome is not None for outcome in outcomes) == 2
+        (api,) = (item for key, item in cluster.objects.items() if (key.kind, key.name) == ("Deployment", "api"))
+        assert api["metadata"]["namespace"] == "churn-serving"
+        again = project.run("preview", expect_no_changes=True)
+        assert again.succeeded, again.printed
+
+
+def test_the_cluster_of_these_tests_refuses_what_a_real_one_would_not_get_ready() -> None:
+    cluster = ModelCluster()
+    for namespace in (MLOPS, "churn-serving"):
+        cluster.create({"kind": "Namespace", "metadata": {"name": namespace}})
+    labels = {"app.kubernetes.io/name": "api"}
+    api = {"kind": "Deployment", "metadata": {"name": "api", "namespace": "churn-serving", "labels": labels}}
+    with pytest.raises(ProviderError, match="no version of the model is in production"):
+        cluster.create(api)
+
+    def training(name: str, *arguments: str) -> None:
+        labels = {"app.kubernetes.io/name": "training"}
+        spec = {"template": {"spec": {"containers": [{"args": list(arguments)}]}}}
+        metadata = {"name": name, "namespace": MLOPS, "labels": labels}
+        cluster.create({"kind": "Job", "metadata": metadata, "spec": spec})
+
+    with pytest.raises(ProviderError, match="MLflow does not answer"):
+        training("a", "--rows", "1000")
+    cluster.create({"kind": "Deployment", "metadata": {"name": "mlflow", "namespace": MLOPS}})
+    with pytest.raises(ProviderError, match=r"s3://data/customers\.parquet does not exist"):
+        training("a", "--data", "s3://data/customers.parquet")
+    cluster.files.add("s3://data/customers.parquet")
+    training("a", "--data", "s3://data/customers.parquet")
+    assert (cluster.staged, cluster.production) == (True, False)
+    training("b", "--rows", "1000", "--first")
+    cluster.create(api)
