@@ -183,7 +183,7 @@ def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubectl:
     asked = demand(recorded("dev").manifests())
     monkeypatch.setattr(doctor, "needs", lambda *_: asked)
     monkeypatch.setattr(doctor, "is_free", lambda _port: True)
-    monkeypatch.setattr(doctor.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     return program
 
 
