@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import CronJob, Job
+from pulumi_kubernetes.batch.v1 import CronJob
 from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpecArgs
 
 from infra import secret_files
 from infra.config import Resources
 from infra.connections import LOGIN_LIMITS, LOGINS
 from infra.kit import jobs, pod
-from infra.kit.meta import named, unnamed, waited
+from infra.kit.meta import named
 from infra.kit.options import child
 from infra.naming import POSTGRES_SETUP
 from infra.parts.context import Context
 from infra.parts.identity import service_account
+from infra.parts.job import awaited_job
 
 SUPERUSER: Final = secret_files.POSTGRES_SUPERUSER
 DEADLINE_SECONDS: Final = 600
@@ -47,14 +48,10 @@ class DatabaseSetup(pulumi.ComponentResource):
         account = service_account(self, name, POSTGRES_SETUP, args.context.cloud.roles)
         template = self._template(name, args)
         on_failure = jobs.failure_policy(POSTGRES_SETUP.name)
-        Job(
-            f"{name}-job",
-            metadata=unnamed(POSTGRES_SETUP, annotations=waited(DEADLINE_SECONDS + 60)),
-            spec=jobs.job_spec(
-                template, deadline_seconds=DEADLINE_SECONDS, retries=4, keep_seconds=None, on_failure=on_failure
-            ),
-            opts=child(self, after=[account]),
+        spec = jobs.job_spec(
+            template, deadline_seconds=DEADLINE_SECONDS, retries=4, keep_seconds=None, on_failure=on_failure
         )
+        awaited_job(self, f"{name}-job", POSTGRES_SETUP, spec, seconds=DEADLINE_SECONDS + 60, after=[account])
         CronJob(
             f"{name}-by-hand",
             metadata=named(POSTGRES_SETUP),

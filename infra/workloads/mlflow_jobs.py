@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import CronJob, Job
+from pulumi_kubernetes.batch.v1 import CronJob
 from pulumi_kubernetes.core.v1 import (
     AffinityArgs,
     ContainerArgs,
@@ -21,11 +21,12 @@ from infra import secret_files
 from infra.config import Resources
 from infra.connections import POOLS
 from infra.kit import jobs, pod
-from infra.kit.meta import named, selector, unnamed, waited
+from infra.kit.meta import named, selector
 from infra.kit.options import child
 from infra.naming import MLFLOW, MLFLOW_GC, MLFLOW_MIGRATE, Workload
 from infra.parts.context import Context
 from infra.parts.identity import service_account
+from infra.parts.job import awaited_job
 
 DATABASE_URI: Final = f"postgresql+psycopg2://?service={secret_files.PG_SERVICE_NAME}"
 """The whole login is in libpq's service file, which is read for every new connection."""
@@ -61,24 +62,19 @@ class MlflowMigrationArgs:
 
 
 class MlflowMigration(pulumi.ComponentResource):
-    """A Job that Pulumi waits for. Its name changes with its content, so a new image or password runs it again."""
+    """A Job that Pulumi waits for; a new image or password runs it again, and so does each `up` after it failed."""
 
     def __init__(self, name: str, args: MlflowMigrationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:MlflowMigration", name, {}, opts)
         account = service_account(self, name, MLFLOW_MIGRATE, args.context.cloud.roles)
-        template = self._template(name, args)
-        Job(
-            f"{name}-job",
-            metadata=unnamed(MLFLOW_MIGRATE, annotations=waited(MIGRATE_SECONDS + 60)),
-            spec=jobs.job_spec(
-                template,
-                deadline_seconds=MIGRATE_SECONDS,
-                retries=2,
-                keep_seconds=None,
-                on_failure=jobs.failure_policy(MLFLOW_MIGRATE.name),
-            ),
-            opts=child(self, after=[account]),
+        spec = jobs.job_spec(
+            self._template(name, args),
+            deadline_seconds=MIGRATE_SECONDS,
+            retries=2,
+            keep_seconds=None,
+            on_failure=jobs.failure_policy(MLFLOW_MIGRATE.name),
         )
+        awaited_job(self, f"{name}-job", MLFLOW_MIGRATE, spec, seconds=MIGRATE_SECONDS + 60, after=[account])
         self.register_outputs({})
 
     def _template(self, name: str, args: MlflowMigrationArgs) -> PodTemplateSpecArgs:

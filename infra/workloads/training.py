@@ -13,17 +13,18 @@ from decimal import Decimal
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import CronJob, CronJobSpecArgs, Job
+from pulumi_kubernetes.batch.v1 import CronJob, CronJobSpecArgs
 from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpecArgs, TolerationArgs
 
 from infra import secret_files
 from infra.config import Resources, TrainingSettings
 from infra.kit import jobs, pod
-from infra.kit.meta import named, unnamed, waited
+from infra.kit.meta import named
 from infra.kit.options import child
 from infra.naming import MLFLOW, PROMETHEUS, PUSHGATEWAY, TRAINING
 from infra.parts.context import Context, MountedSecret
 from infra.parts.identity import service_account
+from infra.parts.job import awaited_job
 
 GENERATED: Final = "generated"
 """The source that is not a file: customers are generated, with known true probabilities."""
@@ -92,21 +93,17 @@ class Training(pulumi.ComponentResource):
     def _first(self, name: str, args: TrainingArgs, login: MountedSecret, account: pulumi.Resource) -> None:
         """Train and promote a first version before the API has to serve; a stack with one in production is left alone.
 
-        Pulumi names the Job and waits for its end. It runs again when its image changes, and then finds a version.
+        It runs again when its image changes, and then finds a version.
         """
-        Job(
-            f"{name}-first",
-            metadata=unnamed(TRAINING, annotations=waited(FIRST_DEADLINE_SECONDS + 60)),
-            spec=jobs.job_spec(
-                # `pulumi up` waits for it, so it must not depend on a spot market that may be empty.
-                _pod(args, login, spot=False, extra=["--first"]),
-                deadline_seconds=FIRST_DEADLINE_SECONDS,
-                retries=RETRIES,
-                keep_seconds=None,
-                on_failure=jobs.failure_policy(TRAINING.name),
-            ),
-            opts=child(self, after=[account]),
+        spec = jobs.job_spec(
+            # `pulumi up` waits for it, so it must not depend on a spot market that may be empty.
+            _pod(args, login, spot=False, extra=["--first"]),
+            deadline_seconds=FIRST_DEADLINE_SECONDS,
+            retries=RETRIES,
+            keep_seconds=None,
+            on_failure=jobs.failure_policy(TRAINING.name),
         )
+        awaited_job(self, f"{name}-first", TRAINING, spec, seconds=FIRST_DEADLINE_SECONDS + 60, after=[account])
 
 
 def source(configured: str, bucket: pulumi.Input[str] | None) -> pulumi.Input[str]:

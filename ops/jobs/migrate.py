@@ -2,7 +2,8 @@
 
 It creates the tables in an empty database, upgrades older tables to the newest revision, leaves current ones alone and
 refuses newer ones. Older tables with data are upgraded only if there is a backup that is at most 26 hours old. Then
-MLflow's users get the passwords of their secrets, so another run applies changed passwords.
+MLflow's users get the passwords of their secrets, so another run applies changed passwords. After a refusal, the next
+`pulumi up` runs it again.
 
 The image of MLflow has no typer, so this is a program of its own and not a command of `churn`.
 

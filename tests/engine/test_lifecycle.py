@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from support.engine.cluster import Key
 from support.engine.project import Deployed, Project
+from support.engine.recovery import crash_updating, recover, same_as_the_state
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
 
@@ -23,6 +25,25 @@ def test_a_second_up_changes_nothing(deployed: Deployed) -> None:
     assert again.changes == []
     assert deployed.project.run("preview", expect_no_changes=True).succeeded
     assert len(deployed.project.journal.calls) == before
+
+
+def test_what_was_being_updated_survives_a_crash_and_its_recovery(deployed: Deployed) -> None:
+    project = deployed.project
+    project.configure(lambda config: config["churn:api"]["resources"].update(cpu_request="150m"))
+    key = Key("Deployment", "churn-serving", "api")
+    serving = project.cluster.objects[key]["metadata"]["uid"]
+    crash_updating(project, "api-deployment", "made")
+    pending = project.state()["pending_operations"]
+    assert ("updating", "api-deployment") in {
+        (item["type"], item["resource"]["urn"].split("::")[3]) for item in pending
+    }
+    assert not any("deployment.apps api" in command for command in recover(project))
+    assert project.cluster.objects[key]["metadata"]["uid"] == serving
+
+    done = project.run("up")
+    assert done.succeeded, done.printed
+    same_as_the_state(project)
+    assert project.cluster.objects[key]["metadata"]["uid"] == serving
 
 
 def test_destroy_spares_what_a_stack_protects_until_it_no_longer_does(project: Project) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 from support.engine.cluster import MemoryCluster
-from support.engine.kubernetes import AUTONAMED, Kubernetes
-from support.engine.provider import Asked, Journal, ProviderError
+from support.engine.kubernetes import AUTONAMED, REPLACE_UNREADY, Kubernetes
+from support.engine.provider import Asked, Journal, ProviderError, UnreadyError
 from support.engine.wire import from_wire, is_secret, secret, to_wire
 
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "one"}}
@@ -63,6 +64,51 @@ def test_the_cluster_refuses_doubles_and_objects_without_their_namespace() -> No
         cluster.create(manifest("Service"))
     cluster.delete(NAMESPACE)
     assert cluster.objects == {}
+
+
+REPLACE = {"annotations": {REPLACE_UNREADY: "true"}}
+
+
+@pytest.mark.parametrize(
+    ("failing", "exists", "annotated", "replaced"),
+    [
+        (True, True, True, True),
+        (True, True, False, False),
+        (True, False, True, False),
+        (False, True, True, False),
+    ],
+)
+def test_a_job_that_failed_is_replaced_only_by_its_annotation(
+    failing: bool,  # noqa: FBT001 -- a column of the table
+    exists: bool,  # noqa: FBT001 -- as above
+    annotated: bool,  # noqa: FBT001 -- as above
+    replaced: bool,  # noqa: FBT001 -- as above
+) -> None:
+    cluster = MemoryCluster()
+    cluster.create(NAMESPACE)
+    cluster.failing = {"it"} if failing else set()
+    job = manifest("Job")
+    job["metadata"] |= {"labels": {"app.kubernetes.io/name": "it"}, **(REPLACE if annotated else {})}
+    if exists:
+        with pytest.raises(UnreadyError) if failing else contextlib.nullcontext():
+            cluster.create(job)
+    change = Kubernetes(Journal(), cluster).diff(asked(job, job))
+    assert (bool(change.replacing), change.paths) == (replaced, ())
+
+
+def test_a_failed_job_stays_failed_however_often_it_is_updated() -> None:
+    cluster = MemoryCluster()
+    cluster.create(NAMESPACE)
+    cluster.failing = {"it"}
+    job = manifest("Job")
+    job["metadata"]["labels"] = {"app.kubernetes.io/name": "it"}
+    with pytest.raises(UnreadyError, match="Job it failed"):
+        cluster.create(job)
+    cluster.failing = set()
+    with pytest.raises(UnreadyError, match="Job it failed"):
+        cluster.update(job)
+    cluster.delete(job)
+    cluster.create(job)
 
 
 def test_a_secret_comes_back_encoded_and_marked() -> None:

@@ -30,6 +30,7 @@ RULES: list[Rule] = [
     rules.secrets_stay_in_secrets,
     rules.own_service_account,
     rules.scheduled_safely,
+    rules.jobs_run_again,
     rules.inside_components,
 ]
 
@@ -74,6 +75,10 @@ def _rule_of(inputs: dict[str, Any], key: str, value: str) -> None:
 
 def _cluster_role(change: Callable[[dict[str, Any]], Any]) -> Recording:
     return _changed("ClusterRole", "churn-prometheus", change)
+
+
+def _first(change: Callable[[dict[str, Any]], Any]) -> Recording:
+    return _changed("Job", "training-first", change)
 
 
 BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
@@ -149,6 +154,12 @@ BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
         ),
         "activeDeadlineSeconds",
     ),
+    (
+        rules.jobs_run_again,
+        lambda: _first(lambda j: j["metadata"]["annotations"].pop("pulumi.com/replaceUnready")),
+        "replaceUnready",
+    ),
+    (rules.jobs_run_again, lambda: _first(lambda j: j["spec"].update(ttlSecondsAfterFinished=60)), "ttlSeconds"),
     (
         rules.secrets_stay_in_secrets,
         lambda: _api(lambda d: _container(d)["env"].append({"name": "KEY", "value": f"x{STAND_IN}"})),

@@ -270,6 +270,20 @@ def scheduled_safely(recording: Recording) -> list[str]:
     return violations
 
 
+def jobs_run_again(recording: Recording) -> list[str]:
+    """A Job that `up` waits for runs again after a failure, has a time limit there, and is not removed by itself."""
+    violations = []
+    for job in _objects(recording, "Job"):
+        annotations = job.inputs["metadata"].get("annotations", {})
+        checks = {
+            "replaceUnready": annotations.get("pulumi.com/replaceUnready") == "true",
+            "timeoutSeconds": "pulumi.com/timeoutSeconds" in annotations,
+            "ttlSecondsAfterFinished": "ttlSecondsAfterFinished" not in job.inputs["spec"],
+        }
+        violations += [f"{_label(job)}: {key}" for key, good in checks.items() if not good]
+    return violations
+
+
 def inside_components(recording: Recording) -> list[str]:
     """Only components and providers are direct children of the stack."""
     stack = "pulumi:pulumi:Stack"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from support.engine.provider import ProviderError
+from support.engine.provider import ProviderError, UnreadyError
 
 Manifest = dict[str, Any]
 
@@ -27,6 +27,7 @@ CLUSTER_SCOPED = frozenset(
         "ValidatingAdmissionPolicyBinding",
     }
 )
+NAME_LABEL = "app.kubernetes.io/name"
 BUILT_IN_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 
 
@@ -70,11 +71,14 @@ class MemoryCluster:
     """A stand-in for an API server without controllers: objects are stored as sent, and nothing runs.
 
     It has those of the real rules that decide whether a deployment converges: names are unique within a kind and
-    namespace, and a namespace exists before its objects and is deleted together with them.
+    namespace, and a namespace exists before its objects and is deleted together with them. A Job ends at once:
+    complete, or failed if its workload is one of ``failing``.
     """
 
     def __init__(self) -> None:
         self.objects: dict[Key, Manifest] = {}
+        self.failing: set[str] = set()
+        """Workloads whose Jobs fail, by the label `app.kubernetes.io/name`."""
         self._lock = threading.Lock()
 
     def create(self, manifest: Manifest) -> Manifest:
@@ -85,15 +89,20 @@ class MemoryCluster:
             if key.namespace and key.namespace not in BUILT_IN_NAMESPACES and not self._has_namespace(key.namespace):
                 raise ProviderError(f'namespaces "{key.namespace}" not found')
             self.objects[key] = _stored(manifest, uid=str(uuid.uuid4()))
-            return copy.deepcopy(self.objects[key])
+            if key.kind == "Job":
+                self._end(self.objects[key])
+            return self._ready(key)
 
     def update(self, manifest: Manifest) -> Manifest:
         key = Key.of(manifest)
         with self._lock:
             if key not in self.objects:
                 raise ProviderError(f'{key.kind} "{key.name}" not found in namespace "{key.namespace}"')
-            self.objects[key] = _stored(manifest, uid=self.objects[key]["metadata"]["uid"])
-            return copy.deepcopy(self.objects[key])
+            known = self.objects[key]
+            self.objects[key] = _stored(manifest, uid=known["metadata"]["uid"])
+            if "status" in known:
+                self.objects[key]["status"] = known["status"]
+            return self._ready(key)
 
     def delete(self, manifest: Manifest) -> None:
         key = Key.of(manifest)
@@ -106,6 +115,18 @@ class MemoryCluster:
     def read(self, manifest: Manifest) -> Manifest | None:
         with self._lock:
             return copy.deepcopy(self.objects.get(Key.of(manifest)))
+
+    def _end(self, job: Manifest) -> None:
+        """End a new Job; nothing runs it again."""
+        failed = job["metadata"].get("labels", {}).get(NAME_LABEL) in self.failing
+        job["status"] = {"conditions": [{"type": "Failed" if failed else "Complete", "status": "True"}]}
+
+    def _ready(self, key: Key) -> Manifest:
+        """A copy of an object that is ready: an operation on a failed Job fails, as often as it is tried."""
+        stored = copy.deepcopy(self.objects[key])
+        if key.kind == "Job" and stored["status"]["conditions"][0]["type"] == "Failed":
+            raise UnreadyError(f"Job {key.name} failed", stored)
+        return stored
 
     def _has_namespace(self, name: str) -> bool:
         return Key("Namespace", "", name) in self.objects

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from support.engine import readiness
 from support.engine.cluster import Cluster, Key, Manifest
-from support.engine.provider import Asked, Change, Journal, Provider
+from support.engine.provider import Asked, Change, Journal, Provider, UnreadyError
 from support.engine.wire import Properties, is_secret, is_unknown, revealed, secret
 
 AUTONAMED = "pulumi.com/autonamed"
+REPLACE_UNREADY = "pulumi.com/replaceUnready"
+UNREADY_PATH = f'.metadata.annotations["{REPLACE_UNREADY}"]'
+"""How the provider names that reason for a replacement: it is no path of a difference, since nothing differs."""
 
 # Fields that cannot change in place: the real provider's forceNewProperties, for the kinds of this project.
 REPLACING = {
@@ -58,16 +62,37 @@ class Kubernetes(Provider):
         paths = tuple(differing(before, after))
         final = (*IDENTITY, *REPLACING.get(after["kind"], ()))
         replacing = tuple(path for path in paths if any(_within(path, field) for field in final))
+        if self._ran_in_vain(after):
+            replacing = (*replacing, UNREADY_PATH)
         same_name = Key.of(before) == Key.of(after)
         autonamed = AUTONAMED in after["metadata"].get("annotations", {})
         return Change(paths=paths, replacing=replacing, delete_first=bool(replacing) and same_name and not autonamed)
 
     def create(self, asked: Asked) -> tuple[str, Properties]:
         manifest = revealed(asked.new)
-        return str(Key.of(manifest)), _outputs(self.cluster.create(manifest), asked.new)
+        return str(Key.of(manifest)), self._applied(self.cluster.create, asked)
 
     def update(self, asked: Asked) -> Properties:
-        return _outputs(self.cluster.update(revealed(asked.new)), asked.new)
+        return self._applied(self.cluster.update, asked)
+
+    def _applied(self, apply: Callable[[Manifest], Manifest], asked: Asked) -> Properties:
+        """Outputs of a created or updated object; one that does not become ready is passed on as it is."""
+        manifest = revealed(asked.new)
+        try:
+            return _outputs(apply(manifest), asked.new)
+        except UnreadyError as error:
+            raise UnreadyError(str(error), _outputs(error.live, asked.new), str(Key.of(manifest))) from None
+
+    def _ran_in_vain(self, manifest: Manifest) -> bool:
+        """Whether it is a Job to replace because the live one did not complete; one that cannot be read is left alone.
+
+        As in the provider's `Diff` (pulumi-kubernetes `provider/pkg/provider/provider.go`, PR 1575 and 1578).
+        """
+        annotated = manifest["metadata"].get("annotations", {}).get(REPLACE_UNREADY) == "true"
+        if manifest["kind"] != "Job" or not annotated or any(map(is_unknown, manifest["metadata"].values())):
+            return False
+        live = self.cluster.read(manifest)
+        return live is not None and not readiness.completed(live)
 
     def delete(self, asked: Asked) -> None:
         self.cluster.delete(revealed(asked.old))

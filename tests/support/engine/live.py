@@ -20,7 +20,7 @@ import httpx
 import yaml
 from support.engine import readiness
 from support.engine.cluster import Manifest
-from support.engine.provider import ProviderError
+from support.engine.provider import ProviderError, UnreadyError
 
 MANAGER = "pulumi-kubernetes"
 POLL_SECONDS = 0.3
@@ -129,7 +129,10 @@ class LiveCluster:
         if annotations.get(SKIP_AWAIT) != "true":
             seconds = float(annotations.get(TIMEOUT, readiness.SECONDS))
             missing = readiness.awaiter(before, self.get)
-            self._until(lambda: missing(self._read_again(manifest)), manifest, seconds)
+            try:
+                self._until(lambda: missing(self._read_again(manifest)), manifest, seconds)
+            except ProviderError as error:
+                raise UnreadyError(str(error), self._read_again(manifest)) from None
         self._note(operation, manifest, started)
         return self._read_again(manifest)
 

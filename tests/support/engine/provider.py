@@ -17,6 +17,16 @@ class ProviderError(Exception):
     """The provider refuses; the user reads the message."""
 
 
+class UnreadyError(ProviderError):
+    """The resource exists, but does not become ready: the engine keeps it in its state, and the operation fails."""
+
+    def __init__(self, message: str, live: Properties, identity: str = "") -> None:
+        super().__init__(message)
+        self.live = live
+        """The resource as it is: an object as the cluster has it, and then its outputs with their secret marks."""
+        self.identity = identity
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """One request of the engine about one resource. Properties have their secret marks."""
@@ -42,7 +52,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Paths that differ, such as ``spec.ports[0].port``, and those among them that need a new resource."""
+    """Paths that differ, such as ``spec.ports[0].port``, and the reasons for a new resource: these paths, or others."""
 
     paths: tuple[str, ...]
     replacing: tuple[str, ...] = ()

@@ -69,6 +69,12 @@ def _daemon_set(live: Manifest, _get: Get) -> str | None:
     return None
 
 
+def completed(job: Manifest) -> bool:
+    """Whether a Job is complete: failed, suspended and running ones are not."""
+    conditions = job.get("status", {}).get("conditions", ())
+    return any((condition["type"], condition["status"]) == ("Complete", "True") for condition in conditions)
+
+
 def _job(live: Manifest, _get: Get) -> str | None:
     for condition in live.get("status", {}).get("conditions", ()):
         if condition["status"] == "True" and condition["type"] == "Failed":

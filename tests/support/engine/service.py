@@ -15,8 +15,8 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
-from support.engine.provider import Asked, Call, Change, Provider, ProviderError
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from support.engine.provider import Asked, Call, Change, Provider, ProviderError, UnreadyError
 from support.engine.wire import from_wire, to_wire
 from support.servers import HOST
 
@@ -70,7 +70,7 @@ class Service(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.CreateResponse(id="", properties=request.properties)
         count = self.journal.note(Call(operation="create", urn=request.urn))
-        with _refusals(context):
+        with _refusals(context, request.properties):
             self.journal.on_create(count, "asked")
             asked = Asked(type=request.type, name=request.name, new=from_wire(request.properties))
             identity, outputs = self.provider.create(asked)
@@ -83,7 +83,7 @@ class Service(provider_pb2_grpc.ResourceProviderServicer):
         call = Call(operation="update", urn=request.urn)
         self.journal.note(call)
         asked = Asked(type=request.type, name=request.name, new=from_wire(request.news))
-        with _refusals(context):
+        with _refusals(context, request.news):
             self.journal.on_update(call, "asked")
             outputs = self.provider.update(asked)
         self.journal.on_update(call, "made")
@@ -125,10 +125,18 @@ def served(*providers: Provider, service: type[Service] = Service) -> Iterator[s
 
 
 @contextmanager
-def _refusals(context: grpc.ServicerContext) -> Iterator[None]:
-    """Pass a refusal to the engine as its message alone."""
+def _refusals(context: grpc.ServicerContext, inputs: Any = None) -> Iterator[None]:
+    """Pass a refusal to the engine as its message, and with it the resource that exists but is not ready."""
     try:
         yield
+    except UnreadyError as error:
+        partial = provider_pb2.ErrorResourceInitFailed(
+            id=error.identity, properties=to_wire(error.live), inputs=inputs, reasons=[str(error)]
+        )
+        status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
+        status.details.add().Pack(partial)
+        context.set_trailing_metadata([("grpc-status-details-bin", status.SerializeToString())])
+        context.abort(grpc.StatusCode.UNKNOWN, str(error))
     except ProviderError as error:
         context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
@@ -136,7 +144,9 @@ def _refusals(context: grpc.ServicerContext) -> Iterator[None]:
 def _diff_response(change: Change) -> provider_pb2.DiffResponse:
     kinds = provider_pb2.PropertyDiff.Kind
     return provider_pb2.DiffResponse(
-        changes=provider_pb2.DiffResponse.DIFF_SOME if change.paths else provider_pb2.DiffResponse.DIFF_NONE,
+        changes=provider_pb2.DiffResponse.DIFF_SOME
+        if change.paths or change.replacing
+        else provider_pb2.DiffResponse.DIFF_NONE,
         replaces=change.replacing,
         deleteBeforeReplace=change.delete_first,
         hasDetailedDiff=True,

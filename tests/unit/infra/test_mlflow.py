@@ -174,7 +174,10 @@ def test_each_pod_is_hardened(stack: str, component: str) -> None:
 def test_pulumi_waits_for_the_migration_before_the_server_changes(stack: str) -> None:
     job = find(recorded(stack), "Job", "mlflow-migration-job")
     assert "name" not in job.inputs["metadata"], "a name of its own would keep a changed image from running it again"
-    assert job.inputs["metadata"]["annotations"] == {"pulumi.com/timeoutSeconds": "1860"}
+    assert job.inputs["metadata"]["annotations"] == {
+        "pulumi.com/timeoutSeconds": "1860",
+        "pulumi.com/replaceUnready": "true",
+    }
     spec = job.inputs["spec"]
     assert (spec["backoffLimit"], spec["activeDeadlineSeconds"]) == (2, 1800)
     assert "ttlSecondsAfterFinished" not in spec

@@ -70,7 +70,10 @@ def test_the_template_for_people_never_starts_by_itself_and_trains_on_the_same(s
 def test_the_first_run_promotes_and_is_waited_for(stack: str) -> None:
     first = find(recorded(stack), "Job", "training-first").manifest()
     spec = first["spec"]
-    assert first["metadata"]["annotations"] == {"pulumi.com/timeoutSeconds": "1860"}  # its deadline, and time to say so
+    assert first["metadata"]["annotations"] == {
+        "pulumi.com/timeoutSeconds": "1860",  # its deadline, and time to say so
+        "pulumi.com/replaceUnready": "true",
+    }
     assert spec["activeDeadlineSeconds"] == 1800
     assert "ttlSecondsAfterFinished" not in spec, "Pulumi would miss it"
     container = spec["template"]["spec"]["containers"][0]

@@ -1,0 +1,45 @@
+"""A Job that failed runs again at the next `up`, without a step by hand; one that completed does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.engine.cluster import Key
+from support.engine.project import Project
+
+from infra.naming import MLFLOW_MIGRATE
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
+
+MIGRATION = "mlflow-migration-job"
+
+
+def migrations(project: Project) -> list[tuple[Key, dict[str, Any]]]:
+    jobs = project.cluster.objects.items()
+    return [(key, job) for key, job in jobs if key.kind == "Job" and key.name.startswith(MIGRATION)]
+
+
+def test_up_runs_a_failed_job_again_until_it_completes(project: Project) -> None:
+    project.cluster.failing = {MLFLOW_MIGRATE.name}
+    first = project.run("up")
+    assert not first.succeeded
+    assert any("failed" in error for error in first.errors), first.printed
+    [(failed, _)] = migrations(project)
+    # What depends on the migration was not created, and nothing of the failure is lost.
+    assert Key("Deployment", "churn-mlops", "mlflow") not in project.cluster.objects
+
+    again = project.run("up")
+    assert not again.succeeded
+    steps = [step.operation for step in again.steps if step.name == MIGRATION]
+    assert "create-replacement" in steps, again.printed
+    assert steps.index("delete-replaced") < steps.index("create-replacement"), steps  # no two migrations at once
+    [(second, _)] = migrations(project)
+    assert second != failed
+
+    project.cluster.failing = set()  # a person has put right what it complained about
+    repaired = project.run("up")
+    assert repaired.succeeded, repaired.printed
+    [(_, job)] = migrations(project)
+    assert job["status"]["conditions"] == [{"type": "Complete", "status": "True"}]
+    assert project.run("preview", expect_no_changes=True).succeeded
