@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -114,8 +114,8 @@ class Browser:
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
-    """Start a separate browser, which is stopped at the end.
+def browser(*options: str) -> Iterator[Browser]:
+    """Start a separate browser with further command-line options, which is stopped at the end.
 
     Raises:
         BenchError: Chromium or its driver is not installed, or does not start.
@@ -126,7 +126,7 @@ def browser() -> Iterator[Browser]:
     port = free_port(_FIRST_PORT)
     with subprocess.Popen([driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - found above, without a shell
         try:
-            window = Browser(_session(f"http://{LOOPBACK}:{port}"))
+            window = Browser(_session(f"http://{LOOPBACK}:{port}", options))
             try:
                 yield window
             finally:
@@ -135,10 +135,10 @@ def browser() -> Iterator[Browser]:
             process.terminate()
 
 
-def _session(driver_url: str) -> str:
+def _session(driver_url: str, more: Sequence[str]) -> str:
     """URL of a new session, once the driver answers."""
     # Chromium refuses to use its sandbox as root, and containers run as root.
-    options = [*_OPTIONS, f"--window-size={WIDTH},1000", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    options = [*_OPTIONS, f"--window-size={WIDTH},1000", *(["--no-sandbox"] if os.geteuid() == 0 else []), *more]
     request = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": {"args": options}}}}
     answer = _once_up(lambda: httpx.post(f"{driver_url}/session", json=request, timeout=_PAGE_SECONDS, trust_env=False))
     value = answer.json()["value"]

@@ -48,14 +48,14 @@ class Panel:
         """Return how this kind of panel draws a field."""
         return {}
 
-    def as_json(self, number: int, x: int, y: int) -> dict[str, Any]:
-        """Return the panel's JSON, at its position."""
+    def as_json(self, number: int, x: int, y: int, docs: str) -> dict[str, Any]:
+        """Return the panel's JSON, at its position; ``docs`` is the address of this repository, or empty."""
         steps = [{"color": "green", "value": None}, *({"color": c, "value": v} for v, c in self.thresholds)]
         return {
             "id": number,
             "type": self.kind,
             "title": self.title,
-            "description": self.description,
+            "description": self._described(docs),
             "datasource": DATASOURCE,
             "gridPos": {"h": self.height, "w": self.width, "x": x, "y": y},
             "targets": [self._target(index, query) for index, query in enumerate(self.queries)],
@@ -68,14 +68,21 @@ class Panel:
                 "overrides": [],
             },
             "options": self.options(),
-            "links": self._links(),
+            "links": self._links(docs),
         }
 
-    def _links(self) -> list[dict[str, Any]]:
-        if not self.runbook:
+    def _links(self, docs: str) -> list[dict[str, Any]]:
+        # Without an address a link would lead to Grafana's own host, which has no runbooks.
+        if not self.runbook or not docs:
             return []
-        url = f"${{docs}}/docs/runbooks/{self.runbook}"
+        url = f"{docs.rstrip('/')}/docs/runbooks/{self.runbook}"
         return [{"title": "Runbook", "url": url, "targetBlank": True}]
+
+    def _described(self, docs: str) -> str:
+        """Return the description, with the runbook's path where it cannot be a link."""
+        if not self.runbook or docs:
+            return self.description
+        return f"{self.description}\n\nRunbook: docs/runbooks/{self.runbook}"
 
     def _target(self, index: int, query: Query) -> dict[str, Any]:
         return {
@@ -208,21 +215,13 @@ class Dashboard:
                 "list": [
                     {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"},
                     *(variable.as_json() for variable in self.variables),
-                    {
-                        "name": "docs",
-                        "label": "Runbooks",
-                        "type": "textbox",
-                        "query": docs,
-                        "current": {"text": docs, "value": docs},
-                        "hide": 2,
-                    },
                 ]
             },
-            "panels": _placed(self.rows),
+            "panels": _placed(self.rows, docs),
         }
 
 
-def _placed(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _placed(rows: Sequence[Row], docs: str) -> list[dict[str, Any]]:
     """Return all panels with ids and positions; a line holds 24 columns and is as high as its highest panel."""
     panels: list[dict[str, Any]] = []
     y = 0
@@ -234,7 +233,7 @@ def _placed(rows: Sequence[Row]) -> list[dict[str, Any]]:
         for panel in row.panels:
             if x + panel.width > COLUMNS:
                 y, x, height = y + height, 0, 0
-            panels.append(panel.as_json(len(panels) + 1, x, y))
+            panels.append(panel.as_json(len(panels) + 1, x, y, docs))
             x, height = x + panel.width, max(height, panel.height)
         y += height
     return panels

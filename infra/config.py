@@ -188,8 +188,9 @@ class AlertmanagerSettings(Section):
     pagerduty: bool
     deadman: bool
     """Send the Watchdog to an outside service, which notifies people when it stops arriving."""
-    docs_url: str
-    """Address where people read this repository, for links to runbooks; if empty, a message has only the path."""
+    docs_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")]
+    """Address where people read this repository, for links to runbooks in messages and in Grafana's panels; if empty,
+    they have only the path."""
 
     @model_validator(mode="after")
     def _receivers(self) -> Self:

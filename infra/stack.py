@@ -281,7 +281,12 @@ def _monitoring(
     NodeExporter("node-exporter", NodeExporterArgs(context=context), inside)
     PostgresExporter("postgres-exporter", PostgresExporterArgs(context=context), with_data)
     metrics = THANOS_QUERY if settings.thanos.enabled else PROMETHEUS
-    grafana_args = GrafanaArgs(context=context, replicas=settings.grafana.replicas, metrics=metrics)
+    grafana_args = GrafanaArgs(
+        context=context,
+        docs_url=settings.alertmanager.docs_url,
+        replicas=settings.grafana.replicas,
+        metrics=metrics,
+    )
     Grafana("grafana", grafana_args, with_data)
     return {"alert_channels": list(alertmanager.channels)}
 

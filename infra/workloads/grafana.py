@@ -42,9 +42,13 @@ READY_SECONDS: Final = MIGRATION_SECONDS + 120
 
 @dataclass(frozen=True, kw_only=True)
 class GrafanaArgs:
-    """What the component needs to know about its stack, its scale, and the workload that it queries for metrics."""
+    """What the component needs to know about its stack, its scale, and the workload that it queries for metrics.
+
+    ``docs_url`` is where people read this repository, for links to runbooks; if empty, panels name only the path.
+    """
 
     context: Context
+    docs_url: str
     replicas: int = 1
     metrics: Workload = PROMETHEUS
 
@@ -66,7 +70,7 @@ class Grafana(pulumi.ComponentResource):
         scratch = {"data": "256Mi", "logs": "64Mi", "tmp": "64Mi"}
         return [
             *(secret.volume for secret in secrets),
-            *(self._files(name, role, data) for role, data in provisioned(args.metrics).items()),
+            *(self._files(name, role, data) for role, data in provisioned(args.docs_url, args.metrics).items()),
             *(pod.empty_dir(volume, size=size) for volume, size in scratch.items()),
         ]
 
@@ -97,7 +101,7 @@ class Grafana(pulumi.ComponentResource):
         )
 
 
-def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:
+def provisioned(docs_url: str = "", metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:
     """Return the contents of the ConfigMaps by volume: datasource, provider of dashboards, and the dashboards."""
     source = {
         "name": "Prometheus",
@@ -121,7 +125,7 @@ def provisioned(metrics: Workload = PROMETHEUS) -> dict[str, dict[str, str]]:
         "datasources": {"prometheus.yaml": yaml.safe_dump({"apiVersion": 1, "datasources": [source]})},
         "providers": {"churn.yaml": yaml.safe_dump({"apiVersion": 1, "providers": [provider]})},
         "dashboards": {
-            f"{name}.json": json.dumps(dashboard, indent=1) for name, dashboard in dashboards.every().items()
+            f"{name}.json": json.dumps(dashboard, indent=1) for name, dashboard in dashboards.every(docs_url).items()
         },
     }
 

@@ -152,7 +152,7 @@ def server_options(domain: str) -> list[str]:
         "--backend-store-uri", DATABASE_URI,
         "--serve-artifacts",
         "--allowed-hosts", ",".join(allowed_hosts(domain)),
-        "--cors-allowed-origins", f"https://{outside_host(domain)}",
+        "--cors-allowed-origins", ",".join(allowed_origins(domain)),
     ]  # fmt: skip
 
 
@@ -161,13 +161,24 @@ def outside_host(domain: str) -> str:
     return f"{MLFLOW.name}.{domain}"
 
 
+def allowed_origins(domain: str) -> list[str]:
+    """Return every origin whose pages may change something: the interface's own, at whatever port it is reached.
+
+    A browser names the port in the origin, and through a forwarded port or a node port it is not 443. It also keeps a
+    trailing dot of the host. NGINX passes the host on in lower case, without port and dot.
+    """
+    origin = f"https://{outside_host(domain)}"
+    return [form for host in (origin, f"{origin}.") for form in (host, f"{host}:[0-9]*")]
+
+
 def allowed_hosts(domain: str) -> list[str]:
     """Return every `Host` header that the server accepts; it compares them as a whole, with the port.
 
     Probes use the pod's address, but /health is answered for any host. The local names are for port-forwarding; no page
     of another site can send them.
     """
-    service = [MLFLOW.name, f"{MLFLOW.name}.{MLFLOW.namespace}", MLFLOW.host, f"{MLFLOW.host}.cluster.local"]
+    whole = f"{MLFLOW.host}.cluster.local"
+    service = [MLFLOW.name, f"{MLFLOW.name}.{MLFLOW.namespace}", MLFLOW.host, whole, f"{whole}."]
     inside = [form for host in service for form in (host, f"{host}:{MLFLOW.ports['http']}")]
     outside = [outside_host(domain), f"{outside_host(domain)}:443"]
     return [*inside, *outside, "localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*"]

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import http.client
-import importlib
-import json
-import os
 import re
-import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import pytest
-from support.image_traits import FOLDER
+from support.edge import Edge, running_edge
 from support.listening import Listening, QuietHandler
 from support.listening import http as server
-from support.recorder import find, recorded
-from support.servers import HOST, Nginx, free_port, require_tool
 
 from app import errors
-from infra.naming import API, GRAFANA, MLFLOW
+from infra.naming import API, GRAFANA
 from infra.workloads.ingress_problems import MEDIA_TYPE, OUTAGE_SECONDS, PROBLEMS, RATE_SECONDS
-from infra.workloads.routes import ROUTES
 
 pytestmark = pytest.mark.service
 
-DOMAIN: Final = "churn.localhost"
 READ_SECONDS: Final = 1
 OWN_PROBLEM: Final = b'{"code": "no-model"}'
 
@@ -54,98 +41,17 @@ class Backend(QuietHandler):
         self.reply(503, OWN_PROBLEM, MEDIA_TYPE)
 
 
-class Edge:
-    """The running nginx, and a client that accepts its certificate."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.context = ssl.create_default_context()
-        self.context.check_hostname = False
-        self.context.verify_mode = ssl.CERT_NONE
-        self.client = httpx.Client(verify=self.context, trust_env=False, timeout=30)
-
-    def ask(self, host: str, path: str, method: str = "GET", **more: Any) -> httpx.Response:
-        headers = {"Host": f"{host}.{DOMAIN}", **more.pop("headers", {})}
-        extensions = {"sni_hostname": f"{host}.{DOMAIN}"}
-        url = f"https://{HOST}:{self.port}{path}"
-        return self.client.request(method, url, headers=headers, extensions=extensions, **more)
-
-    def announce(self, host: str, size: int) -> tuple[int, Any]:
-        """Status and document of the answer to the head of a request that announces a body of this size."""
-        connection = http.client.HTTPSConnection(HOST, self.port, context=self.context, timeout=30)
-        connection.putrequest("PUT", "/v1/artifact", skip_host=True)
-        connection.putheader("Host", f"{host}.{DOMAIN}")
-        connection.putheader("Content-Length", str(size))
-        connection.endheaders()
-        answer = connection.getresponse()
-        document = json.loads(answer.read())
-        connection.close()
-        return answer.status, document
-
-
-def certificate(folder: Path) -> None:
-    """Write a certificate with a key of the kind that the edge's ciphers need."""
-    kind = [
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=edge",
-    ]
-    where = ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
-    subprocess.run([require_tool("openssl"), "req", *kind, *where], check=True, capture_output=True)
-
-
-def rendered(folder: Path, backend: str, https: int) -> str:
-    """The configuration that the stand-in of the controller writes, with its folders and ports on this machine."""
-    sys.path.insert(0, str(FOLDER / "ingress"))
-    conf: Any = importlib.import_module("nginx_conf")
-    sys.path.pop(0)
-    recording = recorded("dev")
-    ingresses = []
-    for route in ROUTES:
-        ingress = copy.deepcopy(find(recording, "Ingress", route.workload.name, route.workload.namespace).inputs)
-        annotations = ingress["metadata"]["annotations"]
-        annotations["nginx.org/proxy-read-timeout"] = f"{READ_SECONDS}s"
-        if route.workload is GRAFANA:
-            annotations |= {"nginx.org/limit-req-rate": "1r/m", "nginx.org/limit-req-burst": "1"}
-        ingresses.append(ingress)
-    nowhere = f"{HOST}:{free_port()}"
-    addresses = {API: backend, MLFLOW: backend, GRAFANA: nowhere}
-    services = {(w.namespace, w.name, "http"): address for w, address in addresses.items()}
-    config = find(recording, "ConfigMap", "ingress-config").inputs["data"]
-    seen = conf.Seen(ingresses, services, config, {"http": "{port}", "https": https})
-    every = " ".join(f"location = /say/{problem.status} {{ return {problem.status}; }}" for problem in PROBLEMS)
-    replacements = {
-        conf.SECRETS: str(folder),
-        conf.STATE: str(folder),
-        "/var/cache/nginx": str(folder),
-        "include /etc/nginx/mime.types;": "types { text/html html; }",
-        "127.0.0.1:8099": f"{HOST}:{free_port()}",
-        f"server_name api.{DOMAIN};": f"server_name api.{DOMAIN}; {every}",
-    }
-    text: str = conf.render(seen)
-    for old, new in replacements.items():
-        assert old in text
-        text = text.replace(old, new)
-    # Started by root, it would serve as another user, who cannot enter pytest's folders.
-    return f"user root;\n{text}" if os.geteuid() == 0 else text
-
-
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    slow = {"proxy-read-timeout": f"{READ_SECONDS}s"}
+    annotations = {API: slow, GRAFANA: {"limit-req-rate": "1r/m", "limit-req-burst": "1"}}
+    every = " ".join(f"location = /say/{problem.status} {{ return {problem.status}; }}" for problem in PROBLEMS)
     folder = tmp_path_factory.mktemp("edge")
-    certificate(folder)
-    https = free_port()
-    with Listening(server(Backend)) as backend, Nginx(folder, rendered(folder, backend.address, https)):
-        running = Edge(https)
+    with (
+        Listening(server(Backend)) as backend,
+        running_edge(folder, {API: backend.address}, annotations=annotations, locations=every) as running,
+    ):
         yield running
-        running.client.close()
 
 
 def check(answer: httpx.Response, status: int) -> None:

@@ -12,8 +12,11 @@ import httpx
 import psutil
 import pytest
 from mlflow import MlflowClient
+from support.edge import Edge, running_edge
 from support.mlflow_pods import DOMAIN, MARKS, PASSWORDS, Tracking, pod_command
+from support.mlflow_ui import people, search_runs
 from support.postgres import Postgres
+from support.servers import HOST, require_tool
 
 from app.registry import Registry
 from app.settings import Settings
@@ -39,6 +42,13 @@ def tracking(migrated: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
     with Tracking(migrated, tmp_path_factory.mktemp("tracking")) as server:
         yield server
         assert server.stop() == 0, "asked to stop, it did not end well"
+
+
+@pytest.fixture(scope="module")
+def edge(tracking: Tracking, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """The server as people reach it: through a real nginx."""
+    with running_edge(tmp_path_factory.mktemp("edge"), {MLFLOW: f"{HOST}:{tracking.port}"}) as running:
+        yield running
 
 
 def as_user(patch: pytest.MonkeyPatch, user: str) -> None:
@@ -73,6 +83,47 @@ def test_every_name_of_the_server_is_answered(tracking: Tracking, host: str) -> 
 def test_any_other_name_is_refused_except_for_health(tracking: Tracking, host: str) -> None:
     assert tracking.call("GET", f"{EXPERIMENTS}/get?experiment_id=0", "admin", host=host).status_code == 403
     assert tracking.call("GET", "/health", None, host=host).status_code == 200
+
+
+SEARCH = "/ajax-api/2.0/mlflow/runs/search"
+OUTSIDE = f"mlflow.{DOMAIN}"
+
+
+def search(edge: Edge, host: str, origin: str) -> httpx.Response:
+    """Search for runs as a page of this origin does, under this name of the server."""
+    headers = {"Host": host, "Origin": origin}
+    auth = ("admin", PASSWORDS["admin"])
+    return edge.ask("mlflow", SEARCH, "POST", headers=headers, auth=auth, json={"experiment_ids": ["0"]})
+
+
+@pytest.mark.parametrize("port", ["", ":443", ":8443", ":31234"])
+@pytest.mark.parametrize("host", [OUTSIDE, OUTSIDE.upper(), f"{OUTSIDE}."])
+def test_the_interface_may_change_things_under_every_name_and_port(edge: Edge, host: str, port: str) -> None:
+    # A browser writes the origin in lower case, whatever was typed.
+    answer = search(edge, f"{host}{port}", f"https://{host.lower()}{port}")
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example.com",
+        f"https://{OUTSIDE}.evil.example.com",
+        f"https://{OUTSIDE}.evil.example.com:8443",
+        f"http://{OUTSIDE}",
+        "null",
+    ],
+)
+def test_a_page_of_another_site_may_not(edge: Edge, origin: str) -> None:
+    assert search(edge, OUTSIDE, origin).status_code == 403
+
+
+def test_the_interface_shows_runs_in_a_browser(tracking: Tracking, edge: Edge) -> None:
+    require_tool("chromedriver")
+    body = {"experiment_id": "0", "run_name": "seen-in-a-browser"}
+    assert tracking.call("POST", "/api/2.0/mlflow/runs/create", "admin", body).status_code == 200
+    with people() as window:
+        search_runs(window, edge.port, PASSWORDS["admin"], experiment="0", shows="seen-in-a-browser")
 
 
 def test_nobody_gets_in_without_a_login(tracking: Tracking) -> None:

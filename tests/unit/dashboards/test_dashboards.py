@@ -84,9 +84,20 @@ def test_links_lead_to_runbooks_that_exist(name: str) -> None:
     links = [link["url"] for panel in page["panels"] for link in panel.get("links", [])]
     assert links
     for link in links:
-        path, _, anchor = link.removeprefix("${docs}/").partition("#")
+        assert link.startswith("https://docs.example.com/docs/runbooks/")
+        path, _, anchor = link.removeprefix("https://docs.example.com/").partition("#")
         text = (ROOT / path).read_text(encoding="utf-8")
         assert anchor in [heading.lower() for heading in re.findall(r"^## (.+)$", text, flags=re.MULTILINE)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_an_address_a_panel_names_its_runbook_and_has_no_link(name: str) -> None:
+    linked = {p["title"]: p for p in dashboards.every("https://docs.example.com/")[name]["panels"] if p.get("links")}
+    plain = {panel["title"]: panel for panel in EVERY[name]["panels"]}
+    assert not [title for title, panel in plain.items() if panel.get("links")], "it would lead to Grafana's own host"
+    for title, panel in linked.items():
+        path = panel["links"][0]["url"].removeprefix("https://docs.example.com/")
+        assert plain[title]["description"] == f"{panel['description']}\n\nRunbook: {path}"
 
 
 def test_a_variable_takes_all_values_at_first() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.recorder import STACKS, children, find, manifest, recorded
+from support.recorder import STACKS, children, find, manifest, record_with, recorded
 from support.rollout_rules import OLD_FIRST
 
 import dashboards
@@ -102,6 +102,19 @@ def test_its_database(stack: str, host: str, mode: str) -> None:
     assert (variables["GF_DATABASE_TYPE"], variables["GF_DATABASE_NAME"]) == ("postgres", "grafana")
     assert (variables["GF_DATABASE_HOST"], variables["GF_DATABASE_SSL_MODE"]) == (host, mode)
     assert (variables["GF_DATABASE_MAX_OPEN_CONN"], variables["GF_DATABASE_MAX_IDLE_CONN"]) == ("5", "2")
+
+
+def test_links_to_runbooks_are_absolute_or_missing() -> None:
+    def links(docs_url: str) -> list[str]:
+        recording = record_with("dev", alertmanager={"docs_url": docs_url})
+        texts = find(recording, "ConfigMap", "grafana-dashboards").inputs["data"].values()
+        panels = [panel for text in texts for panel in json.loads(text)["panels"]]
+        return [link["url"] for panel in panels for link in panel.get("links", [])]
+
+    address = "https://git.example.com/churn/blob/main"
+    assert len(links(address)) > 10
+    assert {link.partition("/docs/runbooks/")[0] for link in links(address)} == {address}
+    assert links("") == []
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -93,6 +93,7 @@ def test_every_name_it_is_called_by_is_allowed_with_and_without_its_port() -> No
         "mlflow.churn-mlops", "mlflow.churn-mlops:5000",
         "mlflow.churn-mlops.svc", "mlflow.churn-mlops.svc:5000",
         "mlflow.churn-mlops.svc.cluster.local", "mlflow.churn-mlops.svc.cluster.local:5000",
+        "mlflow.churn-mlops.svc.cluster.local.", "mlflow.churn-mlops.svc.cluster.local.:5000",
         "mlflow.churn.example.com", "mlflow.churn.example.com:443",
         "localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*",
     ]  # fmt: skip
@@ -110,7 +111,9 @@ def test_the_server_has_logins_and_one_worker(stack: str) -> None:
     hosts = flags["--allowed-hosts"].split(",")
     assert "mlflow.churn-mlops.svc:5000" in hosts
     assert "*" not in hosts
-    assert flags["--cors-allowed-origins"] == f"https://{next(h for h in hosts if h.endswith(':443'))[:-4]}"
+    outside = f"https://{next(h for h in hosts if h.endswith(':443'))[:-4]}"
+    origins = [outside, f"{outside}:[0-9]*", f"{outside}.", f"{outside}.:[0-9]*"]
+    assert flags["--cors-allowed-origins"].split(",") == origins
 
 
 @pytest.mark.parametrize("stack", STACKS)
