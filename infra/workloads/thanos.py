@@ -34,6 +34,8 @@ from infra.parts.service import cluster_ip
 from infra.workloads import thanos_programs as programs
 
 DATA: Final = "/var/thanos"
+SIDECAR: Final = "thanos-sidecar"
+"""The container beside each Prometheus, and the job under which that Prometheus scrapes it."""
 STORE_GIB: Final = 10
 """Volume of the store, which caches the index of the blocks in the bucket."""
 SIZES: Final[Mapping[str, Resources]] = {
@@ -151,7 +153,7 @@ def bucket_volume(parent: pulumi.Resource, name: str, workload: Workload, contex
 def sidecar(context: Context, data: str) -> ContainerArgs:
     """Return the container beside a Prometheus that serves its data and uploads each complete block."""
     return ContainerArgs(
-        name="thanos-sidecar",
+        name=SIDECAR,
         image=context.images.reference("thanos"),
         resources=pod.resources(
             Resources(cpu_request="50m", cpu_limit="500m", memory_request="128Mi", memory_limit="512Mi")

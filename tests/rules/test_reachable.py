@@ -19,6 +19,7 @@ from support.recorder import STACKS, settings
 from infra.config import Settings
 from infra.connections import LOGIN_LIMITS, MAX_CONNECTIONS, RESERVED
 from infra.rules_files import rule_files
+from ops.stack.cost import cores
 
 Alerts = dict[str, tuple[str, dict[str, Any]]]
 
@@ -35,9 +36,11 @@ STATES: Final = {
     "BackupVersionsBroken": "a copy misses a file of one registered version",
     "BlackboxDown": "its only pod is gone",
     "CacheDown": "its only pod is gone",
+    "ContainerOutOfMemory": "a container needs more than its limit",
     "EdgeProbeFailing": "the edge answers the probe with anything but 200",
     "GrafanaDown": "every pod is gone",
     "IngressDown": "every pod is gone",
+    "IngressReloadFailed": "NGINX refuses what the controller wrote",
     "JobFailed": "a job has used up its retries",
     "KubeStateMetricsDown": "its only pod is gone",
     "MlflowDown": "no pod is ready",
@@ -61,8 +64,11 @@ STATES: Final = {
     "PushgatewayDown": "its only pod is gone",
     "RegistryUnreachable": "MLflow does not answer",
     "ThanosCompactDown": "its only pod is gone",
+    "ThanosCompactHalted": "blocks overlap",
     "ThanosQueryDown": "no pod is ready",
+    "ThanosSidecarDown": "the container of one Prometheus cannot start",
     "ThanosStoreDown": "no pod is ready",
+    "ThanosUploadsFailing": "the role of Prometheus may no longer write to the bucket",
     "TrainingFailed": "a scheduled run fails",
     "TrainingRefused": "a gate refuses the version",
     "Watchdog": "always",
@@ -86,6 +92,8 @@ SHARES: Final = {
     "ApiLatencyBurnSlow": "no slow requests to all of them",
     "ApiRateLimitSurge": "no refused requests to all of them",
     "ApiTrafficDrop": "none of last week's requests to all of them",
+    "BackupVolumeFilling": "all of it to none",
+    "ContainerThrottled": "no periods to all of them; every container has a limit",
     "NodeMemoryLow": "all of it to none; the kubelet evicts at 100 MiB, which is less on every node with over 1.3 GiB",
     "NodeDiskFilling": "all of it to none; the kubelet evicts pods there, which frees nothing that others wrote",
     "NodeDiskWillFill": "all of it to none",
@@ -103,7 +111,7 @@ MEASURED: Final = {
 
 CEILINGS: Final[dict[str, Callable[[Settings], float]]] = {
     "ApiKeySurge": lambda stack: stack.ingress.client_requests_per_second,
-    "ApiSaturated": lambda stack: min(1, reach.cores(stack.api.resources.cpu_limit)),
+    "ApiSaturated": lambda stack: min(1, cores(stack.api.resources.cpu_limit)),
     "ApiTrafficSurge": lambda stack: stack.ingress.client_requests_per_second,
     "BudgetExceeded": lambda stack: reach.pods_month(stack.stack, busy=True),
     # One prediction a day is the least for which there is a price.
