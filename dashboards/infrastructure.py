@@ -1,8 +1,9 @@
-"""Infrastructure Health: targets, pods, nodes, volumes, the database and scheduled work."""
+"""Infrastructure Health: targets, pods, nodes, volumes, the database; `parts/operations.py` has the rest."""
 
 from __future__ import annotations
 
 from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Table, Timeseries
+from dashboards.parts import operations
 
 NOT_READY = 'kube_pod_container_status_ready == 0 and on (namespace, pod) kube_pod_status_phase{phase="Running"} == 1'
 OURS = 'namespace=~"churn-.+"'
@@ -179,27 +180,6 @@ def _database() -> list[Panel]:
     ]
 
 
-def _jobs() -> list[Panel]:
-    return [
-        Table(
-            title="Time since scheduled work last succeeded",
-            runbook="backup.md#backupmissing",
-            description="Seconds for each CronJob.",
-            queries=[
-                Query(expr="time() - max by (cronjob) (kube_cronjob_status_last_successful_time)"),
-            ],
-            unit="s",
-            width=12,
-        ),
-        Timeseries(
-            title="Jobs that run",
-            description="Active jobs of each CronJob.",
-            queries=[Query(expr="sum by (cronjob) (kube_cronjob_status_active)", legend="{{cronjob}}")],
-            width=12,
-        ),
-    ]
-
-
 def page() -> Dashboard:
     """Return the whole page."""
     return Dashboard(
@@ -211,6 +191,10 @@ def page() -> Dashboard:
             Row(title="Pods and volumes", panels=_pods()),
             Row(title="Nodes", panels=_nodes()),
             Row(title="Database", panels=_database()),
-            Row(title="Scheduled work", panels=_jobs()),
+            operations.edge(),
+            operations.limits(),
+            operations.scheduled_work(),
+            operations.backups(),
+            operations.bucket_of_metrics(),
         ],
     )

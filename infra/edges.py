@@ -120,11 +120,13 @@ def _monitoring(cloud: CloudOutputs) -> list[Edge]:
 
 
 def _thanos(cloud: CloudOutputs) -> list[Edge]:
-    """Return Thanos's edges: Grafana to query, query to sidecars and store, everything that holds blocks to S3."""
+    """Return Thanos's edges: Grafana to query, query to sidecars and store, what holds blocks to S3, and scrapes."""
     aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
     users = (n.PROMETHEUS, n.THANOS_STORE, n.THANOS_COMPACT) if cloud.metrics_bucket is not None else ()
     return [
-        *_to(n.THANOS_QUERY, "http", n.GRAFANA),
+        *_to(n.THANOS_QUERY, "http", n.GRAFANA, n.PROMETHEUS),
+        *_to(n.THANOS_STORE, "http", n.PROMETHEUS),
+        *_to(n.THANOS_COMPACT, "http", n.PROMETHEUS),
         *_to(n.THANOS_STORE, "grpc", n.THANOS_QUERY),
         Edge(source=n.THANOS_QUERY, target=n.PROMETHEUS, port=n.THANOS_QUERY.ports["grpc"]),
         *(edge for user in users for edge in _out(user, aws, HTTPS)),

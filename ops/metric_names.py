@@ -17,6 +17,8 @@ BACKUP_NEW_BYTES: Final = "churn_backup_new_bytes"
 BACKUP_FILES: Final = "churn_backup_files"
 BACKUP_KEPT: Final = "churn_backup_kept"
 BACKUP_BROKEN_VERSIONS: Final = "churn_backup_broken_versions"
+BACKUP_FREE_BYTES: Final = "churn_backup_free_bytes"
+BACKUP_VOLUME_BYTES: Final = "churn_backup_volume_bytes"
 
 DRILL_LAST_RUN: Final = "churn_drill_last_run_timestamp_seconds"
 DRILL_LAST_SUCCESS: Final = "churn_drill_last_success_timestamp_seconds"
@@ -43,6 +45,8 @@ BACKUP: Final[Mapping[str, str]] = {
     BACKUP_FILES: "Files of the last successful backup of this kind.",
     BACKUP_KEPT: "Finished backups of this kind on the volume.",
     BACKUP_BROKEN_VERSIONS: "Registered versions whose artifacts were not all there at the last copy.",
+    BACKUP_FREE_BYTES: "Free space of the volume of the backups after the last one, successful or not.",
+    BACKUP_VOLUME_BYTES: "Size of that volume.",
 }
 """Help texts of the job `backup`, whose series have the label `kind`."""
 DRILL: Final[Mapping[str, str]] = {

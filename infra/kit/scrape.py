@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,23 +102,32 @@ def probe_job(address: str) -> dict[str, Any]:
     }
 
 
+def own_job(job: str, port: int) -> dict[str, Any]:
+    """Return the scrape job for a container of Prometheus' own pod; each replica sees its own alone."""
+    return {
+        "job_name": job,
+        "static_configs": [{"targets": [f"localhost:{port}"]}],
+        "relabel_configs": [{"target_label": "namespace", "replacement": PROMETHEUS.namespace}],
+    }
+
+
 def config(
     targets: Iterable[Target],
     *,
     stack: str,
     verify_kubelets: bool,
+    beside: Mapping[str, int] | None = None,
     probed: str | None = None,
 ) -> dict[str, Any]:
-    """Return the whole `prometheus.yml`; ``probed`` is an address of the edge that is requested as clients do.
+    """Return the whole `prometheus.yml`.
+
+    ``beside`` has the ports of other containers of Prometheus' pod by their job, ``probed`` an address of the edge that
+    is requested as clients do.
 
     The replicas of a pair differ only in the external label ``replica``. Alerts are sent without it, so Alertmanager
     sees one alert instead of two.
     """
-    own = {
-        "job_name": PROMETHEUS.name,
-        "static_configs": [{"targets": [f"localhost:{PROMETHEUS.ports['http']}"]}],
-        "relabel_configs": [{"target_label": "namespace", "replacement": PROMETHEUS.namespace}],
-    }
+    own = [own_job(job, port) for job, port in {PROMETHEUS.name: PROMETHEUS.ports["http"], **(beside or {})}.items()]
     kubelet = node_job("kubelet", "/metrics", keep=f"kubelet_volume_stats_.+;{NAMESPACES_RE}", verify=verify_kubelets)
     cadvisor = node_job(
         "cadvisor",
@@ -138,5 +147,5 @@ def config(
             "alert_relabel_configs": [{"regex": "replica", "action": "labeldrop"}],
             "alertmanagers": [{"kubernetes_sd_configs": [_pods(ALERTMANAGER)], "relabel_configs": _running("http")}],
         },
-        "scrape_configs": [own, *map(pod_job, targets), *([probe_job(probed)] if probed else []), kubelet, cadvisor],
+        "scrape_configs": [*own, *map(pod_job, targets), *([probe_job(probed)] if probed else []), kubelet, cadvisor],
     }

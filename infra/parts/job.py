@@ -8,11 +8,10 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.batch.v1 import Job, JobSpecArgs
 
-from infra.kit.meta import unnamed
+from infra.kit.meta import unnamed, waited
 from infra.kit.options import child
 from infra.naming import Workload
 
-TIMEOUT: Final = "pulumi.com/timeoutSeconds"
 AGAIN: Final = "pulumi.com/replaceUnready"
 """Makes the next `up` run a Job again that did not complete. Without it, each `up` waits for the failed Job, and fails
 (pulumi-kubernetes issue 856). The provider judges the live Job, and no other kind (PR 1575, PR 1578)."""
@@ -35,6 +34,4 @@ def awaited_job(
     options = pulumi.ResourceOptions.merge(
         child(parent, after=after), pulumi.ResourceOptions(delete_before_replace=True)
     )
-    return Job(
-        name, metadata=unnamed(workload, annotations={TIMEOUT: str(seconds), AGAIN: "true"}), spec=spec, opts=options
-    )
+    return Job(name, metadata=unnamed(workload, annotations=waited(seconds) | {AGAIN: "true"}), spec=spec, opts=options)

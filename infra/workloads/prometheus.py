@@ -29,7 +29,8 @@ from infra.parts.identity import service_account
 from infra.parts.service import cluster_ip
 from infra.rules_files import rule_files
 from infra.workloads.postgres_exporter import KEPT
-from infra.workloads.thanos import bucket_volume, sidecar
+from infra.workloads.thanos import SIDECAR, bucket_volume, sidecar
+from infra.workloads.thanos_programs import HTTP as THANOS_HTTP
 
 TARGETS: Final = (
     Target(workload=n.API),
@@ -42,6 +43,9 @@ TARGETS: Final = (
     Target(workload=n.NODE_EXPORTER),
     Target(workload=n.BLACKBOX),
     Target(workload=n.POSTGRES_EXPORTER, keep=KEPT),
+    Target(workload=n.THANOS_QUERY),
+    Target(workload=n.THANOS_STORE),
+    Target(workload=n.THANOS_COMPACT),
 )
 PROBE_PATH: Final = "/openapi.json"
 """What the probe requests from the API through the edge; it needs no key."""
@@ -106,6 +110,7 @@ class Prometheus(pulumi.ComponentResource):
             if n.BLACKBOX in args.workloads
             else None,
             verify_kubelets=args.verify_kubelets,
+            beside={SIDECAR: THANOS_HTTP} if args.thanos else None,
         )
         content = {
             "config": {"prometheus.yml": yaml.safe_dump(config, sort_keys=False)},

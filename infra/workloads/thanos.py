@@ -36,6 +36,8 @@ from infra.workloads import thanos_programs as programs
 DATA: Final = "/var/thanos"
 START_SECONDS: Final = 300
 """How long a program of Thanos may take to start, once what it needs is there."""
+SIDECAR: Final = "thanos-sidecar"
+"""The container beside each Prometheus, and the job under which that Prometheus scrapes it."""
 STORE_GIB: Final = 10
 """Volume of the store, which caches the index of the blocks in the bucket."""
 SIZES: Final[Mapping[str, Resources]] = {
@@ -158,7 +160,7 @@ def sidecar(context: Context, data: str, *, replay_seconds: int) -> ContainerArg
     earlier would be restarted, and in the end hold its pod back by the delays between restarts.
     """
     return ContainerArgs(
-        name="thanos-sidecar",
+        name=SIDECAR,
         image=context.images.reference("thanos"),
         resources=pod.resources(
             Resources(cpu_request="50m", cpu_limit="500m", memory_request="128Mi", memory_limit="512Mi")

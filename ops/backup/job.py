@@ -36,7 +36,7 @@ def backup(options: BackupOptions, say: Say) -> runs.Outcome:
             outcome = runs.run(options, say)
         figures = outcome.figures(time.monotonic() - started, time.time())
     finally:
-        figures[metric_names.BACKUP_LAST_RUN] = time.time()
+        figures |= {metric_names.BACKUP_LAST_RUN: time.time(), **runs.space(options.to)}
         kind = "postgres" if isinstance(options, PostgresOptions) else "artifacts"
         push(os.environ.get(GATEWAY), "backup", figures, kind=kind)
     return outcome

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from ops import metric_names
 from ops.backup import artifacts as backup_artifacts
@@ -60,6 +62,18 @@ class Outcome:
         if not self.broken:
             figures[metric_names.BACKUP_LAST_SUCCESS] = now
         return figures | {metric_names.BACKUP_BYTES: size, metric_names.BACKUP_FILES: files}
+
+
+def space(folder: Path) -> dict[str, float]:
+    """Return the metrics of the volume that has the backups; none where the folder is missing.
+
+    The kubelet's own figures say nothing of a volume that no pod mounts, and backups mount theirs for minutes a day.
+    """
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return {}
+    return {metric_names.BACKUP_FREE_BYTES: usage.free, metric_names.BACKUP_VOLUME_BYTES: usage.total}
 
 
 def run(options: BackupOptions, say: Say) -> Outcome:

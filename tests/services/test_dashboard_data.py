@@ -41,6 +41,16 @@ EMPTY = {
     ("infrastructure", "Longest transaction of PostgreSQL"): CLUSTER,
     ("infrastructure", "Time since scheduled work last succeeded"): CLUSTER,
     ("infrastructure", "Jobs that run"): CLUSTER,
+    ("infrastructure", "Certificate of the edge"): CLUSTER,
+    ("infrastructure", "Time of the probe"): CLUSTER,
+    ("infrastructure", "Killed for their memory"): CLUSTER,
+    ("infrastructure", "Throttled"): CLUSTER,
+    ("infrastructure", "Quotas"): CLUSTER,
+    ("infrastructure", "Size of a backup"): CLUSTER,
+    ("infrastructure", "New bytes of a backup"): CLUSTER,
+    ("infrastructure", "Space for backups"): CLUSTER,
+    ("infrastructure", "Compactor halted"): CLUSTER,
+    ("infrastructure", "Blocks uploaded"): CLUSTER,
 }
 """Panels that may be empty here, and why."""
 

@@ -44,6 +44,10 @@ class Unrecorded:
 _KSM: Final = "kube-state-metrics"
 _SCRAPED: Final = frozenset({"instance", "job"})
 _POD: Final = _SCRAPED | {"namespace", "node", "pod"}
+_CONTAINER: Final = _SCRAPED | {"container", "namespace", "pod"}
+_CADVISOR: Final = _CONTAINER | {"id", "image", "name", "node"}
+_STAND_IN: Final = "the recorded cluster's controller was a stand-in, whose metrics are not recorded"
+_NO_THANOS: Final = "the recorded cluster was of a stack without Thanos"
 _YOUNG: Final = (
     "kube-state-metrics exposes it after a CronJob's first scheduled run, and the recorded cluster was younger"
 )
@@ -60,9 +64,20 @@ UNRECORDED: Final[Mapping[str, Unrecorded]] = {
         _SCRAPED | {"job_name", "namespace", "owner_is_controller", "owner_kind", "owner_name"},
         _LATER,
     ),
+    "kube_pod_container_status_last_terminated_reason": Unrecorded(_KSM, _CONTAINER | {"reason", "uid"}, _LATER),
+    "kube_pod_container_status_terminated_reason": Unrecorded(_KSM, _CONTAINER | {"reason", "uid"}, _LATER),
+    "container_oom_events_total": Unrecorded("cadvisor", _CADVISOR, _LATER),
+    "container_cpu_cfs_periods_total": Unrecorded("cadvisor", _CADVISOR, _LATER),
+    "container_cpu_cfs_throttled_periods_total": Unrecorded("cadvisor", _CADVISOR, _LATER),
+    "nginx_ingress_controller_nginx_last_reload_status": Unrecorded("ingress", _POD | {"class"}, _STAND_IN),
+    "probe_duration_seconds": Unrecorded("probe", _SCRAPED, _LATER),
+    "thanos_compact_halted": Unrecorded("thanos-compact", _POD, _NO_THANOS),
+    "thanos_shipper_uploads_total": Unrecorded("thanos-sidecar", _SCRAPED | {"namespace"}, _NO_THANOS),
+    "thanos_shipper_upload_failures_total": Unrecorded("thanos-sidecar", _SCRAPED | {"namespace"}, _NO_THANOS),
     "node_filesystem_readonly": Unrecorded("node-exporter", _POD | {"device", "fstype", "mountpoint"}, _LATER),
 }
-"""Labels as in the exporters' documents (kube-state-metrics: docs/metrics/workload), and those of the scrape."""
+"""Labels as in the exporters' documents and sources, and of the scrape: kube-state-metrics' docs/metrics/workload,
+nginx/kubernetes-ingress' page on Prometheus, Thanos' cmd/thanos/compact.go and pkg/shipper/shipper.go of 0.42."""
 NEWER_LABELS: Final[Mapping[str, Labels]] = {"pg_stat_activity_max_tx_duration": frozenset({"usename"})}
 """Labels that a pinned release has and the recorded, older one lacks: postgres_exporter has `usename` since 0.12 (its
 CHANGELOG.md, pull request 673). A rule may use one to leave series out, which changes nothing where it is missing."""
@@ -123,6 +138,8 @@ def exposed(folder: Path) -> Series:
     there = recorded()
     for metric, jobs in there.items():
         there[metric] = {job: labels | NEWER_LABELS.get(metric, frozenset()) for job, labels in jobs.items()}
+    there["up"] |= dict.fromkeys(("thanos-compact", "thanos-query", "thanos-store"), _POD)
+    there["up"]["thanos-sidecar"] = _SCRAPED | {"namespace"}
     for metric, unrecorded in UNRECORDED.items():
         there.setdefault(metric, {})[unrecorded.job] = unrecorded.labels
     for job, metrics in metric_names.JOBS.items():

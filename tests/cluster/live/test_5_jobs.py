@@ -33,6 +33,16 @@ def test_a_backup_succeeds_and_is_reported(live: Live, kind: str) -> None:
     run(live, f"backup-{kind}")
     query = f'churn_backup_success{{kind="{kind}"}} == 1'
     wait_until(lambda: live.metric(query) == 1, "Prometheus knows of the backup", 90)
+    free, whole = (live.metric(f'churn_backup_{part}_bytes{{kind="{kind}"}}') for part in ("free", "volume"))
+    assert free is not None
+    assert whole is not None
+    assert 0 < free <= whole
+    # What `JobFailed` goes by: a job by hand belongs to its schedule, and its success is one of the schedule.
+    owner = f'kube_job_owner{{job_name="backup-{kind}-by-hand", owner_kind="CronJob", owner_name="backup-{kind}"}}'
+    success = f'kube_cronjob_status_last_successful_time{{cronjob="backup-{kind}"}}'
+    created = f'max(kube_job_created{{job_name="backup-{kind}-by-hand"}})'
+    wait_until(lambda: live.metric(owner) == 1, "kube-state-metrics knows whose the job is", 90)
+    wait_until(lambda: live.metric(f"max({success}) >= {created}"), "the schedule has succeeded", 90)
 
 
 def test_a_drill_restores_it_and_the_production_model_gives_its_scores(live: Live) -> None:

@@ -49,6 +49,7 @@ class Controller:
         self.nginx: subprocess.Popen[bytes] | None = None
         self.ready = False
         self.stopping = False
+        self.reloaded = False
         self._last = ""
         self._reported: set[str] = set()
 
@@ -83,7 +84,9 @@ class Controller:
         key = text + self.certificate()
         if key != self._last:
             CONF.write_text(text)
+            self.reloaded = False
             subprocess.run(["/usr/sbin/nginx", "-t", "-q", "-c", str(CONF)], check=True)
+            self.reloaded = True
             if self.nginx is None:
                 self.nginx = subprocess.Popen(["/usr/sbin/nginx", "-c", str(CONF)])
             else:
@@ -137,13 +140,15 @@ def serve(port: int, path: str, answer: object) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
-def metrics() -> tuple[int, bytes]:
+def metrics(controller: Controller) -> tuple[int, bytes]:
     try:
         with urllib.request.urlopen("http://127.0.0.1:8099/stub", timeout=2) as answer:
             active = answer.readline().split()[-1].decode()
     except (urllib.error.URLError, OSError):
         return 200, b"nginx_ingress_nginx_up 0\n"
-    return 200, f"nginx_ingress_nginx_up 1\nnginx_ingress_nginx_connections_active {active}\n".encode()
+    # As the original: the class, and 0 once NGINX refused a configuration (`nginx -t`).
+    reload = f'nginx_ingress_controller_nginx_last_reload_status{{class="nginx"}} {int(controller.reloaded)}\n'
+    return 200, f"nginx_ingress_nginx_up 1\nnginx_ingress_nginx_connections_active {active}\n{reload}".encode()
 
 
 def main() -> None:
@@ -151,7 +156,7 @@ def main() -> None:
     controller = Controller(chosen)
     signal.signal(signal.SIGTERM, controller.stop)
     serve(int(chosen.ready_status_port), "/nginx-ready", lambda: (200 if controller.ready else 503, b""))
-    serve(int(chosen.prometheus_metrics_listen_port), "/metrics", metrics)
+    serve(int(chosen.prometheus_metrics_listen_port), "/metrics", lambda: metrics(controller))
     controller.run()
 
 

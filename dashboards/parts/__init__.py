@@ -1,0 +1,1 @@
+"""Rows of dashboards that would make their page too long."""
