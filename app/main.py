@@ -79,20 +79,25 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.include_router(health.router(service))
     app.router.routes.extend(docs.routes(app.title, str(app.openapi_url)))
     app.add_exception_handler(HTTPException, _to_the_edge)
-    origins = AllowedOrigins(settings.cors_origins.split()) if settings.cors_origins.split() else None
-    app.add_middleware(Edge, service=service, raw=raw, origins=origins)
-    if origins is not None:
-        app.add_middleware(Marking, allowed=origins)
+    _add_edge(app, service, raw)
     app.state.service = service
     description: dict[str, Any] = {}
 
     def describe() -> dict[str, Any]:
         if not description:
-            description.update(openapi.describe(app, settings.max_batch_rows, cross_origin=origins is not None))
+            description.update(openapi.describe(app, settings.max_batch_rows, cross_origin=bool(settings.cors_origins)))
         return description
 
     app.openapi = describe  # type: ignore[method-assign]  # the documented way to extend the page
     return app
+
+
+def _add_edge(app: FastAPI, service: Service, raw: dict[str, ASGIApp]) -> None:
+    """Put the edge around the application, and around that the marks for web pages, if there are any."""
+    origins = AllowedOrigins(names) if (names := service.settings.cors_origins.split()) else None
+    app.add_middleware(Edge, service=service, raw=raw, origins=origins)
+    if origins is not None:
+        app.add_middleware(Marking, allowed=origins)
 
 
 def _open_registry(settings: Settings) -> Registry:
