@@ -34,7 +34,7 @@ def _checked(text: str) -> str:
                 f"{origin!r} is not the origin of a web page; write for example 'https://shop.example' or "
                 "'https://shop.example:8443 http://localhost:3000': lower case, no path, no wildcard, no default port"
             )
-    return text
+    return text.strip()
 
 
 Origins = Annotated[str, AfterValidator(_checked)]

@@ -79,12 +79,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.include_router(health.router(service))
     app.router.routes.extend(docs.routes(app.title, str(app.openapi_url)))
     app.add_exception_handler(HTTPException, _to_the_edge)
-    origins = AllowedOrigins(settings.cors_origins.split()) if settings.cors_origins.split() else None
-    app.add_middleware(Edge, service=service, raw=raw, origins=origins)
-    if origins is not None:
-        app.add_middleware(Marking, allowed=origins)
+    _add_edge(app, service, raw)
     app.state.service = service
-    _describe(app, settings.max_batch_rows, cross_origin=origins is not None)
+    _describe(app, settings.max_batch_rows, cross_origin=bool(settings.cors_origins.split()))
     return app
 
 
@@ -98,6 +95,14 @@ def _describe(app: FastAPI, max_batch_rows: int, *, cross_origin: bool) -> None:
         return description
 
     app.openapi = describe  # type: ignore[method-assign]  # the documented way to extend the page
+
+
+def _add_edge(app: FastAPI, service: Service, raw: dict[str, ASGIApp]) -> None:
+    """Put the edge around the application, and around that the marks for web pages, if there are any."""
+    origins = AllowedOrigins(names) if (names := service.settings.cors_origins.split()) else None
+    app.add_middleware(Edge, service=service, raw=raw, origins=origins)
+    if origins is not None:
+        app.add_middleware(Marking, allowed=origins)
 
 
 def _open_registry(settings: Settings) -> Registry:

@@ -39,10 +39,7 @@ def promote(
     ] = None,
     replace_schema: Annotated[
         bool,
-        typer.Option(
-            "--replace-schema",
-            help="Promote though production cannot be compared: it has another schema, or was deleted in MLflow.",
-        ),
+        typer.Option("--replace-schema", help="Promote though production has another schema, or was deleted."),
     ] = False,
     reason: Reason = "",
     actor: Actor = None,
