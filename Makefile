@@ -143,6 +143,7 @@ lock: .venv/.dev ## Rewrite the lock files; each is a subset of requirements/dev
 	$(LOCK) --group pyproject.toml:mlflow -c requirements/dev.lock -o requirements/mlflow.lock
 	$(LOCK) -o tests/tools/checkov/requirements.lock tests/tools/checkov/requirements.in
 	$(LOCK) -o tests/tools/parliament/requirements.lock tests/tools/parliament/requirements.in
+	$(LOCK) -o tests/tools/postgres16/requirements.lock tests/tools/postgres16/requirements.in
 
 .PHONY: clean
 clean: ## Remove caches and build folders

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from app.bundle import MANIFEST_TAG
 from ops.backup.manifest import ROLES, Database, Digest, Sequence, Version, digest
-from ops.backup.postgres_client import Session, check_readable, client_version, conninfo, literal, run
+from ops.backup.postgres_client import Session, check_readable, client_version, conninfo, literal, major, run
 from ops.errors import OpsError
 
 TRIES: Final = 100
@@ -70,6 +70,7 @@ def dump(target: str, databases: Many[str], folder: Path) -> Dumped:
     """
     with ExitStack() as stack:
         sessions = [stack.enter_context(Session(target, name)) for name in databases]
+        _require_new_enough(sessions[0])
         names, one_instant = _snapshots(sessions)
         clock = sessions[0].rows("SELECT now() AS at, current_setting('server_version') AS version")[0]
         dumped = [
@@ -92,6 +93,21 @@ def dump(target: str, databases: Many[str], folder: Path) -> Dumped:
         versions=versions,
         files={path.name: digest(path) for path in sorted(folder.iterdir())},
     )
+
+
+def _require_new_enough(session: Session) -> None:
+    """Refuse a server that pg_dump cannot read, in one line: pg_dump itself stops with three ("version mismatch").
+
+    Raises:
+        OpsError: the server is of a newer major.
+    """
+    server, client = session.run("SHOW server_version;"), client_version()
+    if major(server) > major(client):
+        raise OpsError(
+            f"the server has PostgreSQL {server.split()[0]}, and pg_dump is {client}: it cannot dump a newer major. "
+            f"Run the image ops of a release for PostgreSQL {major(server)}, or install postgresql-client-"
+            f"{major(server)}; docs/dr.md has the upgrade's order"
+        )
 
 
 def _snapshots(sessions: Many[Session]) -> tuple[list[str], bool]:

@@ -193,6 +193,11 @@ class Session:
         return failure(where, self._errors.read())
 
 
+def major(version: str) -> int:
+    """The major of a version such as ``15.8 (Debian 15.8-0+deb12u1)``, or ``16devel``."""
+    return int(re.match(r"\d+", version)[0])  # type: ignore[index]  # every version begins with its number
+
+
 def client_version() -> str:
     """The version of pg_dump."""
     return run("pg_dump --version", ["pg_dump", "--version"]).split()[2]

@@ -18,7 +18,7 @@ from typing import Final
 from ops.backup.catalog import key_of
 from ops.backup.manifest import ROLES, Database, PostgresManifest
 from ops.backup.postgres import revisions, row_counts, sequences
-from ops.backup.postgres_client import Session, conninfo, identifier, literal, run
+from ops.backup.postgres_client import Session, conninfo, identifier, literal, major, run
 from ops.backup.storage.base import Storage
 from ops.errors import OpsError
 
@@ -58,7 +58,7 @@ def check_target(target: Target, manifest: PostgresManifest) -> None:
     """
     with Session(target.server, MAINTENANCE) as session:
         version = session.run("SHOW server_version;")
-        if _major(version) < _major(manifest.server_version):
+        if major(version) < major(manifest.server_version):
             raise OpsError(
                 f"the server has PostgreSQL {version}, older than the {manifest.server_version} of the backup"
             )
@@ -117,10 +117,6 @@ def compare(server: str, name: str, expected: Database) -> None:
         raise OpsError(f"database {expected.name} is not as it was dumped: {'; '.join(wrong)}")
 
 
-def _major(version: str) -> int:
-    return int(version.split(".", maxsplit=1)[0])
-
-
 def _present(session: Session) -> set[str]:
     return {row["datname"] for row in session.rows("SELECT datname FROM pg_database")}
 
@@ -162,10 +158,12 @@ def _create_roles(session: Session, roles: str) -> None:
 
 def _create(session: Session, database: Database, name: str) -> None:
     quoted, owner = identifier(name), identifier(database.owner)
-    # Only a role's members may give it a database; a superuser is a member of every role.
+    # Only a role's members may give it a database; a superuser is a member of every role. Since PostgreSQL 16, whoever
+    # creates a role counts as a member but may not act as it yet (release notes of 16, on CREATEROLE), so whether
+    # there is a membership says nothing: another grant of the same changes nothing.
     session.run(
-        f"SELECT {literal(f'GRANT {owner} TO CURRENT_USER')} "
-        f"WHERE NOT pg_has_role({literal(database.owner)}, 'MEMBER') \\gexec"
+        f"SELECT {literal(f'GRANT {owner} TO CURRENT_USER')} "  # noqa: S608 - quoted
+        "WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) \\gexec"
     )
     session.run(f"CREATE DATABASE {quoted} OWNER {owner} TEMPLATE template0 ENCODING {literal(database.encoding)};")
     session.run("".join(f"{statement}\n" for statement in _rights(quoted, database)))

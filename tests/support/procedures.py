@@ -27,7 +27,12 @@ def commands(title: str, language: str = "sh") -> str:
 
 def pulumi_targets(title: str) -> list[str]:
     """The resources that the commands for a cluster have `pulumi up` change, and no others."""
-    return _TARGET.findall(commands(title, "bash"))
+    return targets(commands(title, "bash"))
+
+
+def targets(command: str) -> list[str]:
+    """The resources of a `pulumi up` that changes only some."""
+    return _TARGET.findall(command)
 
 
 def follow(title: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

