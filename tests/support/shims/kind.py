@@ -5,7 +5,7 @@ It refuses what kind refuses (kubernetes-sigs/kind, pkg/cmd/kind and pkg/cluster
 - a name that exists, a cluster or a node that does not, an unknown option;
 - a configuration of another version or with an unknown field (internal/apis/config/encoding decodes strictly);
 - a host port that is taken, in docker's words;
-- `load docker-image` of an image that docker does not have: no other builder is asked (issue 2027);
+- `load docker-image` of an image that docker does not have: older releases ask no other builder (issue 2027);
 - an archive whose index names a manifest that is not in it, since nodes import all platforms (issue 3795).
 
 A new cluster has no metrics-server, and `create` and `delete` change kubectl's current context as kind's do.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -135,7 +136,8 @@ def delete(words: list[str]) -> None:
 def load_docker_image(words: list[str]) -> None:
     values, images = options(words, "--name", "--nodes")
     for image in images:
-        if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode:
+        has_docker = shutil.which("docker") is not None
+        if not has_docker or subprocess.run(["docker", "image", "inspect", image], check=False).returncode:
             fail(f'ERROR: image: "{image}" not present locally')
         archive = folder() / "kind-images.tar"
         subprocess.run(["docker", "save", "-o", str(archive), image], check=True)
