@@ -71,9 +71,13 @@ def require_cluster(root: Path, record: Record, named: str, say: Callable[[str],
             f"kind's cluster {KIND!r} is there but does not answer: start its container {KIND}-control-plane, or "
             f"delete it with `kind delete cluster --name {KIND}`"
         )
-    image_build.run(
-        ["kind", "create", "cluster", "--name", KIND, "--config", str(root / KIND_FILE), "--wait", "120s"], say
-    )
+    words = ["kind", "create", "cluster", "--name", KIND, "--config", str(root / KIND_FILE), "--wait", "120s"]
+    try:
+        image_build.run(words, say)
+    except OpsError as error:
+        raise OpsError(
+            f"{error}. If it is port 443 that is taken or not allowed here, change hostPort in {KIND_FILE}"
+        ) from None
     uid = target.uid(KIND_CONTEXT)
     return Record(context=KIND_CONTEXT, uid=uid, created=uid)
 

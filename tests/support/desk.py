@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from ops.cli import main as cli
 from ops.local.home import Home
 from ops.stack import checkout
+from ops.stack.stack_file import set_values
 
 TOOLS: Final = {
     "kind": "kind",
@@ -57,6 +58,8 @@ class Desk:
             *(ROOT / name for name in ("Dockerfile", ".dockerignore", "kind.yaml")),
         ):
             shutil.copy(file, self.root)
+        # The developer's own stack may be deployed, which writes into its file.
+        set_values(self.root / "Pulumi.dev.yaml", {("churn:cluster", "context"): "", ("churn:images", "tag"): "0.1.0"})
         for package in ("app", "ops", "training"):
             (self.root / package).mkdir()
             (self.root / package / "code.py").write_text(f"# {package}\n")

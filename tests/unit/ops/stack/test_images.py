@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from support.listening import Listening, QuietHandler, http
+from support.recorder import settings
 from typer.testing import CliRunner, Result
 
 from infra import versions
@@ -129,7 +130,8 @@ def test_list_shows_which_images_are_locked(registry: Registry, lock_file: Path)
     assert shown[f"{registry.host}/tools/db:15"]["digest"] == digest("db")
     assert shown[f"{registry.host}/a/b/c:v1.2"]["digest"] is None
     assert shown["churn/api:0.1.0"]["stacks"] == "prod, staging"
-    assert shown["churn.invalid/api:0.1.0"]["stacks"] == "dev"
+    dev = settings("dev").images
+    assert shown[f"{dev.registry}/api:{dev.tag}"]["stacks"] == "dev"
     assert "not locked" in churn("list").output
 
 
