@@ -162,6 +162,18 @@ def test_our_images_are_asked_for_with_the_stored_login(
     assert json.loads(lock_file.read_text())[ours] == digest("api")
 
 
+def test_nobody_is_asked_for_the_images_of_a_local_stack(
+    registry: Registry, lock_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = f"{registry.host}/api:7"
+    registry.digests["api:7"] = digest("api")
+    dev = settings("dev").images
+    monkeypatch.setattr(images, "own_images", lambda _root: {ours: ["prod"], f"{dev.registry}/api:{dev.tag}": ["dev"]})
+    result = churn("lock", "--own")
+    assert result.exit_code == 0, result.exception
+    assert json.loads(lock_file.read_text())[ours] == digest("api")
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
