@@ -45,7 +45,7 @@ def fail(message: str, code: int = 1) -> NoReturn:
     raise SystemExit(code)
 
 
-def options(words: list[str], *known: str) -> tuple[Json, list[str]]:
+def options(words: list[str], *known: str, flags: tuple[str, ...] = ()) -> tuple[Json, list[str]]:
     """Options with a value (``--name x`` or ``--name=x``) and the other words; an unknown option is refused."""
     values: Json = {}
     others = []
@@ -54,6 +54,8 @@ def options(words: list[str], *known: str) -> tuple[Json, list[str]]:
         name, equals, value = word.partition("=")
         if not name.startswith("-"):
             others.append(word)
+        elif name in flags:
+            values[name] = True
         elif name not in known:
             fail(f"unknown flag: {name}")
         else:

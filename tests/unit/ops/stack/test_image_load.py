@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from pathlib import Path
 
@@ -159,10 +160,16 @@ def test_kind_refuses(desk: Desk, words: list[str], message: str) -> None:
     assert message in refused.stderr
 
 
-def test_a_new_cluster_has_no_metrics(desk: Desk) -> None:
+def test_a_new_cluster_has_no_metrics_until_they_are_installed(desk: Desk) -> None:
     desk.run("kind", "create", "cluster")
-    asked = desk.run("kubectl", "--context", "kind-kind", "get", "--raw", "/apis/metrics.k8s.io/v1beta1")
-    assert (asked.returncode, "NotFound" in asked.stderr) == (1, True)
+    asked = ("kubectl", "--context", "kind-kind", "get", "--raw", "/apis/metrics.k8s.io/v1beta1")
+    refused = desk.run(*asked)
+    assert (refused.returncode, "NotFound" in refused.stderr) == (1, True)
+    service = {"kind": "APIService", "metadata": {"name": "v1beta1.metrics.k8s.io"}}
+    applied = desk.run("kubectl", "apply", "--server-side", "-f", "-", given={"kind": "List", "items": [service]})
+    assert (applied.returncode, desk.run(*asked).returncode) == (0, 0)
+    listed = desk.run("kubectl", "get", "apiservices,nodes", "--all-namespaces", "--output", "json")
+    assert [item["kind"] for item in json.loads(listed.stdout)["items"]] == ["Node", "APIService"]
 
 
 def test_kind_changes_the_current_context_and_unsets_its_own(desk: Desk) -> None:
