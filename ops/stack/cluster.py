@@ -52,13 +52,13 @@ def require_cluster(root: Path, record: Record, named: str, say: Callable[[str],
     chosen = target.choose(root, record, named)
     bound = named or target.deployed_to(root, record)
     for context in dict.fromkeys([chosen, *([] if bound else [KIND_CONTEXT])]):
-        if target.answers(context):
+        if target.answers(context) and (named or target.is_local(context)):
             say(f"Using the cluster of context {context}")
             return replace(record, context=context, uid=target.uid(context))
     if bound not in {"", KIND_CONTEXT}:
         raise OpsError(
-            f"the cluster of context {bound!r} does not answer: start it; or if it is gone, {FORGET} forgets what "
-            f"{STACK} had in it"
+            f"the cluster of context {bound!r} does not answer: start it, or name another; if it is gone, {FORGET} "
+            f"removes what {STACK} had in it from the state"
         )
     clusters = target.kind_clusters()
     if clusters is None:
@@ -168,7 +168,12 @@ def down(root: Path, home: Home, named: str, say: Callable[[str], None], *, keep
     """
     record = Record.read(home)
     chosen = target.choose(root, record, named)
-    if not target.deployed_to(root, record) and (not named or named != Kubeconfig.read().current):
+    bound = target.deployed_to(root, record)
+    if not bound and not named and record.created:
+        # An `up` that failed before anything was deployed, or a `down` that kept the cluster.
+        _delete_cluster(root, home, record, say, keep=keep_cluster)
+        return
+    if not bound and (not named or named != Kubeconfig.read().current):
         raise OpsError(
             f"Pulumi.{STACK}.yaml names no cluster, so `churn cluster up` deployed nothing; for what an older version "
             "deployed, make its cluster kubectl's context, and name that with --context"
@@ -184,9 +189,14 @@ def down(root: Path, home: Home, named: str, say: Callable[[str], None], *, keep
             f"or if it is gone, {FORGET} removes the state alone"
         )
     _pulumi(root, home, say, "destroy", "--stack", STACK, "--yes")
-    ours = chosen == KIND_CONTEXT and record.created != "" and record.created == record.uid
-    Record(created=record.created if ours and keep_cluster else "").write(root, home)
-    if ours and not keep_cluster:
+    _delete_cluster(root, home, record, say, keep=keep_cluster)
+
+
+def _delete_cluster(root: Path, home: Home, record: Record, say: Callable[[str], None], *, keep: bool) -> None:
+    """Note that nothing is deployed, and delete the kind cluster unless it is another one than `up` created."""
+    ours = record.created != "" and target.answers(KIND_CONTEXT) and target.uid(KIND_CONTEXT) == record.created
+    Record(created=record.created if ours and keep else "").write(root, home)
+    if ours and not keep:
         image_build.run(["kind", "delete", "cluster", "--name", KIND], say)
 
 

@@ -115,6 +115,12 @@ def choose(root: Path, record: Record, named: str) -> str:
     return chosen
 
 
+def is_local(context: str) -> bool:
+    """Whether a context is known to be a cluster on this machine."""
+    known = Kubeconfig.read().contexts.get(context)
+    return known is not None and known.is_local
+
+
 def answers(context: str) -> bool:
     """Whether the cluster of a context answers.
 

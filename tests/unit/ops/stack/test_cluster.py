@@ -127,6 +127,19 @@ def test_a_failed_step_ends_the_command(desk: Desk) -> None:
     assert desk.called("pulumi") == []
 
 
+def test_a_cluster_that_nothing_got_into_is_removed_too(desk: Desk) -> None:
+    desk.set("CHURN_LOAD", "false")
+    with pytest.raises(OpsError, match=r"^false churn"):
+        desk.churn("cluster", "up")
+    desk.churn("cluster", "down", "--keep-cluster")
+    assert set(desk.clusters()) == {"churn"}
+    desk.churn("cluster", "down")
+    assert desk.clusters() == {}
+    with pytest.raises(OpsError, match="names no cluster"):
+        desk.churn("cluster", "down")
+    assert desk.called("pulumi") == []
+
+
 def test_a_missing_build_tool_is_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     del desk

@@ -192,7 +192,7 @@ def test_up_says_what_to_do_about_a_cluster_that_does_not_answer(desk: Desk) -> 
     desk.churn("cluster", "up", "--no-build")
     stop(desk)
     with pytest.raises(
-        OpsError, match="'docker-desktop' does not answer: start it; or if it is gone, `churn cluster down"
+        OpsError, match="'docker-desktop' does not answer: start it, or name another; if it is gone, `churn"
     ):
         desk.churn("cluster", "up", "--no-build")
     assert desk.called("kind create") == []
