@@ -87,7 +87,7 @@ images: .venv/.infra ## Build the project's own images (option: CHURN_BUILD='pod
 	@$(BIN)/churn images build
 
 .PHONY: cluster-up
-cluster-up: .venv/.infra ## Deploy the whole platform to the current cluster, or to a new kind cluster, and print the addresses
+cluster-up: .venv/.infra ## Deploy the whole platform to the current cluster of this machine, or a new one of kind; print the addresses
 	@$(BIN)/churn cluster up
 
 .PHONY: cluster-down

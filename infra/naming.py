@@ -60,6 +60,11 @@ INGRESS: Final = Workload(
     ports={"http": 80, "https": 443, "metrics": 9113, "ready": 8081},
 )
 """NGINX puts its own port into redirects to HTTPS, so it must listen on the ports that clients use."""
+EDGE_NODE_PORT: Final = 30043
+"""Node port of HTTPS in a local cluster, to which `kind.yaml` maps this machine's port 443.
+
+It is one of those that Kubernetes gives to nobody who did not ask for it (KEP 3668: 30000 to 30085).
+"""
 API: Final = Workload(name="api", namespace=SERVING, uid=OWN_UID, ports={"http": 8000})
 CACHE: Final = Workload(name="cache", namespace=SERVING, uid=999, ports={"redis": 6379})
 MLFLOW: Final = Workload(name="mlflow", namespace=MLOPS, uid=OWN_UID, ports={"http": 5000})

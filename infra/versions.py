@@ -35,8 +35,10 @@ OWN: Final = ("api", "mlflow", "ops", "training")
 """Images that this project builds; each is a target of its Dockerfile."""
 
 
-NOWHERE: Final = (".invalid", "localhost")
-"""Endings of hosts that no node can pull from: `.invalid` never resolves (RFC 2606), `localhost` is the node itself."""
+NO_HOST: Final = ".invalid"
+"""Ending of hosts that never resolve (RFC 2606): those of images that are loaded by hand and pulled by nobody."""
+NOWHERE: Final = (NO_HOST, "localhost")
+"""Endings of hosts that no node can pull from; `localhost` is the node itself."""
 
 
 def registry_host(reference: str) -> str | None:

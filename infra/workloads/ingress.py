@@ -36,7 +36,7 @@ from infra.config import IngressSettings
 from infra.kit import balancer, pod, probes
 from infra.kit.meta import labels, named, selector, unnamed
 from infra.kit.options import child
-from infra.naming import INGRESS, PROJECT
+from infra.naming import EDGE_NODE_PORT, INGRESS, PROJECT
 from infra.parts.budget import one_at_a_time
 from infra.parts.context import Context
 from infra.parts.identity import service_account
@@ -172,7 +172,13 @@ class Ingress(pulumi.ComponentResource):
                 load_balancer_class=balancer.nlb_class(cloud.load_balancer) if addressed else None,
                 selector=INGRESS.selector,
                 ports=[
-                    ServicePortArgs(name=port, port=INGRESS.ports[port], target_port=port, protocol="TCP")
+                    ServicePortArgs(
+                        name=port,
+                        port=INGRESS.ports[port],
+                        target_port=port,
+                        protocol="TCP",
+                        node_port=EDGE_NODE_PORT if port == "https" and cloud.region is None else None,
+                    )
                     for port in ("http", "https")
                 ],
             ),

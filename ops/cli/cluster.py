@@ -12,6 +12,14 @@ from ops.cli.options import HELP_STYLE
 from ops.cli.render import require_program
 from ops.console import Output
 
+Context = Annotated[
+    str,
+    typer.Option(
+        help="Context of the cluster. Default: the one that dev is in, or the current one. One that is not of this "
+        "machine must be named each time."
+    ),
+]
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 
 
@@ -39,11 +47,13 @@ def up(
         ),
     ] = "",
     build: Annotated[bool, typer.Option(help="Build and load the images; --no-build uses the existing ones.")] = True,
+    context: Context = "",
 ) -> None:
     """Build the images, load them, run `pulumi up` for dev, and print all addresses.
 
-    Uses the cluster of kubectl's current context; if none answers, kind creates one. Needs kubectl, pulumi, and docker
-    or a similar tool. Run it again to apply changes; everything else stays as it is.
+    Uses the cluster of kubectl's current context if it is on this machine; if none answers, kind creates one. The stack
+    stays bound to its cluster, whatever kubectl's context becomes. Needs kubectl, pulumi, and docker or a similar tool.
+    Run it again to apply changes, of the code too; everything else stays as it is.
 
     Example: churn cluster up --load 'minikube image load'
     """
@@ -53,7 +63,7 @@ def up(
     from ops.stack.checkout import ROOT
 
     output, home = Output(), Home.from_environment()
-    exported = cluster.up(ROOT, home, cluster.Options(tool=tool, load=load, build=build), output.say)
+    exported = cluster.up(ROOT, home, cluster.Options(tool=tool, load=load, build=build, context=context), output.say)
     for line in cluster.instructions(exported, cluster.certificate(home)):
         output.say(line)
 
@@ -83,10 +93,15 @@ def down(
     keep_cluster: Annotated[
         bool, typer.Option("--keep-cluster", help="Keep the kind cluster that `up` created.")
     ] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Remove only the state, of a stack whose cluster is gone.")
+    ] = False,
+    context: Context = "",
 ) -> None:
     """Run `pulumi destroy` for dev, and delete the kind cluster that `up` created.
 
-    This deletes all data: copy a backup out of the cluster first if you need one.
+    This deletes all data: copy a backup out of the cluster first if you need one. It acts only on the cluster that dev
+    is in, and refuses if kubectl's context is another one.
 
     Example: churn cluster down --keep-cluster
     """
@@ -95,4 +110,8 @@ def down(
     from ops.stack import cluster
     from ops.stack.checkout import ROOT
 
-    cluster.down(ROOT, Home.from_environment(), Output().say, keep_cluster=keep_cluster)
+    home, say = Home.from_environment(), Output().say
+    if forget:
+        cluster.forget(ROOT, home, say)
+    else:
+        cluster.down(ROOT, home, context, say, keep_cluster=keep_cluster)

@@ -72,7 +72,7 @@ def lock(
     ours = images.own_images(ROOT)
     old = images.locked(LOCK_FILE)
     output = Output(as_json=as_json)
-    names = [*images.public_images(), *(ours if own else ())]
+    names = [*images.public_images(), *(images.published(ours) if own else ())]
     with output.waiting(f"Asking the registries for {len(names)} digests"):
         digests = images.look_up(names)
     new = {image: digest for image, digest in old.items() if image in ours} | digests

@@ -1,8 +1,8 @@
 """Brings the `dev` stack up on a local cluster, and removes it: ``churn cluster up`` and ``churn cluster down``.
 
 Each step is a command that a person could type, printed before it runs: create a cluster if there is none, build the
-images, load them, `pulumi up`, wait for the pods. The state of the stack and its passphrase stay in the project's home
-folder.
+images, load them, `pulumi up`, wait for the pods. The state of the stack, its passphrase, and which cluster it is in
+stay in the project's home folder.
 """
 
 # ruff: noqa: S603, S607 - the commands are those that the user asked for, found on PATH
@@ -14,17 +14,20 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from infra.kubeconfig import Kubeconfig
 from ops.errors import OpsError
 from ops.local.home import Home
-from ops.stack import doctor, image_build, rollouts
+from ops.stack import content, doctor, image_build, image_load, rollouts, target
+from ops.stack.image_build import IMAGES
+from ops.stack.stack_file import Key, set_values
+from ops.stack.target import FORGET, KIND, KIND_CONTEXT, STACK, Record
 
-STACK: Final = "dev"
-KIND: Final = "churn"
-"""Name of the kind cluster that is created if no other can be reached."""
+KIND_FILE: Final = "kind.yaml"
+TAG: Final[Key] = (IMAGES, "tag")
 PASSPHRASE: Final = "pulumi-passphrase"  # noqa: S105 - the file's name
 EDGE: Final = ("churn-ingress", "ingress")
 
@@ -36,41 +39,47 @@ class Options:
     tool: str = ""
     load: str = ""
     build: bool = True
+    context: str = ""
 
 
-def context() -> str | None:
-    """Return the current context, if its cluster answers."""
-    if shutil.which("kubectl") is None:
-        raise OpsError("kubectl is not installed: it is needed to reach the cluster")
-    named = _output(["kubectl", "config", "current-context"])
-    if not named or _output(["kubectl", "get", "--raw", "/readyz", "--request-timeout=10s"]) != "ok":
-        return None
-    return named
-
-
-def _output(words: list[str]) -> str | None:
-    """Return what a command prints; None if it fails."""
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def require_context(say: Callable[[str], None]) -> str:
-    """Return the context to deploy to: the current one, or that of a new kind cluster.
+def require_cluster(root: Path, record: Record, named: str, say: Callable[[str], None]) -> Record:
+    """Return the cluster to deploy to: the one that `dev` is in, the named one, the current one, or a new one of kind.
 
     Raises:
-        OpsError: no cluster answers, and kind is not installed to create one.
+        OpsError: `dev` is elsewhere, the cluster may not be local and is not named, or no cluster answers and kind
+            cannot create one.
     """
-    current = context()
-    if current is not None:
-        say(f"Using the cluster of the current context, {current}")
-        return current
-    if shutil.which("kind") is None:
+    chosen = target.choose(root, record, named)
+    bound = named or target.deployed_to(root, record)
+    for context in dict.fromkeys([chosen, *([] if bound else [KIND_CONTEXT])]):
+        if target.answers(context) and (named or target.is_local(context)):
+            say(f"Using the cluster of context {context}")
+            return replace(record, context=context, uid=target.uid(context))
+    if bound not in {"", KIND_CONTEXT}:
         raise OpsError(
-            "no cluster answers at kubectl's current context, and kind is not installed to create one: "
-            "start your cluster, or install kind (https://kind.sigs.k8s.io)"
+            f"the cluster of context {bound!r} does not answer: start it, or name another; if it is gone, {FORGET} "
+            f"removes what {STACK} had in it from the state"
         )
-    image_build.run(["kind", "create", "cluster", "--name", KIND, "--wait", "120s"], say)
-    return f"kind-{KIND}"
+    clusters = target.kind_clusters()
+    if clusters is None:
+        raise OpsError(
+            "no cluster answers at kubectl's current context, and kind cannot create one: start your cluster, or "
+            "install kind (https://kind.sigs.k8s.io) and start docker"
+        )
+    if KIND in clusters:
+        raise OpsError(
+            f"kind's cluster {KIND!r} is there but does not answer: start its container {KIND}-control-plane, or "
+            f"delete it with `kind delete cluster --name {KIND}`"
+        )
+    words = ["kind", "create", "cluster", "--name", KIND, "--config", str(root / KIND_FILE), "--wait", "120s"]
+    try:
+        image_build.run(words, say)
+    except OpsError as error:
+        raise OpsError(
+            f"{error}. If it is port 443 that is taken or not allowed here, change hostPort in {KIND_FILE}"
+        ) from None
+    uid = target.uid(KIND_CONTEXT)
+    return Record(context=KIND_CONTEXT, uid=uid, created=uid)
 
 
 def pulumi_environment(home: Home) -> dict[str, str]:
@@ -114,23 +123,38 @@ def up(root: Path, home: Home, options: Options, say: Callable[[str], None]) -> 
     Raises:
         OpsError: a step failed. Earlier steps are not undone, and the command may be run again.
     """
-    chosen = require_context(say)
-    doctor.prepare(chosen, STACK, root, say)
+    before = Record.read(home)
+    now = require_cluster(root, before, options.context, say)
+    if now.created != before.created:
+        # At once, so that `down` removes the cluster even if nothing gets into it.
+        replace(before, created=now.created).write(root, home)
+    doctor.prepare(now.context, STACK, root, say)
     if options.build:
-        builds = image_build.builds(STACK, root)
-        loader = image_build.loader(chosen, options.load)
-        tool = image_build.find_tool(options.tool)
-        for build in builds:
-            image_build.run(image_build.command(tool, build, root), say)
-        if loader is not None:
-            for build in builds:
-                image_build.run([*loader, build.image], say)
+        _bring_images(root, now.context, options, say)
     _pulumi(root, home, say, "stack", "select", "--create", STACK)
+    if before.uid not in {"", now.uid}:
+        say(
+            f"This is another cluster than the one that {STACK} was in: forgetting what that one had, and building anew"
+        )
+        _pulumi(root, home, say, "refresh", "--stack", STACK, "--yes", "--clear-pending-creates")
+    now.write(root, home)
     _pulumi(root, home, say, "up", "--stack", STACK, "--yes")
-    rollouts.wait(say, chosen)
+    rollouts.wait(say, now.context)
     exported = outputs(root, home)
     certificate(home).write_text(exported["certificate"], encoding="utf-8")
     return exported
+
+
+def _bring_images(root: Path, context: str, options: Options, say: Callable[[str], None]) -> None:
+    """Build the images under a tag of their content, load them, and have the stack run that tag."""
+    tag = content.tag(root)
+    builds = image_build.builds(STACK, root, tag=tag)
+    tool = image_build.find_tool(options.tool)
+    loader = image_load.loader(context, options.load, tool)
+    for build in builds:
+        image_build.run(image_build.command(tool, build, root), say)
+    image_load.load(builds, loader, say)
+    set_values(root / f"Pulumi.{STACK}.yaml", {TAG: tag})
 
 
 def certificate(home: Home) -> Path:
@@ -138,16 +162,64 @@ def certificate(home: Home) -> Path:
     return home.root / "certificate.pem"
 
 
-def down(root: Path, home: Home, say: Callable[[str], None], *, keep_cluster: bool) -> None:
+def down(root: Path, home: Home, named: str, say: Callable[[str], None], *, keep_cluster: bool) -> None:
     """Remove the stack, and the kind cluster that `up` created.
 
     Raises:
-        OpsError: a step failed.
+        OpsError: `dev` is not in this cluster, its cluster is gone, or a step failed.
     """
+    record = Record.read(home)
+    chosen = target.choose(root, record, named)
+    bound = target.deployed_to(root, record)
+    if not bound and not named and record.created:
+        # An `up` that failed before anything was deployed, or a `down` that kept the cluster.
+        _delete_cluster(root, home, record, say, keep=keep_cluster)
+        return
+    if not bound and (not named or named != Kubeconfig.read().current):
+        raise OpsError(
+            f"Pulumi.{STACK}.yaml names no cluster, so `churn cluster up` deployed nothing; for what an older version "
+            "deployed, make its cluster kubectl's context, and name that with --context"
+        )
+    kind = target.kind_clusters()
+    if chosen.startswith("kind-") and kind is not None and chosen.removeprefix("kind-") not in kind:
+        say(f"The cluster of context {chosen} is gone, and with it everything of {STACK}: removing the state")
+        _forget(root, home, say)
+        return
+    if not target.answers(chosen) or (record.uid and target.uid(chosen) != record.uid):
+        raise OpsError(
+            f"the cluster that {STACK} was in (context {chosen!r}) does not answer, or is another one now: start it, "
+            f"or if it is gone, {FORGET} removes the state alone"
+        )
     _pulumi(root, home, say, "destroy", "--stack", STACK, "--yes")
-    has_cluster = shutil.which("kind") is not None and KIND in (_output(["kind", "get", "clusters"]) or "").split()
-    if has_cluster and not keep_cluster:
+    _delete_cluster(root, home, record, say, keep=keep_cluster)
+
+
+def _delete_cluster(root: Path, home: Home, record: Record, say: Callable[[str], None], *, keep: bool) -> None:
+    """Note that nothing is deployed, and delete the kind cluster unless it is another one than `up` created."""
+    ours = record.created != "" and target.answers(KIND_CONTEXT) and target.uid(KIND_CONTEXT) == record.created
+    Record(created=record.created if ours and keep else "").write(root, home)
+    if ours and not keep:
         image_build.run(["kind", "delete", "cluster", "--name", KIND], say)
+
+
+def forget(root: Path, home: Home, say: Callable[[str], None]) -> None:
+    """Remove the state of a stack whose cluster is gone; nothing is deleted in any cluster.
+
+    Raises:
+        OpsError: the cluster is there.
+    """
+    record = Record.read(home)
+    bound = target.deployed_to(root, record)
+    if bound and target.answers(bound) and record.uid in {"", target.uid(bound)}:
+        raise OpsError(
+            f"the cluster of context {bound!r} is there, with everything of {STACK}: use `churn cluster down`"
+        )
+    _forget(root, home, say)
+
+
+def _forget(root: Path, home: Home, say: Callable[[str], None]) -> None:
+    _pulumi(root, home, say, "stack", "rm", "--stack", STACK, "--force", "--preserve-config", "--yes")
+    Record().write(root, home)
 
 
 def instructions(exported: dict[str, Any], trusted: Path) -> list[str]:
@@ -161,7 +233,7 @@ def instructions(exported: dict[str, Any], trusted: Path) -> list[str]:
         "",
         "Passwords and the first API key: pulumi stack output --stack dev --show-secrets",
         f"The certificate to trust is {trusted}: import it into your browser, or give it to curl.",
-        "If the cluster gives load balancers no address, forward a port:",
+        "A kind cluster of this command answers there. If another gives load balancers no address, forward a port:",
         f"  kubectl --namespace {namespace} port-forward service/{service} 8443:443",
         f"  curl --cacert {trusted} --connect-to {host}:443:127.0.0.1:8443 {exported['api_url']}/docs",
     ]

@@ -1,11 +1,12 @@
-"""Builds the project's own images, for ``churn images build``, and loads them into a local cluster.
+"""Builds the project's own images, for ``churn images build``.
 
 Any tool that takes docker's arguments works (docker, podman, buildah), so nobody needs a particular one.
 """
 
-# ruff: noqa: S603, S607 - the commands are those that the user asked for, found on PATH
+# ruff: noqa: S603 - the commands are those that the user asked for, found on PATH
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,18 +19,15 @@ from infra.config import ImageSettings
 from infra.naming import PROJECT
 from infra.versions import OWN, Images
 from ops.errors import OpsError
+from ops.stack import content
 from ops.stack.checkout import stack_config
 
+IMAGES: Final = f"{PROJECT}:images"
 TOOLS: Final = ("docker build", "podman build", "buildah bud")
 """Build commands to try in this order, if none is named."""
-LOADERS: Final = {
-    "kind-": "kind load docker-image --name {name}",
-    "minikube": "minikube image load",
-    "k3d-": "k3d image import --cluster {name}",
-}
-"""Command that loads an image into a local cluster, by the prefix of its context's name; ``{name}`` is the rest."""
-SHARED: Final = ("docker-desktop", "orbstack", "rancher-desktop", "colima")
-"""Contexts of clusters that share docker's images."""
+_BUILDX: Final = re.compile(r"docker/buildx v?(\d+)\.(\d+)")
+_ATTESTING: Final = (0, 10)
+"""The first buildx that attests, and that can be told not to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +47,7 @@ def builds(stack: str, root: Path, targets: Sequence[str] = (), tag: str = "") -
     unknown = sorted(set(targets) - set(OWN))
     if unknown:
         raise OpsError(f"there is no image {', '.join(unknown)}: the Dockerfile has {', '.join(OWN)}")
-    settings = ImageSettings.model_validate(stack_config(stack, root)[f"{PROJECT}:images"])
+    settings = ImageSettings.model_validate(stack_config(stack, root)[IMAGES])
     if tag:
         settings = settings.model_copy(update={"tag": tag})
     images = Images(settings=settings, digests={})
@@ -70,15 +68,18 @@ def find_tool(named: str) -> list[str]:
     raise OpsError(f"no image builder found (looked for {looked}): install docker, or name a command with --tool")
 
 
-def revision(root: Path) -> str:
-    """Return the commit that the images are built from, marked if there are uncommitted changes."""
-    done = subprocess.run(
-        ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+def without_attestations(tool: Sequence[str]) -> list[str]:
+    """Return the option with which docker's BuildKit adds no attestations to an image; empty for every other builder.
+
+    With docker 29's image store they make an index of the image, whose parts `docker save` leaves out and nodes look
+    for in vain (kubernetes-sigs/kind 3795, containerd/containerd 11344). Podman, buildah and docker's old builder
+    attest nothing and refuse the option, as buildx before 0.10 does.
+    """
+    if Path(tool[0]).name != "docker":
+        return []
+    answer = subprocess.run([tool[0], "buildx", "version"], capture_output=True, text=True, check=False)
+    version = _BUILDX.search(answer.stdout) if answer.returncode == 0 else None
+    return ["--provenance=false"] if version and tuple(map(int, version.groups())) >= _ATTESTING else []
 
 
 def command(tool: Sequence[str], build: Build, root: Path) -> list[str]:
@@ -89,27 +90,9 @@ def command(tool: Sequence[str], build: Build, root: Path) -> list[str]:
         "--target", build.target,
         "-t", build.image,
         "--build-arg", f"VERSION={build.image.rpartition(':')[2]}",
-        "--build-arg", f"REVISION={revision(root)}",
+        "--build-arg", f"REVISION={content.revision(root)}",
+        *without_attestations(tool),
     ]  # fmt: skip
-
-
-def loader(context: str, named: str) -> list[str] | None:
-    """Return the command that loads images into a context's cluster; None if the cluster shares docker's images.
-
-    Raises:
-        OpsError: the command is not known for this kind of cluster.
-    """
-    if named:
-        return shlex.split(named)
-    if context.startswith(SHARED):
-        return None
-    for prefix, words in LOADERS.items():
-        if context.startswith(prefix):
-            return shlex.split(words.format(name=context.removeprefix(prefix)))
-    raise OpsError(
-        f"no command is known that loads images into the cluster of context {context!r}: name one with --load "
-        "(it is called with the image), or give `--load true` if the cluster needs none"
-    )
 
 
 def run(words: Sequence[str], say: Callable[[str], None]) -> None:

@@ -14,8 +14,9 @@ from typing import Final
 
 from ops.errors import OpsError, exit_code
 from ops.stack.checkout import ROOT, stack_files
+from ops.stack.image_build import IMAGES
+from ops.stack.stack_file import with_values
 
-LINE: Final = re.compile(r'^(  churn:images: \{ registry: )[^,]+(, tag: )"[^"]*"', re.MULTILINE)
 TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 REGISTRY: Final = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9._-]+)*")
 
@@ -24,19 +25,15 @@ def use_images(root: Path, registry: str, tag: str) -> list[str]:
     """Write registry and tag into the files of all stacks; returns the files' names.
 
     Raises:
-        OpsError: the registry or the tag is malformed, or a file has no line for images; nothing is written then.
+        OpsError: the registry or the tag is malformed, or a file has no place for them; nothing is written then.
     """
     if not TAG.fullmatch(tag) or tag == "latest":
         raise OpsError(f"{tag!r} is not the tag of one build: give the commit or the version")
     if not REGISTRY.fullmatch(registry):
         raise OpsError(f"{registry!r} is not a registry: give what precedes the images' names, without https://")
     files = stack_files(root)
-    changed = {}
-    for path in files:
-        text, count = LINE.subn(rf'\g<1>{registry}\g<2>"{tag}"', path.read_text(encoding="utf-8"))
-        if count != 1:
-            raise OpsError(f"{path.name} has no line `churn:images: {{ registry: ..., tag: ...`: write it on one line")
-        changed[path] = text
+    values = {(IMAGES, "registry"): registry, (IMAGES, "tag"): tag}
+    changed = {path: with_values(path, values) for path in files}
     for path, text in changed.items():
         path.write_text(text, encoding="utf-8")
     return [path.name for path in files]

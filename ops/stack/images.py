@@ -20,7 +20,7 @@ import httpx
 
 from infra.config import ImageSettings
 from infra.naming import PROJECT
-from infra.versions import OWN, PUBLIC, Images, registry_host
+from infra.versions import NO_HOST, OWN, PUBLIC, Images, registry_host
 from ops.errors import OpsError
 from ops.stack.checkout import stack_config, stack_names
 from training.outputs import replaced
@@ -74,6 +74,11 @@ def own_images(root: Path) -> dict[str, list[str]]:
         for name in OWN:
             users.setdefault(Images(settings=settings, digests={}).tagged(name), []).append(stack)
     return users
+
+
+def published(images: Iterable[str]) -> list[str]:
+    """Return those of some images that a registry can have; local stacks name theirs so that none has them."""
+    return [image for image in images if not (registry_host(image) or "").endswith(NO_HOST)]
 
 
 def public_images() -> list[str]:

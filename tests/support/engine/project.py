@@ -28,6 +28,8 @@ from support.paths import ROOT
 from support.servers import TOOL_FOLDERS
 from typing_extensions import TypeVar
 
+from ops.stack.stack_file import set_values
+
 C = TypeVar("C", bound=Cluster, default=MemoryCluster)
 PASSPHRASE = "the tests' own"  # noqa: S105 -- for states that exist as long as a test
 PROGRAM = ["infra", "dashboards"]
@@ -73,6 +75,8 @@ class Project(Generic[C]):
             new.mkdir(parents=True)
         for file in ROOT.glob("Pulumi*.yaml"):
             shutil.copy(file, self.folder)
+        # The developer's own stack may be deployed, which writes its cluster into its file.
+        set_values(self.settings, {("churn:cluster", "context"): ""})
         for package in PROGRAM:
             shutil.copytree(ROOT / package, self.folder / package)
 

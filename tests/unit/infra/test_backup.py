@@ -153,7 +153,8 @@ def test_their_pods_are_hardened_and_write_to_the_backups_alone(stack: str, name
     assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("backup", False)
     assert (spec["restartPolicy"], spec["securityContext"]["runAsNonRoot"]) == ("Never", True)
     assert only["securityContext"]["readOnlyRootFilesystem"] is True
-    assert only["image"].startswith(f"{settings(stack).images.registry}/ops:0.1.0@sha256:")
+    images = settings(stack).images
+    assert only["image"].startswith(f"{images.registry}/ops:{images.tag}@sha256:")
     writable = {mount["mountPath"] for mount in only["volumeMounts"] if not mount["readOnly"]}
     assert writable == {"/var/lib/backups", "/tmp"}  # noqa: S108 - paths in the pod
     env = {variable["name"]: variable["value"] for variable in only["env"]}

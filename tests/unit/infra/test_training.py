@@ -138,7 +138,8 @@ def test_the_program_takes_what_it_is_given(stack: str, arguments: list[str]) ->
         assert container["command"] == ["python", "-m", retrain.__name__]
         assert container["args"][:2] == arguments
         retrain.Options.parse(container["args"])
-        assert container["image"].startswith(f"{settings(stack).images.registry}/training:0.1.0@sha256:")
+        images = settings(stack).images
+        assert container["image"].startswith(f"{images.registry}/training:{images.tag}@sha256:")
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -1,74 +1,25 @@
-"""``churn cluster`` and ``churn images build``, with programs on PATH that only note how they are called."""
+"""``churn cluster`` and ``churn images build``, with stand-ins for the tools on PATH that refuse what those refuse."""
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.desk import Desk
 from support.paths import ROOT
-from typer.testing import CliRunner
+from support.shims.pulumi import OUTPUTS
 
 from infra.naming import OWN_UID
 from infra.versions import OWN
-from ops.cli import main as cli
 from ops.errors import OpsError
-from ops.local.home import Home
 from ops.stack import cluster, image_build
-
-OUTPUTS = {
-    "api_url": "https://api.churn.localhost",
-    "mlflow_url": "https://mlflow.churn.localhost",
-    "grafana_url": "https://grafana.churn.localhost",
-    "certificate": "-----BEGIN CERTIFICATE-----\n",
-    "api_key": "local.secret",
-}
-WORKLOAD = {"kind": "Deployment", "metadata": {"name": "mlflow", "namespace": "churn-mlops"}}
-WORKLOADS = f"*get\\ deployments*) printf '%s' '{json.dumps({'items': [WORKLOAD]})}'"
-
-
-class Desk:
-    """A PATH with stand-ins for the tools; ``calls`` holds their command lines."""
-
-    def __init__(self, folder: Path) -> None:
-        self.bin = folder / "bin"
-        self.bin.mkdir()
-        self._log = folder / "calls"
-        self._log.touch()
-
-    def tool(self, name: str, *cases: str) -> None:
-        """A program that notes its call; ``cases`` are lines of a shell `case` on all arguments."""
-        lines = "\n".join(f"  {case} ;;" for case in cases)
-        script = f'#!/bin/sh\necho "{name} $*" >> {self._log}\ncase "$*" in\n{lines}\nesac\n'
-        path = self.bin / name
-        path.write_text(script)
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-    @property
-    def calls(self) -> list[str]:
-        return self._log.read_text().splitlines()
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    desk = Desk(tmp_path)
-    monkeypatch.setenv("PATH", f"{desk.bin}:/usr/bin:/bin")
-    monkeypatch.setenv("CHURN_HOME", str(tmp_path / "home"))
-    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_BACKEND_URL"):
-        monkeypatch.delenv(name, raising=False)
-    desk.tool("docker")
-    desk.tool("pulumi", f"*output*) printf '%s' '{json.dumps(OUTPUTS)}'")
-    desk.tool("kubectl", "*current-context*) echo kind-desk", "*readyz*) printf ok", WORKLOADS)
-    desk.tool("kind", "*clusters*) echo churn")
-    return desk
-
-
-def churn(*words: str) -> str:
-    result = CliRunner().invoke(cli.app, words, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
+    return Desk(tmp_path, monkeypatch, "docker", "kind", "kubectl", "pulumi")
 
 
 def test_each_own_image_is_a_target_of_the_dockerfile_that_runs_as_the_pods_user() -> None:
@@ -80,24 +31,27 @@ def test_each_own_image_is_a_target_of_the_dockerfile_that_runs_as_the_pods_user
 
 
 def test_building_calls_the_tool_for_each_image(desk: Desk) -> None:
-    churn("images", "build", "api", "ops", "--tag", "9")
-    built = [line for line in desk.calls if line.startswith("docker build")]
+    desk.churn("images", "build", "api", "ops", "--tag", "9")
+    built = desk.called("docker build ")
     assert [line.partition("--target ")[2].split()[0] for line in built] == ["api", "ops"]
-    assert all("-t churn/" in line and ":9 " in line and "VERSION=9" in line for line in built)
+    assert all("-t churn.invalid/" in line and ":9 " in line and "VERSION=9" in line for line in built)
 
 
 def test_an_unknown_image_is_named(desk: Desk) -> None:
     with pytest.raises(OpsError, match="there is no image web: the Dockerfile has api, mlflow, ops, training"):
-        churn("images", "build", "web")
+        desk.churn("images", "build", "web")
     assert desk.calls == []
 
 
-def test_up_uses_the_current_cluster_and_prints_all_addresses(desk: Desk) -> None:
-    printed = churn("cluster", "up")
-    calls = [line for line in desk.calls if not line.startswith("kubectl")]
-    kinds = [" ".join(line.split()[:2]) for line in calls]
-    assert kinds == ["docker build"] * 4 + ["kind load"] * 4 + ["pulumi stack", "pulumi up", "pulumi stack"]
-    assert "--name desk" in next(line for line in calls if line.startswith("kind load"))
+def test_up_makes_a_cluster_where_there_is_none_and_prints_all_addresses(desk: Desk) -> None:
+    printed = desk.churn("cluster", "up")
+    steps = [line for line in desk.calls if not line.startswith(("kubectl", "docker buildx", "kind get"))]
+    kinds = [" ".join(line.split()[:2]) for line in steps]
+    assert kinds == [
+        "kind create", *["docker build"] * 4, *["docker save", "kind load"] * 4,
+        "pulumi stack", "pulumi up", "pulumi stack",
+    ]  # fmt: skip
+    assert desk.clusters()["churn"]["objects"] == desk.settings("churn:images")["tag"]
     home = Path(printed.split("The certificate to trust is ")[1].split(":", 1)[0]).parent
     assert (home / "certificate.pem").read_text() == OUTPUTS["certificate"]
     assert stat.S_IMODE((home / cluster.PASSPHRASE).stat().st_mode) == 0o600
@@ -106,18 +60,35 @@ def test_up_uses_the_current_cluster_and_prints_all_addresses(desk: Desk) -> Non
 
 
 def test_up_says_done_only_when_every_pod_is_ready(desk: Desk) -> None:
-    churn("cluster", "up", "--no-build")
+    desk.churn("cluster", "up")
     up = next(index for index, line in enumerate(desk.calls) if line.startswith("pulumi up"))
     (wait,) = (line for line in desk.calls[up:] if "rollout status" in line)
-    assert wait.startswith("kubectl --context kind-desk --namespace churn-mlops rollout status deployment/mlflow")
-    desk.tool("kubectl", "*current-context*) echo a", "*readyz*) printf ok", WORKLOADS, "*rollout*) exit 1")
+    assert wait.startswith("kubectl --context kind-churn --namespace churn-mlops rollout status deployment/mlflow")
+    desk.change_cluster("churn", unready=["deployment/mlflow"])
     with pytest.raises(OpsError, match="not every pod is ready: deployment/mlflow"):
-        churn("cluster", "up", "--no-build")
+        desk.churn("cluster", "up")
+
+
+def test_up_changes_nothing_where_the_stack_could_not_come_up(desk: Desk) -> None:
+    desk.add_cluster("desk", "https://kubernetes.docker.internal:6443", "docker-desktop")
+    desk.change_cluster("desk", size={"cpu": "200m", "memory": "16Gi", "pods": "110"})
+    with pytest.raises(OpsError, match="CPU"):
+        desk.churn("cluster", "up")
+    assert [line for line in desk.calls if not line.startswith("kubectl")] == []
+    assert not any(" apply " in line for line in desk.calls)
+
+
+def test_up_uses_a_local_cluster_that_is_there_and_leaves_it_at_the_end(desk: Desk) -> None:
+    desk.add_cluster("desk", "https://kubernetes.docker.internal:6443", "docker-desktop")
+    desk.churn("cluster", "up")
+    assert desk.called("kind create") == []
+    assert desk.record()["context"] == "docker-desktop"
+    desk.churn("cluster", "down")
+    assert desk.clusters()["desk"]["objects"] == {}
 
 
 def test_the_passphrase_is_made_once_and_the_users_own_wins(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    del desk
-    home = Home.from_environment()
+    home = desk.home
     first = cluster.pulumi_environment(home)
     text = Path(first["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text()
     assert Path(cluster.pulumi_environment(home)["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text() == text
@@ -128,58 +99,64 @@ def test_the_passphrase_is_made_once_and_the_users_own_wins(desk: Desk, monkeypa
     assert (own["PULUMI_CONFIG_PASSPHRASE"], own["PULUMI_BACKEND_URL"]) == ("mine", "s3://states")
 
 
-def test_without_a_cluster_kind_makes_one(desk: Desk) -> None:
-    desk.tool("kubectl", "*current-context*) exit 1", WORKLOADS)
-    churn("cluster", "up", "--no-build")
-    assert "kind create cluster --name churn --wait 120s" in desk.calls
-
-
 def test_without_a_cluster_and_without_kind_the_remedy_is_named(desk: Desk) -> None:
-    desk.tool("kubectl", "*current-context*) exit 1")
     (desk.bin / "kind").unlink()
     with pytest.raises(OpsError, match="install kind"):
-        churn("cluster", "up")
+        desk.churn("cluster", "up")
+
+
+def test_a_kind_cluster_that_is_stopped_is_named_with_the_remedy(desk: Desk) -> None:
+    desk.churn("cluster", "up")
+    desk.change_cluster("churn", running=False)
+    with pytest.raises(OpsError, match="there but does not answer: start its container churn-control-plane"):
+        desk.churn("cluster", "up")
 
 
 def test_down_destroys_the_stack_and_the_cluster_that_was_made(desk: Desk) -> None:
-    churn("cluster", "down")
-    assert desk.calls[0].startswith("pulumi destroy --stack dev --yes")
+    desk.churn("cluster", "up")
+    desk.churn("cluster", "down")
+    assert desk.called("pulumi destroy") == ["pulumi destroy --stack dev --yes"]
     assert desk.calls[-1] == "kind delete cluster --name churn"
+    assert (desk.clusters(), desk.current_context, desk.settings("churn:cluster")["context"]) == ({}, "", "")
+
+
+def test_a_cluster_that_is_kept_is_used_again_and_still_goes_with_a_later_down(desk: Desk) -> None:
+    desk.churn("cluster", "up")
+    desk.churn("cluster", "down", "--keep-cluster")
+    assert desk.clusters()["churn"]["objects"] == {}
+    desk.churn("cluster", "up")
+    desk.churn("cluster", "down")
+    assert desk.clusters() == {}
+    assert len(desk.called("kind create")) == 1
+
+
+def test_a_kind_cluster_of_the_users_own_is_never_deleted(desk: Desk) -> None:
+    desk.churn("cluster", "up")
+    desk.churn("cluster", "down")
+    desk.run("kind", "create", "cluster", "--name", "churn")
+    desk.churn("cluster", "up")
+    desk.churn("cluster", "down")
+    assert desk.clusters()["churn"]["objects"] == {}
 
 
 def test_a_failed_step_ends_the_command(desk: Desk) -> None:
-    desk.tool("docker", "*) exit 3")
-    with pytest.raises(OpsError, match="failed with exit code 3"):
-        churn("cluster", "up")
-    assert not [line for line in desk.calls if line.startswith("pulumi")]
+    (desk.root / "Dockerfile").write_text("FROM scratch AS other\n")
+    with pytest.raises(OpsError, match="failed with exit code 1"):
+        desk.churn("cluster", "up")
+    assert desk.called("pulumi") == []
 
 
-def test_up_changes_nothing_where_the_stack_could_not_come_up(desk: Desk) -> None:
-    empty = """*nodes,pods*) printf '{"items": []}'"""
-    desk.tool("kubectl", "*current-context*) echo kind-desk", "*readyz*) printf ok", empty)
-    with pytest.raises(OpsError, match="no default storage class"):
-        churn("cluster", "up")
-    assert [line for line in desk.calls if not line.startswith("kubectl")] == []
-    assert not any(" apply " in line for line in desk.calls)
-
-
-@pytest.mark.parametrize(
-    ("context", "named", "expected"),
-    [
-        ("kind-desk", "", ["kind", "load", "docker-image", "--name", "desk"]),
-        ("minikube", "", ["minikube", "image", "load"]),
-        ("k3d-a", "", ["k3d", "image", "import", "--cluster", "a"]),
-        ("docker-desktop", "", None),
-        ("elsewhere", "nerdctl load", ["nerdctl", "load"]),
-    ],
-)
-def test_the_load_command_depends_on_the_cluster(context: str, named: str, expected: list[str] | None) -> None:
-    assert image_build.loader(context, named) == expected
-
-
-def test_a_cluster_of_another_kind_asks_for_the_command() -> None:
-    with pytest.raises(OpsError, match="--load"):
-        image_build.loader("arn:aws:eks:eu-central-1:1:cluster/x", "")
+def test_a_cluster_that_nothing_got_into_is_removed_too(desk: Desk) -> None:
+    desk.set("CHURN_LOAD", "false")
+    with pytest.raises(OpsError, match=r"^false churn"):
+        desk.churn("cluster", "up")
+    desk.churn("cluster", "down", "--keep-cluster")
+    assert set(desk.clusters()) == {"churn"}
+    desk.churn("cluster", "down")
+    assert desk.clusters() == {}
+    with pytest.raises(OpsError, match="names no cluster"):
+        desk.churn("cluster", "down")
+    assert desk.called("pulumi") == []
 
 
 def test_a_missing_build_tool_is_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from support.listening import Listening, QuietHandler, http
+from support.recorder import settings
 from typer.testing import CliRunner, Result
 
 from infra import versions
@@ -129,7 +130,8 @@ def test_list_shows_which_images_are_locked(registry: Registry, lock_file: Path)
     assert shown[f"{registry.host}/tools/db:15"]["digest"] == digest("db")
     assert shown[f"{registry.host}/a/b/c:v1.2"]["digest"] is None
     assert shown["churn/api:0.1.0"]["stacks"] == "prod, staging"
-    assert shown["churn.invalid/api:0.1.0"]["stacks"] == "dev"
+    dev = settings("dev").images
+    assert shown[f"{dev.registry}/api:{dev.tag}"]["stacks"] == "dev"
     assert "not locked" in churn("list").output
 
 
@@ -157,6 +159,18 @@ def test_our_images_are_asked_for_with_the_stored_login(
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": LOGIN}}}))
     assert churn("lock", "--own").exit_code == 0
+    assert json.loads(lock_file.read_text())[ours] == digest("api")
+
+
+def test_nobody_is_asked_for_the_images_of_a_local_stack(
+    registry: Registry, lock_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = f"{registry.host}/api:7"
+    registry.digests["api:7"] = digest("api")
+    dev = settings("dev").images
+    monkeypatch.setattr(images, "own_images", lambda _root: {ours: ["prod"], f"{dev.registry}/api:{dev.tag}": ["dev"]})
+    result = churn("lock", "--own")
+    assert result.exit_code == 0, result.exception
     assert json.loads(lock_file.read_text())[ours] == digest("api")
 
 
