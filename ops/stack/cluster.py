@@ -133,9 +133,7 @@ def up(root: Path, home: Home, options: Options, say: Callable[[str], None]) -> 
         _bring_images(root, now.context, options, say)
     _pulumi(root, home, say, "stack", "select", "--create", STACK)
     if before.uid not in {"", now.uid}:
-        say(
-            f"This is another cluster than the one that {STACK} was in: forgetting what that one had, and building anew"
-        )
+        say(f"This is another cluster than the one that {STACK} was in: taking what is gone out of the state")
         _pulumi(root, home, say, "refresh", "--stack", STACK, "--yes", "--clear-pending-creates")
     now.write(root, home)
     _pulumi(root, home, say, "up", "--stack", STACK, "--yes")
@@ -209,7 +207,8 @@ def forget(root: Path, home: Home, say: Callable[[str], None]) -> None:
         OpsError: the cluster is there.
     """
     record = Record.read(home)
-    bound = target.deployed_to(root, record)
+    # Where the configuration says something else, the record counts: it belongs to the state.
+    bound = record.context or target.deployed_to(root, record)
     if bound and target.answers(bound) and record.uid in {"", target.uid(bound)}:
         raise OpsError(
             f"the cluster of context {bound!r} is there, with everything of {STACK}: use `churn cluster down`"

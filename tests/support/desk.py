@@ -133,9 +133,9 @@ class Desk:
         assert result.exit_code == 0, result.output
         return result.output
 
-    def run(self, *words: str, given: object = None) -> subprocess.CompletedProcess[str]:
-        """Run one of the tools by itself; ``given`` is its standard input, as JSON."""
-        return subprocess.run(words, input=json.dumps(given), capture_output=True, text=True, check=False)
+    def run(self, *words: str, stdin: object = None) -> subprocess.CompletedProcess[str]:
+        """Run one of the tools by itself; ``stdin`` is its standard input, as JSON."""
+        return subprocess.run(words, input=json.dumps(stdin), capture_output=True, text=True, check=False)
 
     def record(self) -> dict[str, Any]:
         """What the home knows of the cluster."""

@@ -166,7 +166,7 @@ def test_a_new_cluster_has_no_metrics_until_they_are_installed(desk: Desk) -> No
     refused = desk.run(*asked)
     assert (refused.returncode, "NotFound" in refused.stderr) == (1, True)
     service = {"kind": "APIService", "metadata": {"name": "v1beta1.metrics.k8s.io"}}
-    applied = desk.run("kubectl", "apply", "--server-side", "-f", "-", given={"kind": "List", "items": [service]})
+    applied = desk.run("kubectl", "apply", "--server-side", "-f", "-", stdin={"kind": "List", "items": [service]})
     assert (applied.returncode, desk.run(*asked).returncode) == (0, 0)
     listed = desk.run("kubectl", "get", "apiservices,nodes", "--all-namespaces", "--output", "json")
     assert [item["kind"] for item in json.loads(listed.stdout)["items"]] == ["Node", "APIService"]

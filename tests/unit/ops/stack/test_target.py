@@ -80,6 +80,15 @@ def test_a_configuration_that_was_put_back_does_not_lose_the_cluster(deployed: D
     assert deployed.clusters()["prod"]["objects"] == LIVE
 
 
+def test_a_configuration_of_another_cluster_can_be_forgotten_once_the_old_one_is_gone(deployed: Desk) -> None:
+    set_values(deployed.root / "Pulumi.dev.yaml", {("churn:cluster", "context"): PROD})
+    with pytest.raises(OpsError, match="'kind-churn' is there, with everything of dev"):
+        deployed.churn("cluster", "down", "--forget")
+    deployed.run("kind", "delete", "cluster", "--name", "churn")
+    deployed.churn("cluster", "down", "--forget")
+    assert (deployed.settings("churn:cluster")["context"], deployed.clusters()["prod"]["objects"]) == ("", LIVE)
+
+
 def test_a_cluster_that_is_not_local_is_used_only_by_its_name_each_time(desk: Desk) -> None:
     desk.add_cluster("shared", "https://203.0.113.7:6443", "team")
     desk.change_cluster("shared", images=[f"churn.invalid/{image}:0.1.0" for image in OWN])
