@@ -16,6 +16,8 @@ from kubernetes_validate import utils
 from support import crds
 from support.recorder import STACKS, record_with, recorded
 
+from ops.stack import metrics_server
+
 pytestmark = pytest.mark.timeout(1200)  # the first run of a machine downloads the definitions
 VERSIONS = ("1.33", "1.34", "1.35", "1.36", "1.37")
 Json = dict[str, Any]
@@ -30,7 +32,10 @@ def schemas_are_read_once() -> Iterator[None]:
 
 @functools.cache
 def objects() -> dict[str, Json]:
-    """The distinct objects of all stacks, of one with a mesh and of one with an ALB, by a name for messages."""
+    """The distinct objects of all stacks, of one with a mesh and of one with an ALB, by a name for messages.
+
+    And those of metrics-server, which `churn cluster up` brings to kind.
+    """
     mesh, alb = {"mesh": "istio"}, {"balancer": "alb"}
     recordings = [*map(recorded, STACKS), record_with("prod", namespaces=mesh), record_with("prod", edge=alb)]
     distinct: dict[str, str] = {}
@@ -40,6 +45,8 @@ def objects() -> dict[str, Json]:
                 f"{recording.stack}: {item['kind']} {item['metadata'].get('namespace', '-')}/{item['metadata']['name']}"
             )
             distinct.setdefault(json.dumps(item, sort_keys=True), name)
+    for item in metrics_server.objects():
+        distinct.setdefault(json.dumps(item, sort_keys=True), f"kind: {item['kind']} {item['metadata']['name']}")
     return {f"{name} ({number})": json.loads(text) for number, (text, name) in enumerate(distinct.items())}
 
 
