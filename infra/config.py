@@ -22,7 +22,7 @@ from infra.config_aws import (
     RegistrySettings,
     SecretSettings,
 )
-from infra.config_types import Cron, Host, Positive, Quantity, Replicas, Section, Tag
+from infra.config_types import Cron, Host, Mirror, Positive, Quantity, Replicas, Section, Tag
 
 
 class ConfigError(pulumi.RunError):
@@ -49,11 +49,15 @@ class ClusterSettings(Section):
 
 
 class ImageSettings(Section):
-    """Registry and tag of the project's own images, and whether every image must be pinned by its digest."""
+    """Registry and tag of the project's own images, the mirror of public ones, and whether digests are required."""
 
     registry: str
     tag: Tag
     require_digests: bool
+    mirror: Mirror
+    """Where public images are pulled from, below their whole name; empty for their own registries."""
+    pull_secret: bool
+    """Whether images are pulled with the logins of `churn:registry_logins`."""
 
 
 class QuotaSettings(Section):

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 from infra import edges, secret_files
 from infra.cloud import CloudOutputs
 from infra.config import ConfigError, Settings
+from infra.config_loader import registry_logins
 from infra.local import LocalCloud, LocalCloudArgs, require_kubeconfig
 from infra.naming import PROJECT, PROMETHEUS, THANOS_QUERY
 from infra.parts.context import Context
+from infra.parts.pull_secret import PullSecrets, PullSecretsArgs
 from infra.versions import Images, digest_required, locked_digests
 from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
@@ -152,6 +154,8 @@ def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderRe
     meshed = settings.namespaces.mesh == "istio"
     network_args = NetworkArgs(workloads=workloads, edges=allowed, dns_cidrs=cloud.dns_cidrs, mesh=meshed)
     ground: list[pulumi.Resource] = [namespaces, Network("network", network_args, after)]
+    if settings.images.pull_secret:
+        ground.append(PullSecrets("pull-secrets", PullSecretsArgs(logins=registry_logins()), after))
     if meshed:
         ground.append(Mesh("mesh", MeshArgs(workloads=workloads, edges=allowed), after))
     return ground
