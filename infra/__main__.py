@@ -5,7 +5,8 @@ from __future__ import annotations
 import pulumi
 
 from infra.config_loader import load
-from infra.stack import build_cloud, build_cluster, check_prerequisites, cluster_provider
+from infra.provider import cluster_provider
+from infra.stack import build_cloud, build_cluster, check_prerequisites
 from infra.versions import locked_digests
 
 

@@ -22,7 +22,7 @@ from infra.config_aws import (
     RegistrySettings,
     SecretSettings,
 )
-from infra.config_types import Cron, Host, Origin, Positive, Quantity, Replicas, Section, Tag
+from infra.config_types import Cron, Host, Mirror, Origin, Positive, Quantity, Replicas, Section, Tag
 
 
 class ConfigError(pulumi.RunError):
@@ -51,13 +51,17 @@ class ClusterSettings(Section):
 
 
 class ImageSettings(Section):
-    """Registry and tag of the project's own images, and whether every image must be pinned by its digest."""
+    """Registry and tag of the project's own images, the mirror of public ones, and whether digests are required."""
 
     registry: str = Field(
         description="What precedes the images' names; a name that nobody can pull where they are loaded by hand."
     )
     tag: Tag
     require_digests: bool
+    mirror: Mirror
+    """Where public images are pulled from, below their whole name; empty for their own registries."""
+    pull_secret: bool
+    """Whether images are pulled with the logins of `churn:registry_logins`."""
 
 
 class QuotaSettings(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pulumi
@@ -14,7 +15,9 @@ from infra.config import RECEIVER_SECRETS, ConfigError, ReceiverSecrets, Setting
 from infra.naming import PROJECT
 
 RECEIVERS: Final = "receivers"
-"""The only key with secret values; it has a default in Pulumi.yaml and is read as a secret."""
+REGISTRY_LOGINS: Final = "registry_logins"
+SECRET_KEYS: Final = (RECEIVERS, REGISTRY_LOGINS)
+"""The keys with secret values; they have a default in Pulumi.yaml and are read as secrets."""
 
 
 def _line(error: ErrorDetails) -> str:
@@ -52,11 +55,35 @@ def load() -> Settings:
     config = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
     prefix = f"{PROJECT}:"
     names = sorted(key.removeprefix(prefix) for key in config if key.startswith(prefix))
-    values = {name: _value(config[prefix + name]) for name in names if name != RECEIVERS}
+    values = {name: _value(config[prefix + name]) for name in names if name not in SECRET_KEYS}
     settings = parse(pulumi.get_stack(), values)
     if settings.cluster.kind == "local":
         check_receivers(settings, _value(config.get(prefix + RECEIVERS, "{}")))
+    check_logins(settings, _value(config.get(prefix + REGISTRY_LOGINS, "{}")))
     return settings
+
+
+def check_logins(settings: Settings, logins: object) -> None:
+    """Check that there is a login to pull images with, where the stack wants one.
+
+    Raises:
+        ConfigError: there is none, or one is empty or no text; the message contains no value.
+    """
+    if not settings.images.pull_secret:
+        return
+    if isinstance(logins, dict) and logins and all(isinstance(login, str) and login for login in logins.values()):
+        return
+    raise ConfigError(
+        f"Pulumi.{settings.stack}.yaml cannot work:\n  {PROJECT}:images.pull_secret is true but "
+        f"{PROJECT}:{REGISTRY_LOGINS} has no login: run `pulumi config set --secret --path "
+        f"'{PROJECT}:{REGISTRY_LOGINS}[\"registry.example.com\"]' user:password`"
+    )
+
+
+def registry_logins() -> pulumi.Output[Mapping[str, str]]:
+    """Return the logins by registry, marked secret."""
+    logins = pulumi.Config(PROJECT).get_secret_object(REGISTRY_LOGINS)
+    return pulumi.Output.secret({}) if logins is None else logins
 
 
 def check_receivers(settings: Settings, secrets: object) -> None:

@@ -10,6 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_MIRROR: Final = re.compile(
+    r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?(/[a-z0-9]+([._-][a-z0-9]+)*)*|localhost:[0-9]{1,5}"
+)
 _CRON_FIELDS: Final = 5
 ORIGIN: Final = r"^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$"
 """The same as in `app/cors.py`, which this program does not need otherwise."""
@@ -43,6 +46,12 @@ def _origin(text: str) -> str:
     return text
 
 
+def _mirror(text: str) -> str:
+    if text and not _MIRROR.fullmatch(text):
+        raise ValueError("write a registry with its host, such as registry.example.com:5000/cache; or nothing")
+    return text
+
+
 def _cidr(text: str) -> str:
     try:
         network = ipaddress.IPv4Network(text)
@@ -52,6 +61,7 @@ def _cidr(text: str) -> str:
 
 
 Tag = Annotated[str, AfterValidator(_tag)]
+Mirror = Annotated[str, AfterValidator(_mirror)]
 Quantity = Annotated[str, AfterValidator(_quantity)]
 Cron = Annotated[str, AfterValidator(_cron)]
 Origin = Annotated[str, AfterValidator(_origin)]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pulumi
-import pulumi_kubernetes as k8s
 import pulumi_random
 import pulumi_tls
 
@@ -15,10 +14,12 @@ if TYPE_CHECKING:
 from infra import edges, secret_files
 from infra.cloud import CloudOutputs
 from infra.config import ConfigError, Settings
+from infra.config_loader import registry_logins
 from infra.kubeconfig import require_context
 from infra.local import LocalCloud, LocalCloudArgs
-from infra.naming import PROJECT, PROMETHEUS, THANOS_QUERY
+from infra.naming import PROMETHEUS, THANOS_QUERY
 from infra.parts.context import Context
+from infra.parts.pull_secret import PullSecrets, PullSecretsArgs
 from infra.versions import Images, check_registry, digest_required, locked_digests
 from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
@@ -90,35 +91,6 @@ def build_cloud(settings: Settings, account: Account | None = None) -> CloudOutp
     return LocalCloud("local", args, pulumi.ResourceOptions(provider=pulumi_random.Provider("random"))).outputs
 
 
-def cluster_provider(settings: Settings, cloud: CloudOutputs) -> k8s.Provider:
-    """Create the provider of every Kubernetes object; the default one could reach another cluster.
-
-    Raises:
-        ConfigError: there is no kubeconfig, it lacks the configured context, or none is configured and the current one
-            may not be local.
-    """
-    # Without an identifier, a changed kubeconfig would replace the provider and every object with it.
-    if cloud.kubeconfig is not None:
-        kubeconfig: pulumi.Output[str] = pulumi.Output.secret(cloud.kubeconfig)
-        return k8s.Provider(
-            "cluster",
-            kubeconfig=kubeconfig,
-            cluster_identifier=f"{PROJECT}-{settings.stack}",
-            enable_server_side_apply=True,
-        )
-    # The context is always named: the state keeps it, and `destroy`, which runs no program, does not follow kubectl's.
-    chosen = require_context(settings.cluster.context)
-    return k8s.Provider(
-        "cluster",
-        kubeconfig=str(chosen.path),
-        context=chosen.name,
-        # The same for every context. Another identifier means another cluster to Pulumi, which then creates everything
-        # anew and deletes the old objects by their names: after a renamed context, those that it has just created.
-        cluster_identifier=f"{settings.stack}-current",
-        enable_server_side_apply=True,
-    )
-
-
 def build_cluster(
     settings: Settings,
     cloud: CloudOutputs,
@@ -170,6 +142,8 @@ def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderRe
     meshed = settings.namespaces.mesh == "istio"
     network_args = NetworkArgs(workloads=workloads, edges=allowed, dns_cidrs=cloud.dns_cidrs, mesh=meshed)
     ground: list[pulumi.Resource] = [namespaces, Network("network", network_args, after)]
+    if settings.images.pull_secret:
+        ground.append(PullSecrets("pull-secrets", PullSecretsArgs(logins=registry_logins()), after))
     if meshed:
         ground.append(Mesh("mesh", MeshArgs(workloads=workloads, edges=allowed), after))
     return ground

@@ -75,13 +75,18 @@ class Images:
     digests: Mapping[str, str]
 
     def tagged(self, name: str) -> str:
-        """Return the reference by tag to a public image or one of our own."""
+        """Return the reference by tag to a public image at its own registry, or to one of our own."""
         if name in OWN:
             return f"{self.settings.registry}/{name}:{self.settings.tag}"
         return PUBLIC[name]
 
+    def _pulled(self, name: str) -> str:
+        """Return the reference by tag at the registry that it is pulled from: a public image's whole name stays."""
+        mirrored = self.settings.mirror and name not in OWN
+        return f"{self.settings.mirror}/{PUBLIC[name]}" if mirrored else self.tagged(name)
+
     def reference(self, name: str) -> str:
-        """Return what a container runs: the tag, with the digest where one is locked.
+        """Return what a container runs: the tag, with the digest where one is locked; a mirror has the same digests.
 
         Raises:
             ConfigError: the stack requires digests and the lock file has none for this image.
@@ -89,10 +94,10 @@ class Images:
         tagged = self.tagged(name)
         digest = self.digests.get(tagged)
         if digest is not None:
-            return f"{tagged}@{digest}"
+            return f"{self._pulled(name)}@{digest}"
         if self.settings.require_digests:
             raise ConfigError(digest_required([tagged]))
-        return tagged
+        return self._pulled(name)
 
     def without_digest(self, stack: Settings) -> list[str]:
         """List the images that the stack runs and the lock file has no digest for."""

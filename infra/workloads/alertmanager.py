@@ -50,7 +50,7 @@ class Alertmanager(pulumi.ComponentResource):
         self.channels = config.channels(args.settings)
         if not self.channels:
             pulumi.log.warn("no alert receiver is on: alerts fire, but nobody hears of them", self)
-        account = service_account(self, name, ALERTMANAGER, args.context.cloud.roles)
+        account = service_account(self, name, ALERTMANAGER, args.context)
         peers = cluster_ip(self, name, ALERTMANAGER, kind="headless")
         secrets = self._secrets(name, args)
         volumes = [self._config(name, args), *(secret.volume for secret in secrets)]

@@ -64,7 +64,7 @@ class Api(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Api", name, {}, opts)
-        account = service_account(self, name, API, args.context.cloud.roles)
+        account = service_account(self, name, API, args.context)
         deployment = self._deployment(name, args, self._secrets(name, args), account)
         cluster_ip(self, name, API, wait_seconds=READY_SECONDS)
         self._autoscaler(name, args.settings, deployment)

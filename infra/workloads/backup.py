@@ -75,7 +75,7 @@ class Backup(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Backup", name, {}, opts)
-        account = service_account(self, name, BACKUP, args.context.cloud.roles)
+        account = service_account(self, name, BACKUP, args.context)
         volume = claim(self, name, BACKUP, Disk(context=args.context, gib=args.settings.storage_gib))
         login = args.context.secret(self, name, BACKUP, LOGIN)
         for role, window, template in (

@@ -35,7 +35,7 @@ class Blackbox(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BlackboxArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Blackbox", name, {}, opts)
-        account = service_account(self, name, BLACKBOX, args.context.cloud.roles)
+        account = service_account(self, name, BLACKBOX, args.context)
         config = ConfigMap(
             f"{name}-config",
             metadata=unnamed(BLACKBOX),

@@ -73,7 +73,7 @@ class Cache(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Cache", name, {}, opts)
-        account = service_account(self, name, CACHE, args.context.cloud.roles)
+        account = service_account(self, name, CACHE, args.context)
         login = args.context.secret(self, name, CACHE, LOGIN)
         Deployment(
             f"{name}-deployment",

@@ -45,7 +45,7 @@ class DatabaseSetup(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: DatabaseSetupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:DatabaseSetup", name, {}, opts)
-        account = service_account(self, name, POSTGRES_SETUP, args.context.cloud.roles)
+        account = service_account(self, name, POSTGRES_SETUP, args.context)
         template = self._template(name, args)
         on_failure = jobs.failure_policy(POSTGRES_SETUP.name)
         spec = jobs.job_spec(

@@ -44,7 +44,7 @@ class Drill(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: DrillArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Drill", name, {}, opts)
-        account = service_account(self, name, DRILL, args.context.cloud.roles)
+        account = service_account(self, name, DRILL, args.context)
         spec = PodSpecArgs(
             containers=[_container(args)],
             volumes=[

@@ -58,7 +58,7 @@ class Grafana(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GrafanaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Grafana", name, {}, opts)
-        account = service_account(self, name, GRAFANA, args.context.cloud.roles)
+        account = service_account(self, name, GRAFANA, args.context)
         secrets = [args.context.secret(self, name, GRAFANA, spec) for spec in (ADMIN, LOGIN)]
         self._deployment(name, args, secrets, account)
         cluster_ip(self, name, GRAFANA, wait_seconds=READY_SECONDS)

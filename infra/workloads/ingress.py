@@ -108,7 +108,7 @@ class Ingress(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Ingress", name, {}, opts)
-        account = service_account(self, name, INGRESS, args.context.cloud.roles)
+        account = service_account(self, name, INGRESS, args.context)
         rights = grant(self, name, CLASS)
         ingress_class = IngressClass(
             f"{name}-class",

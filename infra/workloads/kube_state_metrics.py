@@ -43,7 +43,7 @@ class KubeStateMetrics(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: KubeStateMetricsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:KubeStateMetrics", name, {}, opts)
-        account = service_account(self, name, KUBE_STATE_METRICS, args.context.cloud.roles)
+        account = service_account(self, name, KUBE_STATE_METRICS, args.context)
         rules = [
             PolicyRuleArgs(api_groups=[group], resources=list(resources), verbs=["list", "watch"])
             for group, resources in EXPORTED.items()

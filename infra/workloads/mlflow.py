@@ -59,7 +59,7 @@ class Mlflow(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Mlflow", name, {}, opts)
-        account = service_account(self, name, MLFLOW, args.context.cloud.roles)
+        account = service_account(self, name, MLFLOW, args.context)
         migration = self._migration(name, args)
         specs = (secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN)
         secrets = [args.context.secret(self, name, MLFLOW, spec) for spec in specs]

@@ -66,7 +66,7 @@ class MlflowMigration(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MlflowMigrationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:MlflowMigration", name, {}, opts)
-        account = service_account(self, name, MLFLOW_MIGRATE, args.context.cloud.roles)
+        account = service_account(self, name, MLFLOW_MIGRATE, args.context)
         spec = jobs.job_spec(
             self._template(name, args),
             deadline_seconds=MIGRATE_SECONDS,
@@ -132,7 +132,7 @@ class MlflowGc(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MlflowGcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:MlflowGc", name, {}, opts)
-        account = service_account(self, name, MLFLOW_GC, args.context.cloud.roles)
+        account = service_account(self, name, MLFLOW_GC, args.context)
         specs = (secret_files.POSTGRES_MLFLOW, secret_files.MLFLOW_ADMIN)
         secrets = [args.context.secret(self, name, MLFLOW_GC, spec) for spec in specs]
         container = ContainerArgs(

@@ -45,7 +45,7 @@ class NodeExporter(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NodeExporterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:NodeExporter", name, {}, opts)
-        account = service_account(self, name, NODE_EXPORTER, args.context.cloud.roles)
+        account = service_account(self, name, NODE_EXPORTER, args.context)
         DaemonSet(
             f"{name}-daemonset",
             metadata=named(NODE_EXPORTER),

@@ -86,7 +86,7 @@ class Postgres(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Postgres", name, {}, opts)
-        account = service_account(self, name, POSTGRES, args.context.cloud.roles)
+        account = service_account(self, name, POSTGRES, args.context)
         logins = self._logins(name)
         secrets = [args.context.secret(self, name, POSTGRES, spec) for spec in MOUNTED]
         service = cluster_ip(self, name, POSTGRES, kind="headless")

@@ -57,7 +57,7 @@ class PostgresExporter(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PostgresExporterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:PostgresExporter", name, {}, opts)
-        account = service_account(self, name, POSTGRES_EXPORTER, args.context.cloud.roles)
+        account = service_account(self, name, POSTGRES_EXPORTER, args.context)
         login = args.context.secret(self, name, POSTGRES_EXPORTER, LOGIN)
         self._deployment(name, args, login, account)
         self.register_outputs({})

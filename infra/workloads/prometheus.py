@@ -80,7 +80,7 @@ class Prometheus(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Prometheus", name, {}, opts)
-        account = service_account(self, name, PROMETHEUS, args.context.cloud.roles)
+        account = service_account(self, name, PROMETHEUS, args.context)
         targets = [target for target in TARGETS if target.workload in args.workloads]
         roles = self._access(name, targets)
         config_maps = self._config(name, args, targets)

@@ -34,7 +34,7 @@ class Pushgateway(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PushgatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Pushgateway", name, {}, opts)
-        account = service_account(self, name, PUSHGATEWAY, args.context.cloud.roles)
+        account = service_account(self, name, PUSHGATEWAY, args.context)
         self._deployment(name, args, account)
         cluster_ip(self, name, PUSHGATEWAY)
         self.register_outputs({})

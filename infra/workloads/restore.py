@@ -53,7 +53,7 @@ class Restore(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RestoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Restore", name, {}, opts)
-        account = service_account(self, name, RESTORE, args.context.cloud.roles)
+        account = service_account(self, name, RESTORE, args.context)
         secrets = {spec.name: args.context.secret(self, name, RESTORE, spec) for spec in SECRETS}
         steps = _logins(args, secrets)
         # A part of a restore that worked refuses to run again, so only the steps for logins are retried.

@@ -86,7 +86,7 @@ class Thanos(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _query(self, name: str, args: ThanosArgs) -> None:
-        account = service_account(self, name, THANOS_QUERY, args.context.cloud.roles)
+        account = service_account(self, name, THANOS_QUERY, args.context)
         stores = [f"{PROMETHEUS.name}-pods.{PROMETHEUS.namespace}.svc", THANOS_STORE.host]
         spec = PodSpecArgs(
             containers=[_container(THANOS_QUERY, args, programs.query(stores))],
@@ -109,7 +109,7 @@ class Thanos(pulumi.ComponentResource):
 
     def _with_volume(self, name: str, server: _Server, args: ThanosArgs) -> None:
         workload, replicas = server.workload, server.replicas
-        account = service_account(self, name, workload, args.context.cloud.roles)
+        account = service_account(self, name, workload, args.context)
         service = cluster_ip(self, name, workload, kind="headless")
         disk = Disk(context=args.context, gib=server.gib)
         disks = claims_of_pods(self, name, workload, disk, replicas=replicas)

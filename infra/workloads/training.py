@@ -62,7 +62,7 @@ class Training(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: TrainingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Training", name, {}, opts)
-        account = service_account(self, name, TRAINING, args.context.cloud.roles)
+        account = service_account(self, name, TRAINING, args.context)
         login = args.context.secret(self, name, TRAINING, LOGIN)
         CronJob(
             f"{name}-schedule",

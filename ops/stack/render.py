@@ -22,7 +22,7 @@ import yaml
 
 from infra.cloud import CloudOutputs
 from infra.config import Settings
-from infra.config_loader import RECEIVERS, load
+from infra.config_loader import SECRET_KEYS, load
 from infra.naming import PROJECT
 from infra.stack import build_cloud, build_cluster, check_digests
 from infra.versions import DIGESTS_KEY, locked_digests
@@ -78,12 +78,12 @@ def recorded(stack: str, config: Mapping[str, Any], digests: Mapping[str, str]) 
 
 
 def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a stand-in in place of each encrypted value, and of each value of the receivers, encrypted or not.
+    """Put a stand-in in place of each encrypted value, and of each value of a secret key, encrypted or not.
 
     The stand-in of an encrypted value changes with the value, so that the rendering shows which pods roll.
     """
-    receivers = f"{PROJECT}:{RECEIVERS}"
-    return {key: _stand_in(value, secret=key == receivers) for key, value in config.items()}
+    secret_keys = {f"{PROJECT}:{key}" for key in SECRET_KEYS}
+    return {key: _stand_in(value, secret=key in secret_keys) for key, value in config.items()}
 
 
 def _stand_in(value: Any, *, secret: bool) -> Any:

@@ -47,5 +47,6 @@ def needed_capabilities(container: Mapping[str, Any]) -> list[str]:
     if "command" in container:
         return []
     repository = container["image"].partition("@")[0].rpartition(":")[0]
-    names = [name for name, image in PUBLIC.items() if image.rpartition(":")[0].endswith(repository.partition("/")[2])]
+    # A mirror keeps the image's whole name.
+    names = [name for name, image in PUBLIC.items() if repository.endswith(image.rpartition(":")[0])]
     return [capability for name in names for capability in table()[name].capabilities]

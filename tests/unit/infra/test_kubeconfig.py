@@ -10,7 +10,7 @@ from support.recorder import config, settings
 from infra.cloud import CloudOutputs, Database
 from infra.config import ConfigError
 from infra.kubeconfig import Context, Kubeconfig, require_context
-from infra.stack import cluster_provider
+from infra.provider import cluster_provider
 from ops.stack.recording import record
 
 KUBECONFIG = """

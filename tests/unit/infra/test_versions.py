@@ -14,8 +14,10 @@ from infra.versions import LOCK_FILE, OWN, PUBLIC, Images, locked_digests
 DIGEST = "sha256:" + "ab" * 32
 
 
-def images(*, demand: bool, digests: dict[str, str] | None = None) -> Images:
-    image_settings = ImageSettings(registry="registry.example/churn", tag="1.2.3", require_digests=demand)
+def images(*, demand: bool, digests: dict[str, str] | None = None, mirror: str = "") -> Images:
+    image_settings = ImageSettings(
+        registry="registry.example/churn", tag="1.2.3", require_digests=demand, mirror=mirror, pull_secret=False
+    )
     return Images(settings=image_settings, digests=digests or {})
 
 
@@ -23,6 +25,14 @@ def test_ours_come_from_the_stacks_registry_and_others_from_theirs() -> None:
     known = images(demand=False)
     assert [known.reference(name) for name in OWN] == [f"registry.example/churn/{name}:1.2.3" for name in OWN]
     assert {name: known.reference(name) for name in PUBLIC} == PUBLIC
+
+
+def test_a_mirror_has_public_images_under_their_whole_name_with_the_locked_digest() -> None:
+    mirror = "registry.example.com:5000/cache"
+    known = images(demand=False, digests={PUBLIC["postgres"]: DIGEST}, mirror=mirror)
+    assert known.reference("postgres") == f"{mirror}/{PUBLIC['postgres']}@{DIGEST}"
+    assert known.reference("grafana") == f"{mirror}/{PUBLIC['grafana']}"
+    assert [known.reference(name) for name in OWN] == [f"registry.example/churn/{name}:1.2.3" for name in OWN]
 
 
 @pytest.mark.parametrize("demand", [True, False])
