@@ -15,7 +15,8 @@ from typing import Final
 from ops.errors import OpsError, exit_code
 from ops.stack.checkout import ROOT, stack_files
 
-LINE: Final = re.compile(r'^(  churn:images: \{ registry: )[^,]+(, tag: )"[^"]*"', re.MULTILINE)
+# With or without spaces inside the braces: Pulumi writes none, people do.
+LINE: Final = re.compile(r'^(  churn:images: \{ ?registry: )[^,]+(, tag: )"[^"]*"', re.MULTILINE)
 TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 REGISTRY: Final = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9._-]+)*")
 
@@ -35,7 +36,7 @@ def use_images(root: Path, registry: str, tag: str) -> list[str]:
     for path in files:
         text, count = LINE.subn(rf'\g<1>{registry}\g<2>"{tag}"', path.read_text(encoding="utf-8"))
         if count != 1:
-            raise OpsError(f"{path.name} has no line `churn:images: {{ registry: ..., tag: ...`: write it on one line")
+            raise OpsError(f"{path.name} has no line `churn:images: {{registry: ..., tag: ...`: write it on one line")
         changed[path] = text
     for path, text in changed.items():
         path.write_text(text, encoding="utf-8")
