@@ -31,6 +31,14 @@ def test_registry_and_tag_are_written_and_nothing_else(checkout: Path) -> None:
         assert {**after, "churn:images": None} == {**before, "churn:images": None}
 
 
+def test_spaces_inside_the_braces_are_fine(checkout: Path) -> None:
+    """As people write it; Pulumi takes the spaces out."""
+    path = checkout / "Pulumi.prod.yaml"
+    path.write_text(path.read_text().replace("churn:images: {registry", "churn:images: { registry"))
+    assert image_tag.main(["abc123", "--registry", REGISTRY], checkout) == 0
+    assert f'churn:images: {{ registry: {REGISTRY}, tag: "abc123"' in path.read_text()
+
+
 @pytest.mark.parametrize(
     ("tag", "registry", "message"),
     [
