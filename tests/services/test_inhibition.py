@@ -23,8 +23,8 @@ from infra.rules_files import RULES
 from infra.workloads.alertmanager_config import CAUSES
 
 pytestmark = pytest.mark.service
-SPEED = 20
-"""The dead man's service is called every three seconds, and a page waits for half a second."""
+SPEED = 60
+"""The dead man's service is called every second, and a page waits for a sixth of one."""
 SECONDS = 60
 LABELS: dict[str, dict[str, str]] = {
     rule["alert"]: rule["labels"]

@@ -12,9 +12,8 @@ from infra.naming import INGRESS_NAMESPACE, SERVING
 from ops.stack.demand import quantity
 
 UNITS: Final = {"Mi": 1024**2, "Gi": 1024**3}
-SERIES_BYTES: Final = 4096
-"""Memory of one series in Prometheus' head with its chunks and the garbage of a scrape: a figure on the safe side, as
-users measure two to four KiB."""
+SERIES_BYTES: Final = 8192
+"""Memory of one active series, by the rule of thumb of Prometheus' maintainers (prometheus/prometheus issue 4553)."""
 
 
 def size(text: str) -> float:
