@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +28,8 @@ from ops.local.ports import free_port
 
 DOCUMENT: Final = ROOT / "docs" / "performance.md"
 SECTION: Final = "throttled"
-RATE: Final = 400
+RATES: Final = (400.0, 700.0, 900.0)
+"""Requests per second: the first leaves half a CPU idle now and then, the last is near to all that it can answer."""
 SECONDS: Final = 12.0
 WARM_UP_SECONDS: Final = 3.0
 CUSTOMERS: Final = 500
@@ -41,11 +42,12 @@ _REDIS: Final = ("redis-server", "valkey-server")
 _TEXT: Final = Template("""\
 ## Redis under an API at its CPU limit
 
-Measured on $date with `python -m benchmarks.throttled`: $cores cores, $cpu. The API has $cpus CPU by the kernel's quota
-(periods of 100 ms, as in Kubernetes) and Redis the other core, with the load generator. $rate requests/s of $customers
-customers for $seconds s, after the cache was filled without a quota. "no limit" is the share of requests that no rate
-limit counted; "alone" that of requests that the process counted by itself; "cache off" that of look-ups without an
-answer in time. "stopped" is the share of the periods in which the kernel stopped the process.
+Measured on $date with `make bench-throttled`: $cores cores, $cpu, whose load
+average was $load. The API has $cpus CPU by the kernel's quota (periods of 100 ms, as in Kubernetes) and Redis the other
+core, with the load generator. It answers requests of $customers customers for $seconds s, after the cache was filled
+without a quota. "no limit" is the share of requests that no rate limit counted; "alone" that of requests that the
+process counted by itself; "cache off" that of look-ups without an answer in time. "stopped" is the share of the periods
+in which the kernel stopped the process. "before" is the revision whose gate closed after one call over 15 ms.
 
 $table
 """)
@@ -56,6 +58,7 @@ class Run:
     """What one revision did with its load; the shares are of all requests or look-ups, between 0 and 1."""
 
     name: str
+    rate: float
     hits: float
     cache_off: float
     no_limit: float
@@ -67,11 +70,18 @@ class Run:
         """Its row of the table."""
         shares = (self.hits, self.cache_off, self.no_limit, self.alone, self.stopped)
         p50, p95 = (f"{self.outcome.percentile_ms(percent):.1f}" for percent in (50, 95))
-        return (self.name, *(f"{share:.1%}" for share in shares), p50, p95, f"{self.outcome.failures}")
+        return (
+            f"{self.rate:g}",
+            self.name,
+            *(f"{share:.1%}" for share in shares),
+            p50,
+            p95,
+            f"{self.outcome.failures}",
+        )
 
 
 HEADER: Final = (
-    "Revision", "cache hits", "cache off", "no limit", "alone", "stopped", "p50 ms", "p95 ms", "failed",
+    "req/s", "Revision", "cache hits", "cache off", "no limit", "alone", "stopped", "p50 ms", "p95 ms", "failed",
 )  # fmt: skip
 
 
@@ -157,25 +167,23 @@ class Bench:
     cores: machine.Cores
     generator: Generator
     bundle: Path
-    rate: float
     work: Path
 
-    def measure(self, name: str, code: Path) -> Run:
-        """Measure the API of the revision in the folder ``code``, on a Redis of its own."""
-        work = self.work / "".join(c if c.isalnum() else "-" for c in name)
+    def measure(self, name: str, code: Path, rate: float) -> Run:
+        """Measure the API of the revision in the folder ``code`` at a rate, on a Redis of its own."""
+        work = self.work / f"{'before' if code != ROOT else 'now'}-{rate:g}"
         quota = Quota("churn-bench-throttled")
         try:
             with redis(work, self.cores.load) as redis_port:
-                return self._measure(name, code, work, redis_port, quota)
+                return self._measure(name, rate, self._environment(code, redis_port), work, quota)
         finally:
             quota.remove()
 
-    def _measure(self, name: str, code: Path, work: Path, redis_port: int, quota: Quota) -> Run:
-        port = free_port(_PORT + 1)
-        environment = {
+    def _environment(self, code: Path, redis_port: int) -> dict[str, str]:
+        return {
             **ONE_THREAD,
             "PYTHONPATH": str(code),
-            "PORT": str(port),
+            "PORT": str(free_port(_PORT + 1)),
             "AUTH": "off",
             "MODEL_SOURCE": str(self.bundle),
             "REDIS_URL": f"redis://{LOOPBACK}:{redis_port}/0",
@@ -183,27 +191,31 @@ class Bench:
             "RATE_LIMIT": "1000000/second",
             "DRAIN_SECONDS": "0",
         }
+
+    def _measure(self, name: str, rate: float, environment: dict[str, str], work: Path, quota: Quota) -> Run:
+        port = int(environment["PORT"])
         bodies = [traffic.one(customer) for customer in traffic.customers(CUSTOMERS)]
         url = f"http://{LOOPBACK}:{port}/v1/predict"
         command = [sys.executable, "-m", "app"]
         with Server(name, command, environment, core=self.cores.server, log=work / "api.log") as server:
             server.wait_ready(url, bodies[0], JSON_HEADERS)
             targets = write_targets(work / "targets.json", url, JSON_HEADERS, bodies)
-            self.generator.constant(targets, rate=self.rate, seconds=WARM_UP_SECONDS)
+            self.generator.constant(targets, rate=rate, seconds=WARM_UP_SECONDS)
             quota.add(server.pid)
             quota.limit(CPUS)
             before, (periods, stopped) = samples(port), quota.periods()
-            outcome = self.generator.constant(targets, rate=self.rate, seconds=SECONDS)
+            outcome = self.generator.constant(targets, rate=rate, seconds=SECONDS)
             after, (periods_after, stopped_after) = samples(port), quota.periods()
         share = (stopped_after - stopped) / max(1, periods_after - periods)
-        return Run(name=name, stopped=share, outcome=outcome, **shares(before, after, len(outcome.status)))
+        return Run(name=name, rate=rate, stopped=share, outcome=outcome, **shares(before, after, len(outcome.status)))
 
 
-def text(runs: Sequence[Run], rate: float) -> str:
+def text(runs: Sequence[Run]) -> str:
     """Write the section of the document."""
     facts = machine.describe()
     return _TEXT.substitute(
-        date=facts.date, cores=facts.cores, cpu=facts.cpu, cpus=f"{CPUS:g}", rate=f"{rate:g}", customers=CUSTOMERS,
+        date=facts.date, cores=facts.cores, cpu=facts.cpu, cpus=f"{CPUS:g}", customers=CUSTOMERS,
+        load=f"{os.getloadavg()[0]:.0f}",
         seconds=f"{SECONDS:g}", table=report.table(HEADER, [run.row() for run in runs]),
     )  # fmt: skip
 
@@ -215,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--before", action="append", default=[], metavar="NAME=FOLDER", help="also measure an older checkout"
     )
     parser.add_argument("--bundle", type=Path, help="folder with a servable model (default: one is trained)")
-    parser.add_argument("--rate", type=float, default=RATE, help="requests per second (default: %(default)s)")
+    parser.add_argument("--rate", type=float, action="append", help="requests per second; repeatable")
     parser.add_argument("--dry", action="store_true", help="print the section, write nothing")
     options = parser.parse_args(arguments)
     revisions = [name.split("=", 1) for name in [*options.before, f"now={ROOT}"]]
@@ -224,14 +236,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="churn-bench-throttled-") as folder:
         work = Path(folder)
         with _bundle(options.bundle, work, cores.load) as bundle:
-            bench = Bench(
-                cores=cores, generator=Generator(binary, work / "load"), bundle=bundle, rate=options.rate, work=work
-            )
-            runs = []
-            for name, code in revisions:
-                runs.append(bench.measure(name, Path(code).resolve()))
-                time.sleep(1)
-    section = text(runs, options.rate)
+            bench = Bench(cores=cores, generator=Generator(binary, work / "load"), bundle=bundle, work=work)
+            runs = [
+                bench.measure(name, Path(code).resolve(), rate)
+                for rate in options.rate or RATES
+                for name, code in revisions
+            ]
+    section = text(runs)
     print(section)  # noqa: T201 - a program prints
     if not options.dry:
         DOCUMENT.write_text(sections.put(DOCUMENT.read_text("utf-8"), SECTION, section), encoding="utf-8")

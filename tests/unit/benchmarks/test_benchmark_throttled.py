@@ -25,9 +25,9 @@ def test_the_section_has_a_row_for_each_revision() -> None:
         latency_ms=np.array([1.0, 2, 3, 4]),
         generator_busy=0,
     )
-    run = Run(name="now", hits=0.5, cache_off=0.25, no_limit=0, alone=0.25, stopped=1, outcome=outcome)
-    lines = text([run, run], 400).splitlines()
+    run = Run(name="now", rate=700, hits=0.5, cache_off=0.25, no_limit=0, alone=0.25, stopped=1, outcome=outcome)
+    lines = text([run, run]).splitlines()
     assert [line.split("|")[1].strip() for line in lines if line.startswith("|")][:1] == [HEADER[0]]
-    assert sum(line.startswith("| now") for line in lines) == 2
+    assert sum(line.startswith("|   700 | now") for line in lines) == 2
     assert "50.0%" in lines[-1]
     assert lines[-1].rstrip("| ").endswith("1")
