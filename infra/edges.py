@@ -68,9 +68,9 @@ def workloads(settings: Settings) -> tuple[Workload, ...]:
         *((workload, settings.thanos.enabled) for workload in (n.THANOS_QUERY, n.THANOS_STORE, n.THANOS_COMPACT)),
     ]
     always = [
-        n.API, n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.TRAINING, n.BACKUP, n.DRILL, n.RESTORE, n.PROMETHEUS,
-        n.ALERTMANAGER, n.GRAFANA, n.PUSHGATEWAY, n.KUBE_STATE_METRICS, n.NODE_EXPORTER,
-        n.POSTGRES_EXPORTER,
+        n.API, n.MLFLOW, n.MLFLOW_MIGRATE, n.MLFLOW_GC, n.TRAINING, n.BACKUP, n.DRILL, n.PROMETHEUS, n.ALERTMANAGER,
+        n.GRAFANA, n.PUSHGATEWAY, n.KUBE_STATE_METRICS, n.NODE_EXPORTER,
+        n.POSTGRES_EXPORTER, n.RESTORE,
     ]  # fmt: skip
     return (*always, *(workload for workload, on in optional if on))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ops.backup import restore_artifacts, restore_postgres
 from ops.backup.catalog import Catalog, Pair
-from ops.backup.options import RestoreOptions
+from ops.backup.options import LATEST, RestoreOptions
 from ops.backup.postgres_client import conninfo, wait_for
 from ops.backup.root import reading
 from ops.backup.storage import S3, open_backups
@@ -60,7 +60,7 @@ def restore(options: RestoreOptions, say: Say) -> Result:
 
 
 def _restore(options: RestoreOptions, storage: Storage, scratch: Path, say: Say) -> Result:
-    pair = Catalog(storage).pair(options.backup)
+    pair = _pair(Catalog(storage), options)
     if options.artifacts is not None and pair.artifacts is None:
         raise OpsError(f"no artifact backup is tied to {pair.postgres.id}: restore the databases alone, or another id")
     clock = _Clock()
@@ -82,6 +82,13 @@ def _restore(options: RestoreOptions, storage: Storage, scratch: Path, say: Say)
             _say_database(restored, say)
         clock.lap("postgres")
     return result
+
+
+def _pair(catalog: Catalog, options: RestoreOptions) -> Pair:
+    """Return what to restore; for databases alone the newest dump, even if no artifacts have been tied to it yet."""
+    if options.backup == LATEST and options.artifacts is None and catalog.postgres:
+        return catalog.pair(catalog.postgres[-1].id)
+    return catalog.pair(options.backup)
 
 
 class _Clock:

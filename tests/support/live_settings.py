@@ -15,4 +15,5 @@ def small(config: dict[str, Any]) -> None:
     # The autoscaler compares with the request: at a tenth of a CPU, a load that two CPUs can serve scales the API.
     config["churn:api"]["resources"]["cpu_request"] = "100m"
     config["churn:ingress"]["resources"]["cpu_limit"] = "1"
+    config["churn:backup"]["scratch_gib"] = 2
     config["churn:alertmanager"]["replicas"] = 2  # two form a mesh
