@@ -22,10 +22,9 @@ def project(command: auto.PulumiCommand, tmp_path: Path) -> Iterator[Project]:
 @pytest.fixture(scope="session")
 def deployed(command: auto.PulumiCommand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """The `dev` stack after its first `up`. Tests share it, and apply whatever they change."""
+    cluster: MemoryCluster = ModelCluster()
     webhook = "https://hooks.example.invalid/services/canary-0f6b2d"
-    with Project(
-        "dev", command=command, folder=tmp_path_factory.mktemp("deployed"), cluster=ModelCluster()
-    ).open() as project:
+    with Project("dev", command=command, folder=tmp_path_factory.mktemp("deployed"), cluster=cluster).open() as project:
         project.cli("stack", "init")
         project.configure(lambda config: config["churn:alertmanager"].update(slack=True, slack_channel="#churn"))
         project.set_webhook(webhook)

@@ -31,10 +31,10 @@ def deployment(revision: str, *conditions: Json, claim: str = "", generation: in
     }
 
 
-def replica_set(revision: str, *, replicas: int, ready: int, owner: str = "d") -> Json:
+def replica_set(revision: str, *, desired: int, ready: int, owner: str = "d") -> Json:
     metadata = {"annotations": {REVISION: revision}, "ownerReferences": [{"uid": owner}]}
     status = {"readyReplicas": ready} if ready else {}
-    return {"metadata": metadata, "spec": {"replicas": replicas}, "status": status}
+    return {"metadata": metadata, "spec": {"replicas": desired}, "status": status}
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Cluster:
 
 def test_an_update_that_ends_the_old_pods_first_looks_done_while_none_runs() -> None:
     """`Recreate`: the revision changes only once the old pods are gone."""
-    cluster = Cluster([replica_set("1", replicas=0, ready=1)])
+    cluster = Cluster([replica_set("1", desired=0, ready=1)])
     wait = Deployment(deployment("1", AVAILABLE, COMPLETE), cluster.get)
     assert wait.missing(deployment("1", AVAILABLE, COMPLETE)) is None
     assert wait.missing(deployment("1", {"type": "Available", "status": "False"}, COMPLETE)) is None
@@ -64,18 +64,18 @@ def test_an_update_that_ends_the_old_pods_first_looks_done_while_none_runs() -> 
 
 def test_a_rolling_update_without_a_surge_is_waited_for() -> None:
     """The new ReplicaSet exists first, and wants no pod yet; the condition Progressing holds the wait back."""
-    old, new = replica_set("1", replicas=1, ready=1), replica_set("2", replicas=0, ready=0)
+    old, new = replica_set("1", desired=1, ready=1), replica_set("2", desired=0, ready=0)
     cluster = Cluster([old, new])
     wait = Deployment(deployment("1", AVAILABLE, COMPLETE), cluster.get)
     assert wait.missing(deployment("2", AVAILABLE, CREATED)) == "it is still rolling out"
-    cluster.replica_sets = [replica_set("1", replicas=0, ready=0), replica_set("2", replicas=1, ready=0)]
+    cluster.replica_sets = [replica_set("1", desired=0, ready=0), replica_set("2", desired=1, ready=0)]
     assert wait.missing(deployment("2", AVAILABLE, CREATED)) == "0 of 1 pods of revision 2 are ready"
-    cluster.replica_sets[1] = replica_set("2", replicas=1, ready=1)
+    cluster.replica_sets[1] = replica_set("2", desired=1, ready=1)
     assert wait.missing(deployment("2", AVAILABLE, COMPLETE)) is None
 
 
 def test_a_first_rollout_needs_no_word_of_progress() -> None:
-    cluster = Cluster([replica_set("1", replicas=1, ready=1), replica_set("1", replicas=0, ready=0, owner="other")])
+    cluster = Cluster([replica_set("1", desired=1, ready=1), replica_set("1", desired=0, ready=0, owner="other")])
     wait = Deployment(None, cluster.get)
     assert wait.missing(deployment("1", AVAILABLE)) is None
     assert wait.missing(deployment("1", {"type": "Available", "status": "False"})) == "it is not available"
@@ -84,12 +84,12 @@ def test_a_first_rollout_needs_no_word_of_progress() -> None:
 
 def test_a_rollout_that_does_not_progress_is_waited_for_until_the_time_is_up() -> None:
     late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "too slow"}
-    wait = Deployment(deployment("1"), Cluster([replica_set("2", replicas=1, ready=0)]).get)
+    wait = Deployment(deployment("1"), Cluster([replica_set("2", desired=1, ready=0)]).get)
     assert wait.missing(deployment("2", AVAILABLE, late)) == "0 of 1 pods of revision 2 are ready; too slow"
 
 
 def test_a_claim_that_is_not_bound_holds_a_deployment_back() -> None:
-    cluster = Cluster([replica_set("1", replicas=1, ready=1)], phase="Pending")
+    cluster = Cluster([replica_set("1", desired=1, ready=1)], phase="Pending")
     assert (
         Deployment(None, cluster.get).missing(deployment("1", AVAILABLE, claim="data")) == "the claim data is Pending"
     )
@@ -148,8 +148,8 @@ def test_a_load_balancers_address_is_waited_for(clock: list[float]) -> None:
     wait.missing(service("LoadBalancer"))
     clock[0] += 10
     assert wait.missing(service("LoadBalancer")) == "it has no address"
-    with_address = service("LoadBalancer") | {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
-    assert wait.missing(with_address) is None
+    addressed = service("LoadBalancer") | {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
+    assert wait.missing(addressed) is None
 
 
 @pytest.mark.parametrize("spec", [{"clusterIP": "None"}, {"selector": {}}])

@@ -65,6 +65,21 @@ def test_a_changed_rule_and_dashboard_arrive_by_themselves(live: Live) -> None:
     assert dashboard["dashboard"]["title"] == f"{old['title']}, changed"
 
 
+@pytest.mark.parametrize("workload", [n.KUBE_STATE_METRICS, n.PUSHGATEWAY], ids=lambda workload: workload.name)
+def test_a_single_pod_is_replaced_when_the_commands_are_done(live: Live, workload: n.Workload) -> None:
+    """One is recreated, for which `pulumi up` does not wait, and one ends its old pod first in a rolling update."""
+    source = live.project.folder / "infra" / "workloads" / f"{workload.name.replace('-', '_')}.py"
+    text, old = source.read_text(), uid(live, workload)
+    assert text.count('0m", cpu_limit=') == 1
+    source.write_text(text.replace('0m", cpu_limit=', '1m", cpu_limit='))
+    changed = live.up().changes
+    status = live.object("deployment", workload)["status"]
+    assert [(step.operation, step.name) for step in changed] == [("update", f"{workload.name}-deployment")]
+    assert (status["updatedReplicas"], status["availableReplicas"]) == (1, 1)
+    (pod,) = live.ready(workload)
+    assert pod["metadata"]["uid"] != old
+
+
 def test_a_larger_volume_is_taken_in_place(live: Live) -> None:
     """The API server accepts it if the class allows expansion; growing the disk is the work of the class's driver."""
     classes = live.kubectl.get("storageclasses")

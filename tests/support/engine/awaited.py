@@ -43,12 +43,12 @@ class Deployment:
         replica_set = self._replica_set(live, revision)
         if revision is None or replica_set is None:
             return "it has no ReplicaSet yet"
-        replicas = replica_set["spec"].get("replicas", 1)
-        if replicas == 0 and revision == self._before:
+        desired = replica_set["spec"].get("replicas", 1)
+        if desired == 0 and revision == self._before:
             return self._unbound(live)
         ready = replica_set.get("status", {}).get("readyReplicas", 0)
-        if ready < replicas:
-            return f"{ready} of {replicas} pods of revision {revision} are ready{_complaints(live)}"
+        if ready < desired:
+            return f"{ready} of {desired} pods of revision {revision} are ready{_complaints(live)}"
         return self._unfinished(live, revision) or self._unbound(live)
 
     def _unfinished(self, live: Manifest, revision: str) -> str | None:

@@ -70,7 +70,8 @@ def commands(document: Path, heading: str) -> list[list[str]]:
     """The commands below a heading of a document, one list for each of its blocks; there must be some."""
     _, _, rest = document.read_text("utf-8").partition(f" {heading}\n")
     section = re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]
-    blocks = [[line for line in block.splitlines() if line.strip()] for block in _BLOCK.findall(section)]
+    whole = (block.replace("\\\n", " ") for block in _BLOCK.findall(section))
+    blocks = [[line for line in block.splitlines() if line.strip()] for block in whole]
     assert blocks, f"{document.name} has no commands for {heading!r}"
     return blocks
 
@@ -114,9 +115,9 @@ def _options(words: list[str], stack: str) -> dict[str, Any]:
         word = rest.pop(0)
         if word == "-s":
             assert rest.pop(0) == stack
-        elif word in {"--target", "--exclude"}:
-            options.setdefault(word[2:], []).append(rest.pop(0))
+        elif word == "--exclude":
+            options.setdefault("exclude", []).append(rest.pop(0))
         else:
-            assert word == "--target-dependents", f"the tests do not know the option {word}"
-            options["target_dependents"] = True
+            assert word == "--exclude-dependents", f"the tests do not know the option {word}"
+            options["exclude_dependents"] = True
     return options
