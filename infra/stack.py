@@ -181,13 +181,10 @@ def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
 def _serving(
     settings: Settings, context: Context, inside: pulumi.ResourceOptions, training: pulumi.Resource
 ) -> Outputs:
-    """Build the API, its cache and the edge; return the addresses that clients use.
-
-    The API is not ready before a model is in production. So it comes after the first training, which may take longer
-    than anybody waits for a Deployment.
-    """
+    """Build the API, its cache and the edge; return the addresses that clients use."""
     if settings.cache.enabled:
         Cache("cache", CacheArgs(settings=settings.cache, context=context), inside)
+    # It is not ready without a model, and the first training may take longer than anybody waits for a Deployment.
     api_args = ApiArgs(settings=settings.api, context=context, cache=settings.cache.enabled)
     Api("api", api_args, pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[training])))
     return _edge(settings, context, inside) if settings.ingress.kind == "nginx" else {}
