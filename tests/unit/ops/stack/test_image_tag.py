@@ -36,7 +36,7 @@ def test_spaces_inside_the_braces_are_fine(checkout: Path) -> None:
     path = checkout / "Pulumi.prod.yaml"
     path.write_text(path.read_text().replace("churn:images: {registry", "churn:images: { registry"))
     assert image_tag.main(["abc123", "--registry", REGISTRY], checkout) == 0
-    assert f'churn:images: {{ registry: {REGISTRY}, tag: "abc123"' in path.read_text()
+    assert f'churn:images: {{ registry: "{REGISTRY}", tag: "abc123"' in path.read_text()
 
 
 @pytest.mark.parametrize(
