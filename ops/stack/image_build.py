@@ -83,15 +83,16 @@ def without_attestations(tool: Sequence[str]) -> list[str]:
 
 
 def command(tool: Sequence[str], build: Build, root: Path) -> list[str]:
-    """Return the command line that builds one image."""
+    """Return the command line that builds one image; the folder comes last, since buildah takes no option after it."""
     return [
-        *tool, str(root),
+        *tool,
         "-f", str(root / "Dockerfile"),
         "--target", build.target,
         "-t", build.image,
         "--build-arg", f"VERSION={build.image.rpartition(':')[2]}",
         "--build-arg", f"REVISION={content.revision(root)}",
         *without_attestations(tool),
+        str(root),
     ]  # fmt: skip
 
 

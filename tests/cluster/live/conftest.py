@@ -74,8 +74,8 @@ def _bring_up(stack: Live) -> None:
         match words:
             case [".venv/bin/churn", "cluster", "wait"]:
                 rollouts.wait(print)
-            case ["make", "infra"] | ["export", *_] | ["mkdir", *_]:
-                pass  # the project has a state, a passphrase and the program's packages
+            case ["make", "infra" | "images"] | ["export", *_] | ["mkdir", *_]:
+                pass  # the project has a state, a passphrase, the program's packages and its images
             case _:
                 pytest.fail(f"docs/platform.md has a command that these tests do not know: {words}")
 

@@ -18,7 +18,7 @@ done
 # PostgreSQL's next major, for the test of the upgrade, which fails without it.
 "$cluster" build "tests/cluster/live/images/postgres16" --build-arg "POSTGRES=$(image postgres)" \
     -t docker.io/library/postgres:16-stand-in || echo "there is no stand-in of PostgreSQL 16" >&2
-CHURN_BUILD="'$cluster' build" "$churn" images build
+CHURN_BUILD="tests/cluster/live/build.sh '$cluster'" "$churn" images build
 # Print our own images as the stack names them.
 ours() {
     .venv/bin/python -c 'from ops.stack import checkout, image_build as b

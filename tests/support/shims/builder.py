@@ -4,7 +4,7 @@
   otherwise, and `docker save` writes an index that names the attestation without containing it (kubernetes-sigs/kind
   3795, containerd/containerd 11344). With ``CHURN_SHIMS_BUILDX=none`` it is the old builder, which refuses the option.
 - Podman and buildah put `localhost/` before a name without a host (podman-container-tools/buildah 1034), and refuse
-  `--provenance`. Buildah has no `save`; it pushes to an archive.
+  `--provenance`. Buildah has no `save`; it pushes to an archive. It takes no option after the folder (tried with 1.28).
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def main(words: list[str]) -> None:
 def build(words: list[str], *, attests: bool) -> None:
     known = ["-f", "--target", "-t", "--build-arg", *(["--provenance"] if attests else [])]
     values, (context,) = options(words, *known)
+    if PROGRAM == "buildah" and words[-1] != context:
+        fail(f"Error: accepts at most 1 arg(s), received {len(words) - words.index(context)}", 125)
     recipe = Path(values["-f"]).read_text()
     if f" AS {values['--target']}\n" not in recipe:
         fail(f"target stage {values['--target']!r} could not be found")

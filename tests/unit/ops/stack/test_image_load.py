@@ -112,7 +112,7 @@ def built(desk: Desk, tool: str, name: str, *more: str) -> None:
     desk.install(tool)
     command = "bud" if tool == "buildah" else "build"
     recipe = str(desk.root / "Dockerfile")
-    done = desk.run(tool, command, str(desk.root), "-f", recipe, "--target", "api", "-t", name, *more)
+    done = desk.run(tool, command, "-f", recipe, "--target", "api", "-t", name, *more, str(desk.root))
     assert done.returncode == 0, done.stderr
 
 
