@@ -49,6 +49,9 @@ class Options:
 def job(cron_job: dict[str, Any], options: Options, now: datetime) -> dict[str, Any]:
     """Return the job that a CronJob's template makes with these options.
 
+    The CronJob owns it, as after `kubectl create job --from`, and takes it along when it is deleted: a pod that has
+    ended would still hold the volumes that `pulumi destroy` waits for.
+
     Raises:
         OpsError: there are options, but no container that restores.
     """
@@ -59,9 +62,21 @@ def job(cron_job: dict[str, Any], options: Options, now: datetime) -> dict[str, 
         raise OpsError(f"{options.part} takes no options of a restore: it only resets passwords")
     for container in restoring:
         container["args"] = [*container["args"], *options.arguments()]
-    name = f"{cron_job['metadata']['name']}-{now:%Y%m%d-%H%M%S}"
-    labels = spec["template"]["metadata"]["labels"]
-    metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
+    template = cron_job["metadata"]["name"]
+    metadata = {
+        "name": f"{template}-{now:%Y%m%d-%H%M%S}",
+        "namespace": NAMESPACE,
+        "labels": spec["template"]["metadata"]["labels"],
+        "ownerReferences": [
+            {
+                "apiVersion": cron_job["apiVersion"],
+                "kind": cron_job["kind"],
+                "name": template,
+                "uid": cron_job["metadata"]["uid"],
+                "controller": True,
+            }
+        ],
+    }
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 

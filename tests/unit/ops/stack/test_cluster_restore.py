@@ -47,6 +47,12 @@ elif words[0] == "logs":
 """
 
 
+def template_of(part: str) -> dict[str, Any]:
+    """A CronJob as the API server answers it."""
+    recorded = manifest("dev", "CronJob", f"restore-{part}")
+    return {**recorded, "metadata": {**recorded["metadata"], "uid": f"uid-{part}"}}
+
+
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = tmp_path / "kubectl"
@@ -54,7 +60,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     for part in Part:
         path = tmp_path / f"restore-{part.value}.json"
-        path.write_text(json.dumps(manifest("dev", "CronJob", f"restore-{part.value}")))
+        path.write_text(json.dumps(template_of(part.value)))
     (tmp_path / "end").write_text("Complete")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(cluster_restore, "PAUSE_SECONDS", 0.0)
@@ -83,6 +89,11 @@ def test_a_job_is_the_template_with_the_options_of_this_restore(desk: Path) -> N
     assert others == template["template"]["spec"]["initContainers"][1:]
     first["args"] = expected
     assert new["spec"] == template, "nothing else is changed"
+    (owner,) = new["metadata"]["ownerReferences"]
+    assert owner == {
+        "apiVersion": "batch/v1", "kind": "CronJob", "name": "restore-databases", "uid": "uid-databases",
+        "controller": True,
+    }, "or nothing removes it with the stack"  # fmt: skip
     assert "Restoring databases in the cluster of the context kind-churn" in printed
     assert [line for line in printed.splitlines() if " did" in line] == [
         f"{step}: what {step} did" for step in ("databases", "roles", "mlflow-users", "restore")
@@ -122,12 +133,12 @@ def test_a_cluster_without_the_templates_says_so(desk: Path) -> None:
 
 def test_passwords_are_reset_without_options() -> None:
     with pytest.raises(OpsError, match="logins takes no options of a restore"):
-        job(manifest("dev", "CronJob", "restore-logins"), Options(part="logins", replace=True), NOW)
+        job(template_of("logins"), Options(part="logins", replace=True), NOW)
 
 
 def test_a_jobs_name_is_its_time_and_fits() -> None:
     for part in ("databases", "artifacts", "logins"):
-        name = job(manifest("dev", "CronJob", f"restore-{part}"), Options(part=part), NOW)["metadata"]["name"]
+        name = job(template_of(part), Options(part=part), NOW)["metadata"]["name"]
         assert name == f"restore-{part}-20260131-134505"
         assert len(name) < 53, "pods add ten characters to it"
 
