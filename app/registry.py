@@ -24,6 +24,7 @@ _API: Final = "/api/2.0/mlflow"
 _PROXIED: Final = "mlflow-artifacts:"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _VERSION: Final = re.compile(r"[0-9]{1,18}")
+_MISSING: Final = "no such model, alias or version; deleting a version in MLflow deletes its aliases"
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 _BYTES_PER_TIMEOUT: Final = 1024 * 1024
 """A large file may take REGISTRY_TIMEOUT_SECONDS longer for each of these."""
@@ -147,7 +148,8 @@ class Registry:
         hint = {
             401: "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
             403: "check the user's permissions, and --allowed-hosts of the MLflow server",
-            404: "no such model, alias or version; deleting a version in MLflow deletes its aliases",
+            400: _MISSING,  # MLflow's answer for an alias that the model does not have
+            404: _MISSING,
         }.get(status, "see the MLflow server's log")
         raise NoAnswerError(f"MLflow answered {status} for {asked}: {hint}")
 

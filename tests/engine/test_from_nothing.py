@@ -30,9 +30,13 @@ def test_dev_is_up_after_the_commands_of_its_document(deployed: Deployed) -> Non
     assert created.index("mlflow-deployment") < created.index("training-first") < created.index("api-deployment")
 
 
+REGISTRY = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/churn"
+
+
 def locked(project: CloudProject) -> None:
-    """Invent the digests that a stack may require."""
-    images = Images(settings=settings(project.stack).images, digests={})
+    """Name a registry, as the document says, and invent the digests that a stack may require."""
+    project.configure(lambda config: config["churn:images"].update(registry=REGISTRY))
+    images = Images(settings=settings(project.stack).images.model_copy(update={"registry": REGISTRY}), digests={})
     project.lock({images.tagged(name): f"sha256:{'0' * 64}" for name in (*PUBLIC, *OWN)})
 
 
@@ -51,7 +55,7 @@ def test_staging_is_up_after_the_commands_of_its_document(command: auto.PulumiCo
         assert whole is not None
         kinds = {step.urn.split("::")[2].rpartition("$")[2] for step in before.changes}
         assert "aws:ecr/repository:Repository" in kinds
-        own = {f"churn/{name}:" for name in OWN}
+        own = {f"{REGISTRY}/{name}:" for name in OWN}
         texts = [json.dumps(item) for item in early.values()]
         assert not {image for image in own for text in texts if image in text}
         assert cluster.production

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
 from support.paths import ROOT
+from support.scripts import write_program
 from support.shims import state
 from typer.testing import CliRunner
 
@@ -67,13 +67,12 @@ class Desk:
 
     def install(self, tool: str) -> None:
         """Put a stand-in on PATH."""
-        path = self.bin / tool
-        path.write_text(
-            # Without `site`, which takes longer than all that the stand-in does.
-            f"#!{sys.executable} -IS\nimport sys\n\nsys.path += [{str(ROOT / 'tests')!r}, {PACKAGES!r}]\n"
+        text = (
+            f"import sys\n\nsys.path += [{str(ROOT / 'tests')!r}, {PACKAGES!r}]\n"
             f"from support.shims import {TOOLS[tool]}\n\n{TOOLS[tool]}.main(sys.argv[1:])\n"
         )
-        path.chmod(0o755)
+        # Without `site`, which takes longer than all that the stand-in does.
+        write_program(self.bin / tool, text, "-IS")
 
     def set(self, name: str, value: str) -> None:
         """Set a variable of the environment."""

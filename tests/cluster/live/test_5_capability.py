@@ -39,16 +39,20 @@ def test_without_its_capability_the_program_cannot_start(live: Live) -> None:
     metadata = {"name": name, "namespace": INGRESS.namespace}
     pod: Json = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
-    def message() -> str:
+    def end() -> str:
+        """How it ended: runtimes report what the kernel says in the container's state or in its log."""
         where = ("get", "pod", name, "--namespace", INGRESS.namespace, "--output", "json")
         (pod_now,) = live.kubectl.run(*where).items()
         (state,) = [item["state"] for item in pod_now["status"].get("containerStatuses", [])] or [{}]
-        ended: Json = state.get("terminated") or state.get("waiting") or {}
-        return str(ended.get("message", ""))
+        if "terminated" not in state:
+            return str(state.get("waiting", {}).get("message", ""))
+        assert state["terminated"]["exitCode"] != 0
+        log = live.kubectl.attempt("logs", name, "--namespace", INGRESS.namespace)
+        return f"{state['terminated'].get('message', '')} {log.out}"
 
     live.kubectl.delete([pod])
     live.kubectl.run("create", "-f", "-", objects=[pod])
     try:
-        wait_until(lambda: "not permitted" in message(), "the kernel refuses to start the program", 60)
+        wait_until(lambda: "not permitted" in end(), "the kernel refuses to start the program", 60)
     finally:
         live.kubectl.delete([pod])

@@ -18,6 +18,7 @@ from support.load import Load
 from support.servers import wait_until
 
 from infra import naming as n
+from infra.workloads import mlflow
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(3600)]
 
@@ -86,7 +87,7 @@ def test_the_next_up_changes_nothing_but_what_was_stopped_by_hand(live: Live) ->
 
 def test_lost_artifacts_come_back_and_new_pods_serve_from_them(live: Live, traffic: Load, desk: Path) -> None:
     del traffic
-    live.run(n.MLFLOW, "sh", "-c", "find /var/lib/artifacts -name model.onnx -delete")
+    live.run(n.MLFLOW, "sh", "-c", f"find {mlflow.ARTIFACTS} -name model.onnx -delete")
     printed = follow(live, "Artifacts lost", desk)
     assert "files in /var/lib/artifacts, compared" in printed
     assert "what was there before is in" in printed

@@ -87,7 +87,8 @@ def test_up_runs_what_was_built_a_second_up_the_new_code_and_down_removes_it(des
     assert images(cluster, API) == {f"churn.invalid/api:{first}"}
     assert images(cluster, MLFLOW) == {f"churn.invalid/mlflow:{first}"}
 
-    (desk.root / "app" / "__init__.py").open("a").write("# changed\n")
+    changed = desk.root / "app" / "__init__.py"
+    changed.write_text(changed.read_text() + "# changed\n")
     desk.churn("cluster", "up")
     second = desk.settings("churn:images")["tag"]
     assert second != first

@@ -7,7 +7,6 @@ a call that commands are not known to make is refused.
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +16,9 @@ from typing import Any, Final
 
 from support.engine.operations import Outcome
 from support.engine.project import Project
+from support.scripts import write_program
 
-CLIENT: Final = """#!{python} -I
+CLIENT: Final = """
 import os
 import sys
 from multiprocessing.connection import Client
@@ -42,9 +42,7 @@ class Bridge:
     @contextmanager
     def on_path(self, folder: Path) -> Iterator[None]:
         """Put the program into a folder and answer it."""
-        program = folder / "pulumi"
-        program.write_text(CLIENT.format(python=sys.executable, address=self._address))
-        program.chmod(0o755)
+        write_program(folder / "pulumi", CLIENT.format(address=self._address), "-I")
         with Listener(self._address, "AF_UNIX") as listener:
             thread = threading.Thread(target=self._serve, args=(listener,), daemon=True)
             thread.start()

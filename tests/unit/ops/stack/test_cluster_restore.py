@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.recorder import manifest
+from support.scripts import write_program
 from typer.testing import CliRunner
 
 from infra.naming import MLOPS
@@ -55,9 +55,7 @@ def template_of(part: str) -> dict[str, Any]:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    program = tmp_path / "kubectl"
-    program.write_text(f"#!{sys.executable}\n{KUBECTL}")
-    program.chmod(0o755)
+    write_program(tmp_path / "kubectl", KUBECTL)
     for part in Part:
         path = tmp_path / f"restore-{part.value}.json"
         path.write_text(json.dumps(template_of(part.value)))
