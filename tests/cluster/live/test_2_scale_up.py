@@ -11,7 +11,7 @@ from infra.naming import API
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
 RATE = 600
-"""Requests a second: two pods with a tenth of a CPU requested use well over 70 % of it. An API key may send 1,000, which
+"""Requests a second: two pods with a tenth of a CPU requested use well over 70 % of it. A key may send 1,000, which
 a higher rate exceeds when requests that waited for a busy pod are counted together."""
 WITHIN = 180
 
