@@ -75,7 +75,7 @@ class RedisGate:
             # The server answers, but does not do it: whether it takes writes at all is for `watch` to find out.
             self._refused = True
             return None
-        except _OFF as error:
+        except Exception as error:  # noqa: BLE001 - the client fails in ways of its own too, and no request may
             self._failures += 1
             if self._failures >= FAILURES_IN_A_ROW:
                 self._turn_off(error)
@@ -125,7 +125,7 @@ class RedisGate:
             except ResponseError as error:
                 failure = error
                 break
-            except _OFF as error:
+            except Exception as error:  # noqa: BLE001 - as above; the task that asks must go on
                 failure = error
             else:
                 self._turn_on()
@@ -151,8 +151,9 @@ class RedisGate:
         self._up.set(0)
 
     async def _drop_connections(self) -> None:
+        # Only idle ones: calls fail with an AttributeError whose connection is closed under them.
         with contextlib.suppress(*_OFF):
-            await self.pool.disconnect()
+            await self.pool.disconnect(inuse_connections=False)
 
     async def close(self) -> None:
         # The process ends, and its connections with it: a server that does not answer the farewell is no error.

@@ -59,6 +59,16 @@ async def test_it_closes_after_several_failures_in_a_row_and_not_after_as_many_a
     await gate.close()
 
 
+async def test_no_failure_of_the_client_library_reaches_a_request() -> None:
+    """As when a connection is closed while a call waits for its answer."""
+    (gate, up), server = _gate(), _Server()
+    server.error = AttributeError("'NoneType' object has no attribute 'write'")
+    for _ in range(FAILURES_IN_A_ROW):
+        assert await gate.call(server) is None
+    assert _value(up) == 0
+    await gate.close()
+
+
 async def test_refused_calls_alone_do_not_close_it() -> None:
     """A poisoned value refuses one client's calls; whether the server takes writes is for the watch to find out."""
     (gate, up), server = _gate(), _Server()
