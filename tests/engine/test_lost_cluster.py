@@ -25,7 +25,12 @@ def test_a_second_up_fills_a_cluster_that_was_made_again(
     desk = Desk(tmp_path, monkeypatch, "kind", "kubectl", "docker")
     lost, new = MemoryCluster(), MemoryCluster()
     project = Project("dev", command=command, folder=tmp_path / "stack", cluster=lost)
-    bridge = Bridge(project, tmp_path)
+
+    def show() -> None:
+        """Let the stand-in for kubectl find what the engine has created."""
+        desk.change_cluster("churn", objects=sorted(f"{key.kind} {key.name}" for key in project.cluster.objects))
+
+    bridge = Bridge(project, tmp_path, changed=show)
     with project.open(Path(os.environ["KUBECONFIG"])), bridge.on_path(desk.bin):
         desk.churn("cluster", "up")
         tag = desk.settings("churn:images")["tag"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
@@ -34,8 +34,10 @@ sys.exit(code)
 class Bridge:
     """A project that a program named `pulumi` acts on, with the settings of the folder that it is called in."""
 
-    def __init__(self, project: Project[Any], folder: Path) -> None:
+    def __init__(self, project: Project[Any], folder: Path, *, changed: Callable[[], None] = lambda: None) -> None:
+        """Take a project and a folder for the socket; ``changed`` is called after each operation on the cluster."""
         self.project = project
+        self._changed = changed
         self.outcomes: list[Outcome] = []
         self._address = str(folder / "engine")
 
@@ -72,6 +74,7 @@ class Bridge:
                 shutil.copy(folder / self.project.settings.name, self.project.settings)
                 outcome = self.project.run(operation)
                 self.outcomes.append(outcome)
+                self._changed()
                 return (0 if outcome.succeeded else 255), "\n".join([*outcome.errors, outcome.failure])
             case ["refresh", "--stack", "dev", "--yes", "--clear-pending-creates"]:
                 return 0, self.project.cli("refresh", "--yes", "--clear-pending-creates")
