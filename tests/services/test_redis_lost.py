@@ -103,6 +103,7 @@ def test_a_primary_that_was_failed_over_counts_as_down(
         url = f"redis://127.0.0.1:{proxy.port}/0"
         settings = caching(bundles[0], server, redis_url=url, **few_a_day(tmp_path), **PATIENT, **SOON_AGAIN)
         with Api(tmp_path / "api", **settings) as api:
+            wait_until(lambda: up(api), "Redis is found")
             assert api.predict(CUSTOMERS[0])["churn_probability"] == scores[0]
             assert (up(api), alone(api)) == (True, 0)
             old.replicaof("127.0.0.1", str(new.port))
