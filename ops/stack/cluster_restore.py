@@ -3,19 +3,17 @@
 Only `kubectl` is needed. What the job may do is in its template; this adds the options of one restore to it.
 """
 
-# ruff: noqa: S603, S607 - kubectl, found on PATH, without a shell
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from ops.errors import OpsError
+from ops.stack import kubectl
 
 Part = Literal["databases", "artifacts", "logins"]
 NAMESPACE: Final = "churn-mlops"
@@ -86,18 +84,17 @@ def restore(options: Options, say: Say) -> None:
     Raises:
         OpsError: the cluster does not answer or has no such template, or the restore failed.
     """
-    if shutil.which("kubectl") is None:
-        raise OpsError("kubectl is not installed: it is needed to reach the cluster")
-    kubectl = _Kubectl(options.context)
-    say(f"Restoring {options.part} in the cluster of the context {kubectl.context()}")
-    new = job(kubectl.read("cronjob", f"restore-{options.part}"), options, datetime.now(UTC))
+    kubectl.require()
+    cluster = _Cluster(options.context)
+    say(f"Restoring {options.part} in the cluster of the context {cluster.context()}")
+    new = job(cluster.read("cronjob", f"restore-{options.part}"), options, datetime.now(UTC))
     name = new["metadata"]["name"]
-    kubectl.run("create", "-f", "-", stdin=json.dumps(new))
+    cluster.run("create", "-f", "-", stdin=json.dumps(new))
     say(f"Job {name}: kubectl -n {NAMESPACE} describe job {name} says what it is waiting for")
-    done = _wait(kubectl, name)
+    done = _wait(cluster, name)
     steps = [item["name"] for key in ("initContainers", "containers") for item in _steps(new, key)]
     for step in steps:
-        for line in kubectl.log(name, step):
+        for line in cluster.log(name, step):
             say(f"{step}: {line}")
     if not done:
         raise OpsError(
@@ -112,10 +109,10 @@ def _steps(new: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return steps
 
 
-def _wait(kubectl: _Kubectl, name: str) -> bool:
+def _wait(cluster: _Cluster, name: str) -> bool:
     """Return whether the job completed; its own deadline ends it in any case."""
     while True:
-        conditions = kubectl.read("job", name).get("status", {}).get("conditions", [])
+        conditions = cluster.read("job", name).get("status", {}).get("conditions", [])
         true = {item["type"] for item in conditions if item["status"] == "True"}
         if true & {"Complete", "Failed"}:
             return "Complete" in true
@@ -123,11 +120,13 @@ def _wait(kubectl: _Kubectl, name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Kubectl:
+class _Cluster:
+    """The namespace of the restores in one cluster."""
+
     _context: str | None
 
     def context(self) -> str:
-        return self._context or self._run(["config", "current-context"]).strip()
+        return self._context or self._call("config", "current-context").strip()
 
     def read(self, kind: str, name: str) -> dict[str, Any]:
         item: dict[str, Any] = json.loads(self.run("get", kind, name, "--output", "json"))
@@ -140,12 +139,11 @@ class _Kubectl:
             return  # a step that never began has no log
 
     def run(self, *words: str, stdin: str | None = None) -> str:
-        return self._run([*words, "--namespace", NAMESPACE], stdin)
+        return self._call(*words, "--namespace", NAMESPACE, stdin=stdin)
 
-    def _run(self, words: Sequence[str], stdin: str | None = None) -> str:
+    def _call(self, *words: str, stdin: str | None = None) -> str:
         context = [] if self._context is None else ["--context", self._context]
-        done = subprocess.run(["kubectl", *words, *context], input=stdin, capture_output=True, text=True, check=False)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise OpsError(f"kubectl {words[0]}: {last}")
-        return done.stdout
+        try:
+            return kubectl.call(*words, *context, stdin=stdin)
+        except kubectl.CallError as error:
+            raise OpsError(f"kubectl {words[0]}: {error}") from None

@@ -3,13 +3,10 @@
 It only reads, by `kubectl get`. What cannot be read is a warning: the stack may come up all the same.
 """
 
-# ruff: noqa: S603, S607 - kubectl is found on PATH
 from __future__ import annotations
 
 import json
 import platform
-import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +14,7 @@ from typing import Any, Final
 from infra.versions import locked_digests
 from ops.errors import OpsError
 from ops.local.ports import is_free
-from ops.stack import doctor_checks, metrics_server
+from ops.stack import doctor_checks, kubectl, metrics_server
 from ops.stack.checkout import stack_config
 from ops.stack.demand import Demand, demand
 from ops.stack.doctor_checks import Facts, Finding, Level
@@ -30,36 +27,14 @@ MACHINES: Final = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm
 SECONDS: Final = 30
 
 
-class UnreadableError(Exception):
-    """kubectl did not answer as it should; the message is its own last line."""
-
-
-def kubectl(context: str, *words: str) -> Any:
-    """Return the objects that `kubectl get -o json` prints.
-
-    Raises:
-        UnreadableError: it fails, takes too long, or prints something else.
-    """
-    command = ["kubectl", *(["--context", context] if context else []), *words, "--output", "json"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
-        done.check_returncode()
-        return json.loads(done.stdout)
-    except subprocess.CalledProcessError as error:
-        raise UnreadableError((error.stderr.strip().splitlines() or ["no message"])[-1]) from None
-    except subprocess.TimeoutExpired:
-        raise UnreadableError(f"no answer within {SECONDS} seconds") from None
-    except ValueError:
-        raise UnreadableError("kubectl printed no JSON") from None
-
-
 def gather(context: str) -> Facts:
     """Read what the checks look at.
 
     Raises:
-        UnreadableError: the cluster does not answer, or this user may not list these kinds.
+        CallError: the cluster does not answer, or this user may not list these kinds.
     """
-    listed = kubectl(context, "get", ",".join(doctor_checks.KINDS), "--all-namespaces")
+    kinds = ",".join(doctor_checks.KINDS)
+    listed = kubectl.read("get", kinds, "--all-namespaces", context=context, seconds=SECONDS)
     objects: dict[str, list[Any]] = {}
     for item in listed.get("items", []):
         objects.setdefault(item["kind"], []).append(item)
@@ -90,12 +65,11 @@ def current_context() -> str:
     Raises:
         OpsError: kubectl is not installed, or has no current context.
     """
-    if shutil.which("kubectl") is None:
-        raise OpsError("kubectl is not installed: it is needed to reach the cluster")
-    done = subprocess.run(["kubectl", "config", "current-context"], capture_output=True, text=True, check=False)
-    if done.returncode or not done.stdout.strip():
-        raise OpsError("kubectl has no current context: start a cluster, or name a context with --context")
-    return done.stdout.strip()
+    kubectl.require()
+    try:
+        return kubectl.call("config", "current-context").strip()
+    except kubectl.CallError:
+        raise OpsError("kubectl has no current context: start a cluster, or name a context with --context") from None
 
 
 def diagnose(context: str, stack: str, root: Path) -> list[Finding]:
@@ -108,7 +82,7 @@ def diagnose(context: str, stack: str, root: Path) -> list[Finding]:
     chosen = context or current_context()
     try:
         return examine(gather(chosen), stack, root)
-    except UnreadableError as error:
+    except kubectl.CallError as error:
         text = f"the cluster of context {chosen} cannot be examined: {error}"
         remedy = "start the cluster, choose another context, or use one that may list nodes and pods"
         return [Finding(check="context", level=Level.ERROR, text=text, remedy=remedy)]
@@ -130,7 +104,7 @@ def prepare(context: str, stack: str, root: Path, say: Callable[[str], None]) ->
     """
     try:
         facts = gather(context)
-    except UnreadableError as error:
+    except kubectl.CallError as error:
         say(f"warning  context: the cluster could not be examined: {error}")
         return
     findings = examine(facts, stack, root)
@@ -157,10 +131,10 @@ def stop(findings: Sequence[Finding]) -> None:
 
 def install_metrics_server(context: str, say: Callable[[str], None]) -> None:
     """Apply metrics-server to a cluster without one; if that fails, the stack works without autoscaling."""
-    command = ["kubectl", "--context", context, "apply", "--server-side", "--field-manager", "churn", "-f", "-"]
-    say(f"$ {' '.join(command)}   # metrics-server, without which no autoscaler acts")
+    words = ["apply", "--server-side", "--field-manager", "churn", "-f", "-"]
+    say(f"$ kubectl --context {context} {' '.join(words)}   # metrics-server, without which no autoscaler acts")
     objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": metrics_server.objects()})
-    done = subprocess.run(command, input=objects, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        say(f"warning  metrics: metrics-server could not be installed, so the autoscaler will not act: {reason}")
+    try:
+        kubectl.call(*words, context=context, stdin=objects)
+    except kubectl.CallError as error:
+        say(f"warning  metrics: metrics-server could not be installed, so the autoscaler will not act: {error}")

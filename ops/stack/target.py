@@ -5,7 +5,7 @@ configuration, and never taken from kubectl again. The state can outlive its clu
 one's name: the uid of its namespace kube-system tells them apart.
 """
 
-# ruff: noqa: S603 - kubectl and kind as the user has them on PATH
+# ruff: noqa: S607 - kind as the user has it on PATH
 from __future__ import annotations
 
 import json
@@ -19,6 +19,7 @@ from infra.kubeconfig import Kubeconfig
 from infra.naming import PROJECT
 from ops.errors import OpsError
 from ops.local.home import Home
+from ops.stack import kubectl
 from ops.stack.checkout import stack_config
 from ops.stack.stack_file import Key, set_values
 from training.outputs import replaced
@@ -127,11 +128,10 @@ def answers(context: str) -> bool:
     Raises:
         OpsError: kubectl is not installed.
     """
-    if shutil.which("kubectl") is None:
-        raise OpsError("kubectl is not installed: it is needed to reach the cluster")
+    kubectl.require()
     if context not in Kubeconfig.read().contexts:
         return False
-    return _kubectl(context, "get", "--raw", "/readyz", "--request-timeout=10s") == "ok"
+    return _ask(context, "get", "--raw", "/readyz", "--request-timeout=10s") == "ok"
 
 
 def uid(context: str) -> str:
@@ -140,25 +140,23 @@ def uid(context: str) -> str:
     Raises:
         OpsError: it does not say.
     """
-    answer = _kubectl(context, "get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}")
+    answer = _ask(context, "get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}")
     if not answer:
         raise OpsError(f"the cluster of context {context!r} does not show its namespace kube-system: check your rights")
     return answer
 
 
-def _kubectl(context: str, *words: str) -> str | None:
-    return output(["kubectl", "--context", context, *words])
+def _ask(context: str, *words: str) -> str | None:
+    """Return what kubectl prints; None if it fails."""
+    try:
+        return kubectl.call(*words, context=context).strip()
+    except kubectl.CallError:
+        return None
 
 
 def kind_clusters() -> list[str] | None:
     """Return the names of all kind clusters, stopped ones included; None where kind cannot say."""
     if shutil.which("kind") is None:
         return None
-    names = output(["kind", "get", "clusters"])
-    return None if names is None else names.split()
-
-
-def output(words: list[str]) -> str | None:
-    """Return what a command prints; None if it fails."""
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
+    done = subprocess.run(["kind", "get", "clusters"], capture_output=True, text=True, check=False)
+    return done.stdout.split() if done.returncode == 0 else None
