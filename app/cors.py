@@ -6,16 +6,13 @@ any other origin gets the same answers as without this, which its browser keeps 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ORIGIN: Final = r"^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$"
-"""Form of an origin as browsers send it: lower case, no path; `infra/config_types.py` has the same."""
-_DEFAULT_PORT: Final = re.compile(r"^(http://.*:80|https://.*:443)$")
+from app.origins import is_origin
 
 PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST"),
@@ -29,7 +26,7 @@ _VARY: Final = (b"vary", b"Origin")
 
 def _checked(text: str) -> str:
     for origin in text.split():
-        if not re.fullmatch(ORIGIN, origin) or _DEFAULT_PORT.fullmatch(origin):
+        if not is_origin(origin):
             raise ValueError(
                 f"{origin!r} is not the origin of a web page; write for example 'https://shop.example' or "
                 "'https://shop.example:8443 http://localhost:3000': lower case, no path, no wildcard, no default port"

@@ -75,7 +75,7 @@ class RedisGate:
             # The server answers, but does not do it: whether it takes writes at all is for `watch` to find out.
             self._refused = True
             return None
-        except Exception as error:  # noqa: BLE001 - the client fails in ways of its own too, and no request may
+        except Exception as error:  # noqa: BLE001 - the client has failures of its own, and no request may fail by them
             self._failures += 1
             if self._failures >= FAILURES_IN_A_ROW:
                 self._turn_off(error)

@@ -8,15 +8,14 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.origins import is_origin
+
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MIRROR: Final = re.compile(
     r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?(/[a-z0-9]+([._-][a-z0-9]+)*)*|localhost:[0-9]{1,5}"
 )
 _CRON_FIELDS: Final = 5
-ORIGIN: Final = r"^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$"
-"""The same as in `app/cors.py`, which this program does not need otherwise."""
-_DEFAULT_PORT: Final = re.compile(r"http://.*:80|https://.*:443")
 
 
 def _quantity(text: str) -> str:
@@ -38,7 +37,7 @@ def _tag(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    if not re.fullmatch(ORIGIN, text) or _DEFAULT_PORT.fullmatch(text):
+    if not is_origin(text):
         raise ValueError(
             "write the origin of a web page such as https://shop.example or https://shop.example:8443: lower case, no "
             "path, no wildcard, no default port"

@@ -29,6 +29,11 @@ LOGIN_LIMITS: Final = {"mlflow": 78, "grafana": 22, "backup": 4, "monitor": 4}
 """The most connections of one login, whatever its clients: the `CONNECTION LIMIT` of its role."""
 
 
+def login_options() -> list[str]:
+    """Return the options with which a program learns every login: its name, its limit, and the folder of its secret."""
+    return [part for role, spec in LOGINS.items() for part in ("--login", f"{role}:{LOGIN_LIMITS[role]}:{spec.path}")]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pool:
     """Connections of one pod: ``pools`` times (``size`` kept open + ``overflow``), and ``others`` outside the pools."""

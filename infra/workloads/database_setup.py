@@ -16,7 +16,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpe
 
 from infra import secret_files
 from infra.config import Resources
-from infra.connections import LOGIN_LIMITS, LOGINS
+from infra.connections import LOGINS, login_options
 from infra.kit import jobs, pod
 from infra.kit.meta import named
 from infra.kit.options import child
@@ -70,9 +70,7 @@ class DatabaseSetup(pulumi.ComponentResource):
         where = args.context.cloud.database
         secrets = [args.context.secret(self, name, POSTGRES_SETUP, spec) for spec in (SUPERUSER, *LOGINS.values())]
         options: list[pulumi.Input[str]] = ["--host", where.host, "--port", str(where.port)]
-        options += ["--superuser", SUPERUSER.path]
-        for login, secret in LOGINS.items():
-            options += ["--login", f"{login}:{LOGIN_LIMITS[login]}:{secret.path}"]
+        options += ["--superuser", SUPERUSER.path, *login_options()]
         container = ContainerArgs(
             name=POSTGRES_SETUP.name,
             image=args.context.images.reference("mlflow"),

@@ -48,6 +48,11 @@ USERS: Final = {
 """MLflow's users, by the option of the migration that grants their rights."""
 
 
+def user_options() -> list[str]:
+    """Return the options with which the migration learns MLflow's users: the folders of their secrets."""
+    return [part for option, user in USERS.items() for part in (option, user.path)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MlflowMigrationArgs:
     """The claim with the backups, and the one with the artifacts unless they are in a bucket.
@@ -80,7 +85,6 @@ class MlflowMigration(pulumi.ComponentResource):
     def _template(self, name: str, args: MlflowMigrationArgs) -> PodTemplateSpecArgs:
         specs = (secret_files.POSTGRES_MLFLOW, *USERS.values())
         secrets = [args.context.secret(self, name, MLFLOW_MIGRATE, spec) for spec in specs]
-        users = [part for option, user in USERS.items() for part in (option, user.path)]
         bucket = args.context.cloud.backups_bucket
         backups: pulumi.Input[str] = BACKUPS if bucket is None else pulumi.Output.concat("s3://", bucket)
         container = ContainerArgs(
@@ -88,7 +92,7 @@ class MlflowMigration(pulumi.ComponentResource):
             image=args.context.images.reference("mlflow"),
             resources=pod.resources(SIZE),
             command=["python", "-m", "ops.jobs.migrate"],
-            args=["--database", DATABASE_URI, *users, "--backups", backups],
+            args=["--database", DATABASE_URI, *user_options(), "--backups", backups],
             env=pod.environment(database_env(MLFLOW_MIGRATE)),
             volume_mounts=[
                 *(secret.mount for secret in secrets),

@@ -17,7 +17,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpe
 
 from infra import secret_files
 from infra.config import Resources
-from infra.connections import LOGIN_LIMITS, LOGINS
+from infra.connections import LOGINS, login_options
 from infra.kit import jobs, pod
 from infra.kit.meta import named
 from infra.kit.options import child
@@ -28,7 +28,7 @@ from infra.secret_files import SecretSpec
 from infra.workloads.backup import ARTIFACTS, CLAIM, FOLDER, WAIT_SECONDS
 from infra.workloads.database_setup import NEVER
 from infra.workloads.mlflow import destination
-from infra.workloads.mlflow_jobs import DATABASE_URI, USERS, database_env
+from infra.workloads.mlflow_jobs import DATABASE_URI, USERS, database_env, user_options
 
 DEADLINE_SECONDS: Final = 4 * 3600
 """The promised recovery time."""
@@ -118,8 +118,6 @@ def _logins(args: RestoreArgs, secrets: Mapping[str, MountedSecret]) -> list[Con
     where = args.context.cloud.database
     server: list[pulumi.Input[str]] = ["--host", where.host, "--port", str(where.port), "--sslmode", where.ssl_mode]
     superuser, grafana = secret_files.POSTGRES_SUPERUSER, secret_files.GRAFANA_ADMIN
-    roles = [part for role, spec in LOGINS.items() for part in ("--login", f"{role}:{LOGIN_LIMITS[role]}:{spec.path}")]
-    users = [part for option, user in USERS.items() for part in (option, user.path)]
 
     def step(
         name: str,
@@ -138,9 +136,9 @@ def _logins(args: RestoreArgs, secrets: Mapping[str, MountedSecret]) -> list[Con
             volume_mounts=[*(secrets[spec.name].mount for spec in uses), pod.tmp_mount()],
         )
 
-    administer = [*server, "--superuser", superuser.path, *roles]
+    administer = [*server, "--superuser", superuser.path, *login_options()]
     # The backup that was restored is the way back from an upgrade of its tables, so none more recent is asked for.
-    migrate = ["--database", DATABASE_URI, *users, "--without-backup"]
+    migrate = ["--database", DATABASE_URI, *user_options(), "--without-backup"]
     reset = [*server, "--database", LOGINS["grafana"].path, "--admin", grafana.path]
     return [
         step("roles", "database_setup", administer, [superuser, *LOGINS.values()]),

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from ops.errors import ExitCode, OpsError, TemporaryError, exit_code
+from ops.errors import ExitCode, OpsError, exit_code
+from ops.jobs import postgres_server
 from ops.jobs.logins import Login
 
-CONNECT_SECONDS: Final = 20
 READER: Final = "backup"
 """The login that reads every database."""
 MONITOR: Final = "monitor"
@@ -150,9 +149,7 @@ def _database(cursor: Any, owner: str, readers: Collection[str]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ops.jobs.database_setup", description=__doc__.partition("\n")[0])
-    parser.add_argument("--host", required=True, help="address of PostgreSQL")
-    parser.add_argument("--port", type=int, default=5432, help="its port (default: %(default)s)")
-    parser.add_argument("--sslmode", default="require", help="as for libpq (default: %(default)s)")
+    postgres_server.add_options(parser)
     parser.add_argument(
         "--superuser",
         type=Path,
@@ -172,28 +169,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _connect(options: Options) -> Any:
-    superuser = Login.read(options.superuser)
-    try:
-        return psycopg2.connect(
-            host=options.host,
-            port=options.port,
-            sslmode=options.sslmode,
-            dbname=MAINTENANCE,
-            user=superuser.username,
-            password=superuser.password,
-            connect_timeout=CONNECT_SECONDS,
-        )
-    except psycopg2.OperationalError as error:
-        raise TemporaryError(f"{options.host}: {str(error).strip().splitlines()[0]}") from None
-
-
 def main(argv: Sequence[str]) -> int:
     """Run the setup; returns the exit code."""
     options = Options.parse(argv)
     try:
         roles = read_roles(options.logins)
-        connection = _connect(options)
+        connection = postgres_server.connect(options, MAINTENANCE, Login.read(options.superuser))
     except OpsError as error:
         print(f"Error: {error}", file=sys.stderr)
         return exit_code(error)

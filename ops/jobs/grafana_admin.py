@@ -19,16 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import psycopg2
-
-from ops.errors import ExitCode, OpsError, TemporaryError, exit_code
+from ops.errors import ExitCode, OpsError, exit_code
+from ops.jobs import postgres_server
 from ops.jobs.logins import Login
 
 DATABASE: Final = "grafana"
-CONNECT_SECONDS: Final = 20
 ROUNDS: Final = 10_000
 HASH_BYTES: Final = 50
 SALT_CHARACTERS: Final = 10
+ABSENT: Final = "not there yet: Grafana creates it when it starts"
 
 
 def hashed(password: str, salt: str) -> str:
@@ -45,7 +44,7 @@ def set_password(connection: Any, admin: Login) -> str:
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('\"user\"') IS NOT NULL")
         if not cursor.fetchone()[0]:
-            return "not there yet: Grafana creates it when it starts"
+            return ABSENT
         cursor.execute('SELECT password, salt FROM "user" WHERE lower(login) = lower(%s)', (admin.username,))
         row = cursor.fetchone()
         if row is None:
@@ -55,7 +54,7 @@ def set_password(connection: Any, admin: Login) -> str:
                     f"Grafana's database has {count} users, but none is named {admin.username!r}: log in as another "
                     "administrator and create that user, or put an existing name into the secret grafana-admin"
                 )
-            return "not there yet: Grafana creates it when it starts"
+            return ABSENT
         known, salt = row
         if secrets.compare_digest(known or "", hashed(admin.password, salt or "")):
             return "unchanged"
@@ -69,28 +68,11 @@ def set_password(connection: Any, admin: Login) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ops.jobs.grafana_admin", description=__doc__.partition("\n")[0])
-    parser.add_argument("--host", required=True, help="address of PostgreSQL")
-    parser.add_argument("--port", type=int, default=5432, help="its port (default: %(default)s)")
-    parser.add_argument("--sslmode", default="require", help="as for libpq (default: %(default)s)")
+    postgres_server.add_options(parser)
     folder = "folder with the files username and password of "
     parser.add_argument("--database", type=Path, required=True, metavar="FOLDER", help=f"{folder}Grafana's database")
     parser.add_argument("--admin", type=Path, required=True, metavar="FOLDER", help=f"{folder}Grafana's administrator")
     return parser
-
-
-def _connect(options: argparse.Namespace, login: Login) -> Any:
-    try:
-        return psycopg2.connect(
-            host=options.host,
-            port=options.port,
-            sslmode=options.sslmode,
-            dbname=DATABASE,
-            user=login.username,
-            password=login.password,
-            connect_timeout=CONNECT_SECONDS,
-        )
-    except psycopg2.OperationalError as error:
-        raise TemporaryError(f"{options.host}: {str(error).strip().splitlines()[0]}") from None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -98,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     try:
         admin, login = Login.read(options.admin), Login.of_postgres(options.database)
-        connection = _connect(options, login)
+        connection = postgres_server.connect(options, DATABASE, login)
         try:
             print(f"Grafana's user {admin.username}: {set_password(connection, admin)}")
         finally:

@@ -11,8 +11,8 @@ from infra.naming import MLFLOW_MIGRATE, MLOPS
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
-GOOD = 'args=["--database", DATABASE_URI, *users, "--backups", backups],'
-BAD = 'args=["--database", DATABASE_URI, *users, "--backups", backups, "--no-such-option"],'
+GOOD = 'args=["--database", DATABASE_URI, *user_options(), "--backups", backups],'
+BAD = 'args=["--database", DATABASE_URI, *user_options(), "--backups", backups, "--no-such-option"],'
 """Wrong usage: exit code 2, which fails the Job at once."""
 
 
