@@ -1,7 +1,7 @@
 """Cross-origin requests: which web pages' scripts may call the API. Off by default, and then nothing here runs.
 
-Only exact origins are allowed, and never with cookies: the API knows keys alone, which a page sends itself. A page of
-any other origin gets the same answers as without this, which its browser keeps from it.
+Only exact origins are allowed, and never with cookies: the API accepts nothing but keys, which a page sends itself. A
+page of any other origin gets the same answers as without this, which its browser keeps from it.
 """
 
 from __future__ import annotations

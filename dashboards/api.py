@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Timeseries, Variable
+from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Timeseries, Variable, count
 
 REQUESTS = "churn_http_requests_total"
 LATENCY = "churn_http_request_duration_seconds_bucket"
@@ -26,7 +26,7 @@ def _summary() -> list[Panel]:
         Stat(
             title="Pods up",
             description="Pods of the API that answer scrapes.",
-            queries=[Query(expr='count(up{job="api"} == 1) or vector(0)')],
+            queries=[count('up{job="api"} == 1')],
             runbook="api.md#apidown",
         ),
         Stat(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Table, Timeseries
+from dashboards.panels import OURS, Dashboard, Panel, Query, Row, Stat, Table, Timeseries, count
 from dashboards.parts import operations
 
 NOT_READY = 'kube_pod_container_status_ready == 0 and on (namespace, pod) kube_pod_status_phase{phase="Running"} == 1'
-OURS = 'namespace=~"churn-.+"'
 
 
 def _health() -> list[Panel]:
@@ -15,20 +14,20 @@ def _health() -> list[Panel]:
             title="Targets down",
             runbook="prometheus.md#targetdown",
             description="Addresses that Prometheus cannot scrape.",
-            queries=[Query(expr="count(up == 0) or vector(0)")],
+            queries=[count("up == 0")],
             thresholds=[(1, "red")],
         ),
         Stat(
             title="Alerts",
             description="Alerts that fire now, without the Watchdog, which always does.",
-            queries=[Query(expr='count(ALERTS{alertstate="firing", alertname!="Watchdog"}) or vector(0)')],
+            queries=[count('ALERTS{alertstate="firing", alertname!="Watchdog"}')],
             thresholds=[(1, "red")],
         ),
         Stat(
             title="Pods not ready",
             runbook="kube-state-metrics.md#podnotready",
             description="Containers of running pods that are not ready.",
-            queries=[Query(expr=f"count({NOT_READY}) or vector(0)")],
+            queries=[count(NOT_READY)],
             thresholds=[(1, "yellow")],
         ),
         Stat(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Table, Timeseries, Variable
+from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Table, Timeseries, Variable, count
 
 SCORE = "churn_prediction_score"
 
@@ -150,7 +150,7 @@ def _drift() -> list[Panel]:
         Stat(
             title="Drifting",
             description="Features, and the score, whose distribution over the last hour is above its threshold.",
-            queries=[Query(expr="count(churn:feature_psi:1h > churn:feature_psi:threshold1h) or vector(0)")],
+            queries=[count("churn:feature_psi:1h > churn:feature_psi:threshold1h")],
             thresholds=[(1, "yellow"), (5, "red")],
             runbook="api.drift.md#featuredrift",
         ),

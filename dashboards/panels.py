@@ -11,6 +11,9 @@ COLUMNS: Final = 24
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 """A variable, so that a dashboard imported by hand finds the Prometheus of any Grafana."""
 
+OURS: Final = 'namespace=~"churn-.+"'
+"""Selects the series of the platform's own namespaces."""
+
 Unit = Literal["short", "percentunit", "reqps", "ops", "s", "bytes", "currencyUSD", "none", "dateTimeAsIso", "cores"]
 Color = Literal["green", "yellow", "orange", "red", "blue"]
 
@@ -21,6 +24,11 @@ class Query:
 
     expr: str
     legend: str = ""
+
+
+def count(series: str) -> Query:
+    """Return a query for how many series there are; zero if none, where `count` itself gives nothing."""
+    return Query(expr=f"count({series}) or vector(0)")
 
 
 @dataclass(frozen=True, kw_only=True)

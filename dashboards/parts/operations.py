@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dashboards.panels import Panel, Query, Row, Stat, Table, Timeseries
+from dashboards.panels import OURS, Panel, Query, Row, Stat, Table, Timeseries, count
 
-OURS = 'namespace=~"churn-.+"'
 LAST_DAY = "[26h]"
 """Jobs push once a day, and a pushgateway that has moved has nothing until then."""
-NEVER = 86_400 * 36_500
+LONG_EXPIRED = -86_400 * 36_500
+"""Below any time that a certificate can have left: an expired one is red."""
+
+
+def _pushed(metric: str) -> str:
+    """Return the last value of a metric that a daily job pushes."""
+    return f"last_over_time({metric}{LAST_DAY})"
 
 
 def edge() -> Row:
@@ -17,7 +22,7 @@ def edge() -> Row:
             title="Edge does not answer",
             runbook="blackbox.md#edgeprobefailing",
             description="Addresses of the edge whose probe fails; it is a request like a client's.",
-            queries=[Query(expr='count(probe_success{job="probe"} == 0) or vector(0)')],
+            queries=[count('probe_success{job="probe"} == 0')],
             thresholds=[(1, "red")],
         ),
         Stat(
@@ -26,13 +31,13 @@ def edge() -> Row:
             description="Time until it expires.",
             queries=[Query(expr='min(probe_ssl_earliest_cert_expiry{job="probe"}) - time()')],
             unit="s",
-            thresholds=[(-NEVER, "red"), (3 * 86_400, "yellow"), (21 * 86_400, "green")],
+            thresholds=[(LONG_EXPIRED, "red"), (3 * 86_400, "yellow"), (21 * 86_400, "green")],
         ),
         Stat(
             title="Refused configurations",
             runbook="ingress.md#ingressreloadfailed",
             description="Pods of the edge that go on with an old configuration.",
-            queries=[Query(expr="count(nginx_ingress_controller_nginx_last_reload_status == 0) or vector(0)")],
+            queries=[count("nginx_ingress_controller_nginx_last_reload_status == 0")],
             thresholds=[(1, "yellow")],
         ),
         Timeseries(
@@ -48,7 +53,7 @@ def edge() -> Row:
 
 
 def limits() -> Row:
-    """Return what containers and namespaces may use, and which of them are at the end of it."""
+    """Return which containers and namespaces are at their limits."""
     where = f'{{{OURS}, container!=""}}'
     throttled = f"sum by (pod, container) (rate(container_cpu_cfs_throttled_periods_total{where}[$__rate_interval]))"
     periods = f"sum by (pod, container) (rate(container_cpu_cfs_periods_total{where}[$__rate_interval]))"
@@ -128,13 +133,13 @@ def backups() -> Row:
         Timeseries(
             title="Size of a backup",
             description="The last successful one of each kind.",
-            queries=[Query(expr=f"last_over_time(churn_backup_bytes{LAST_DAY})", legend="{{kind}}")],
+            queries=[Query(expr=_pushed("churn_backup_bytes"), legend="{{kind}}")],
             unit="bytes",
         ),
         Timeseries(
             title="New bytes of a backup",
             description="What no earlier backup had: all of a dump, the new contents of artifacts.",
-            queries=[Query(expr=f"last_over_time(churn_backup_new_bytes{LAST_DAY})", legend="{{kind}}")],
+            queries=[Query(expr=_pushed("churn_backup_new_bytes"), legend="{{kind}}")],
             unit="bytes",
         ),
         Timeseries(
@@ -142,8 +147,8 @@ def backups() -> Row:
             runbook="backup.md#backupvolumefilling",
             description="Free space of the volume after the last backup, and its size.",
             queries=[
-                Query(expr=f"min(last_over_time(churn_backup_free_bytes{LAST_DAY}))", legend="free"),
-                Query(expr=f"max(last_over_time(churn_backup_volume_bytes{LAST_DAY}))", legend="size"),
+                Query(expr=f"min({_pushed('churn_backup_free_bytes')})", legend="free"),
+                Query(expr=f"max({_pushed('churn_backup_volume_bytes')})", legend="size"),
             ],
             unit="bytes",
         ),

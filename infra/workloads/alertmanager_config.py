@@ -116,9 +116,9 @@ def _smtp(settings: AlertmanagerSettings) -> dict[str, Any]:
 
 
 def _inhibition(source: str, target: str, *equal: str) -> dict[str, Any]:
-    """Return a rule by which alerts silence others; none of them ever silences the Watchdog.
+    """Return a rule by which alerts inhibit others; none of them ever inhibits the Watchdog.
 
-    The dead man's service calls people when the Watchdog stops: silencing it would report that monitoring is dead.
+    The dead man's service calls people when the Watchdog stops: inhibiting it would report that monitoring is dead.
     """
     return {
         "source_matchers": [source],
@@ -128,7 +128,7 @@ def _inhibition(source: str, target: str, *equal: str) -> dict[str, Any]:
 
 
 def inhibitions() -> list[dict[str, Any]]:
-    """Return which alerts silence others: a critical one those of its workload, a dead node those of its pods.
+    """Return which alerts inhibit others: a critical one those of its workload, a dead node those of its pods.
 
     They have the same cause. An alert about a pod has the label ``scope="pod"`` and the pod's node. The causes that
     belong to other workloads are in `CAUSES`.

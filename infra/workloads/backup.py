@@ -36,7 +36,7 @@ from infra.parts.identity import service_account
 from infra.workloads.mlflow import destination
 
 CLAIM: Final = "backup-data"
-"""Name of the volume's claim, for the two readers of backups: the migration's check and the drill."""
+"""Name of the volume's claim, for the other readers of backups: the migration's check, the drill and restores."""
 FOLDER: Final = "/var/lib/backups"
 ARTIFACTS: Final = "/var/lib/artifacts"
 LOGIN: Final = secret_files.POSTGRES_BACKUP.at("postgres")

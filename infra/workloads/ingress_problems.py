@@ -13,7 +13,7 @@ from typing import Final
 
 MEDIA_TYPE: Final = "application/problem+json"
 RATE_SECONDS: Final = 1
-"""When to try again after too many requests: the rate is one per second."""
+"""When to try again after too many requests: NGINX counts a client's rate per second."""
 OUTAGE_SECONDS: Final = 5
 """When to try again if the workload did not answer: its pods are usually replaced, or ready again, by then."""
 REQUEST_ID: Final = "$edge_request_id"
@@ -59,7 +59,7 @@ PROBLEMS: Final = (
         status=405,
         code="method-not-allowed",
         title="The path does not take this method",
-        detail="This host has no such path",
+        detail="The edge does not pass on this method",
     ),
     EdgeProblem(
         status=413,

@@ -15,8 +15,8 @@ from ops.console import Output
 Context = Annotated[
     str,
     typer.Option(
-        help="Context of the cluster. Default: the one that dev is in, or the current one. One that is not of this "
-        "machine must be named each time."
+        help="Context of the cluster. Default: the one that dev is in, or the current one. A cluster that is not known "
+        "to be on this machine must be named each time."
     ),
 ]
 

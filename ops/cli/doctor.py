@@ -17,13 +17,13 @@ from ops.errors import ExitCode
 def doctor(
     *,
     stack: Annotated[str, typer.Option(help="Stack whose needs are compared with the cluster.")] = "dev",
-    context: Annotated[str, typer.Option(help="Context of the kubeconfig. Default: the current one.")] = "",
+    context: Annotated[str, typer.Option(help="Context of kubectl. Default: the current one.")] = "",
     as_json: Json = False,
 ) -> None:
     """Examine a cluster before `pulumi up`, and change nothing.
 
     Checks that it answers and has room, its storage, network policies, metrics, architecture and ports. Each line says
-    what to do. Exit code: 0 without errors (warnings are none); 2 if the stack could not come up.
+    what to do. Exit code: 0 without errors (warnings do not count); 2 if the stack could not come up.
 
     Example: churn doctor --context kind-churn
     """
