@@ -156,10 +156,11 @@ dist-clean: clean ## Also remove .venv and all data, models and keys of the embe
 
 # ------------------------------------------------------------------ the environment
 
-# If uv is installed it is used, because it is several times faster. Both installers check every hash of the lock.
+# If uv is installed it is used, because it is several times faster. Both installers check every hash of the lock, and leave
+# it to the first import to compile a module: of the large packages few modules are ever used.
 INSTALL = if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; \
 	then uv pip install --quiet --python $(BIN)/python "$$@"; \
-	else $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$@"; fi
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile "$$@"; fi
 
 define install
 @echo "Installing the $$(grep -c '^[a-z0-9].*==' $(1)) packages of $(1) into .venv; the first time takes some minutes ..."
