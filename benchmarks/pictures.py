@@ -30,6 +30,7 @@ from benchmarks.errors import BenchError
 from ops.errors import OpsError
 from ops.local.home import Home
 from ops.local.ports import free_port
+from ops.plain_http import NO_TLS
 from training.addresses import runs_address
 
 FOLDER: Final = ROOT / "docs" / "pictures"
@@ -101,7 +102,7 @@ def _serving(process: subprocess.Popen[bytes], home: Home, log: Path) -> tuple[s
 
 def _is_ready(api_url: str) -> bool:
     try:
-        return httpx.get(f"{api_url}/ready", timeout=5, trust_env=False).is_success
+        return httpx.get(f"{api_url}/ready", timeout=5, trust_env=False, verify=NO_TLS).is_success
     except httpx.HTTPError:
         return False
 

@@ -25,6 +25,7 @@ from ops.local.defaults import API_PORT, MLFLOW_PORT, SAMPLE_ROWS, SAMPLE_SEED
 from ops.local.home import Home, HomeLock
 from ops.local.ports import LOOPBACK, free_port
 from ops.local.processes import ProcessGroup
+from ops.plain_http import NO_TLS
 
 API_START_SECONDS: Final = 60
 HEAD_START_SECONDS: Final = 10
@@ -151,7 +152,7 @@ class Platform:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.api_url}/ready", timeout=2, trust_env=False).is_success
+            return httpx.get(f"{self.api_url}/ready", timeout=2, trust_env=False, verify=NO_TLS).is_success
         except httpx.HTTPError:
             return False
 

@@ -17,6 +17,7 @@ from ops.local.defaults import MLFLOW_PORT
 from ops.local.home import Home
 from ops.local.ports import LOOPBACK, free_port
 from ops.local.processes import POLL_SECONDS, ProcessGroup
+from ops.plain_http import NO_TLS
 from ops.progress import waiting
 from training.addresses import runs_address
 
@@ -63,6 +64,7 @@ def has_production(url: str) -> bool | None:
             params={"name": MODEL_NAME, "alias": PRODUCTION},
             timeout=5,
             trust_env=False,
+            verify=NO_TLS,
         )
     except httpx.TransportError:
         return None
@@ -85,6 +87,7 @@ def training_page(url: str) -> str:
             params={"experiment_name": MODEL_NAME},
             timeout=5,
             trust_env=False,
+            verify=NO_TLS,
         )
         return f"{url}/{runs_address(answer.json()['experiment']['experiment_id'])}"
     except (httpx.HTTPError, ValueError, KeyError):

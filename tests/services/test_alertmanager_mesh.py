@@ -19,6 +19,7 @@ from support.tools import newest_alertmanager
 
 from infra.naming import ALERTMANAGER
 from infra.workloads.alertmanager import CONFIG, DATA
+from ops.plain_http import NO_TLS
 
 pytestmark = pytest.mark.service
 
@@ -48,7 +49,7 @@ class Replica(Server):
         super().__init__(command, folder, port=port, environment={"GOMAXPROCS": "1"})
 
     def get(self, path: str) -> Any:
-        answer = httpx.get(f"{self.url}/api/v2/{path}", timeout=10, trust_env=False)
+        answer = httpx.get(f"{self.url}/api/v2/{path}", timeout=10, trust_env=False, verify=NO_TLS)
         answer.raise_for_status()
         return answer.json()
 
@@ -83,6 +84,6 @@ def test_a_silence_made_at_one_is_at_all(mesh: list[Replica]) -> None:
         "createdBy": "test",
         "comment": "shared",
     }
-    answer = httpx.post(f"{mesh[0].url}/api/v2/silences", json=silence, timeout=10, trust_env=False)
+    answer = httpx.post(f"{mesh[0].url}/api/v2/silences", json=silence, timeout=10, trust_env=False, verify=NO_TLS)
     silence = answer.raise_for_status().json()["silenceID"]
     wait_until(lambda: all(silence in {item["id"] for item in one.get("silences")} for one in mesh), "all have it")

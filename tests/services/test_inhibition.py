@@ -21,6 +21,7 @@ from support.watched import Alertmanager, alertmanager_config
 
 from infra.rules_files import RULES
 from infra.workloads.alertmanager_config import CAUSES
+from ops.plain_http import NO_TLS
 
 pytestmark = pytest.mark.service
 SPEED = 60
@@ -57,12 +58,14 @@ class Stage:
             }
             for alert in alerts
         ]
-        answer = httpx.post(f"{self.server.url}/api/v2/alerts", json=content, timeout=10, trust_env=False)
+        answer = httpx.post(
+            f"{self.server.url}/api/v2/alerts", json=content, timeout=10, trust_env=False, verify=NO_TLS
+        )
         answer.raise_for_status()
 
     def inhibited(self) -> set[str]:
         """Names of the alerts that Alertmanager keeps to itself because of others."""
-        answer = httpx.get(f"{self.server.url}/api/v2/alerts", timeout=10, trust_env=False)
+        answer = httpx.get(f"{self.server.url}/api/v2/alerts", timeout=10, trust_env=False, verify=NO_TLS)
         alerts: list[dict[str, Any]] = answer.raise_for_status().json()
         return {alert["labels"]["alertname"] for alert in alerts if alert["status"]["inhibitedBy"]}
 

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from support.pushing import Pushgateway
 from support.servers import Mlflow
 
+from ops.plain_http import NO_TLS
 from training.generate import GeneratorConfig, write
 
 pytestmark = pytest.mark.service
@@ -58,7 +59,7 @@ class TrainingGateway(Pushgateway):
 
 
 def post(url: str, path: str, body: dict[str, str], login: tuple[str, str]) -> None:
-    answer = httpx.post(f"{url}/api/2.0/mlflow/{path}", json=body, auth=login, trust_env=False)
+    answer = httpx.post(f"{url}/api/2.0/mlflow/{path}", json=body, auth=login, trust_env=False, verify=NO_TLS)
     assert answer.is_success, answer.text
 
 

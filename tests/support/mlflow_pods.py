@@ -19,6 +19,7 @@ from infra.connections import POOLS
 from infra.naming import MLFLOW
 from infra.workloads.mlflow import server_options
 from infra.workloads.mlflow_jobs import DATABASE_URI
+from ops.plain_http import NO_TLS
 
 DOMAIN: Final = "churn.localhost"
 PASSWORDS: Final = {
@@ -97,7 +98,7 @@ class Tracking(Server):
 
     def is_up(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health", trust_env=False).is_success
+            return httpx.get(f"{self.url}/health", trust_env=False, verify=NO_TLS).is_success
         except httpx.TransportError:
             return False
 
@@ -107,5 +108,5 @@ class Tracking(Server):
         headers = {} if host is None else {"Host": host}
         auth = None if user is None else (user, PASSWORDS[user])
         return httpx.request(
-            method, self.url + path, auth=auth, json=body, headers=headers, trust_env=False, timeout=30
+            method, self.url + path, auth=auth, json=body, headers=headers, trust_env=False, verify=NO_TLS, timeout=30
         )

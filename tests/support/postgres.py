@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +22,7 @@ VERSION = "15"
 _FOLDERS = (f"/usr/lib/postgresql/{VERSION}/bin", *os.environ.get("PATH", "").split(os.pathsep))
 
 
+@cache
 def tool(name: str) -> str:
     """Path of a program of PostgreSQL 15."""
     for folder in _FOLDERS:

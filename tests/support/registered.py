@@ -13,6 +13,7 @@ import httpx
 from mlflow import MlflowClient
 
 from app.bundle import ARTIFACT_FOLDER, MANIFEST, MANIFEST_TAG, STAGE_TAG, STAGES, sha256
+from ops.plain_http import NO_TLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +25,15 @@ class Version:
 
     def read(self, name: str) -> bytes:
         """Fetch a file of the registered bundle."""
-        return httpx.get(f"{self.bundle_url}/{name}", trust_env=False).raise_for_status().content
+        return httpx.get(f"{self.bundle_url}/{name}", trust_env=False, verify=NO_TLS).raise_for_status().content
 
     def write(self, name: str, data: bytes) -> None:
         """Replace a file of the registered bundle."""
-        httpx.put(f"{self.bundle_url}/{name}", content=data, trust_env=False).raise_for_status()
+        httpx.put(f"{self.bundle_url}/{name}", content=data, trust_env=False, verify=NO_TLS).raise_for_status()
 
     def delete(self, name: str) -> None:
         """Delete a file of the registered bundle."""
-        httpx.delete(f"{self.bundle_url}/{name}", trust_env=False).raise_for_status()
+        httpx.delete(f"{self.bundle_url}/{name}", trust_env=False, verify=NO_TLS).raise_for_status()
 
 
 class Registered:
@@ -80,7 +81,7 @@ class Registered:
         """Move the alias `production` as MLflow's web page does, through the server's API alone."""
         body = {"name": self.name, "alias": "production", "version": version.number}
         url = f"{self.url}/api/2.0/mlflow/registered-models/alias"
-        httpx.post(url, json=body, trust_env=False).raise_for_status()
+        httpx.post(url, json=body, trust_env=False, verify=NO_TLS).raise_for_status()
 
     def settings(self) -> dict[str, Any]:
         """Settings of an API that follows this model."""

@@ -16,6 +16,8 @@ from moto.server import ThreadedMotoServer
 from support.listening import Listening
 from support.servers import HOST
 
+from ops.plain_http import NO_TLS
+
 REGION: Final = "eu-central-1"
 CREDENTIALS: Final = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -35,7 +37,9 @@ def moto() -> Iterator[str]:
     try:
         _, port = server.get_host_and_port()
         # A server that shares two cores with builds may take longer than the five seconds of the default.
-        httpx.post(f"http://{HOST}:{port}/moto-api/reset", timeout=60, trust_env=False).raise_for_status()
+        httpx.post(
+            f"http://{HOST}:{port}/moto-api/reset", timeout=60, trust_env=False, verify=NO_TLS
+        ).raise_for_status()
         yield f"http://{HOST}:{port}"
     finally:
         server.stop()

@@ -23,6 +23,7 @@ from support.tools import newest_alertmanager, newest_prometheus
 
 from infra.workloads import alertmanager_config as alerting
 from ops.local import monitoring
+from ops.plain_http import NO_TLS
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION: Final = re.compile(r"\b(\d+)(ms|s|m|h|d|w)\b")
@@ -66,7 +67,9 @@ class Prometheus(Server):
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query."""
-        answer = httpx.post(f"{self.url}/api/v1/query", data={"query": expression}, timeout=30, trust_env=False)
+        answer = httpx.post(
+            f"{self.url}/api/v1/query", data={"query": expression}, timeout=30, trust_env=False, verify=NO_TLS
+        )
         body = answer.json()
         assert body["status"] == "success", f"{expression}: {body}"
         result: list[dict[str, Any]] = body["data"]["result"]
