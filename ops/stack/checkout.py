@@ -10,6 +10,8 @@ import yaml
 from ops.errors import OpsError
 
 ROOT: Final = Path(__file__).parents[2]
+# The same safe loader in C, which is eight times as fast, where PyYAML was built with it.
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def stack_files(root: Path) -> list[Path]:
@@ -32,5 +34,5 @@ def stack_config(stack: str, root: Path) -> dict[str, Any]:
     if stack not in names:
         raise OpsError(f"there is no stack {stack!r}: choose one of {', '.join(names)}")
     text = (root / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
-    config: dict[str, Any] = yaml.safe_load(text)["config"]
+    config: dict[str, Any] = yaml.load(text, Loader=_LOADER)["config"]  # noqa: S506 - it is a safe one
     return config

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
 from support.paths import ROOT
+from support.recording_cache import cached
 from support.scripts import write_program
 from support.shims import state
 from typer.testing import CliRunner
 
 from ops.cli import main as cli
 from ops.local.home import Home
-from ops.stack import checkout
+from ops.stack import checkout, doctor, render
+from ops.stack.recording import Recording
 from ops.stack.stack_file import set_values
 
 TOOLS: Final = {
@@ -31,6 +34,11 @@ TOOLS: Final = {
 """Programs, and the stand-in that plays each."""
 PACKAGES: Final = str(Path(yaml.__file__).parents[1])
 FILES: Final = ("Dockerfile", ".dockerignore", "kind.yaml")
+
+
+def _recorded_once(stack: str, config: Mapping[str, Any], digests: Mapping[str, str]) -> Recording:
+    """What `churn cluster up` records each time to compare the cluster with what the stack asks for."""
+    return cached(stack, {"config": config, "digests": digests}, lambda: render.recorded(stack, config, digests))
 
 
 class Desk:
@@ -53,6 +61,7 @@ class Desk:
         ):  # fmt: skip
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(checkout, "ROOT", self.root)
+        monkeypatch.setattr(doctor, "recorded", _recorded_once)
         for file in (
             *ROOT.glob("Pulumi*.yaml"),
             *(ROOT / name for name in ("Dockerfile", ".dockerignore", "kind.yaml")),
