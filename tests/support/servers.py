@@ -24,6 +24,8 @@ from ops.local.ports import is_free
 START_SECONDS = 180.0
 STOP_SECONDS = 20.0
 HOST = "127.0.0.1"
+DOMAIN: Final = "churn.localhost"
+"""Domain of the hosts of `dev`."""
 TOOL_FOLDERS = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 

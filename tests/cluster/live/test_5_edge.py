@@ -7,9 +7,8 @@ from collections import Counter
 
 import httpx
 import pytest
-from support.edge import DOMAIN
 from support.live import Live
-from support.servers import wait_until
+from support.servers import DOMAIN, wait_until
 
 from app.schemas import EXAMPLE
 from infra.naming import API
