@@ -20,8 +20,8 @@ _NOT_MEASURED: Final = "Not measured in this run."
 _TEXT: Final = Template("""\
 # Performance
 
-Written by `make bench` on $date, in $minutes minutes; no figure or verdict is typed by hand. Targets and whether they
-were met stand [further down](#targets).
+Written by `make bench` on $date, in $minutes minutes; no figure or verdict is typed by hand. The targets, and whether
+they were met, are [further down](#targets).
 $quick
 $machine
 

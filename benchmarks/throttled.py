@@ -171,7 +171,7 @@ class Bench:
 
     def measure(self, name: str, code: Path, rate: float) -> Run:
         """Measure the API of the revision in the folder ``code`` at a rate, on a Redis of its own."""
-        work = self.work / f"{'before' if code != ROOT else 'now'}-{rate:g}"
+        work = self.work / f"{name}-{rate:g}"
         quota = Quota("churn-bench-throttled")
         try:
             with redis(work, self.cores.load) as redis_port:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import pytest
-from support.deployed import NO_PEM, Deployed, deployed, in_order
+from support.deployed import NO_PEM, WAIT, Deployed, deployed, in_order, scale, settle, troubles, unplaced
 from support.kubectl import Json, Kubectl
 from support.recorder import STACKS, record_with, recorded
 from support.rights import declared, granted
@@ -20,7 +20,6 @@ from infra.kit.pod import ZONE
 
 pytestmark = pytest.mark.cluster
 
-WAIT = "--timeout=60s"
 NO_MORE_THAN_ANYBODY = ("nobody", "default")
 """A service account without a binding: it may read the API's description and ask about its own rights."""
 
@@ -31,37 +30,12 @@ def stack(request: pytest.FixtureRequest, cluster: Kubectl) -> Iterator[Deployed
         yield applied
 
 
-def scale(stack: Deployed, bound: str) -> None:
-    """Set replicas to the autoscalers' minimum or maximum, since they get no metrics here."""
-    for scaler in stack.of("HorizontalPodAutoscaler"):
-        target, namespace = scaler["spec"]["scaleTargetRef"], scaler["metadata"]["namespace"]
-        name, replicas = f"{target['kind']}/{target['name']}", scaler["spec"][bound]
-        stack.kubectl.run("scale", name, "--namespace", namespace, f"--replicas={replicas}")
-
-
-def settle(stack: Deployed, workloads: Sequence[Json] | None = None) -> None:
-    """Wait until every requested replica is Ready, of these workloads or of all."""
-    lasting = stack.of("Deployment", "StatefulSet", "DaemonSet") if workloads is None else list(workloads)
-    answer = stack.kubectl.attempt("rollout", "status", WAIT, "-f", "-", objects=lasting)
-    assert answer.ok, f"{answer.err} {troubles(stack)}"
-
-
 @pytest.fixture(scope="module")
 def ready(stack: Deployed) -> Deployed:
     """The stack with every replica Ready, at the autoscalers' minimum."""
     scale(stack, "minReplicas")
     settle(stack)
     return stack
-
-
-def unplaced(stack: Deployed) -> dict[str, str]:
-    """Why pods have no node."""
-    return {
-        pod["metadata"]["name"]: condition.get("message", "")
-        for pod in stack.live("pods")
-        for condition in pod["status"].get("conditions", [])
-        if (condition["type"], condition["status"]) == ("PodScheduled", "False")
-    }
 
 
 def placed(stack: Deployed) -> dict[str, Counter[str]]:
@@ -74,12 +48,6 @@ def placed(stack: Deployed) -> dict[str, Counter[str]]:
         by_workload[workload["metadata"]["name"]] = Counter(dict.fromkeys(zones.values(), 0))
         by_workload[workload["metadata"]["name"]].update(zones[node] for node in nodes if node)
     return by_workload
-
-
-def troubles(stack: Deployed) -> set[str]:
-    """The cluster's warnings, for the message of a failure; that autoscalers have no metrics is none."""
-    events = [event for event in stack.live("events") if event["type"] == "Warning" and "Metric" not in event["reason"]]
-    return {event["message"] for event in events} | set(unplaced(stack).values())
 
 
 def pods_of(workload: Json, pods: list[Json]) -> list[Json]:
@@ -133,7 +101,7 @@ def test_replicas_are_spread_over_the_zones(ready: Deployed) -> None:
     assert {name: counts for name, counts in several.items() if skew(counts) > 1} == {}
 
 
-def at_most_everywhere(stack: Deployed, workloads: Sequence[Json] | None = None) -> tuple[Counter[str], int]:
+def at_the_maximum(stack: Deployed, workloads: Sequence[Json] | None = None) -> tuple[Counter[str], int]:
     """How many pods each zone has once the autoscaler has set its maximum, and that maximum."""
     [scaler] = stack.of("HorizontalPodAutoscaler")
     scale(stack, "maxReplicas")
@@ -141,14 +109,14 @@ def at_most_everywhere(stack: Deployed, workloads: Sequence[Json] | None = None)
     return placed(stack)["api"], int(scaler["spec"]["maxReplicas"])
 
 
-def test_closed_zones_are_done_without(ready: Deployed) -> None:
+def test_pods_go_to_the_open_zone_while_the_others_are_closed(ready: Deployed) -> None:
     """Two zones are cordoned, as for an upgrade of their nodes: the autoscaler's pods go to the third."""
     nodes = ready.kubectl.get("nodes")
     open_zone = nodes[0]["metadata"]["labels"][ZONE]
     closed = [node["metadata"]["name"] for node in nodes if node["metadata"]["labels"][ZONE] != open_zone]
     try:
         ready.kubectl.run("cordon", *closed)
-        counts, most = at_most_everywhere(ready)
+        counts, most = at_the_maximum(ready)
     finally:
         ready.kubectl.run("uncordon", *closed)
         scale(ready, "minReplicas")
@@ -192,7 +160,7 @@ def test_a_dead_zone_stops_neither_replacements_nor_the_autoscaler(ready: Deploy
         ready.kubectl.run("taint", "nodes", *lost, f"{DEAD}=nodeshutdown:NoExecute", "--overwrite")
         wait_until(lambda: not any(counts[zone] for counts in placed(ready).values()), "no pod is in the dead zone", 60)
         settle(ready, without_disks(ready))  # every pod that was lost has a successor
-        counts, most = at_most_everywhere(ready, without_disks(ready))
+        counts, most = at_the_maximum(ready, without_disks(ready))
         left = {name: why for name, why in unplaced(ready).items() if name not in held_by_disks(ready, zone)}
     finally:
         ready.kubectl.run("taint", "nodes", *lost, f"{DEAD}-")

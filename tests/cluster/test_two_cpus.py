@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from support import kind_node
-from support.deployed import Deployed, deployed
+from support.deployed import WAIT, Deployed, deployed, scale, settle, unplaced
 from support.kubectl import Kubectl
 from support.recorder import recorded
 from support.servers import wait_until
@@ -22,7 +22,6 @@ pytestmark = pytest.mark.cluster
 
 NODE = "two-cpus"
 BESIDE = "default"
-WAIT = "--timeout=60s"
 
 
 @pytest.fixture(scope="module")
@@ -54,25 +53,6 @@ def stack(small: Kubectl) -> Iterator[Deployed]:
         yield applied
 
 
-def waiting(stack: Deployed) -> dict[str, str]:
-    """Pods without a node, and why."""
-    return {
-        pod["metadata"]["name"]: condition.get("message", "")
-        for pod in stack.live("pods")
-        for condition in pod["status"].get("conditions", [])
-        if (condition["type"], condition["status"]) == ("PodScheduled", "False")
-    }
-
-
-def settle(stack: Deployed) -> None:
-    for workload in stack.of("Deployment", "StatefulSet", "DaemonSet"):
-        kind, metadata = workload["kind"], workload["metadata"]
-        where = ("--namespace", metadata["namespace"])
-        answer = stack.kubectl.attempt("rollout", "status", f"{kind}/{metadata['name']}", *where, WAIT)
-        # The other nodes are cordoned: a DaemonSet waits for none of them.
-        assert answer.ok, (answer.err, waiting(stack))
-
-
 def test_the_examination_agrees_with_the_scheduler(small: Kubectl) -> None:
     asked = demand(recorded("dev").manifests())
     assert doctor_checks.resources(doctor.gather(""), asked).level == doctor_checks.Level.OK
@@ -88,13 +68,11 @@ def test_the_examination_agrees_with_the_scheduler(small: Kubectl) -> None:
 
 
 def test_every_pod_gets_a_node_and_every_job_completes(stack: Deployed) -> None:
-    [scaler] = stack.of("HorizontalPodAutoscaler")
-    least = f"--replicas={scaler['spec']['minReplicas']}"
-    stack.kubectl.run("scale", "deployment/api", "--namespace", scaler["metadata"]["namespace"], least)
+    scale(stack, "minReplicas")
     settle(stack)
     answer = stack.kubectl.attempt("wait", "--for=condition=Complete", WAIT, "-f", "-", objects=stack.of("Job"))
-    assert answer.ok, (answer.err, waiting(stack))
-    assert waiting(stack) == {}
+    assert answer.ok, (answer.err, unplaced(stack))
+    assert unplaced(stack) == {}
     assert {pod["spec"]["nodeName"] for pod in stack.live("pods") if pod["metadata"]["namespace"] != "churn-nodes"} == {
         NODE
     }
@@ -105,7 +83,7 @@ def test_everything_can_be_released_at_once(stack: Deployed) -> None:
         name, where = workload["metadata"]["name"], ("--namespace", workload["metadata"]["namespace"])
         stack.kubectl.run("rollout", "restart", f"{workload['kind']}/{name}", *where)
     settle(stack)
-    assert waiting(stack) == {}
+    assert unplaced(stack) == {}
 
 
 def test_a_scheduled_job_has_room_beside_everything(stack: Deployed) -> None:
@@ -115,10 +93,10 @@ def test_a_scheduled_job_has_room_beside_everything(stack: Deployed) -> None:
         stack.kubectl.run("create", "job", job, f"--from=cronjob/{name}", "--namespace", namespace)
         arguments = ("wait", f"job/{job}", "--for=condition=Complete", "--namespace", namespace, WAIT)
         answer = stack.kubectl.attempt(*arguments)
-        assert answer.ok, (name, answer.err, waiting(stack))
+        assert answer.ok, (name, answer.err, unplaced(stack))
 
 
-def test_one_pod_more_of_this_size_would_wait(stack: Deployed) -> None:
+def test_one_more_pod_would_wait(stack: Deployed) -> None:
     """The node is really full: it is no larger than it claims to be."""
     rest = {"name": "main", "image": "rest:1", "resources": {"requests": {"cpu": "1"}}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "rest", "namespace": BESIDE}}

@@ -28,7 +28,7 @@ def test_every_public_image_is_in_the_table() -> None:
     assert set(STAND_INS) <= set(PUBLIC)
 
 
-def with_images(stack: str) -> list[tuple[str, dict[str, Any]]]:
+def owned_containers(stack: str) -> list[tuple[str, dict[str, Any]]]:
     return [
         (owner, container) for owner, template in pod_templates(recorded(stack)) for container in containers(template)
     ]
@@ -36,10 +36,12 @@ def with_images(stack: str) -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_container_may_have_exactly_the_capabilities_that_its_program_needs_to_start(stack: str) -> None:
-    for owner, container in with_images(stack):
+    for owner, container in owned_containers(stack):
         added = container["securityContext"]["capabilities"].get("add", [])
         assert added == needed_capabilities(container), f"{owner} {container['name']}"
-    needing = [(owner, container["name"]) for owner, container in with_images(stack) if needed_capabilities(container)]
+    needing = [
+        (owner, container["name"]) for owner, container in owned_containers(stack) if needed_capabilities(container)
+    ]
     assert needing == [("Deployment/ingress", "ingress")]
 
 

@@ -22,12 +22,10 @@ def foreign(text: str) -> list[str]:
 
 
 def test_every_stack_file_is_in_pulumis_style() -> None:
-    files = stack_files(ROOT)
-    assert len(files) == 3
-    assert {file.name: foreign(file.read_text()) for file in files} == {file.name: [] for file in files}
-    assert all(
-        file.read_text().endswith("\n") and yaml.safe_load(file.read_text()).keys() == {"config"} for file in files
-    )
+    texts = {file.name: file.read_text() for file in stack_files(ROOT)}
+    assert len(texts) == 3
+    assert {name: foreign(text) for name, text in texts.items()} == {name: [] for name in texts}
+    assert all(text.endswith("\n") and yaml.safe_load(text).keys() == {"config"} for text in texts.values())
 
 
 @pytest.mark.parametrize(

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from pulumi import automation as auto
 from support.aws_rules import STATEFUL
-from support.engine.cloud import CloudProject
+from support.engine.cloud import REGISTRY, CloudProject, invented_digests
 from support.engine.operations import Outcome
 from support.recorder import settings
-
-from infra.versions import OWN, PUBLIC, Images
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900, func_only=True)]
 
 STACKS = ("staging", "prod")
-REGISTRY = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/churn"
 ENGINES_OWN = "pulumi:providers:pulumi"
 """The provider with which the engine passes a role to the component of `pulumi_eks`; previews do not have it."""
 Edit = Callable[[dict[str, Any]], None]
-
-
-def invented_digests(stack: str) -> dict[str, str]:
-    images = Images(settings=settings(stack).images.model_copy(update={"registry": REGISTRY}), digests={})
-    tagged = [images.tagged(name) for name in (*PUBLIC, *OWN)]
-    return {image: f"sha256:{hashlib.sha256(image.encode()).hexdigest()}" for image in tagged}
 
 
 @pytest.fixture(scope="module", params=STACKS)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.engine.project import Deployed
-from support.procedures import pulumi_targets
+from support.procedures import pulumi_up
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
 
@@ -78,7 +78,7 @@ def test_a_deleted_server_and_its_claim_are_created_again_by_the_documented_comm
     assert len(before) == len(lost)
     (mlflow,) = (key for key in objects if (key.kind, key.name) == ("Deployment", "mlflow"))
     objects[mlflow]["spec"]["replicas"] = 0
-    outcome = deployed.project.run("up", refresh=True, target=pulumi_targets("Database lost"))
+    outcome = deployed.project.run("up", **pulumi_up("Database lost"))
     objects[mlflow]["spec"]["replicas"] = 1
     assert outcome.succeeded, outcome.printed
     assert [(step.operation, step.name) for step in outcome.changes] == [
@@ -93,4 +93,4 @@ def test_a_deleted_server_and_its_claim_are_created_again_by_the_documented_comm
     before[server]["spec"].pop("volumeClaimTemplates")
     assert objects[server]["spec"] == before[server]["spec"]
     objects[server]["spec"]["volumeClaimTemplates"] = [template]
-    assert pulumi_targets("PostgreSQL upgrade") == pulumi_targets("Database lost")
+    assert pulumi_up("PostgreSQL upgrade") == pulumi_up("Database lost")

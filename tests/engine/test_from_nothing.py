@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 from pulumi import automation as auto
-from support.engine.bring_up import AWS, Desk, ModelCluster, commands, of_dev
-from support.engine.cloud import CloudProject
+from support.engine.bring_up import AWS, ModelCluster, Typist, commands, dev_commands
+from support.engine.cloud import REGISTRY, CloudProject, invented_digests
+from support.engine.cluster import Key
 from support.engine.project import Deployed
 from support.engine.provider import ProviderError
-from support.recorder import settings
+from support.engine.readiness import completed
 
 from infra.naming import MLOPS
-from infra.versions import OWN, PUBLIC, Images
+from infra.versions import OWN
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900, func_only=True)]
 
 
 def test_dev_is_up_after_the_commands_of_its_document(deployed: Deployed) -> None:
     """The stack that the other tests share came up by exactly these, in a cluster whose API needs a model."""
-    ours = [line.partition("#")[0].split() for line in of_dev() if line.startswith("pulumi ")]
+    ours = [line.partition("#")[0].split() for line in dev_commands() if line.startswith("pulumi ")]
     assert ours[:3] == [["pulumi", *words.split()] for words in ("stack init dev", "preview -s dev", "up -s dev")]
     assert deployed.first_up.succeeded, deployed.first_up.printed
     assert isinstance(deployed.project.cluster, ModelCluster)
@@ -30,27 +31,23 @@ def test_dev_is_up_after_the_commands_of_its_document(deployed: Deployed) -> Non
     assert created.index("mlflow-deployment") < created.index("training-first") < created.index("api-deployment")
 
 
-REGISTRY = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/churn"
-
-
 def locked(project: CloudProject) -> None:
     """Name a registry, as the document says, and invent the digests that a stack may require."""
     project.configure(lambda config: config["churn:images"].update(registry=REGISTRY))
-    images = Images(settings=settings(project.stack).images.model_copy(update={"registry": REGISTRY}), digests={})
-    project.lock({images.tagged(name): f"sha256:{'0' * 64}" for name in (*PUBLIC, *OWN)})
+    project.lock(invented_digests(project.stack))
 
 
 def test_staging_is_up_after_the_commands_of_its_document(command: auto.PulumiCommand, tmp_path: Path) -> None:
     cluster = ModelCluster()
     with CloudProject("staging", command=command, folder=tmp_path, cluster=cluster).open() as project:
         locked(project)
-        desk = Desk(project, lambda words: pytest.fail(f"docs/aws.md has a command that is not Pulumi's: {words}"))
+        typist = Typist(project, lambda words: pytest.fail(f"docs/aws.md has a command that is not Pulumi's: {words}"))
         (block,) = commands(AWS, "Staging, from nothing")
         # Previews change nothing, and another test looks at them.
         lines = [line for line in block if not line.startswith("pulumi preview")]
-        _init, before = (desk.type(line) for line in lines[:2])
+        _init, before = (typist.type(line) for line in lines[:2])
         early = dict(cluster.objects)
-        whole = desk.type(lines[2])
+        whole = typist.type(lines[2])
         assert before is not None
         assert whole is not None
         kinds = {step.urn.split("::")[2].rpartition("$")[2] for step in before.changes}
@@ -75,7 +72,8 @@ def test_prod_is_up_after_the_commands_of_its_document_and_a_persons_promotion(
                     cluster.files.add(address)
                 case ["kubectl", "-n", namespace, "create", "job", schedule, name]:
                     cluster.start(schedule.removeprefix("--from=cronjob/"), namespace, name)
-                case ["kubectl", "-n", _, "wait", *_]:
+                case ["kubectl", "-n", namespace, "wait", "--for=condition=Complete", _timeout, job]:
+                    assert completed(cluster.objects[Key("Job", namespace, job.removeprefix("job/"))])
                     assert cluster.staged
                 case [".venv/bin/churn", "promote"]:
                     promotions.append(cluster.production)
@@ -85,8 +83,8 @@ def test_prod_is_up_after_the_commands_of_its_document_and_a_persons_promotion(
                 case _:
                     pytest.fail(f"docs/aws.md has a command that this test does not know: {words}")
 
-        desk = Desk(project, other)
-        outcomes = [desk.type(line) for block in commands(AWS, "Prod, from nothing") for line in block]
+        typist = Typist(project, other)
+        outcomes = [typist.type(line) for block in commands(AWS, "Prod, from nothing") for line in block]
         assert promotions == [False]  # nothing was in production until a person promoted it
         assert sum(outcome is not None for outcome in outcomes) == 2
         (api,) = (item for key, item in cluster.objects.items() if (key.kind, key.name) == ("Deployment", "api"))
@@ -112,9 +110,9 @@ def test_the_cluster_of_these_tests_refuses_what_a_real_one_would_not_get_ready(
         training("a", "--rows", "1000")
     cluster.create({"kind": "Deployment", "metadata": {"name": "mlflow", "namespace": MLOPS}})
     with pytest.raises(ProviderError, match=r"s3://data/customers\.parquet does not exist"):
-        training("a", "--data", "s3://data/customers.parquet")
+        training("b", "--data", "s3://data/customers.parquet")
     cluster.files.add("s3://data/customers.parquet")
-    training("a", "--data", "s3://data/customers.parquet")
+    training("c", "--data", "s3://data/customers.parquet")
     assert (cluster.staged, cluster.production) == (True, False)
-    training("b", "--rows", "1000", "--first")
-    cluster.create(api)
+    training("d", "--rows", "1000", "--first")
+    cluster.update(api)

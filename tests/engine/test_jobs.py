@@ -20,7 +20,7 @@ def migrations(project: Project) -> list[tuple[Key, dict[str, Any]]]:
     return [(key, job) for key, job in jobs if key.kind == "Job" and key.name.startswith(MIGRATION)]
 
 
-def test_up_runs_a_failed_job_again_and_a_complete_one_no_more(project: Project) -> None:
+def test_up_runs_a_failed_job_again_but_not_a_complete_one(project: Project) -> None:
     project.cluster.failing = {MLFLOW_MIGRATE.name}
     first = project.run("up")
     assert not first.succeeded

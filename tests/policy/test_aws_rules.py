@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from support import aws_rules as rules
-from support.recorder import record_with, recorded, settings
+from support.recorder import record_with, recorded, settings, with_inputs
 
 from ops.stack.recording import Recording
 
@@ -71,10 +69,7 @@ def changed(name: str, change: Change) -> Recording:
     """The staging stack with the inputs of one resource changed."""
     recording = recorded("staging")
     (chosen,) = [item for item in recording.resources if item.name == name]
-    inputs = copy.deepcopy(chosen.inputs)
-    change(inputs)
-    others = [item for item in recording.resources if item is not chosen]
-    return replace(recording, resources=[*others, replace(chosen, inputs=inputs)])
+    return with_inputs(recording, chosen, change)
 
 
 def statement(field: str, **values: Any) -> Change:

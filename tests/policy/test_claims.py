@@ -6,27 +6,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.recorder import STACKS, find, recorded
+from support.recorder import STACKS, find, objects, recorded, with_resource
 
 from infra.parts.claim import TEMPLATES
-from ops.stack.recording import Recording, Resource
-
-
-def of_kind(recording: Recording, kind: str) -> list[Resource]:
-    return [item for item in recording.resources if item.is_kubernetes and item.inputs["kind"] == kind]
+from ops.stack.recording import Recording
 
 
 def smaller_after_deletion(recording: Recording) -> list[str]:
-    """Each StatefulSet whose controller would create another claim than the stack did, or that a growth would replace.
+    """Claims that a StatefulSet would create with another size than the stack, and servers that a growth would replace.
 
     The controller creates a missing claim from the StatefulSet's template (Kubernetes, pkg/controller/statefulset,
     `createMissingPersistentVolumeClaims`), usually before the stack can.
     """
     claims = {
-        claim.inputs["metadata"]["name"]: claim.inputs["spec"] for claim in of_kind(recording, "PersistentVolumeClaim")
+        claim.inputs["metadata"]["name"]: claim.inputs["spec"] for claim in objects(recording, "PersistentVolumeClaim")
     }
     violations = []
-    for server in of_kind(recording, "StatefulSet"):
+    for server in objects(recording, "StatefulSet"):
         name, spec = server.inputs["metadata"]["name"], server.inputs["spec"]
         templates: list[dict[str, Any]] = spec.get("volumeClaimTemplates", [])
         if templates and not set(TEMPLATES) <= set(server.ignore_changes):
@@ -42,7 +38,7 @@ def smaller_after_deletion(recording: Recording) -> list[str]:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_claim_comes_back_with_its_size(stack: str) -> None:
-    assert len(of_kind(recorded(stack), "StatefulSet")) >= 2
+    assert len(objects(recorded(stack), "StatefulSet")) >= 2
     assert smaller_after_deletion(recorded(stack)) == []
 
 
@@ -51,8 +47,7 @@ def test_a_smaller_template_and_one_that_is_not_ignored_are_noticed() -> None:
     (template,) = server.inputs["spec"]["volumeClaimTemplates"]
     small = {**template, "spec": {**template["spec"], "resources": {"requests": {"storage": "1Gi"}}}}
     inputs = {**server.inputs, "spec": {**server.inputs["spec"], "volumeClaimTemplates": [small]}}
-    others = [item for item in recorded("dev").resources if item is not server]
-    bad = replace(recorded("dev"), resources=[*others, replace(server, inputs=inputs, ignore_changes=())])
+    bad = with_resource(recorded("dev"), server, replace(server, inputs=inputs, ignore_changes=()))
     first, second = smaller_after_deletion(bad)
     assert first == "postgres: a larger volume would replace it"
     assert second.startswith("data-postgres-0 would come back as ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from support import graph_rules as rules
-from support.recorder import STACKS, find, recorded, settings
+from support.recorder import STACKS, find, recorded, settings, with_inputs, with_resource
 
 from ops.stack.recording import STAND_IN, Recording, Resource
 
@@ -49,15 +48,7 @@ def test_state_is_kept_where_the_stack_says_so(stack: str) -> None:
 def _changed(kind: str, name: str, change: Callable[[dict[str, Any]], Any], stack: str = "dev") -> Recording:
     """The stack with the inputs of one object changed."""
     recording = recorded(stack)
-    chosen = find(recording, kind, name)
-    inputs = copy.deepcopy(chosen.inputs)
-    change(inputs)
-    return _with(recording, chosen, replace(chosen, inputs=inputs))
-
-
-def _with(recording: Recording, old: Resource, new: Resource) -> Recording:
-    others = [item for item in recording.resources if item is not old]
-    return replace(recording, resources=[*others, new])
+    return with_inputs(recording, find(recording, kind, name), change)
 
 
 def _container(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -177,15 +168,14 @@ BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
     ("rule", "sample", "expected"), BAD, ids=[f"{rule.__name__}-{expected}" for rule, _, expected in BAD]
 )
 def test_rule_finds_its_sample(rule: Rule, sample: Callable[[], Recording], expected: str) -> None:
-    violations = rule(sample())
-    assert len(violations) == 1
-    assert expected in violations[0]
+    (violation,) = rule(sample())
+    assert expected in violation
 
 
 def _registration(change: Callable[[Resource], Resource], kind: str = "Deployment", name: str = "api") -> Recording:
     recording = recorded("dev")
     chosen = find(recording, kind, name)
-    return _with(recording, chosen, change(chosen))
+    return with_resource(recording, chosen, change(chosen))
 
 
 API_KEYS = "api-api-keys-secret"

@@ -32,9 +32,9 @@ def schemas_are_read_once() -> Iterator[None]:
 
 @functools.cache
 def objects() -> dict[str, Json]:
-    """The distinct objects of all stacks, of one with a mesh and of one with an ALB, by a name for messages.
+    """The distinct objects of all stacks, of one with a mesh, of one with an ALB, and of metrics-server, by a name.
 
-    And those of metrics-server, which `churn cluster up` brings to kind.
+    `churn cluster up` installs metrics-server on kind. The name is for messages.
     """
     mesh, alb = {"mesh": "istio"}, {"balancer": "alb"}
     recordings = [*map(recorded, STACKS), record_with("prod", namespaces=mesh), record_with("prod", edge=alb)]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from support import rollout_rules as rules
-from support.recorder import STACKS, find, recorded
+from support.recorder import STACKS, find, recorded, with_inputs
 
 from ops.stack.recording import Recording
 
@@ -33,26 +31,22 @@ def test_rule_holds(rule: Rule, stack: str) -> None:
 def changed(kind: str, name: str, change: Callable[[dict[str, Any]], Any], stack: str = "dev") -> Recording:
     """The stack with the inputs of one object changed."""
     recording = recorded(stack)
-    chosen = find(recording, kind, name)
-    inputs = copy.deepcopy(chosen.inputs)
-    change(inputs)
-    others = [item for item in recording.resources if item is not chosen]
-    return replace(recording, resources=[*others, replace(chosen, inputs=inputs)])
+    return with_inputs(recording, find(recording, kind, name), change)
 
 
-def template(inputs: dict[str, Any]) -> dict[str, Any]:
+def pod_template(inputs: dict[str, Any]) -> dict[str, Any]:
     """The pods of a CronJob."""
     pods: dict[str, Any] = inputs["spec"]["jobTemplate"]["spec"]["template"]
     return pods
 
 
-def sidecar(inputs: dict[str, Any]) -> dict[str, Any]:
+def sidecar_startup(inputs: dict[str, Any]) -> dict[str, Any]:
     """The startup probe of the second container."""
     probe: dict[str, Any] = inputs["spec"]["template"]["spec"]["containers"][1]["startupProbe"]
     return probe
 
 
-def by_zone(inputs: dict[str, Any]) -> dict[str, Any]:
+def zone_constraint(inputs: dict[str, Any]) -> dict[str, Any]:
     """The first constraint of an object's pods."""
     constraint: dict[str, Any] = inputs["spec"]["template"]["spec"]["topologySpreadConstraints"][0]
     return constraint
@@ -76,22 +70,24 @@ BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
     ),
     (
         rules.outlives_a_zone,
-        lambda: changed("Deployment", "api", lambda item: by_zone(item).pop("nodeTaintsPolicy"), "prod"),
+        lambda: changed("Deployment", "api", lambda item: zone_constraint(item).pop("nodeTaintsPolicy"), "prod"),
         "Deployment/api: topology.kubernetes.io/zone",
     ),
     (
         rules.outlives_a_zone,
-        lambda: changed("Deployment", "api", lambda item: by_zone(item).update(minDomains=3), "prod"),
+        lambda: changed("Deployment", "api", lambda item: zone_constraint(item).update(minDomains=3), "prod"),
         "Deployment/api: topology.kubernetes.io/zone",
     ),
     (
         rules.jobs_are_left_alone,
-        lambda: changed("CronJob", "training", lambda item: template(item)["metadata"].pop("annotations"), "prod"),
+        lambda: changed("CronJob", "training", lambda item: pod_template(item)["metadata"].pop("annotations"), "prod"),
         "CronJob/training",
     ),
     (
         rules.companions_start_as_late,
-        lambda: changed("StatefulSet", "prometheus", lambda item: sidecar(item).update(failureThreshold=60), "prod"),
+        lambda: changed(
+            "StatefulSet", "prometheus", lambda item: sidecar_startup(item).update(failureThreshold=60), "prod"
+        ),
         "300 s of thanos-sidecar, 900 s of prometheus",
     ),
 ]
@@ -101,6 +97,5 @@ BAD: list[tuple[Rule, Callable[[], Recording], str]] = [
     ("rule", "sample", "expected"), BAD, ids=[f"{rule.__name__}-{expected}" for rule, _, expected in BAD]
 )
 def test_rule_finds_its_sample(rule: Rule, sample: Callable[[], Recording], expected: str) -> None:
-    violations = rule(sample())
-    assert len(violations) == 1
-    assert expected in violations[0]
+    (violation,) = rule(sample())
+    assert expected in violation

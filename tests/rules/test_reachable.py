@@ -1,9 +1,9 @@
 """Every alert can fire at values that its stack can reach, and each says why.
 
-A case of `tests/rules/cases` shows that an expression fires at some values; here, that those values can come about. An
-alert about a state (a zero, a one, something absent) has the event that causes it. For any other number in an
-expression, the alert is listed with what moves the measured value past it: time, a share of a whole, or a ceiling,
-which is computed from each stack.
+A case of `tests/rules/cases` shows that an expression fires at some values. These tests show that those values can come
+about. An alert about a state (a zero, a one, something absent) is listed with the event that causes it. An alert about
+any other number is listed with what moves the measured value past it: time, a share of a whole, or a ceiling, which is
+computed from each stack.
 """
 
 from __future__ import annotations
@@ -137,7 +137,11 @@ THRESHOLDS: Final[dict[str, Callable[[Settings], float]]] = {
     "ApiSaturated": lambda _: 0.85,
     "ApiTrafficSurge": lambda _: 4 * 0.1,
 }
+"""By alert, the number that a measured value has to pass, where it is not the last number of the expression."""
 LEAST_REQUESTS: Final = 5
+"""Failed or slow answers below which a share of them says nothing."""
+DAYS_AHEAD, HOURS_A_DAY, SECONDS_AN_HOUR = 4, 24, 3600
+"""Factors of the time for which alerts about disks look ahead."""
 
 
 def numbers(expression: str) -> list[float]:
@@ -161,14 +165,13 @@ def test_every_alert_says_why_it_can_fire(alerts: Alerts) -> None:
 
 
 def test_a_state_is_compared_with_nothing_but_zero_and_one(alerts: Alerts) -> None:
-    assert {
-        name: numbers(alerts[name][1]["expr"]) for name in STATES if set(numbers(alerts[name][1]["expr"])) - {0, 1}
-    } == {}
+    compared = {name: numbers(alerts[name][1]["expr"]) for name in STATES}
+    assert {name: values for name, values in compared.items() if set(values) - {0, 1}} == {}
 
 
 def test_a_share_is_compared_with_a_share(alerts: Alerts) -> None:
     for name in SHARES:
-        compared = set(numbers(alerts[name][1]["expr"])) - {0, LEAST_REQUESTS, 24, 4, 3600}
+        compared = set(numbers(alerts[name][1]["expr"])) - {0, LEAST_REQUESTS, DAYS_AHEAD, HOURS_A_DAY, SECONDS_AN_HOUR}
         assert compared, name
         assert all(0 < number < 1 for number in compared), name
 

@@ -65,10 +65,16 @@ def as_test(alert: str, case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def price_rules(tmp_path: Path) -> Path:
+    """The file with the rules that are computed from prices."""
+    path = tmp_path / "prices.yaml"
+    path.write_text(prices.rules(settings("prod").budget.pods_monthly_usd), encoding="utf-8")
+    return path
+
+
 @pytest.mark.parametrize("age", AGES)
-def test_rules_are_valid(age: str, tmp_path: Path) -> None:
-    own = tmp_path / "prices.yaml"
-    own.write_text(prices.rules(settings("prod").budget.pods_monthly_usd), encoding="utf-8")
+def test_rules_are_valid(age: str, price_rules: Path) -> None:
     run(
         promtool_of(age),
         "check",
@@ -76,22 +82,22 @@ def test_rules_are_valid(age: str, tmp_path: Path) -> None:
         "--lint=all",
         "--lint-fatal",
         *map(str, sorted(RULES.glob("*.yaml"))),
-        str(own),
+        str(price_rules),
     )
 
 
 @pytest.mark.parametrize("age", AGES)
 @pytest.mark.parametrize("file", sorted(path.stem for path in RULES.glob("*.yaml")))
-def test_every_alert_is_silent_and_fires_as_its_cases_say(file: str, age: str, alerts: Alerts, tmp_path: Path) -> None:
-    own = tmp_path / "prices.yaml"
-    own.write_text(prices.rules(settings("prod").budget.pods_monthly_usd), encoding="utf-8")
+def test_every_alert_is_silent_and_fires_as_its_cases_say(
+    file: str, age: str, alerts: Alerts, price_rules: Path, tmp_path: Path
+) -> None:
     by_step: dict[int, list[dict[str, Any]]] = {}
     for alert, cases in CASES.items():
         for case in cases if alerts[alert][0] == file else []:
             by_step.setdefault(case.get("every", 1), []).append(as_test(alert, case))
     files = []
     for every, tests in by_step.items():
-        rule_files = [own, RULES / f"{file}.yaml"]
+        rule_files = [price_rules, RULES / f"{file}.yaml"]
         # Prometheus evaluates groups in parallel; here, alerts come after the records that they use.
         order = [group["name"] for path in rule_files for group in yaml.safe_load(path.read_text("utf-8"))["groups"]]
         content = {
@@ -122,8 +128,8 @@ def test_every_alert_is_seen_silent_before_firing_and_silent_where_it_must_not_f
 
 
 def seconds(duration: str) -> int:
-    """A duration of a rule, which is in minutes, hours or days."""
-    return int(duration[:-1]) * {"m": 60, "h": 3600, "d": 86_400}[duration[-1]]
+    """A duration of a rule or of a scrape, in seconds."""
+    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[duration[-1]]
 
 
 def test_a_cause_fires_before_its_effect_and_until_the_effect_is_over(alerts: Alerts) -> None:
@@ -133,11 +139,11 @@ def test_a_cause_fires_before_its_effect_and_until_the_effect_is_over(alerts: Al
             assert seconds(rule["for"]) < seconds(other["for"]), cause
             assert rule["labels"]["severity"] == other["labels"]["severity"], "a lesser cause would hide a page"
             # Two scrapes, and the evaluation after them.
-            assert seconds(rule["keep_firing_for"]) >= 3 * int(scrape.INTERVAL.removesuffix("s")), cause
+            assert seconds(rule["keep_firing_for"]) >= 3 * seconds(scrape.INTERVAL), cause
 
 
 def test_what_a_job_pushed_counts_until_the_next_push(alerts: Alerts) -> None:
-    """A pushgateway that moves to another node begins empty: without the last value, an alert would be "resolved"."""
+    """A pushgateway that moves to another node starts empty: without the last value, an alert would be "resolved"."""
     pushed = {
         name: re.findall(rf"(\w+\()?({'|'.join(metric_names.HELP)})\b", rule["expr"])
         for name, (_, rule) in alerts.items()

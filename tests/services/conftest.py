@@ -10,8 +10,12 @@ from support.backup_jobs import Jobs, prepare, small_registry
 from support.bundles import make_bundle
 from support.mlflow_pods import run_migration
 from support.postgres import Postgres
-from support.servers import Mlflow
+from support.redis_api import CUSTOMERS
+from support.servers import Mlflow, Redis
 from support.training_runs import write_customers
+
+from app.model import load
+from app.schemas import encode
 
 
 @pytest.fixture(scope="session")
@@ -99,3 +103,17 @@ def migrated(postgres: Postgres) -> Postgres:
     """The database with MLflow's tables and users. Its tests need `support.mlflow_pods.MARKS`."""
     assert run_migration(postgres) == 0
     return postgres
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[Redis]:
+    """An empty Redis."""
+    with Redis(tmp_path / "redis") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def redis_scores(bundles: list[Path]) -> list[float]:
+    """What the score of each of the customers is without any cache."""
+    values: list[float] = load(bundles[0]).score(encode(CUSTOMERS)).tolist()
+    return values

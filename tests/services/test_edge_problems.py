@@ -78,7 +78,7 @@ def test_a_path_without_a_route(edge: Edge, path: str) -> None:
     check(edge.ask("api", path), 404)
 
 
-def test_a_body_that_is_too_large_is_told_its_limit(edge: Edge) -> None:
+def test_the_refusal_of_a_body_names_the_limit(edge: Edge) -> None:
     answer = edge.ask("api", "/v1/predict", "POST", content=b"x" * (3 * 2**20))
     check(answer, 413)
     assert "2 MiB" in answer.json()["detail"]
@@ -86,7 +86,7 @@ def test_a_body_that_is_too_large_is_told_its_limit(edge: Edge) -> None:
     check(edge.ask("api", "/v1/predict", "POST", content=iter([b"x" * 2**20] * 3)), 413)
 
 
-def test_an_artifact_that_is_too_large_is_told_where_to_read_on(edge: Edge) -> None:
+def test_the_refusal_of_an_artifact_says_where_to_read_on(edge: Edge) -> None:
     status, document = edge.announce("mlflow", 513 * 2**20)
     assert (status, document["code"]) == (413, "body-too-large")
     assert "512 MiB" in document["detail"]

@@ -14,12 +14,11 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
+from support import uses
 from support.servers import free_port, wait_until
 from support.sinks import Hooks, Inbox, Mails
 from support.watched import Alertmanager, alertmanager_config
 
-from infra.rules_files import RULES
 from infra.workloads.alertmanager_config import CAUSES
 from ops.plain_http import NO_TLS
 
@@ -27,13 +26,7 @@ pytestmark = pytest.mark.service
 SPEED = 60
 """The dead man's service is called every second, and a page waits for a sixth of one."""
 SECONDS = 60
-LABELS: dict[str, dict[str, str]] = {
-    rule["alert"]: rule["labels"]
-    for path in RULES.glob("*.yaml")
-    for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
-    for rule in group["rules"]
-    if "alert" in rule
-}
+LABELS: dict[str, dict[str, str]] = {rule["alert"]: rule["labels"] for rule in uses.rules() if "alert" in rule}
 
 
 class Stage:
@@ -64,7 +57,7 @@ class Stage:
         answer.raise_for_status()
 
     def inhibited(self) -> set[str]:
-        """Names of the alerts that Alertmanager keeps to itself because of others."""
+        """Names of the alerts that others inhibit."""
         answer = httpx.get(f"{self.server.url}/api/v2/alerts", timeout=10, trust_env=False, verify=NO_TLS)
         alerts: list[dict[str, Any]] = answer.raise_for_status().json()
         return {alert["labels"]["alertname"] for alert in alerts if alert["status"]["inhibitedBy"]}
@@ -91,7 +84,7 @@ CRITICAL_OF_PROMETHEUS = sorted(
 )
 
 
-def test_the_dead_mans_service_is_called_on_while_prometheus_itself_is_critical(stage: Stage) -> None:
+def test_the_dead_mans_service_keeps_being_called_while_prometheus_itself_is_critical(stage: Stage) -> None:
     stage.fire("Watchdog")
     wait_until(stage.deadman_calls, "the first call", SECONDS)
     assert CRITICAL_OF_PROMETHEUS
@@ -100,7 +93,7 @@ def test_the_dead_mans_service_is_called_on_while_prometheus_itself_is_critical(
         stage.wait_for_page(alert)
     assert stage.inhibited() == {"PrometheusReplicaDown"}
     before = stage.deadman_calls()
-    wait_until(lambda: stage.deadman_calls() >= before + 3, "three calls more", SECONDS)
+    wait_until(lambda: stage.deadman_calls() >= before + 3, "three more calls", SECONDS)
 
 
 def test_no_alert_silences_the_watchdog(stage: Stage) -> None:

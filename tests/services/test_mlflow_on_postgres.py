@@ -13,10 +13,10 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 from support.edge import Edge, running_edge
-from support.mlflow_pods import DOMAIN, MARKS, PASSWORDS, Tracking, pod_command
-from support.mlflow_ui import people, search_runs
+from support.mlflow_pods import MARKS, PASSWORDS, Tracking, pod_command
+from support.mlflow_ui import search_runs, stack_browser
 from support.postgres import Postgres
-from support.servers import HOST, require_tool
+from support.servers import DOMAIN, HOST, require_tool
 
 from app.registry import Registry
 from app.settings import Settings
@@ -122,7 +122,7 @@ def test_the_interface_shows_runs_in_a_browser(tracking: Tracking, edge: Edge) -
     require_tool("chromedriver")
     body = {"experiment_id": "0", "run_name": "seen-in-a-browser"}
     assert tracking.call("POST", "/api/2.0/mlflow/runs/create", "admin", body).status_code == 200
-    with people() as window:
+    with stack_browser() as window:
         search_runs(window, edge.port, PASSWORDS["admin"], experiment="0", shows="seen-in-a-browser")
 
 

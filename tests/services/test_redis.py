@@ -26,30 +26,14 @@ from support.redis_api import (
 from support.servers import Api, Redis, wait_until
 from support.traffic import Traffic
 
-from app.model import load
-from app.schemas import encode
-
 pytestmark = pytest.mark.service
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Redis]:
-    with Redis(tmp_path / "redis") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def scores(bundles: list[Path]) -> list[float]:
-    """What each customer's score is without any cache."""
-    values: list[float] = load(bundles[0]).score(encode(CUSTOMERS)).tolist()
-    return values
-
-
-def test_processes_share_the_rate_of_a_key(server: Redis, bundles: list[Path], tmp_path: Path) -> None:
+def test_processes_share_the_rate_of_a_key(redis_server: Redis, bundles: list[Path], tmp_path: Path) -> None:
     keys = write_keys(tmp_path / "keys.json", {"few": ["predict"], "many": ["predict"]}, rates={"few": "20/day"})
     settings = {
         "model_source": bundles[0],
-        "redis_url": server.url,
+        "redis_url": redis_server.url,
         "auth": "required",
         "api_keys_file": tmp_path / "keys.json",
     } | PATIENT
@@ -69,21 +53,23 @@ def test_processes_share_the_rate_of_a_key(server: Redis, bundles: list[Path], t
         assert alone(first) == alone(second) == 0
 
 
-def test_a_cached_answer_is_the_same(server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path) -> None:
+def test_a_cached_answer_is_the_same(
+    redis_server: Redis, bundles: list[Path], redis_scores: list[float], tmp_path: Path
+) -> None:
     with Api(tmp_path / "plain", model_source=bundles[0]) as plain:
         expected = [plain.predict(customer) for customer in CUSTOMERS]
-    with Api(tmp_path / "cached", **caching(bundles[0], server, **PATIENT)) as api:
+    with Api(tmp_path / "cached", **caching(bundles[0], redis_server, **PATIENT)) as api:
         assert [api.predict(customer) for customer in CUSTOMERS] == expected
         assert cache(api) == {"hit": 0, "miss": len(CUSTOMERS), "off": 0}
         assert [api.predict(customer) for customer in CUSTOMERS] == expected
         assert cache(api) == {"hit": len(CUSTOMERS), "miss": len(CUSTOMERS), "off": 0}
-    assert [answer["churn_probability"] for answer in expected] == scores
+    assert [answer["churn_probability"] for answer in expected] == redis_scores
 
 
-def test_the_cache_is_keyed_by_model(server: Redis, bundles: list[Path], tmp_path: Path) -> None:
+def test_the_cache_is_keyed_by_model(redis_server: Redis, bundles: list[Path], tmp_path: Path) -> None:
     answers = []
     for number, bundle in enumerate(bundles[:2]):
-        with Api(tmp_path / str(number), **caching(bundle, server, **PATIENT)) as api:
+        with Api(tmp_path / str(number), **caching(bundle, redis_server, **PATIENT)) as api:
             answers.append(api.predict(CUSTOMERS[0]))
             assert cache(api) == {"hit": 0, "miss": 1, "off": 0}
     assert answers[0]["churn_probability"] != answers[1]["churn_probability"]
@@ -101,16 +87,18 @@ def test_the_cache_is_keyed_by_model(server: Redis, bundles: list[Path], tmp_pat
     ],
     ids=["empty", "text", "float32", "nan", "infinity", "seven", "negative", "long"],
 )
-def test_a_hostile_value_is_not_served(hostile: tuple[Api, redis.Redis], scores: list[float], value: bytes) -> None:
+def test_a_hostile_value_is_not_served(
+    hostile: tuple[Api, redis.Redis], redis_scores: list[float], value: bytes
+) -> None:
     api, client = hostile
     api.predict(CUSTOMERS[0])
     (key,) = client.keys("churn-score:*")
     client.set(key, value)
     before = cache(api)
-    assert api.predict(CUSTOMERS[0])["churn_probability"] == scores[0]
+    assert api.predict(CUSTOMERS[0])["churn_probability"] == redis_scores[0]
     after = cache(api)
     assert (after["hit"], after["miss"]) == (before["hit"], before["miss"] + 1)
-    assert client.get(key) == struct.pack("<d", scores[0])
+    assert client.get(key) == struct.pack("<d", redis_scores[0])
 
 
 @pytest.fixture(scope="module")
@@ -124,51 +112,51 @@ def hostile(bundles: list[Path], tmp_path_factory: pytest.TempPathFactory) -> It
         yield api, client
 
 
-def test_a_value_of_another_type_is_not_served(hostile: tuple[Api, redis.Redis], scores: list[float]) -> None:
+def test_a_value_of_another_type_is_not_served(hostile: tuple[Api, redis.Redis], redis_scores: list[float]) -> None:
     api, client = hostile
     api.predict(CUSTOMERS[0])
     (key,) = client.keys("churn-score:*")
     client.delete(key)
     client.rpush(key, "7.0")
-    assert api.predict(CUSTOMERS[0])["churn_probability"] == scores[0]
+    assert api.predict(CUSTOMERS[0])["churn_probability"] == redis_scores[0]
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 def test_predictions_outlive_redis(
-    fault: str, server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path
+    fault: str, redis_server: Redis, bundles: list[Path], redis_scores: list[float], tmp_path: Path
 ) -> None:
     with (
-        Api(tmp_path / "api", **caching(bundles[0], server, **SOON_AGAIN)) as api,
+        Api(tmp_path / "api", **caching(bundles[0], redis_server, **SOON_AGAIN)) as api,
         Traffic(api.url, CUSTOMERS, rate=100) as traffic,
     ):
         wait_until(lambda: up(api) and cache(api)["hit"] > 0, "Redis is in use")
-        server.kill() if fault == "killed" else server.signal(signal.SIGSTOP)
+        redis_server.kill() if fault == "killed" else redis_server.signal(signal.SIGSTOP)
         before = traffic.answered
         wait_until(lambda: not up(api), "the loss is visible")
         wait_until(lambda: traffic.answered > before + 200, "predictions go on")
         assert cache(api)["off"] > 100
         assert alone(api) > 100
-        server.start() if fault == "killed" else server.signal(signal.SIGCONT)
+        redis_server.start() if fault == "killed" else redis_server.signal(signal.SIGCONT)
         hits = cache(api)["hit"]
         wait_until(lambda: up(api) and cache(api)["hit"] > hits + 100, "Redis is in use again")
-    expect_whole_answers(traffic, scores)
+    expect_whole_answers(traffic, redis_scores)
 
 
-def test_an_idle_process_knows_whether_redis_is_there(server: Redis, bundles: list[Path], tmp_path: Path) -> None:
+def test_an_idle_process_knows_whether_redis_is_there(redis_server: Redis, bundles: list[Path], tmp_path: Path) -> None:
     """No request ever comes: an alert watches this metric, and new pods of a quiet night are idle."""
-    with Api(tmp_path / "api", **caching(bundles[0], server, **PATIENT, **SOON_AGAIN)) as api:
+    with Api(tmp_path / "api", **caching(bundles[0], redis_server, **PATIENT, **SOON_AGAIN)) as api:
         wait_until(lambda: up(api), "Redis is found")
-        server.kill()
+        redis_server.kill()
         wait_until(lambda: not up(api), "the loss is visible")
-        server.start()
+        redis_server.start()
         wait_until(lambda: up(api), "Redis is found again")
 
 
-def test_the_calls_of_one_request_share_its_time(server: Redis, bundles: list[Path], tmp_path: Path) -> None:
+def test_the_calls_of_one_request_share_its_time(redis_server: Redis, bundles: list[Path], tmp_path: Path) -> None:
     """Each of a request's calls would be in time; the second is where the request has waited enough."""
-    with DelayingProxy(server.port) as proxy:
+    with DelayingProxy(redis_server.port) as proxy:
         bounds = {"redis_timeout_seconds": 1, **NEVER_AGAIN}
-        settings = caching(bundles[0], server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", **bounds)
+        settings = caching(bundles[0], redis_server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", **bounds)
         with Api(tmp_path / "api", **settings) as api:
             api.predict(CUSTOMERS[0])
             assert (limits(api)["passed"], cache(api)["miss"]) == (1, 1)
@@ -179,12 +167,12 @@ def test_the_calls_of_one_request_share_its_time(server: Redis, bundles: list[Pa
 
 
 def test_answers_stay_whole_when_redis_is_slow_now_and_then(
-    server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path
+    redis_server: Redis, bundles: list[Path], redis_scores: list[float], tmp_path: Path
 ) -> None:
     """A call given up half way must not leave its answer for the next one on the same connection."""
-    with DelayingProxy(server.port) as proxy:
+    with DelayingProxy(redis_server.port) as proxy:
         bounds = {"redis_timeout_seconds": 0.1, "redis_retry_seconds": 0.001}
-        settings = caching(bundles[0], server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", **bounds)
+        settings = caching(bundles[0], redis_server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", **bounds)
         with (
             Api(tmp_path / "api", **settings) as api,
             Traffic(api.url, CUSTOMERS, rate=100) as traffic,
@@ -196,4 +184,4 @@ def test_answers_stay_whole_when_redis_is_slow_now_and_then(
                 lambda: cache(api)["off"] > before["off"] + 20 and cache(api)["hit"] > before["hit"] + 20,
                 "some calls are given up and some are not",
             )
-    expect_whole_answers(traffic, scores)
+    expect_whole_answers(traffic, redis_scores)

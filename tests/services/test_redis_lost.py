@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,45 +26,30 @@ from support.redis_api import (
 from support.servers import Api, Redis, wait_until
 from support.traffic import Traffic
 
-from app.model import load
 from app.redis_gate import FAILURES_IN_A_ROW
-from app.schemas import encode
 
 pytestmark = pytest.mark.service
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Redis]:
-    with Redis(tmp_path / "redis") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def scores(bundles: list[Path]) -> list[float]:
-    """What each customer's score is without any cache."""
-    values: list[float] = load(bundles[0]).score(encode(CUSTOMERS)).tolist()
-    return values
-
-
 @pytest.mark.parametrize("fault", ["slow", "frozen"])
 def test_a_slow_redis_is_asked_a_few_times_and_then_left_alone(
-    fault: str, server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path
+    fault: str, redis_server: Redis, bundles: list[Path], redis_scores: list[float], tmp_path: Path
 ) -> None:
-    with DelayingProxy(server.port) as proxy:
-        settings = caching(bundles[0], server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", **NEVER_AGAIN)
+    with DelayingProxy(redis_server.port) as proxy:
+        settings = caching(bundles[0], redis_server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", **NEVER_AGAIN)
         with Api(tmp_path / "api", **settings) as api:
             wait_until(lambda: up(api), "Redis is found")
             if fault == "slow":
                 proxy.delay = (30, 30)
             else:
-                server.signal(signal.SIGSTOP)
+                redis_server.signal(signal.SIGSTOP)
             for _ in range(FAILURES_IN_A_ROW):
                 assert up(api)
                 api.predict(CUSTOMERS[0])
             assert not up(api)
             asked = proxy.requests
             answers = [api.client.post("/v1/predict", json=customer) for customer in CUSTOMERS]
-            assert [answer.json()["churn_probability"] for answer in answers] == scores
+            assert [answer.json()["churn_probability"] for answer in answers] == redis_scores
             assert proxy.requests == asked, "a closed gate asks nothing"
             assert alone(api) == cache(api)["off"] == FAILURES_IN_A_ROW + len(CUSTOMERS)
             assert cache(api)["hit"] == cache(api)["miss"] == 0
@@ -78,12 +62,14 @@ def few_a_day(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
-def test_the_rate_of_a_key_holds_without_redis(fault: str, server: Redis, bundles: list[Path], tmp_path: Path) -> None:
+def test_the_rate_of_a_key_holds_without_redis(
+    fault: str, redis_server: Redis, bundles: list[Path], tmp_path: Path
+) -> None:
     """Each process then counts alone, from zero: never without a limit."""
-    settings = caching(bundles[0], server, **few_a_day(tmp_path), **NEVER_AGAIN)
+    settings = caching(bundles[0], redis_server, **few_a_day(tmp_path), **NEVER_AGAIN)
     with Api(tmp_path / "api", **settings) as api:
         wait_until(lambda: up(api), "Redis is found")
-        server.kill() if fault == "killed" else server.signal(signal.SIGSTOP)
+        redis_server.kill() if fault == "killed" else redis_server.signal(signal.SIGSTOP)
         answers = [api.client.post("/v1/predict", json=CUSTOMERS[0]) for _ in range(10)]
         assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 7
         assert all(int(answer.headers["retry-after"]) > 1 for answer in answers[3:])
@@ -92,22 +78,22 @@ def test_the_rate_of_a_key_holds_without_redis(fault: str, server: Redis, bundle
 
 
 def test_a_primary_that_was_failed_over_counts_as_down(
-    server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path
+    redis_server: Redis, bundles: list[Path], redis_scores: list[float], tmp_path: Path
 ) -> None:
     """It answers PING and reads, and keeps the connections that it has, but refuses writes (redis-py 460)."""
     with (
         Redis(tmp_path / "new") as new,
-        DelayingProxy(server.port) as proxy,
-        redis.Redis.from_url(server.url) as old,
+        DelayingProxy(redis_server.port) as proxy,
+        redis.Redis.from_url(redis_server.url) as old,
     ):
         url = f"redis://127.0.0.1:{proxy.port}/0"
-        settings = caching(bundles[0], server, redis_url=url, **few_a_day(tmp_path), **PATIENT, **SOON_AGAIN)
+        settings = caching(bundles[0], redis_server, redis_url=url, **few_a_day(tmp_path), **PATIENT, **SOON_AGAIN)
         with Api(tmp_path / "api", **settings) as api:
             wait_until(lambda: up(api), "Redis is found")
-            assert api.predict(CUSTOMERS[0])["churn_probability"] == scores[0]
+            assert api.predict(CUSTOMERS[0])["churn_probability"] == redis_scores[0]
             assert (up(api), alone(api)) == (True, 0)
             old.replicaof("127.0.0.1", str(new.port))
-            assert api.predict(CUSTOMERS[0])["churn_probability"] == scores[0]
+            assert api.predict(CUSTOMERS[0])["churn_probability"] == redis_scores[0]
             assert alone(api) == 1
             wait_until(lambda: not up(api), "the loss is visible")
             assert old.ping()
@@ -122,13 +108,13 @@ def test_a_primary_that_was_failed_over_counts_as_down(
 
 
 def test_a_process_that_is_stopped_now_and_then_keeps_redis(
-    server: Redis, bundles: list[Path], scores: list[float], tmp_path: Path
+    redis_server: Redis, bundles: list[Path], redis_scores: list[float], tmp_path: Path
 ) -> None:
     """What a pod at its CPU limit goes through many times a second; here always while calls wait for their answers."""
-    with DelayingProxy(server.port) as proxy:
+    with DelayingProxy(redis_server.port) as proxy:
         proxy.delay = (0.02, 0.02)
         url = f"redis://127.0.0.1:{proxy.port}/0"
-        settings = caching(bundles[0], server, redis_url=url, prediction_cache=False, **PATIENT, **NEVER_AGAIN)
+        settings = caching(bundles[0], redis_server, redis_url=url, prediction_cache=False, **PATIENT, **NEVER_AGAIN)
         with Api(tmp_path / "api", **settings) as api, Traffic(api.url, CUSTOMERS, rate=50) as traffic:
             wait_until(lambda: traffic.answered > 50, "the connections are there")
             for _ in range(2):
@@ -139,4 +125,4 @@ def test_a_process_that_is_stopped_now_and_then_keeps_redis(
                 wait_until(lambda n=expected: traffic.answered > n, "the process has caught up")  # type: ignore[misc]
             assert up(api)
             assert alone(api) == 0
-    expect_whole_answers(traffic, scores)
+    expect_whole_answers(traffic, redis_scores)

@@ -58,5 +58,5 @@ def metrics_api(status: str = "True") -> Json:
 
 def new_kind_cluster() -> list[Json]:
     """Everything that the examination reads, without a metrics API."""
-    own = [pod("kube-system", name, requests["cpu"], on=NODE) for name, requests in kind_node.OWN_PODS.items()]
+    own = [pod("kube-system", name, requests["cpu"]) for name, requests in kind_node.OWN_PODS.items()]
     return [node(), *own, kindnet(), storage_class()]

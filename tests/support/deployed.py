@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,8 @@ from support.recorder import cloud
 
 from ops.stack.recording import Recording
 
+WAIT: Final = "--timeout=60s"
+"""How long kubectl waits for anything: simulated pods are Ready as soon as they have a node."""
 FIRST: Final = ("Namespace", "PriorityClass", "ServiceAccount", "PersistentVolumeClaim")
 NO_PEM: Final = "Warning: tls: failed to find any PEM data in certificate input\n"
 """The warning about Secrets of type kubernetes.io/tls, whose recorded values are stand-ins."""
@@ -54,6 +56,37 @@ def deployed(kubectl: Kubectl, recording: Recording) -> Iterator[Deployed]:
     finally:
         _remove(kubectl, objects)
         kubectl.delete(installed)
+
+
+def scale(stack: Deployed, bound: str) -> None:
+    """Set replicas to the autoscalers' minimum or maximum, since they get no metrics here."""
+    for scaler in stack.of("HorizontalPodAutoscaler"):
+        target, namespace = scaler["spec"]["scaleTargetRef"], scaler["metadata"]["namespace"]
+        name, replicas = f"{target['kind']}/{target['name']}", scaler["spec"][bound]
+        stack.kubectl.run("scale", name, "--namespace", namespace, f"--replicas={replicas}")
+
+
+def settle(stack: Deployed, workloads: Sequence[Json] | None = None) -> None:
+    """Wait until every requested replica is Ready, of these workloads or of all."""
+    lasting = stack.of("Deployment", "StatefulSet", "DaemonSet") if workloads is None else list(workloads)
+    answer = stack.kubectl.attempt("rollout", "status", WAIT, "-f", "-", objects=lasting)
+    assert answer.ok, f"{answer.err} {troubles(stack)}"
+
+
+def unplaced(stack: Deployed) -> dict[str, str]:
+    """Why pods have no node."""
+    return {
+        pod["metadata"]["name"]: condition.get("message", "")
+        for pod in stack.live("pods")
+        for condition in pod["status"].get("conditions", [])
+        if (condition["type"], condition["status"]) == ("PodScheduled", "False")
+    }
+
+
+def troubles(stack: Deployed) -> set[str]:
+    """The cluster's warnings, for the message of a failure; that autoscalers have no metrics is none."""
+    events = [event for event in stack.live("events") if event["type"] == "Warning" and "Metric" not in event["reason"]]
+    return {event["message"] for event in events} | set(unplaced(stack).values())
 
 
 def in_order(objects: list[Json]) -> list[Json]:

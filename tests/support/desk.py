@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +36,7 @@ TOOLS: Final = {
 """Programs, and the stand-in that plays each."""
 PACKAGES: Final = str(Path(yaml.__file__).parents[1])
 FILES: Final = ("Dockerfile", ".dockerignore", "kind.yaml")
+"""What the checkout has besides the stacks' configurations."""
 
 
 def _recorded_once(stack: str, config: Mapping[str, Any], digests: Mapping[str, str]) -> Recording:
@@ -62,10 +65,7 @@ class Desk:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(checkout, "ROOT", self.root)
         monkeypatch.setattr(doctor, "recorded", _recorded_once)
-        for file in (
-            *ROOT.glob("Pulumi*.yaml"),
-            *(ROOT / name for name in ("Dockerfile", ".dockerignore", "kind.yaml")),
-        ):
+        for file in (*ROOT.glob("Pulumi*.yaml"), *(ROOT / name for name in FILES)):
             shutil.copy(file, self.root)
         # The developer's own stack may be deployed, which writes into its file.
         set_values(self.root / "Pulumi.dev.yaml", {("churn:cluster", "context"): "", ("churn:images", "tag"): "0.1.0"})
@@ -82,6 +82,17 @@ class Desk:
         )
         # Without `site`, which takes longer than all that the stand-in does.
         write_program(self.bin / tool, text, "-IS")
+
+    @contextmanager
+    def failing(self, tool: str, command: str) -> Iterator[None]:
+        """Let a command of a tool fail; the tool does all others as before."""
+        program = self.bin / tool
+        works = program.read_text()
+        program.write_text(f'#!/bin/sh\n[ "$1" = {shlex.quote(command)} ] && exit 1\n{works}')
+        try:
+            yield
+        finally:
+            program.write_text(works)
 
     def set(self, name: str, value: str) -> None:
         """Set a variable of the environment."""

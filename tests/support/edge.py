@@ -13,17 +13,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import httpx
 from support.image_traits import FOLDER
 from support.recorder import find, recorded
-from support.servers import HOST, Nginx, free_port, require_tool
+from support.servers import DOMAIN, HOST, Nginx, free_port, require_tool
 
 from infra.naming import Workload
 from infra.workloads.routes import ROUTES
-
-DOMAIN: Final = "churn.localhost"
 
 
 class Edge:

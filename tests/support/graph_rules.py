@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from support.image_traits import needed_capabilities
-from support.recorder import containers, pod_templates
+from support.recorder import containers, objects, pod_templates
 
 from infra.workloads.namespaces import EXEMPT
 from ops.stack.recording import STAND_IN, Recording, Resource
@@ -28,10 +28,6 @@ MAY_HOLD_SECRETS: Final = (
 IMAGE: Final = re.compile(r"^[a-z0-9./-]+:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?P<digest>@sha256:[0-9a-f]{64})?$")
 
 
-def _objects(recording: Recording, *kinds: str) -> Iterator[Resource]:
-    return (item for item in recording.resources if item.is_kubernetes and item.inputs["kind"] in kinds)
-
-
 def _label(resource: Resource) -> str:
     return f"{resource.inputs['kind']}/{resource.outputs['metadata']['name']}"
 
@@ -39,7 +35,7 @@ def _label(resource: Resource) -> str:
 def wildcard_rbac(recording: Recording) -> list[str]:
     """No role has a `*` or a way to gain rights, and no cluster role reads Secrets."""
     violations = []
-    for role in _objects(recording, "Role", "ClusterRole"):
+    for role in objects(recording, "Role", "ClusterRole"):
         for rule in role.inputs["rules"]:
             words = {
                 word for key in ("verbs", "resources", "apiGroups", "nonResourceURLs") for word in rule.get(key, [])
@@ -77,7 +73,7 @@ def probed(recording: Recording) -> list[str]:
 def pod_security(recording: Recording) -> list[str]:
     """Every namespace enforces `restricted`, except those that are exempt with a reason."""
     violations = []
-    for namespace in _objects(recording, "Namespace"):
+    for namespace in objects(recording, "Namespace"):
         name, labels = namespace.outputs["metadata"]["name"], namespace.inputs["metadata"]["labels"]
         level = labels.get("pod-security.kubernetes.io/enforce")
         if level != "restricted" and name not in EXEMPT:
@@ -114,14 +110,14 @@ def hardened(recording: Recording) -> list[str]:
 def budgets_let_drain(recording: Recording) -> list[str]:
     """A disruption budget always allows one eviction: it is below the autoscaler's minimum or the replicas."""
     scaled = {
-        item.inputs["spec"]["scaleTargetRef"]["name"]: item for item in _objects(recording, "HorizontalPodAutoscaler")
+        item.inputs["spec"]["scaleTargetRef"]["name"]: item for item in objects(recording, "HorizontalPodAutoscaler")
     }
     replicas = {
         item.outputs["metadata"]["name"]: item.inputs["spec"].get("replicas")
-        for item in _objects(recording, *LONG_RUNNING)
+        for item in objects(recording, *LONG_RUNNING)
     }
     violations = []
-    for budget in _objects(recording, "PodDisruptionBudget"):
+    for budget in objects(recording, "PodDisruptionBudget"):
         name, spec = budget.outputs["metadata"]["name"], budget.inputs["spec"]
         least = scaled[name].inputs["spec"]["minReplicas"] if name in scaled else replicas.get(name)
         if least is None or spec.get("minAvailable", 0) >= least or spec.get("maxUnavailable", 1) < 1:
@@ -132,12 +128,12 @@ def budgets_let_drain(recording: Recording) -> list[str]:
 def autoscaler_owns_replicas(recording: Recording) -> list[str]:
     """No `replicas` where an autoscaler sets them, and the autoscaler's minimum does not exceed its maximum."""
     violations = []
-    for scaler in _objects(recording, "HorizontalPodAutoscaler"):
+    for scaler in objects(recording, "HorizontalPodAutoscaler"):
         spec = scaler.inputs["spec"]
         target = next(
             (
                 item
-                for item in _objects(recording, spec["scaleTargetRef"]["kind"])
+                for item in objects(recording, spec["scaleTargetRef"]["kind"])
                 if item.outputs["metadata"]["name"] == spec["scaleTargetRef"]["name"]
             ),
             None,
@@ -189,7 +185,7 @@ def state_is_kept(recording: Recording, *, protect: bool) -> list[str]:
 def secrets_are_marked(recording: Recording) -> list[str]:
     """Every Secret's content is marked secret, so that the engine encrypts it in its state and masks it in output."""
     violations = []
-    for secret in _objects(recording, "Secret"):
+    for secret in objects(recording, "Secret"):
         for field in ("data", "stringData"):
             marked = {field, *secret.secret_inputs}
             violations += [
@@ -238,7 +234,7 @@ def own_service_account(recording: Recording) -> list[str]:
     """Each workload has its own service account, without a token unless the workload talks to the API server."""
     accounts = {
         (item.outputs["metadata"]["namespace"], item.outputs["metadata"]["name"]): item
-        for item in _objects(recording, "ServiceAccount")
+        for item in objects(recording, "ServiceAccount")
     }
     violations = [
         f"{_label(item)}: token"
@@ -258,7 +254,7 @@ def own_service_account(recording: Recording) -> list[str]:
 def scheduled_safely(recording: Recording) -> list[str]:
     """Every CronJob has a time zone and deadlines, and never overlaps itself."""
     violations = []
-    for job in _objects(recording, "CronJob"):
+    for job in objects(recording, "CronJob"):
         spec = job.inputs["spec"]
         checks = {
             "timeZone": bool(spec.get("timeZone")),
@@ -273,7 +269,7 @@ def scheduled_safely(recording: Recording) -> list[str]:
 def jobs_run_again(recording: Recording) -> list[str]:
     """A Job that `up` waits for runs again after a failure, has a time limit there, and is not removed by itself."""
     violations = []
-    for job in _objects(recording, "Job"):
+    for job in objects(recording, "Job"):
         annotations = job.inputs["metadata"].get("annotations", {})
         checks = {
             "replaceUnready": annotations.get("pulumi.com/replaceUnready") == "true",

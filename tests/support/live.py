@@ -19,10 +19,10 @@ from support.engine.operations import Outcome
 from support.engine.project import Project
 from support.kubectl import Json, Kubectl
 from support.load import Load
-from support.servers import HOST, free_port, wait_until
+from support.servers import DOMAIN, HOST, free_port, wait_until
 
 from app.schemas import EXAMPLE
-from infra.naming import INGRESS, NAMESPACES, PROMETHEUS, Workload
+from infra.naming import INGRESS, NAMESPACES, POSTGRES, PROMETHEUS, Workload
 from ops.plain_http import NO_TLS
 from ops.stack import rollouts
 
@@ -34,7 +34,6 @@ CLUSTER_WIDE: Final = (
     "validatingadmissionpolicybinding",
 )
 """Kinds of the platform that are in no namespace."""
-DOMAIN: Final = "churn.localhost"
 
 
 @dataclass
@@ -137,6 +136,10 @@ class Live:
         where = ["--namespace", workload.namespace, "--container", workload.name]
         return self.execute(pod, where, command, stdin)
 
+    def sql(self, query: str, database: str = "mlflow") -> str:
+        """What the database answers to a query, one row on each line."""
+        return self.run(POSTGRES, "psql", "-U", "postgres", "-d", database, "-Atc", query).strip()
+
     def execute(self, pod: str, where: list[str], command: tuple[str, ...], stdin: str | None = None) -> str:
         """Output of a command in a container."""
         words = [self.kubectl.program, "exec", *(["-i"] if stdin is not None else []), pod, *where, "--", *command]
@@ -176,9 +179,14 @@ class Live:
 
     def up(self, **options: Any) -> Outcome:
         """Run `pulumi up` and then `churn cluster wait`, as the documents say; both must succeed."""
+        outcome = self.apply(**options)
+        rollouts.wait(print)
+        return outcome
+
+    def apply(self, **options: Any) -> Outcome:
+        """Run `pulumi up` by itself, which must succeed."""
         outcome = self.project.run("up", **options)
         assert outcome.succeeded, f"{outcome.errors} {outcome.failure}\n{outcome.printed[-3000:]}"
-        rollouts.wait(print)
         self.__dict__.pop("outputs", None)
         return outcome
 

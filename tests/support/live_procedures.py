@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ from support.paths import ROOT
 def desk_with_churn(folder: Path) -> Path:
     """Put the command `churn` into a folder, which is returned."""
     program = folder / "churn"
-    program.write_text(f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m ops.cli "$@"\n')
+    program.write_text(
+        f'#!/bin/sh\ncd {shlex.quote(str(ROOT))} && exec {shlex.quote(sys.executable)} -m ops.cli "$@"\n'
+    )
     program.chmod(0o755)
     return folder
 
@@ -34,7 +37,7 @@ def follow(live: Live, title: str, desk: Path, **variables: str) -> str:
     printed = ""
     for line in procedures.commands(title, "bash").splitlines():
         if line.strip().startswith("pulumi up"):
-            live.up(refresh=True, target=procedures.targets(line))
+            live.apply(**procedures.up_options(line))
             continue
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", line],

@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 import pytest
 from support.postgres import Postgres
-from support.servers import HOST, TOOL_FOLDERS, Server, free_port
+from support.servers import DOMAIN, HOST, TOOL_FOLDERS, Server, free_port
 
 from app.names import MLFLOW_CLIENT
 from infra.connections import POOLS
@@ -21,7 +21,6 @@ from infra.workloads.mlflow import server_options
 from infra.workloads.mlflow_jobs import DATABASE_URI
 from ops.plain_http import NO_TLS
 
-DOMAIN: Final = "churn.localhost"
 PASSWORDS: Final = {
     name: f"{name}-%pass'word-1" for name in ("mlflow", "grafana", "backup", "monitor", "admin", "api", "training")
 }

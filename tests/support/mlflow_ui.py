@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from support.edge import DOMAIN
+from support.servers import DOMAIN
 
 from benchmarks.browser import Browser, browser
 
 
 @contextmanager
-def people() -> Iterator[Browser]:
+def stack_browser() -> Iterator[Browser]:
     """A browser that finds the stack's hosts on this machine and does not check their certificate."""
     rules = f"MAP *.{DOMAIN} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     with browser(f"--host-resolver-rules={rules}", "--ignore-certificate-errors") as window:

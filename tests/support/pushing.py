@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 from support.listening import Listening, QuietHandler, http
+
+GROUP = re.compile(r"/metrics/job(@base64)?/[^/]+(/[^/]+/[^/]+)*")
+"""A path for pushes: the job, and then names and values of further labels."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +23,22 @@ class Push:
     @property
     def samples(self) -> dict[tuple[str, tuple[str, ...]], float]:
         """Value by metric and the values of its labels."""
-        families = text_string_to_metric_families(self.body)
-        return {(s.name, tuple(s.labels.values())): s.value for family in families for s in family.samples}
+        return {(s.name, tuple(s.labels.values())): s.value for s in self._parsed()}
+
+    def is_readable(self) -> bool:
+        """Whether the body is complete and has each series once; anything else is refused by the original.
+
+        Its parser wants a final line feed (prometheus/common `expfmt/text_parse.go`), and its check of what was pushed
+        finds doubles (prometheus/pushgateway `storage/diskmetricstore.go`).
+        """
+        try:
+            series = [(s.name, *sorted(s.labels.items())) for s in self._parsed()]
+        except ValueError:
+            return False
+        return bool(series) and self.body.endswith("\n") and len(set(series)) == len(series)
+
+    def _parsed(self) -> list[Sample]:
+        return [sample for family in text_string_to_metric_families(self.body) for sample in family.samples]
 
 
 class Pushgateway(Listening):
@@ -36,14 +55,14 @@ class Pushgateway(Listening):
         class Handler(QuietHandler):
             def do_POST(self) -> None:
                 push = Push(self.path, self.body().decode())
+                if not GROUP.fullmatch(self.path):
+                    self.reply(404)
+                    return
                 status = gateway.statuses.pop(0) if gateway.statuses else 200
                 if status == 0:
                     self.wfile.write(b"nonsense\r\n\r\n")
                     return
-                try:
-                    readable = bool(push.samples)
-                except ValueError:
-                    readable = False
+                readable = push.is_readable()
                 if status == 200 and readable:
                     gateway.pushes.append(push)
                 self.reply(status if readable else 400)

@@ -11,19 +11,13 @@ from infra import prices
 from infra.naming import INGRESS_NAMESPACE, SERVING
 from ops.stack.demand import quantity
 
-UNITS: Final = {"Mi": 1024**2, "Gi": 1024**3}
 SERIES_BYTES: Final = 8192
 """Memory of one active series, by the rule of thumb of Prometheus' maintainers (prometheus/prometheus issue 4553)."""
 
 
-def size(text: str) -> float:
-    """Bytes of a Kubernetes quantity of memory."""
-    return float(text[:-2]) * UNITS[text[-2:]]
-
-
 def series_in(memory: str) -> float:
     """How many series a Prometheus with this much memory holds before it is killed."""
-    return size(memory) / SERIES_BYTES
+    return quantity(memory) / SERIES_BYTES
 
 
 @cache
@@ -43,7 +37,7 @@ def _months(stack: str) -> tuple[tuple[str, float, int, int], ...]:
         requests = [container["resources"]["requests"] for container in spec["template"]["spec"]["containers"]]
         usd = prices.pod_month(
             vcpus=sum(quantity(each["cpu"]) for each in requests),
-            memory_gib=sum(size(each["memory"]) for each in requests) / prices.GIB,
+            memory_gib=sum(quantity(each["memory"]) for each in requests) / prices.GIB,
         )
         fixed = spec.get("replicas") or 1
         range_of = scaled.get(meta["name"], {"minReplicas": fixed, "maxReplicas": fixed})

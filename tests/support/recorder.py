@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
@@ -13,6 +15,7 @@ from support.recording_cache import cached
 from infra.cloud import CloudOutputs
 from infra.config import Settings
 from infra.config_loader import load, parse
+from infra.versions import Images
 from ops.stack import render
 from ops.stack.checkout import stack_config
 from ops.stack.recording import Recording, Resource, record
@@ -38,6 +41,11 @@ def settings(stack: str) -> Settings:
     """The settings of a stack."""
     prefix = "churn:"
     return parse(stack, {key.removeprefix(prefix): value for key, value in config(stack).items()})
+
+
+def own_image(stack: str, name: str) -> str:
+    """The name by which a stack asks for an image, without a digest."""
+    return Images(settings=settings(stack).images, digests={}).tagged(name)
 
 
 def record_with(stack: str, **sections: Mapping[str, Any]) -> Recording:
@@ -79,6 +87,24 @@ def find(recording: Recording, kind: str, name: str, namespace: str | None = Non
 def manifest(stack: str, kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
     """The manifest of the one object of that kind and name."""
     return find(recorded(stack), kind, name, namespace).manifest()
+
+
+def objects(recording: Recording, *kinds: str) -> list[Resource]:
+    """The stack's Kubernetes objects of some kinds."""
+    return [item for item in recording.resources if item.is_kubernetes and item.inputs["kind"] in kinds]
+
+
+def with_resource(recording: Recording, old: Resource, new: Resource) -> Recording:
+    """The stack with one resource replaced by another."""
+    others = [item for item in recording.resources if item is not old]
+    return replace(recording, resources=[*others, new])
+
+
+def with_inputs(recording: Recording, chosen: Resource, change: Callable[[dict[str, Any]], Any]) -> Recording:
+    """The stack with the inputs of one resource changed."""
+    inputs = copy.deepcopy(chosen.inputs)
+    change(inputs)
+    return with_resource(recording, chosen, replace(chosen, inputs=inputs))
 
 
 def children(recording: Recording, component: str) -> set[tuple[str, str]]:

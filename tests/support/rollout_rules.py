@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from support.recorder import pod_templates
+from support.recorder import objects, pod_templates
 
 from ops.stack.recording import Recording, Resource
 
@@ -22,11 +21,6 @@ NEVER_TWO = {
     "postgres-exporter": "even an ending pod and the new one would hold more connections than the login may have",
 }
 """The exporters that go on with ``Recreate``. `churn cluster wait` waits for them; `pulumi up` does not."""
-
-
-def objects(recording: Recording, *kinds: str) -> Iterator[Resource]:
-    """The stack's objects of some kinds."""
-    return (item for item in recording.resources if item.is_kubernetes and item.inputs["kind"] in kinds)
 
 
 def seconds(resource: Resource) -> int:

@@ -25,6 +25,8 @@ from ops.plain_http import NO_TLS
 START_SECONDS = 180.0
 STOP_SECONDS = 20.0
 HOST = "127.0.0.1"
+DOMAIN: Final = "churn.localhost"
+"""Domain of the hosts of `dev`."""
 TOOL_FOLDERS = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 

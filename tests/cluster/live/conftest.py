@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from pulumi import automation as auto
-from support.engine.bring_up import Desk, of_dev
+from support.engine.bring_up import Typist, dev_commands
 from support.engine.live import LiveCluster
 from support.engine.project import Project
 from support.kubectl import Kubectl
@@ -81,10 +81,10 @@ def _bring_up(stack: Live) -> None:
 
     # No local tool made this cluster, so the stack takes it only by its name.
     context = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())["current-context"]
-    desk = Desk(stack.project, other)
+    typist = Typist(stack.project, other)
     started = time.monotonic()
-    for line in of_dev():
-        desk.type(line)
+    for line in dev_commands():
+        typist.type(line)
         stack.typed.append(line.partition("#")[0].strip())
         if line.startswith("pulumi stack init"):
             stack.project.configure(small)

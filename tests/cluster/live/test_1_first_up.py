@@ -7,7 +7,7 @@ import pytest
 from support.live import Live, is_ready
 
 from app.schemas import EXAMPLE
-from infra.naming import API, MLOPS, POSTGRES
+from infra.naming import API, MLOPS
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
@@ -37,9 +37,8 @@ def test_every_pod_is_ready_and_every_job_complete(live: Live) -> None:
 
 
 def test_the_first_model_is_registered_in_mlflow_on_postgres(live: Live) -> None:
-    sql = "SELECT alias, version FROM registered_model_aliases WHERE name = 'churn' ORDER BY alias"
-    rows = live.run(POSTGRES, "psql", "-U", "postgres", "-d", "mlflow", "-Atc", sql).split()
-    assert rows == ["production|1"]
+    rows = live.sql("SELECT alias, version FROM registered_model_aliases WHERE name = 'churn' ORDER BY alias")
+    assert rows.split() == ["production|1"]
 
 
 def test_the_api_came_after_it_and_loaded_it_without_a_restart(live: Live) -> None:

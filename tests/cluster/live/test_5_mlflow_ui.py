@@ -6,10 +6,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from support.edge import DOMAIN
 from support.live import Live
-from support.mlflow_ui import people, search_runs
-from support.servers import require_tool
+from support.mlflow_ui import search_runs, stack_browser
+from support.servers import DOMAIN, require_tool
 
 from infra.naming import INGRESS
 
@@ -47,13 +46,13 @@ def test_a_browser_finds_runs_through_the_edge(live: Live) -> None:
     require_tool("chromedriver")
     create(live, "through-the-edge")
     port = int(live.addresses["https"].rpartition(":")[2])
-    with people() as window:
+    with stack_browser() as window:
         search_runs(window, port, live.outputs["mlflow_password"], experiment="0", shows="through-the-edge")
 
 
 def test_a_browser_finds_runs_through_a_forwarded_port(live: Live) -> None:
     require_tool("chromedriver")
     create(live, "through-a-forwarded-port")
-    with live.forwarded(INGRESS, "https") as url, people() as window:
+    with live.forwarded(INGRESS, "https") as url, stack_browser() as window:
         port = urlsplit(url).port or 0
         search_runs(window, port, live.outputs["mlflow_password"], experiment="0", shows="through-a-forwarded-port")

@@ -37,8 +37,7 @@ class Contents:
     known: dict[str, Any] = field(default_factory=dict)
 
     def runs(self) -> str:
-        sql = "SELECT count(*), max(start_time) FROM runs"
-        return self.live.run(n.POSTGRES, "psql", "-U", "postgres", "-d", "mlflow", "-Atc", sql)
+        return self.live.sql("SELECT count(*), max(start_time) FROM runs")
 
     def model(self) -> dict[str, Any]:
         admin = ("admin", self.live.outputs["mlflow_password"])
@@ -131,4 +130,4 @@ def test_a_deleted_pod_comes_back_with_its_data(
 def test_mlflow_works_on_after_its_database_came_back(live: Live, contents: Contents, traffic: Load) -> None:
     del traffic
     assert contents.model() == contents.known["model"]
-    assert live.run(n.POSTGRES, "psql", "-U", "postgres", "-Atc", "SELECT pg_is_in_recovery()").strip() == "f"
+    assert live.sql("SELECT pg_is_in_recovery()", database="postgres") == "f"

@@ -31,7 +31,7 @@ def grafana(live: Live, path: str, password: str) -> httpx.Response:
 
 
 def runs(live: Live) -> str:
-    return live.run(n.POSTGRES, "psql", "-U", "postgres", "-d", "mlflow", "-Atc", "SELECT count(*) FROM runs").strip()
+    return live.sql("SELECT count(*) FROM runs")
 
 
 def test_up_again_changes_nothing(live: Live) -> None:

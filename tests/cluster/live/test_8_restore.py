@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 from support import procedures
-from support.live import DOMAIN, Live
+from support.live import Live
 from support.live_procedures import desk_with_churn, environment, follow
 from support.load import Load
-from support.servers import wait_until
+from support.servers import DOMAIN, wait_until
 
 from infra import naming as n
 from infra.workloads import mlflow
@@ -38,13 +38,9 @@ def traffic(live: Live) -> Iterator[Load]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Path:
+def tools(tmp_path: Path) -> Path:
     """A folder with the command `churn`."""
     return desk_with_churn(tmp_path)
-
-
-def sql(live: Live, query: str) -> str:
-    return live.run(n.POSTGRES, "psql", "-U", "postgres", "-d", "mlflow", "-Atc", query).strip()
 
 
 def status(live: Live, workload: n.Workload, path: str, password: str) -> int:
@@ -62,16 +58,16 @@ GRAFANA_SEARCH = "/api/search"
 
 
 def test_a_lost_database_comes_back_with_all_its_data_and_todays_passwords(
-    live: Live, traffic: Load, desk: Path
+    live: Live, traffic: Load, tools: Path
 ) -> None:
     del traffic  # it only has to run
     production = "SELECT version FROM registered_model_aliases WHERE (name, alias) = ('churn', 'production')"
     old_claim = live.object("persistentvolumeclaim", n.POSTGRES, "data-postgres-0")
-    follow(live, "Database lost", desk)
+    follow(live, "Database lost", tools)
     claim = live.object("persistentvolumeclaim", n.POSTGRES, "data-postgres-0")
     assert claim["metadata"]["uid"] != old_claim["metadata"]["uid"], "it is another volume"
     assert claim["spec"]["resources"] == old_claim["spec"]["resources"], "of the same size"
-    assert sql(live, production) == "1"
+    assert live.sql(production) == "1"
     # Passwords were replaced since the backup; those of now are in force, without a further step.
     assert status(live, n.MLFLOW, MLFLOW_MODEL, live.outputs["mlflow_password"]) == httpx.codes.OK
     assert status(live, n.MLFLOW, MLFLOW_MODEL, "not-the-password") == UNAUTHORIZED
@@ -85,10 +81,10 @@ def test_the_next_up_changes_nothing_but_what_was_stopped_by_hand(live: Live) ->
     assert live.up().changes == []
 
 
-def test_lost_artifacts_come_back_and_new_pods_serve_from_them(live: Live, traffic: Load, desk: Path) -> None:
+def test_lost_artifacts_come_back_and_new_pods_serve_from_them(live: Live, traffic: Load, tools: Path) -> None:
     del traffic
     live.run(n.MLFLOW, "sh", "-c", f"find {mlflow.ARTIFACTS} -name model.onnx -delete")
-    printed = follow(live, "Artifacts lost", desk)
+    printed = follow(live, "Artifacts lost", tools)
     assert "files in /var/lib/artifacts, compared" in printed
     assert "what was there before is in" in printed
     for pod in live.ready(n.API):  # one after the other, each with an empty disk: it has to download the model
@@ -97,18 +93,18 @@ def test_lost_artifacts_come_back_and_new_pods_serve_from_them(live: Live, traff
     assert live.predict().json()["model_version"] == "1"
 
 
-def test_the_new_edge_answers_by_its_names_before_they_move(live: Live, desk: Path) -> None:
+def test_the_new_edge_answers_by_its_names_before_they_move(live: Live, tools: Path) -> None:
     """The look of "Region lost" at an edge whose names still lead elsewhere."""
     edge = live.addresses["https"]
     lines = [line for line in procedures.commands("Region lost", "bash").splitlines() if line.strip()]
     assert lines[0].strip().startswith("kubectl -n churn-ingress get service ingress")
     variables = {"CERTIFICATE": str(live.certificate), "DOMAIN": DOMAIN, "EDGE": edge}
-    follow(live, "Region lost", desk, **variables)
+    follow(live, "Region lost", tools, **variables)
 
 
-def test_a_second_restore_refuses_what_is_there(live: Live, desk: Path) -> None:
-    command = [str(desk / "churn"), "cluster", "restore", "databases"]
-    done = subprocess.run(command, env=environment(live, desk), capture_output=True, text=True, check=False)
+def test_a_second_restore_refuses_what_is_there(live: Live, tools: Path) -> None:
+    command = [str(tools / "churn"), "cluster", "restore", "databases"]
+    done = subprocess.run(command, env=environment(live, tools), capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "use --replace to put the backup in its place" in done.stdout
     assert live.predict().status_code == httpx.codes.OK

@@ -23,12 +23,8 @@ NEXT = "docker.io/library/postgres:16-stand-in"
 TABLES = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
 
 
-def sql(live: Live, query: str) -> str:
-    return live.run(n.POSTGRES, "psql", "-U", "postgres", "-d", "mlflow", "-Atc", query).strip()
-
-
 def rows(live: Live) -> dict[str, str]:
-    return {table: sql(live, f"SELECT count(*) FROM {table}") for table in sql(live, TABLES).split()}  # noqa: S608 - names
+    return {table: live.sql(f"SELECT count(*) FROM {table}") for table in live.sql(TABLES).split()}  # noqa: S608 - names
 
 
 @pytest.fixture
@@ -54,7 +50,7 @@ def test_the_next_major_has_all_data_and_the_way_back_is_kept(live: Live, old_vo
     with live.load("upgrade", rate=20) as load:
         follow(live, "PostgreSQL upgrade", desk_with_churn(tmp_path))
     assert load.report.failed == 0, (load.report.codes, load.report.errors[:3])
-    assert sql(live, "SHOW server_version").startswith("16.")
+    assert live.sql("SHOW server_version").startswith("16.")
     assert rows(live) == before
     with live.forwarded(n.MLFLOW) as url:
         path = f"{url}/api/2.0/mlflow/registered-models/get?name=churn"
@@ -65,7 +61,7 @@ def test_the_next_major_has_all_data_and_the_way_back_is_kept(live: Live, old_vo
 
 
 def test_a_backup_by_the_older_release_says_in_one_line_what_to_do(live: Live) -> None:
-    if not sql(live, "SHOW server_version").startswith("16."):
+    if not live.sql("SHOW server_version").startswith("16."):
         missing("PostgreSQL was not upgraded")
     where = ("--namespace", n.MLOPS)
     live.kubectl.run("create", "job", "backup-after-upgrade", "--from=cronjob/backup-postgres", *where)

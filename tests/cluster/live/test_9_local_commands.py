@@ -7,6 +7,7 @@ other tests is gone.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,8 @@ HOW = (
 def cluster(kubectl: Kubectl, tmp_path: Path) -> Kubectl:
     """The real cluster, wherever the kubeconfig of the desk points."""
     program = tmp_path / "kubectl-of-the-test"
-    program.write_text(f'#!/bin/sh\nKUBECONFIG={os.environ["KUBECONFIG"]} exec {kubectl.program} "$@"\n')
+    kubeconfig, real = shlex.quote(os.environ["KUBECONFIG"]), shlex.quote(kubectl.program)
+    program.write_text(f'#!/bin/sh\nKUBECONFIG={kubeconfig} exec {real} "$@"\n')
     program.chmod(0o755)
     return Kubectl(str(program))
 

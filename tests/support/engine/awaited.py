@@ -27,8 +27,8 @@ class Deployment:
 
     It looks at the ReplicaSet of the revision that the Deployment names. Where old pods end first (`Recreate`), that is
     the old one until they have ended: none of its pods is wanted any more, so it counts as complete. The condition
-    Available, which would hold it back, follows a moment later; so the end may or may not be missed, and is here. That
-    a rollout exceeded its deadline does not end the wait either.
+    Available would hold the wait back, but it changes a moment later. The provider may see that or not; here the wait
+    ends. That a rollout exceeded its deadline does not end the wait either.
     """
 
     def __init__(self, before: Manifest | None, get: Get) -> None:
@@ -137,7 +137,7 @@ def _revision(item: Manifest) -> str | None:
 
 
 def _complaints(live: Manifest) -> str:
-    """What the controller says of a rollout that does not progress; it is told only when the time is up."""
+    """What the controller says of a rollout that does not progress; it is shown only once the time is up."""
     conditions = live.get("status", {}).get("conditions", ())
     return "".join(
         f"; {condition.get('message', '')}"

@@ -1,7 +1,8 @@
 """`pulumi` on PATH for the commands that call it: each call becomes an operation of the tests' engine on their project.
 
 The official command line would need its Python host and real providers. What it would be told is checked all the same:
-a call that commands are not known to make is refused.
+a call that no command is known to make is refused, and so is one without a
+backend or a passphrase in its environment.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from typing import Any, Final
 from support.engine.operations import Outcome
 from support.engine.project import Project
 from support.scripts import write_program
+from support.shims.pulumi import BACKEND, PASSPHRASES, lacking
 
+NAMES: Final = (BACKEND, *PASSPHRASES)
+"""Variables without which Pulumi refuses."""
 CLIENT: Final = """
 import os
 import sys
 from multiprocessing.connection import Client
 
 with Client({address!r}, "AF_UNIX") as engine:
-    engine.send((sys.argv[1:], os.getcwd()))
+    engine.send((sys.argv[1:], os.getcwd(), {{name: os.environ[name] for name in {names!r} if name in os.environ}}))
     code, printed = engine.recv()
 sys.stdout.write(printed)
 sys.exit(code)
@@ -44,7 +48,7 @@ class Bridge:
     @contextmanager
     def on_path(self, folder: Path) -> Iterator[None]:
         """Put the program into a folder and answer it."""
-        write_program(folder / "pulumi", CLIENT.format(address=self._address), "-I")
+        write_program(folder / "pulumi", CLIENT.format(address=self._address, names=NAMES), "-I")
         with Listener(self._address, "AF_UNIX") as listener:
             thread = threading.Thread(target=self._serve, args=(listener,), daemon=True)
             thread.start()
@@ -60,9 +64,10 @@ class Bridge:
                 self._answer(connection)
 
     def _answer(self, connection: Connection) -> None:
-        words, folder = connection.recv()
+        words, folder, environment = connection.recv()
         try:
-            connection.send(self._perform(words, Path(folder)))
+            refusal = lacking(environment)
+            connection.send((255, f"{refusal}\n") if refusal else self._perform(words, Path(folder)))
         except Exception as error:  # noqa: BLE001 - the caller must see it, or it waits for ever
             connection.send((255, f"{error}\n"))
 

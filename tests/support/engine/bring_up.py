@@ -1,4 +1,4 @@
-"""What a stack lacks when it comes up from nothing, data and a model; and the documents' commands for that.
+"""A cluster in which a new stack lacks data and a model, and the documents' commands that provide them.
 
 Nothing runs in a cluster in memory, so nobody waits there: whatever would have to wait for something that is not there
 fails at once, as if its time were up.
@@ -6,6 +6,7 @@ fails at once, as if its time were up.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Callable
@@ -13,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.engine.cluster import Key, Manifest, MemoryCluster
+from support.engine.cluster import NAME_LABEL, Key, Manifest, MemoryCluster
 from support.engine.operations import Outcome
 from support.engine.project import Project
-from support.engine.provider import ProviderError
+from support.engine.provider import UnreadyError
 from support.paths import ROOT
+from support.procedures import blocks
 
 PLATFORM, AWS = ROOT / "docs" / "platform.md", ROOT / "docs" / "aws.md"
 NOT_READY = "timed out waiting to be Ready: no version of the model is in production"
-_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_OUTPUT = re.compile(r"\$\(pulumi stack output -s \w+ (\w+)\)")
+_OUTPUT = re.compile(r"\$\(pulumi stack output -s (\w+) (\w+)\)")
 
 
 class ModelCluster(MemoryCluster):
@@ -34,70 +35,79 @@ class ModelCluster(MemoryCluster):
         """Addresses of the data that people have uploaded."""
         self.staged = self.production = production
 
-    def create(self, manifest: Manifest) -> Manifest:
-        kind, labels = manifest["kind"], manifest["metadata"].get("labels", {})
-        workload = labels.get("app.kubernetes.io/name")
-        if kind in {"Deployment", "Service"} and workload == "api" and not self.production:
-            raise ProviderError(f"{kind} api {NOT_READY}")
-        if kind == "Job" and workload == "training":
-            self._train(manifest["spec"]["template"]["spec"]["containers"][0]["args"])
-        return super().create(manifest)
+    def _end(self, job: Manifest) -> None:
+        super()._end(job)
+        if _workload(job) == "training":
+            reason = self._train(job["spec"]["template"]["spec"]["containers"][0]["args"])
+            if reason:
+                job["status"] = {"conditions": [{"type": "Failed", "status": "True", "message": reason}]}
+
+    def _ready(self, key: Key) -> Manifest:
+        stored = super()._ready(key)
+        if key.kind in {"Deployment", "Service"} and _workload(stored) == "api" and not self.production:
+            raise UnreadyError(f"{key.kind} api {NOT_READY}", stored)
+        return stored
 
     def start(self, schedule: str, namespace: str, name: str) -> None:
-        """Run a job from a schedule, as `kubectl create job --from` does."""
+        """Create a job from a schedule, as `kubectl create job --from` does, which does not wait for its end."""
         cron = self.objects[Key("CronJob", namespace, schedule)]
         template = cron["spec"]["jobTemplate"]
         metadata = {"name": name, "namespace": namespace, "labels": cron["metadata"]["labels"]}
-        self.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]})
+        with contextlib.suppress(UnreadyError):
+            self.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]})
 
     def promote(self) -> None:
         """Promote what is staged, as a person does who has looked at it."""
         assert self.staged, "nothing is staged that could be promoted"
         self.production = True
 
-    def _train(self, arguments: list[str]) -> None:
+    def _train(self, arguments: list[str]) -> str:
+        """Stage a version; returns what the training lacks, if it lacks anything."""
         if Key("Deployment", "churn-mlops", "mlflow") not in self.objects:
-            raise ProviderError("Job training failed: MLflow does not answer")
+            return "MLflow does not answer"
         if "--data" in arguments:
             source = arguments[arguments.index("--data") + 1]
             if source not in self.files:
-                raise ProviderError(f"Job training failed: {source} does not exist")
+                return f"{source} does not exist"
         self.staged = True
         self.production |= "--first" in arguments
+        return ""
+
+
+def _workload(manifest: Manifest) -> str | None:
+    name: str | None = manifest["metadata"].get("labels", {}).get(NAME_LABEL)
+    return name
 
 
 def commands(document: Path, heading: str) -> list[list[str]]:
     """The commands below a heading of a document, one list for each of its blocks; there must be some."""
-    _, _, rest = document.read_text("utf-8").partition(f" {heading}\n")
-    section = re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]
-    whole = (block.replace("\\\n", " ") for block in _BLOCK.findall(section))
-    blocks = [[line for line in block.splitlines() if line.strip()] for block in whole]
-    assert blocks, f"{document.name} has no commands for {heading!r}"
-    return blocks
+    whole = (block.replace("\\\n", " ") for block in blocks(document, heading))
+    return [[line for line in block.splitlines() if line.strip()] for block in whole]
 
 
-def of_dev() -> list[str]:
+def dev_commands() -> list[str]:
     """The commands with which docs/platform.md brings dev up by hand."""
     (block,) = (block for block in commands(PLATFORM, "Deploy dev") if "pulumi stack init dev" in block)
     return block
 
 
 @dataclass
-class Desk:
-    """A desk at which somebody types a document's commands; ``other`` does those that are none of Pulumi's."""
+class Typist:
+    """Somebody who types a document's commands; ``other`` does those that are none of Pulumi's."""
 
     project: Project[Any]
     other: Callable[[list[str]], None]
 
     def type(self, line: str) -> Outcome | None:
         """Do one line; return how an operation of Pulumi went, which must succeed."""
-        line = _OUTPUT.sub(lambda match: self.project.cli("stack", "output", match[1]).strip(), line)
+        line = _OUTPUT.sub(lambda match: self._output(match[1], match[2]), line)
         words = shlex.split(line, comments=True)
         match words:
-            case ["pulumi", "stack", "init", *_]:
+            case ["pulumi", "stack", "init", stack, *_]:
+                assert stack == self.project.stack
                 self.project.cli("stack", "init")  # with the passphrase of the tests
-            case ["pulumi", "stack", "output", *_]:
-                self.project.cli("stack", "output")
+            case ["pulumi", "stack", "output", "-s", stack, *names]:
+                self._output(stack, *names)
             case ["pulumi", "preview" | "up" as operation, *options]:
                 outcome = self.project.run(operation, **_options(options, self.project.stack))
                 assert outcome.succeeded, f"{line}: {outcome.errors} {outcome.failure}\n{outcome.printed[-3000:]}"
@@ -105,6 +115,10 @@ class Desk:
             case _:
                 self.other(words)
         return None
+
+    def _output(self, stack: str, *names: str) -> str:
+        assert stack == self.project.stack
+        return self.project.cli("stack", "output", *names).strip()
 
 
 def _options(words: list[str], stack: str) -> dict[str, Any]:

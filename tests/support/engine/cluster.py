@@ -125,7 +125,8 @@ class MemoryCluster:
         """A copy of an object that is ready: an operation on a failed Job fails, as often as it is tried."""
         stored = copy.deepcopy(self.objects[key])
         if key.kind == "Job" and stored["status"]["conditions"][0]["type"] == "Failed":
-            raise UnreadyError(f"Job {key.name} failed", stored)
+            reason = stored["status"]["conditions"][0].get("message", "")
+            raise UnreadyError(f"Job {key.name} failed{reason and f': {reason}'}", stored)
         return stored
 
     def _has_namespace(self, name: str) -> bool:

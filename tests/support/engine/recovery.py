@@ -69,15 +69,16 @@ def recover(project: Project) -> list[str]:
         if len(step) > 1:
             for line in printed:
                 delete(project, shlex.split(line))
-    assert last == [["pulumi", "up", "-s", "dev"]]  # the caller's, whose program is in the test
+    assert last == [["pulumi", "up", "-s", project.stack]]  # the caller runs the last step
     return printed
 
 
 def run(project: Project, words: list[str], stdin: str) -> str:
     """Run one command of the documentation; returns what it prints."""
     if words[0] == "pulumi":
-        assert words[-2:] == ["-s", "dev"] or "-s" in words
-        command = [word for word in words[1:] if word not in {"-s", "dev"}]
+        place = words.index("-s")
+        assert words[place + 1] == project.stack
+        command = [*words[1:place], *words[place + 2 :]]
         return project.cli(*command, *UNATTENDED[command[0]])
     assert words[:2] == [".venv/bin/python", "-m"]
     command = [sys.executable, *words[1:]]
@@ -88,11 +89,12 @@ def run(project: Project, words: list[str], stdin: str) -> str:
 def delete(project: Project, words: list[str]) -> None:
     """What `kubectl delete KIND[.GROUP] NAME [--namespace NAMESPACE] --ignore-not-found` does."""
     assert (words[:2], words[-1]) == (["kubectl", "delete"], "--ignore-not-found")
-    kind, name = words[2].partition(".")[0], words[3]
+    (kind, _, group), name = words[2].partition("."), words[3]
     namespace = words[5] if words[4] == "--namespace" else ""
-    for key in list(project.cluster.objects):
-        if (key.kind.lower(), key.name, key.namespace) == (kind, name, namespace):
-            project.cluster.delete(project.cluster.objects[key])
+    for key, item in list(project.cluster.objects.items()):
+        identity = (key.kind.lower(), item["apiVersion"].rpartition("/")[0], key.name, key.namespace)
+        if identity == (kind, group, name, namespace):
+            project.cluster.delete(item)
 
 
 def same_as_the_state(project: Project) -> None:

@@ -4,7 +4,8 @@
   otherwise, and `docker save` writes an index that names the attestation without containing it (kubernetes-sigs/kind
   3795, containerd/containerd 11344). With ``CHURN_SHIMS_BUILDX=none`` it is the old builder, which refuses the option.
 - Podman and buildah put `localhost/` before a name without a host (podman-container-tools/buildah 1034), and refuse
-  `--provenance`. Buildah has no `save`; it pushes to an archive. It takes no option after the folder (tried with 1.28).
+  `--provenance`. They do not write into an archive that exists (containers/image 2231). Buildah has no `save`; it
+  pushes to an archive. It takes no option after the folder (tried with 1.28).
 """
 
 from __future__ import annotations
@@ -38,8 +39,11 @@ def main(words: list[str]) -> None:
             build(rest, attests=buildx)
         case ["save", *rest] if PROGRAM != "buildah":
             known = ("-o", "--output", *(["--format"] if PROGRAM == "podman" else []))
-            values, images = options(rest, *known)
-            save(images[0], values.get("--output") or values["-o"])
+            values, (image,) = options(rest, *known)
+            # Podman has other formats, but kind loads only this one of them.
+            if values.get("--format", "docker-archive") != "docker-archive":
+                fail(f"Error: the stand-in for podman does not know the format {values['--format']}", 125)
+            save(image, values.get("--output") or values["-o"])
         case ["push", image, target] if PROGRAM == "buildah" and target.startswith("docker-archive:"):
             _, path, name = target.split(":", 2)
             save(image, path, name)
@@ -52,6 +56,8 @@ def build(words: list[str], *, attests: bool) -> None:
     values, (context,) = options(words, *known)
     if PROGRAM == "buildah" and words[-1] != context:
         fail(f"Error: accepts at most 1 arg(s), received {len(words) - words.index(context)}", 125)
+    if not Path(context).is_dir():
+        fail(f"unable to prepare context: path {context!r} not found")
     recipe = Path(values["-f"]).read_text()
     if f" AS {values['--target']}\n" not in recipe:
         fail(f"target stage {values['--target']!r} could not be found")
@@ -77,6 +83,8 @@ def named(image: str) -> Json:
 
 def save(image: str, path: str, name: str = "") -> None:
     entry = named(image)
+    if PROGRAM != "docker" and Path(path).exists() and Path(path).stat().st_size:
+        fail("Error: docker-archive doesn't support modifying existing images", 125)
     files: dict[str, bytes] = {}
 
     def blob(content: Any) -> str:

@@ -2,10 +2,12 @@
 
 It refuses what kind refuses (kubernetes-sigs/kind, pkg/cmd/kind and pkg/cluster):
 
-- a name that exists, a cluster or a node that does not, an unknown option;
+- to create a cluster without a program that runs its nodes: docker or podman (pkg/cluster/provider.go);
+- a name that exists, a cluster or a node that does not, an unknown option, no images;
 - a configuration of another version or with an unknown field (internal/apis/config/encoding decodes strictly);
 - a host port that is taken, in docker's words;
 - `load docker-image` of an image that docker does not have: older releases ask no other builder (issue 2027);
+- to load anything into nodes that do not run;
 - an archive whose index names a manifest that is not in it, since nodes import all platforms (issue 3795).
 
 A new cluster has no metrics-server, and `create` and `delete` change kubectl's current context as kind's do.
@@ -44,6 +46,9 @@ FIELDS = {
     "nodes": {"role", "image", "labels", "extraMounts", "extraPortMappings", "gpus", "kubeadmConfigPatches",
               "kubeadmConfigPatchesJSON6902"},
     "extraPortMappings": {"containerPort", "hostPort", "listenAddress", "protocol"},
+    "extraMounts": {"containerPath", "hostPath", "readOnly", "selinuxRelabel", "propagation"},
+    "networking": {"ipFamily", "apiServerPort", "apiServerAddress", "podSubnet", "serviceSubnet", "disableDefaultCNI",
+                   "kubeProxyMode", "dnsSearch"},
 }  # fmt: skip
 """Fields of a configuration (kind's pkg/apis/config/v1alpha4/types.go)."""
 DEFAULT_NODES: list[dict[str, Any]] = [{"role": "control-plane"}]
@@ -74,6 +79,10 @@ def create(words: list[str]) -> None:
     values, others = options(words, "--name", "--config", "--wait", "--image")
     if others:
         fail(f"ERROR: unknown command {others[0]!r} for 'kind create cluster'")
+    if TOOL not in os.environ and not any(beside(builder) for builder in ("docker", "podman")):
+        fail(
+            'ERROR: failed to create cluster: failed to list nodes: exec: "docker": executable file not found in $PATH'
+        )
     name = values.get("--name", "kind")
     nodes = configured(values["--config"]) if "--config" in values else DEFAULT_NODES
     ports = [mapping["hostPort"] for node in nodes for mapping in node.get("extraPortMappings", [])]
@@ -99,6 +108,11 @@ def create(words: list[str]) -> None:
     add_context(f"kind-{name}", server, current=True, **more)
 
 
+def beside(program: str) -> bool:
+    """Whether the desk has a program; what the machine has besides does not count."""
+    return (Path(sys.argv[0]).parent / program).exists()
+
+
 def configured(path: str) -> list[dict[str, Any]]:
     """The nodes of a configuration."""
     try:
@@ -109,10 +123,12 @@ def configured(path: str) -> list[dict[str, Any]]:
         fail(f"ERROR: failed to create cluster: unknown apiVersion: {content.get('apiVersion')} for kind")
     nodes: list[dict[str, Any]] = content.get("nodes", DEFAULT_NODES)
     known("", content)
+    known("networking", content.get("networking", {}))
     for node in nodes:
         known("nodes", node)
-        for mapping in node.get("extraPortMappings", []):
-            known("extraPortMappings", mapping)
+        for place in ("extraPortMappings", "extraMounts"):
+            for entry in node.get(place, []):
+                known(place, entry)
     return nodes
 
 
@@ -135,6 +151,8 @@ def delete(words: list[str]) -> None:
 
 def load_docker_image(words: list[str]) -> None:
     values, images = options(words, "--name", "--nodes")
+    if not images:
+        fail("ERROR: a list of image names is required")
     for image in images:
         has_docker = shutil.which("docker") is not None
         if not has_docker or subprocess.run(["docker", "image", "inspect", image], check=False).returncode:
@@ -155,6 +173,8 @@ def load_archive(words: list[str]) -> None:
         with stored("clusters") as clusters:
             if clusters.get(name, {"tool": ""})["tool"] != "kind":
                 fail(f'ERROR: no nodes found for cluster "{name}"')
+            if not clusters[name]["running"]:
+                fail(f'ERROR: failed to load image: command "docker exec {name}-control-plane" failed: not running')
             clusters[name]["images"] += imported(Path(archive))
         if TOOL in os.environ:
             subprocess.run([os.environ[TOOL], "load", archive], check=True)

@@ -1,7 +1,7 @@
 """A stand-in for the few questions that commands ask with kubectl, answered from the clusters of the kind stand-in.
 
 A cluster of kind has one node, a default storage class that cannot grow, and kindnet; it has the metrics API only once
-that was applied. Whoever asks for another kind of object, or with another option, is refused.
+that was applied. Any other question, kind of object or option is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ VALUED = (
     "-f",
 )  # fmt: skip
 FLAGS = ("--all-namespaces", "--server-side")
+GROUPS = {
+    "nodes": "", "pods": "", "services": "", "deployments": "apps", "statefulsets": "apps", "daemonsets": "apps",
+    "storageclasses": "storage.k8s.io", "apiservices": "apiregistration.k8s.io",
+}  # fmt: skip
+"""The kinds of objects that commands list, and the API group of each."""
+PART_OF = {"app.kubernetes.io/part-of": "churn"}
 METRICS = "v1beta1.metrics.k8s.io"
 SIZE = {"cpu": "8", "memory": "16Gi", "pods": "110"}
 
@@ -44,19 +50,43 @@ def answer(cluster: Json, values: Json, others: list[str]) -> None:
         case ["get", "namespace", "kube-system"], {"--output": "jsonpath={.metadata.uid}"}:
             sys.stdout.write(cluster["uid"])
         case ["get", kinds], {"--output": "json", "--all-namespaces": True}:
-            asked_for = {kind.partition(".")[0] for kind in kinds.split(",")}
+            asked_for = {plural_of(kind) for kind in kinds.split(",")}
+            labels = selected(values.get("--selector", ""))
             every = [item for plural, item in objects(cluster) if plural in asked_for]
-            ours = [item for item in every if item["metadata"].get("labels", {}) == {"part-of": "churn"}]
-            shown = ours if "--selector" in values else every
+            shown = [item for item in every if labels.items() <= item["metadata"].get("labels", {}).items()]
             sys.stdout.write(json.dumps({"apiVersion": "v1", "kind": "List", "items": shown}))
         case ["apply"], {"-f": "-", "--server-side": True}:
             names = {item["metadata"]["name"] for item in json.load(sys.stdin)["items"]}
             cluster["apis"] = sorted(names & {METRICS})
-        case ["rollout", "status", name], {"--namespace": _}:
+        case ["rollout", "status", name], {"--namespace": namespace}:
+            names = {
+                f"{item['kind'].lower()}/{item['metadata']['name']}"
+                for _, item in objects(cluster)
+                if item["metadata"].get("namespace") == namespace
+            }
+            if name not in names:
+                kind, _, word = name.partition("/")
+                fail(f'Error from server (NotFound): {kind}s.apps "{word}" not found')
             if name in cluster.get("unready", []):
                 fail("error: timed out waiting for the condition")
         case _:
             fail(f"error: the stand-in for kubectl does not know: {' '.join(others)} {values}")
+
+
+def plural_of(kind: str) -> str:
+    """The plural of a kind, which may be followed by its API group."""
+    plural, dot, group = kind.partition(".")
+    if plural not in GROUPS or (dot and group != GROUPS[plural]):
+        fail(f'error: the server doesn\'t have a resource type "{kind}"')
+    return plural
+
+
+def selected(selector: str) -> dict[str, str]:
+    """The labels of a selector, of which only `LABEL=VALUE` is known."""
+    terms = [term.partition("=") for term in selector.split(",") if term]
+    if not all(label and equals and value for label, equals, value in terms):
+        fail(f"error: the stand-in for kubectl does not know the selector {selector!r}")
+    return {label: value for label, _, value in terms}
 
 
 def objects(cluster: Json) -> Iterator[tuple[str, Json]]:
@@ -79,7 +109,7 @@ def objects(cluster: Json) -> Iterator[tuple[str, Json]]:
         available = {"conditions": [{"type": "Available", "status": "True"}]}
         yield "apiservices", item("APIService", name, status=available)
     if cluster["objects"]:
-        where = {"namespace": "churn-mlops", "labels": {"part-of": "churn"}}
+        where = {"namespace": "churn-mlops", "labels": PART_OF}
         yield "deployments", item("Deployment", "mlflow", metadata=where)
 
 

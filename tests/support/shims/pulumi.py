@@ -3,12 +3,16 @@
 An `up` creates what the state lacks and changes what differs from it, so it does nothing in a cluster that was emptied;
 `destroy` deletes by name in the context that the state has; `refresh` takes out of the state what is gone. A pod whose
 image the cluster does not have never starts, for which `up` waits in vain.
+
+Like the real one, it needs a backend and a passphrase where nobody can be asked, and a stack that was created.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from support.shims.kind import in_full
@@ -16,6 +20,8 @@ from support.shims.kubectl import address
 from support.shims.state import Json, fail, kubeconfig, note, read_yaml, stored
 
 IMAGES = ("api", "mlflow", "ops", "training")
+BACKEND = "PULUMI_BACKEND_URL"
+PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 OUTPUTS = {
     "api_url": "https://api.churn.localhost",
     "mlflow_url": "https://mlflow.churn.localhost",
@@ -28,6 +34,7 @@ OUTPUTS = {
 def main(words: list[str]) -> None:
     note(words)
     with stored("pulumi") as state:
+        check(state, words)
         match words:
             case ["stack", "select", "--create", stack]:
                 state.setdefault("stack", stack)
@@ -43,9 +50,31 @@ def main(words: list[str]) -> None:
             case ["stack", "rm", "--stack", "dev", "--force", "--preserve-config", "--yes"]:
                 state.clear()
             case ["stack", "output", "--stack", "dev", "--show-secrets", "--json"]:
-                sys.stdout.write(json.dumps(OUTPUTS))
+                sys.stdout.write(json.dumps(OUTPUTS if state.get("tag") else {}))
             case _:
                 fail(f"error: the stand-in for pulumi does not know: {' '.join(words)}", 255)
+
+
+def check(state: Json, words: list[str]) -> None:
+    """Refuse a call that lacks its environment or its stack."""
+    missing = lacking(os.environ)
+    if missing:
+        fail(missing, 255)
+    if "--stack" in words:
+        stack = words[words.index("--stack") + 1]
+        if state.get("stack") != stack:
+            fail(f"error: no stack named '{stack}' found", 255)
+
+
+def lacking(environment: Mapping[str, str]) -> str:
+    """What Pulumi says where it lacks a place for its state or the passphrase of that (pulumi/pulumi 13293, 11886)."""
+    if not environment.get(BACKEND):
+        return "error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions"
+    phrase, file = (environment.get(name) for name in PASSPHRASES)
+    if phrase is None and not (file and Path(file).exists()):
+        variables = " or ".join(PASSPHRASES)
+        return f"error: getting secrets manager: passphrase must be set with {variables} environment variables"
+    return ""
 
 
 def up(state: Json) -> None:

@@ -46,7 +46,10 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 
 def options(words: list[str], *known: str, flags: tuple[str, ...] = ()) -> tuple[Json, list[str]]:
-    """Options with a value (``--name x`` or ``--name=x``) and the other words; an unknown option is refused."""
+    """Options with a value (``--name x`` or ``--name=x``) and the other words; an unknown option is refused.
+
+    A flag is on by itself or with ``=true``; one that is off is left out.
+    """
     values: Json = {}
     others = []
     rest = iter(words)
@@ -55,11 +58,18 @@ def options(words: list[str], *known: str, flags: tuple[str, ...] = ()) -> tuple
         if not name.startswith("-"):
             others.append(word)
         elif name in flags:
-            values[name] = True
+            if value not in {"", "true", "false"}:
+                fail(f'invalid argument "{value}" for "{name}" flag: strconv.ParseBool: parsing "{value}"')
+            if value != "false":
+                values[name] = True
         elif name not in known:
             fail(f"unknown flag: {name}")
+        elif equals:
+            values[name] = value
         else:
-            values[name] = value if equals else next(rest, "")
+            values[name] = next(rest, None)
+            if values[name] is None:
+                fail(f"flag needs an argument: {name}")
     return values, others
 
 

@@ -1,4 +1,4 @@
-"""When the gate closes; and the task that watches Redis ends when it is cancelled, whatever the client library does."""
+"""When the gate closes, and that its task ends when it is cancelled, whatever the client library does."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from support.recorder import STACKS, children, find, manifest, record_with, recorded, settings
+from support.recorder import STACKS, children, find, manifest, own_image, record_with, recorded
 
 from infra.workloads import backup
 
@@ -153,8 +153,7 @@ def test_their_pods_are_hardened_and_write_to_the_backups_alone(stack: str, name
     assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("backup", False)
     assert (spec["restartPolicy"], spec["securityContext"]["runAsNonRoot"]) == ("Never", True)
     assert only["securityContext"]["readOnlyRootFilesystem"] is True
-    images = settings(stack).images
-    assert only["image"].startswith(f"{images.registry}/ops:{images.tag}@sha256:")
+    assert only["image"].startswith(f"{own_image(stack, 'ops')}@sha256:")
     writable = {mount["mountPath"] for mount in only["volumeMounts"] if not mount["readOnly"]}
     assert writable == {"/var/lib/backups", "/tmp"}  # noqa: S108 - paths in the pod
     env = {variable["name"]: variable["value"] for variable in only["env"]}

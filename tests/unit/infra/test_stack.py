@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
-from support.recorder import STACKS, MadeUpDigests, config, find, pod_templates, recorded, settings
+from support.recorder import STACKS, MadeUpDigests, config, find, own_image, pod_templates, recorded, settings
 
 from infra.config import ConfigError, Settings
 from infra.naming import NAMESPACES
 from infra.stack import check_prerequisites
-from infra.versions import Images, registry_host
+from infra.versions import registry_host
 from ops.stack.recording import Resource, record
 from ops.stack.render import stack_program
 
@@ -143,7 +143,7 @@ def test_a_stack_on_aws_takes_a_registry_with_a_host(registry: str) -> None:
 
 def test_no_node_can_pull_the_images_of_a_local_stack_from_anywhere() -> None:
     """They are loaded: with a name that resolves, an image that was not loaded would be whatever is published there."""
-    image = Images(settings=settings("dev").images, digests={}).tagged("api")
+    image = own_image("dev", "api")
     assert str(registry_host(image)).endswith(".invalid")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.recorder import STACKS, children, find, manifest, pod_specs, record_with, recorded, settings
+from support.recorder import STACKS, children, find, manifest, own_image, pod_specs, record_with, recorded, settings
 
 from infra.workloads import training
 from ops.jobs import retrain
@@ -138,8 +138,7 @@ def test_the_program_takes_what_it_is_given(stack: str, arguments: list[str]) ->
         assert container["command"] == ["python", "-m", retrain.__name__]
         assert container["args"][:2] == arguments
         retrain.Options.parse(container["args"])
-        images = settings(stack).images
-        assert container["image"].startswith(f"{images.registry}/training:{images.tag}@sha256:")
+        assert container["image"].startswith(f"{own_image(stack, 'training')}@sha256:")
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from support.pushing import Pushgateway
 
@@ -67,6 +68,25 @@ def test_one_that_refuses_every_time_is_tried_four_times(
 def test_without_a_gateway_nothing_is_pushed(url: str | None, capsys: pytest.CaptureFixture[str]) -> None:
     push(url, "drill", {metric_names.DRILL_SUCCESS: 1})
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/metrics/job/backup", "a 1\n", 200),
+        ("/metrics/job/backup", 'a{b="1"} 1\na{b="2"} 1\n', 200),
+        ("/metrics/job/backup", "a 1", 400),
+        ("/metrics/job/backup", "a 1\na 2\n", 400),
+        ("/metrics/job/backup", "", 400),
+        ("/metrics", "a 1\n", 404),
+        ("/metrics/job/backup/kind", "a 1\n", 404),
+    ],
+)
+def test_the_gateway_of_these_tests_refuses_what_a_real_one_does(
+    gateway: Pushgateway, path: str, body: str, status: int
+) -> None:
+    answer = httpx.post(f"{gateway.url}{path}", content=body, trust_env=False)
+    assert (answer.status_code, len(gateway.pushes)) == (status, int(status == 200))
 
 
 def test_every_value_is_exact(gateway: Pushgateway) -> None:

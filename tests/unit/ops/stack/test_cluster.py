@@ -17,11 +17,6 @@ from ops.errors import OpsError
 from ops.stack import cluster, image_build
 
 
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    return Desk(tmp_path, monkeypatch, "docker", "kind", "kubectl", "pulumi")
-
-
 def test_each_own_image_is_a_target_of_the_dockerfile_that_runs_as_the_pods_user() -> None:
     text = (ROOT / "Dockerfile").read_text()
     for name in OWN:

@@ -1,4 +1,4 @@
-"""``churn cluster restore``, with a kubectl that serves the stack's own templates and ends the job as it is told."""
+"""``churn cluster restore``, with a kubectl that serves the stack's own templates and ends jobs as each test says."""
 
 from __future__ import annotations
 
@@ -26,24 +26,33 @@ folder = pathlib.Path(__file__).parent
 words = sys.argv[1:]
 with (folder / "calls").open("a") as calls:
     calls.write(" ".join(words) + "\\n")
+def check_job(name):
+    created = folder / "created.json"
+    if not created.exists() or json.loads(created.read_text())["metadata"]["name"] != name:
+        sys.exit(f'Error from server (NotFound): jobs.batch "{name}" not found')
+
 if words[:2] == ["config", "current-context"]:
     print("kind-churn")
 elif words[:2] == ["get", "cronjob"]:
     path = folder / f"{words[2]}.json"
     sys.exit(f"Error from server (NotFound): {words[2]} not found") if not path.exists() else print(path.read_text())
-elif words[0] == "create":
+elif words[:3] == ["create", "-f", "-"]:
     (folder / "created.json").write_text(sys.stdin.read())
 elif words[:2] == ["get", "job"]:
+    check_job(words[2])
     asked = folder / "asked"
     count = len(asked.read_text()) if asked.exists() else 0
     asked.write_text("x" * (count + 1))
     end = (folder / "end").read_text()
     print(json.dumps({"status": {"conditions": [{"type": end, "status": "True"}] if count else []}}))
 elif words[0] == "logs":
+    check_job(words[1].removeprefix("job/"))
     step = words[words.index("--container") + 1]
     if step == "mlflow-users" and (folder / "end").read_text() == "Failed":
         sys.exit('error: container "mlflow-users" is waiting to start: PodInitializing')
     print(f"what {step} did")
+else:
+    sys.exit(f"error: unknown command: {words}")
 """
 
 
@@ -54,7 +63,7 @@ def template_of(part: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_program(tmp_path / "kubectl", KUBECTL)
     for part in Part:
         path = tmp_path / f"restore-{part.value}.json"
@@ -71,14 +80,14 @@ def churn(*words: str) -> str:
     return result.output
 
 
-def created(desk: Path) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads((desk / "created.json").read_text())
+def created(folder: Path) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads((folder / "created.json").read_text())
     return body
 
 
-def test_a_job_is_the_template_with_the_options_of_this_restore(desk: Path) -> None:
+def test_a_job_is_the_template_with_the_options_of_this_restore(folder: Path) -> None:
     printed = churn("databases", "--backup", "20260131T020000Z-000001-abcdef", "--replace", "--from", "s3://copy")
-    new, template = created(desk), manifest("dev", "CronJob", "restore-databases")["spec"]["jobTemplate"]["spec"]
+    new, template = created(folder), manifest("dev", "CronJob", "restore-databases")["spec"]["jobTemplate"]["spec"]
     assert (new["kind"], new["metadata"]["namespace"]) == ("Job", MLOPS)
     first, *others = new["spec"]["template"]["spec"]["initContainers"]
     expected = template["template"]["spec"]["initContainers"][0]["args"]
@@ -99,32 +108,32 @@ def test_a_job_is_the_template_with_the_options_of_this_restore(desk: Path) -> N
     assert "every login has the password of its secret" in printed
 
 
-def test_without_options_it_is_the_template(desk: Path) -> None:
+def test_without_options_it_is_the_template(folder: Path) -> None:
     for part in Part:
-        (desk / "asked").unlink(missing_ok=True)
+        (folder / "asked").unlink(missing_ok=True)
         churn(part.value)
         template = manifest("dev", "CronJob", f"restore-{part.value}")["spec"]["jobTemplate"]["spec"]
-        assert created(desk)["spec"] == template
+        assert created(folder)["spec"] == template
 
 
-def test_the_context_is_given_to_every_call(desk: Path) -> None:
+def test_the_context_is_given_to_every_call(folder: Path) -> None:
     printed = churn("artifacts", "--context", "kind-other")
     assert "of the context kind-other" in printed
-    calls = (desk / "calls").read_text().splitlines()
+    calls = (folder / "calls").read_text().splitlines()
     assert calls
     assert all(call.endswith("--context kind-other") for call in calls), calls
 
 
-def test_a_failed_restore_shows_its_log_and_is_an_error(desk: Path) -> None:
-    (desk / "end").write_text("Failed")
+def test_a_failed_restore_shows_its_log_and_is_an_error(folder: Path) -> None:
+    (folder / "end").write_text("Failed")
     messages: list[str] = []
     with pytest.raises(OpsError, match="run: churn cluster restore logins"):
         cluster_restore.restore(Options(part="databases"), messages.append)
     assert [line.partition(":")[0] for line in messages[2:]] == ["databases", "roles", "restore"]
 
 
-def test_a_cluster_without_the_templates_says_so(desk: Path) -> None:
-    (desk / "restore-logins.json").unlink()
+def test_a_cluster_without_the_templates_says_so(folder: Path) -> None:
+    (folder / "restore-logins.json").unlink()
     with pytest.raises(OpsError, match=r"kubectl get: Error from server \(NotFound\): restore-logins not found"):
         cluster_restore.restore(Options(part="logins"), lambda _: None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def test_a_quantity_is_a_number(text: str | float, number: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "much", "1 Gi", "1GB", "-1"])
-def test_what_is_no_quantity_is_refused(text: str) -> None:
+def test_what_is_not_a_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a Kubernetes quantity"):
         quantity(text)
 
@@ -87,11 +88,17 @@ def test_each_kind_counts_at_its_time() -> None:
     assert expected.most == Room(521, 12 * 64)
 
 
+@cache
+def asked_by_dev() -> Demand:
+    """What the stack requests on one node."""
+    return demand(recorded("dev").manifests())
+
+
 def test_dev_fits_into_two_cpus_beside_kinds_own_pods() -> None:
     """At any time: while it comes up, while everything is released at once, and while a scheduled job runs."""
     [deployment] = [item for item in metrics_server.objects() if item["kind"] == "Deployment"]
     beside = of_pod(deployment["spec"]["template"]["spec"])
-    asked = demand(recorded("dev").manifests())
+    asked = asked_by_dev()
     assert kind_node.taken() == Room(950, 290)
     assert (asked.most + beside).fits(kind_node.free()), (asked, kind_node.free())
     # Not by asking for nothing: the scheduler and the kernel share out processor time by requests.
@@ -104,7 +111,7 @@ def test_dev_fits_into_two_cpus_beside_kinds_own_pods() -> None:
 
 def test_the_document_names_these_sums() -> None:
     text = " ".join((ROOT / "docs" / "platform.md").read_text().split())
-    asked = demand(recorded("dev").manifests())
+    asked = asked_by_dev()
     assert f"kind's own pods request {kind_node.taken().milli}m of CPU" in text
     assert f"`dev` requests {asked.steady.milli}m, and at most {asked.most.milli}m while" in text
 

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
-import stat
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import cluster_facts as facts_of
 from support.recorder import recorded
+from support.scripts import Scripted
 from typer.testing import CliRunner
 
 from ops.cli import main as cli
 from ops.errors import ExitCode, OpsError
 from ops.stack import doctor, metrics_server
 from ops.stack.checkout import ROOT
-from ops.stack.demand import Room, demand
+from ops.stack.demand import Demand, Room, demand
 from ops.stack.doctor_checks import CHECKS, Facts, Finding, Level
 
 OK, WARNING, ERROR = Level.OK, Level.WARNING, Level.ERROR
 Json = dict[str, Any]
+
+
+@cache
+def asked_by_dev() -> Demand:
+    """What the stack requests on one node."""
+    return demand(recorded("dev").manifests())
 
 
 def facts(objects: list[Json], *, context: str = "kind-churn", busy: tuple[int, ...] = ()) -> Facts:
@@ -31,7 +38,7 @@ def facts(objects: list[Json], *, context: str = "kind-churn", busy: tuple[int, 
 
 
 def findings(known: Facts) -> dict[str, Finding]:
-    asked = demand(recorded("dev").manifests())
+    asked = asked_by_dev()
     return {finding.check: finding for finding in (check(known, asked) for check in CHECKS)}
 
 
@@ -135,53 +142,34 @@ def test_pods_that_are_over_and_the_platforms_own_take_no_room() -> None:
 
 
 def test_a_pod_must_fit_into_one_node() -> None:
-    """Three nodes together have enough, but none has room for the training."""
+    """Nine nodes together have enough, but none has room for the training."""
     tiny = {"allocatable": {"cpu": "700m", "memory": "900Mi"}}
     nodes = [facts_of.node(f"n{index}", **tiny) for index in range(9)]
-    assert demand(recorded("dev").manifests()).largest == Room(250, 1024)
+    assert asked_by_dev().largest == Room(250, 1024)
     assert findings(facts([*without("Node"), *nodes]))["resources"].level == ERROR
 
 
-SCRIPT = """#!/bin/sh
-echo "$*" >> CALLS
-if [ "$1" = --context ]; then shift 2; fi
-case "$*" in
-  CASES
-  "config current-context") echo kind-churn ;;
-esac
-"""
+CURRENT = '"config current-context") echo kind-churn'
 
 
-class Kubectl:
-    """A kubectl on PATH that prints one list, notes its calls, and keeps what it is told to apply."""
+class Kubectl(Scripted):
+    """A kubectl that prints one list, and keeps what it is told to apply."""
 
     def __init__(self, folder: Path) -> None:
-        self.listed, self.calls_file, self.applied = folder / "list", folder / "calls", folder / "applied"
-        self.program = folder / "bin" / "kubectl"
-        self.program.parent.mkdir()
-        self.calls_file.touch()
+        super().__init__(folder, "kubectl")
+        self.listed, self.applied = folder / "list", folder / "applied"
         self.show(facts_of.new_kind_cluster())
-        self.write(f"get*) cat {self.listed} ;;\n  apply*) cat > {self.applied} ;;")
+        self.answers(CURRENT, f"*get\\ *) cat {self.listed}", f"*apply\\ *) cat > {self.applied}")
 
     def show(self, objects: list[Json]) -> None:
         self.listed.write_text(json.dumps({"kind": "List", "items": objects}))
-
-    def write(self, cases: str) -> None:
-        script = SCRIPT.replace("CALLS", str(self.calls_file)).replace("CASES", cases)
-        self.program.write_text(script)
-        self.program.chmod(self.program.stat().st_mode | stat.S_IXUSR)
-
-    @property
-    def calls(self) -> list[str]:
-        return self.calls_file.read_text().splitlines()
 
 
 @pytest.fixture
 def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubectl:
     program = Kubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{program.program.parent}:/usr/bin:/bin")
-    asked = demand(recorded("dev").manifests())
-    monkeypatch.setattr(doctor, "needs", lambda *_: asked)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(doctor, "needs", lambda *_: asked_by_dev())
     monkeypatch.setattr(doctor, "is_free", lambda _port: True)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     return program
@@ -215,14 +203,14 @@ def test_an_error_has_the_exit_code_of_what_a_person_must_do(kubectl: Kubectl) -
 
 
 def test_a_cluster_that_does_not_answer_is_an_error_with_kubectls_reason(kubectl: Kubectl) -> None:
-    kubectl.write("get*) echo warming up >&2; echo 'Unable to connect: refused' >&2; exit 1 ;;")
+    kubectl.answers(CURRENT, "*get\\ *) echo warming up >&2; echo 'Unable to connect: refused' >&2; exit 1")
     code, text = churn()
     assert code == ExitCode.BAD_INPUT
     assert text.startswith("error    context: the cluster of context kind-churn cannot be examined: Unable to connect")
 
 
 def test_without_a_context_or_kubectl_the_reason_is_one_line(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
-    kubectl.write('"config current-context") exit 1 ;;')
+    kubectl.answers('"config current-context") exit 1')
     with pytest.raises(OpsError, match="no current context"):
         doctor.diagnose("", "dev", ROOT)
     monkeypatch.setenv("PATH", "/nowhere")
@@ -263,15 +251,15 @@ def test_up_stops_at_an_error_before_it_changes_anything(kubectl: Kubectl) -> No
     assert not kubectl.applied.exists()
 
 
-@pytest.mark.parametrize("cases", ["get*) echo nothing ;;", "get*) echo 'forbidden' >&2; exit 1 ;;"])
-def test_up_goes_on_where_the_cluster_cannot_be_examined(kubectl: Kubectl, cases: str) -> None:
-    kubectl.write(cases)
+@pytest.mark.parametrize("answer", ["echo nothing", "echo 'forbidden' >&2; exit 1"])
+def test_up_goes_on_where_the_cluster_cannot_be_examined(kubectl: Kubectl, answer: str) -> None:
+    kubectl.answers(f"*get\\ *) {answer}")
     [line] = prepared()
     assert line.startswith("warning  context: the cluster could not be examined")
 
 
 def test_a_failed_installation_is_a_warning(kubectl: Kubectl) -> None:
-    kubectl.write(f"get*) cat {kubectl.listed} ;;\n  apply*) echo 'no right' >&2; exit 1 ;;")
+    kubectl.answers(f"*get\\ *) cat {kubectl.listed}", "*apply\\ *) echo 'no right' >&2; exit 1")
     assert prepared()[-1].endswith("so the autoscaler will not act: no right")
 
 

@@ -25,9 +25,14 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 @pytest.mark.parametrize("tool", ["docker build", "podman build", "buildah bud"])
-def test_up_on_kind_works_with_each_builder_alone(desk: Desk, tool: str) -> None:
-    """kind asks only docker for images by name, and only complete names mean the same to podman and to the kubelet."""
-    desk.install(tool.split(maxsplit=1)[0])
+def test_up_on_kind_works_with_each_builder(desk: Desk, tool: str) -> None:
+    """kind asks only docker for images by name, and only complete names mean the same to podman and to the kubelet.
+
+    Nodes run in docker or podman, so buildah is never the only tool.
+    """
+    builder = tool.split(maxsplit=1)[0]
+    for program in {builder, "podman"} if builder == "buildah" else {builder}:
+        desk.install(program)
     desk.set("CHURN_BUILD", tool)
     desk.churn("cluster", "up")
     tag = desk.settings("churn:images")["tag"]
@@ -108,7 +113,7 @@ def test_every_local_tool_is_one_whose_clusters_take_images() -> None:
 # ------------------------------------------------------------------ the stand-ins are no kinder than the tools
 
 
-def built(desk: Desk, tool: str, name: str, *more: str) -> None:
+def build(desk: Desk, tool: str, name: str, *more: str) -> None:
     desk.install(tool)
     command = "bud" if tool == "buildah" else "build"
     recipe = str(desk.root / "Dockerfile")
@@ -117,24 +122,26 @@ def built(desk: Desk, tool: str, name: str, *more: str) -> None:
 
 
 def test_kind_finds_no_image_of_podman(desk: Desk) -> None:
-    desk.run("kind", "create", "cluster")
-    built(desk, "podman", "churn/api:1")
+    build(desk, "podman", "churn/api:1")
+    assert desk.run("kind", "create", "cluster").returncode == 0
     refused = desk.run("kind", "load", "docker-image", "churn/api:1")
     assert refused.returncode == 1
     assert refused.stderr.endswith('ERROR: image: "churn/api:1" not present locally\n')
 
 
 def test_podman_saves_a_short_name_under_another_one_than_the_kubelet_reads(desk: Desk) -> None:
-    built(desk, "podman", "churn/api:1")
+    build(desk, "podman", "churn/api:1")
     archive = desk.root / "a.tar"
     assert desk.run("podman", "save", "--format", "docker-archive", "-o", str(archive), "churn/api:1").returncode == 0
     assert imported(archive) == ["localhost/churn/api:1"]
+    again = desk.run("podman", "save", "--format", "docker-archive", "-o", str(archive), "churn/api:1")
+    assert again.stderr == "Error: docker-archive doesn't support modifying existing images\n"
 
 
 @pytest.mark.parametrize(("more", "code"), [([], 1), (["--provenance=false"], 0)])
 def test_kind_loads_no_attested_image(desk: Desk, more: list[str], code: int) -> None:
-    desk.run("kind", "create", "cluster")
-    built(desk, "docker", IMAGE, *more)
+    build(desk, "docker", IMAGE, *more)
+    assert desk.run("kind", "create", "cluster").returncode == 0
     done = desk.run("kind", "load", "docker-image", IMAGE)
     assert done.returncode == code
     assert ("content digest sha256:" in done.stderr) == (code == 1)
@@ -149,9 +156,12 @@ def test_kind_loads_no_attested_image(desk: Desk, more: list[str], code: int) ->
         (["create", "cluster", "--name", "b", "--port", "1"], "unknown flag: --port"),
         (["delete", "cluster", "--name", "b"], 'cluster "b" doesn\'t exist'),
         (["load", "images"], "unknown command"),
+        (["load", "docker-image"], "a list of image names is required"),
+        (["create", "cluster", "--name"], "flag needs an argument: --name"),
     ],
 )
 def test_kind_refuses(desk: Desk, words: list[str], message: str) -> None:
+    desk.install("docker")
     desk.run("kind", "create", "cluster")
     archive = desk.root / "empty.tar"
     tarfile.open(archive, "w").close()
@@ -160,7 +170,19 @@ def test_kind_refuses(desk: Desk, words: list[str], message: str) -> None:
     assert message in refused.stderr
 
 
+def test_kind_needs_docker_or_podman_for_its_nodes_and_loads_only_into_running_ones(desk: Desk) -> None:
+    desk.install("buildah")
+    refused = desk.run("kind", "create", "cluster")
+    assert (refused.returncode, desk.clusters()) == (1, {})
+    build(desk, "docker", IMAGE, "--provenance=false")
+    assert desk.run("kind", "create", "cluster").returncode == 0
+    desk.change_cluster("kind", running=False)
+    refused = desk.run("kind", "load", "docker-image", IMAGE)
+    assert (refused.returncode, desk.clusters()["kind"]["images"]) == (1, [])
+
+
 def test_a_new_cluster_has_no_metrics_until_they_are_installed(desk: Desk) -> None:
+    desk.install("docker")
     desk.run("kind", "create", "cluster")
     asked = ("kubectl", "--context", "kind-kind", "get", "--raw", "/apis/metrics.k8s.io/v1beta1")
     refused = desk.run(*asked)
@@ -173,6 +195,7 @@ def test_a_new_cluster_has_no_metrics_until_they_are_installed(desk: Desk) -> No
 
 
 def test_kind_changes_the_current_context_and_unsets_its_own(desk: Desk) -> None:
+    desk.install("docker")
     desk.run("kind", "create", "cluster", "--name", "a")
     desk.run("kind", "create", "cluster", "--name", "b")
     assert desk.current_context == "kind-b"

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from support.listening import Listening, QuietHandler, http
-from support.recorder import settings
+from support.recorder import own_image
 from typer.testing import CliRunner, Result
 
 from infra import versions
@@ -130,8 +130,7 @@ def test_list_shows_which_images_are_locked(registry: Registry, lock_file: Path)
     assert shown[f"{registry.host}/tools/db:15"]["digest"] == digest("db")
     assert shown[f"{registry.host}/a/b/c:v1.2"]["digest"] is None
     assert shown["churn/api:0.1.0"]["stacks"] == "prod, staging"
-    dev = settings("dev").images
-    assert shown[f"{dev.registry}/api:{dev.tag}"]["stacks"] == "dev"
+    assert shown[own_image("dev", "api")]["stacks"] == "dev"
     assert "not locked" in churn("list").output
 
 
@@ -167,8 +166,7 @@ def test_nobody_is_asked_for_the_images_of_a_local_stack(
 ) -> None:
     ours = f"{registry.host}/api:7"
     registry.digests["api:7"] = digest("api")
-    dev = settings("dev").images
-    monkeypatch.setattr(images, "own_images", lambda _root: {ours: ["prod"], f"{dev.registry}/api:{dev.tag}": ["dev"]})
+    monkeypatch.setattr(images, "own_images", lambda _root: {ours: ["prod"], own_image("dev", "api"): ["dev"]})
     result = churn("lock", "--own")
     assert result.exit_code == 0, result.exception
     assert json.loads(lock_file.read_text())[ours] == digest("api")

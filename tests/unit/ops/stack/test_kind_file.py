@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -41,11 +40,6 @@ def test_the_node_is_pinned_to_the_version_of_the_clusters_on_aws() -> None:
     assert {settings(stack).eks.version for stack in STACKS} == {pinned[1]}
 
 
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    return Desk(tmp_path, monkeypatch, "docker", "kind", "kubectl", "pulumi")
-
-
 def test_up_creates_the_cluster_that_the_file_describes(desk: Desk) -> None:
     desk.set("CHURN_LOAD", "false")  # ends the command after the cluster is there
     with pytest.raises(OpsError, match=r"^false churn"):
@@ -66,6 +60,8 @@ def test_a_port_that_is_taken_ends_the_command_with_the_files_name(desk: Desk) -
     ("before", "after", "message"),
     [
         ("listenAddress", "listenAdress", "field listenAdress not found"),
+        ("nodes:", "networking: { podSubnets: 10.0.0.0/16 }\nnodes:", "field podSubnets not found"),
+        ("extraPortMappings:", "extraMounts: [{ path: / }]\n    extraPortMappings:", "field path not found"),
         ("kind.x-k8s.io/v1alpha4", "kind.x-k8s.io/v1", "unknown apiVersion: kind.x-k8s.io/v1"),
     ],
 )

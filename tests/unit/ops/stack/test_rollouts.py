@@ -1,14 +1,14 @@
-"""Waiting for all rollouts, with a kubectl on PATH that only notes how it is called."""
+"""Waiting for all rollouts, with a kubectl on PATH that answers as each test says."""
 
 from __future__ import annotations
 
 import json
-import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.paths import ROOT
+from support.scripts import Scripted
 
 from ops.errors import OpsError
 from ops.stack import rollouts
@@ -23,33 +23,18 @@ def listing(*items: dict[str, Any]) -> str:
     return f"*get\\ deployments*) printf '%s' '{json.dumps({'items': items})}'"
 
 
-class Kubectl:
-    """A stand-in on PATH; ``answers`` are lines of a shell `case` on all arguments."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._log = folder / "calls"
-
-    def answers(self, *answers: str) -> None:
-        lines = "\n".join(f"  {answer} ;;" for answer in answers)
-        script = f'#!/bin/sh\necho "$*" >> {self._log}\ncase "$*" in\n{lines}\nesac\n'
-        program = self.folder / "kubectl"
-        program.write_text(script)
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-
-    @property
-    def calls(self) -> list[str]:
-        return self._log.read_text().splitlines()
+READY = "*rollout\\ status*) echo rolled out"
+"""The answer about a workload that is ready."""
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubectl:
+def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    return Kubectl(tmp_path)
+    return Scripted(tmp_path, "kubectl")
 
 
-def test_each_workload_is_waited_for_as_long_as_pulumi_would(kubectl: Kubectl) -> None:
-    kubectl.answers(listing(workload("Deployment", "mlflow", "900"), workload("StatefulSet", "postgres")))
+def test_each_workload_is_waited_for_as_long_as_pulumi_would(kubectl: Scripted) -> None:
+    kubectl.answers(listing(workload("Deployment", "mlflow", "900"), workload("StatefulSet", "postgres")), READY)
     rollouts.wait(print, "kind-churn")
     got, *waits = kubectl.calls
     assert "--all-namespaces --selector=app.kubernetes.io/part-of=churn" in got
@@ -57,9 +42,9 @@ def test_each_workload_is_waited_for_as_long_as_pulumi_would(kubectl: Kubectl) -
     assert waits == [f"{start} deployment/mlflow --timeout=900s", f"{start} statefulset/postgres --timeout=600s"]
 
 
-def test_what_is_not_ready_is_named_after_all_were_waited_for(kubectl: Kubectl) -> None:
+def test_what_is_not_ready_is_named_after_all_were_waited_for(kubectl: Scripted) -> None:
     listed = listing(workload("Deployment", "mlflow"), workload("Deployment", "api"))
-    kubectl.answers(listed, "*/mlflow*) echo 'error: timed out' >&2; exit 1")
+    kubectl.answers(listed, "*/mlflow*) echo 'error: timed out' >&2; exit 1", READY)
     lines: list[str] = []
     with pytest.raises(OpsError, match=r"not every pod is ready: deployment/mlflow in churn-mlops;"):
         rollouts.wait(lines.append)
@@ -67,7 +52,7 @@ def test_what_is_not_ready_is_named_after_all_were_waited_for(kubectl: Kubectl) 
     assert "deployment/api" in kubectl.calls[-1]
 
 
-def test_a_cluster_without_the_platform_is_not_taken_for_a_ready_one(kubectl: Kubectl) -> None:
+def test_a_cluster_without_the_platform_is_not_taken_for_a_ready_one(kubectl: Scripted) -> None:
     kubectl.answers(listing())
     with pytest.raises(OpsError, match="no workload of the platform"):
         rollouts.wait(print)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from support.desk import Desk
+from support.shims.pulumi import BACKEND
 
 from infra.versions import OWN
 from ops.errors import OpsError
+from ops.stack.cluster import pulumi_environment
 from ops.stack.stack_file import set_values
 
 PROD = "arn:aws:eks:eu-central-1:000000000000:cluster/prod"
@@ -18,15 +19,15 @@ ADDRESS = "https://ABCD.gr7.eu-central-1.eks.amazonaws.com"
 LIVE = "what customers use"
 
 
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    return Desk(tmp_path, monkeypatch, "kind", "kubectl", "pulumi")
-
-
 def new_kind_cluster(desk: Desk, name: str = "churn") -> None:
     """A kind cluster that has the images already."""
     created = desk.run("kind", "create", "cluster", "--name", name)
     assert created.returncode == 0, created.stderr
+    load_images(desk, name)
+
+
+def load_images(desk: Desk, name: str) -> None:
+    """Let a cluster have the images that the stack's configuration names."""
     images = desk.settings("churn:images")
     desk.change_cluster(name, images=[f"{images['registry']}/{image}:{images['tag']}" for image in OWN])
 
@@ -91,7 +92,7 @@ def test_a_configuration_of_another_cluster_can_be_forgotten_once_the_old_one_is
 
 def test_a_cluster_that_is_not_local_is_used_only_by_its_name_each_time(desk: Desk) -> None:
     desk.add_cluster("shared", "https://203.0.113.7:6443", "team")
-    desk.change_cluster("shared", images=[f"churn.invalid/{image}:0.1.0" for image in OWN])
+    load_images(desk, "shared")
     refusal = (
         r"context 'team' \(https://203\.0\.113\.7:6443\) is not known .*: if you mean it, name it with --context team"
     )
@@ -114,6 +115,11 @@ def test_down_without_a_record_takes_only_the_current_context_by_its_name(desk: 
         with pytest.raises(OpsError, match="names no cluster"):
             desk.churn("cluster", "down", *words)
     assert desk.called("pulumi") == []
+    environment = pulumi_environment(desk.home)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (BACKEND, "PULUMI_CONFIG_PASSPHRASE_FILE"):
+            patch.setenv(name, environment[name])
+        assert desk.run("pulumi", "stack", "select", "--create", "dev").returncode == 0
     desk.churn("cluster", "down", "--context", "kind-churn")
     assert desk.called("pulumi destroy") != []
 
@@ -146,11 +152,8 @@ def test_a_refresh_that_failed_is_tried_again(desk: Desk) -> None:
     new_kind_cluster(desk)
     desk.churn("cluster", "up", "--no-build")
     recreate(desk)
-    works = (desk.bin / "pulumi").read_text()
-    (desk.bin / "pulumi").write_text("#!/bin/sh\n[ $1 != refresh ]\n")
-    with pytest.raises(OpsError, match="pulumi refresh failed"):
+    with desk.failing("pulumi", "refresh"), pytest.raises(OpsError, match="pulumi refresh failed"):
         desk.churn("cluster", "up", "--no-build")
-    (desk.bin / "pulumi").write_text(works)
     desk.churn("cluster", "up", "--no-build")
     assert desk.clusters()["churn"]["objects"] == "0.1.0"
 
@@ -179,7 +182,7 @@ def test_a_cluster_that_does_not_answer_or_is_another_one_is_one_line(
     desk: Desk, change: Callable[[Desk], None]
 ) -> None:
     desk.add_cluster("team", "https://kubernetes.docker.internal:6443", "docker-desktop")
-    desk.change_cluster("team", images=[f"churn.invalid/{image}:0.1.0" for image in OWN])
+    load_images(desk, "team")
     desk.churn("cluster", "up", "--no-build")
     with pytest.raises(OpsError, match="is there, with everything of dev"):
         desk.churn("cluster", "down", "--forget")
@@ -197,7 +200,7 @@ def test_a_cluster_that_does_not_answer_or_is_another_one_is_one_line(
 
 def test_up_says_what_to_do_about_a_cluster_that_does_not_answer(desk: Desk) -> None:
     desk.add_cluster("team", "https://kubernetes.docker.internal:6443", "docker-desktop")
-    desk.change_cluster("team", images=[f"churn.invalid/{image}:0.1.0" for image in OWN])
+    load_images(desk, "team")
     desk.churn("cluster", "up", "--no-build")
     stop(desk)
     with pytest.raises(

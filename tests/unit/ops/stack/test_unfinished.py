@@ -55,7 +55,7 @@ def test_the_context_is_named_where_it_is_not_the_current_one() -> None:
     assert line == "kubectl --context kind-churn delete secret it --namespace one --ignore-not-found"
 
 
-def test_what_is_no_object_of_the_cluster_is_a_comment() -> None:
+def test_what_is_not_an_object_of_the_cluster_is_a_comment() -> None:
     password = operation("creating", "random:index/randomPassword:RandomPassword")
     here, there = unfinished.steps([password, operation("creating", "aws:s3/bucket:Bucket")])
     assert here.startswith("# creating, exists nowhere but in the state")
