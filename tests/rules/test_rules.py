@@ -37,8 +37,8 @@ NO_RULES = {
     naming.POSTGRES_SETUP: "Pulumi itself waits for it and fails with it",
 }
 
-AGES = ("oldest", "newest")
-"""Debian's Prometheus, which is years older, and the one that is built from `tests/tools/prometheus`."""
+AGES = (pytest.param("oldest", marks=pytest.mark.long(seconds=2)), "newest")
+"""Debian's Prometheus, which is years older, and the one that is built from `tests/tools/prometheus`, each time."""
 
 
 def promtool_of(age: str) -> str:

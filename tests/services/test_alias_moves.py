@@ -13,13 +13,15 @@ from app.schemas import encode
 
 pytestmark = pytest.mark.service
 
-MOVES = 50
 RATE = 200
 CUSTOMERS = random_customers(500, seed=11)
 
 
-def test_answers_stay_whole_while_the_alias_moves(mlflow_server: str, bundles: list[Path], tmp_path: Path) -> None:
-    registered = Registered(mlflow_server, "moves")
+@pytest.mark.parametrize("moves", [10, pytest.param(50, marks=pytest.mark.long(seconds=30))])
+def test_answers_stay_whole_while_the_alias_moves(
+    moves: int, mlflow_server: str, bundles: list[Path], tmp_path: Path
+) -> None:
+    registered = Registered(mlflow_server, f"moves-{moves}")
     versions = [registered.publish(bundle) for bundle in bundles]
     expected = {
         version.number: load(bundle).score(encode(CUSTOMERS)).tolist()
@@ -29,7 +31,7 @@ def test_answers_stay_whole_while_the_alias_moves(mlflow_server: str, bundles: l
     registered.point(versions[0])
     with Api(tmp_path, **registered.settings()) as api, Traffic(api.url, CUSTOMERS, rate=RATE) as traffic:
         outcome = traffic.outcome
-        for move in range(1, MOVES + 1):
+        for move in range(1, moves + 1):
             version = versions[move % len(versions)]
             registered.point(version)
             wait_until(
@@ -37,7 +39,7 @@ def test_answers_stay_whole_while_the_alias_moves(mlflow_server: str, bundles: l
                 f"an answer of version {version.number}",
             )
         swaps = api.metrics()["churn_model_swaps_total"]
-    assert swaps == MOVES + 1
+    assert swaps == moves + 1
     assert not outcome.failures
     assert outcome.not_sent == 0
     assert set(outcome.versions) == set(expected)

@@ -59,7 +59,12 @@ def test_a_night_without_the_bucket_is_uploaded_the_next_night(bucket_jobs: Jobs
     assert len([line for line in listed.stdout.splitlines() if re.match(r"\d{8}T", line)]) == 4
 
 
-@pytest.mark.parametrize("kind", ["bit", "cut", "missing", "other key", "no key"])
+RARER_DAMAGE = ("cut", "missing", "other key", "no key")
+
+
+@pytest.mark.parametrize(
+    "kind", ["bit", *(pytest.param(kind, marks=pytest.mark.long(seconds=6)) for kind in RARER_DAMAGE)]
+)
 def test_damage_in_the_bucket_is_detected_and_refused(
     bucket_jobs: Jobs, empty_postgres: Postgres, s3: str, kind: str, tmp_path: Path
 ) -> None:

@@ -14,7 +14,16 @@ from support.s3 import FaultyProxy, client, environment
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 
-@pytest.mark.parametrize("fault", ["503", "reset", "cut", pytest.param("slow", marks=pytest.mark.long(seconds=30))])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "503",
+        *(
+            pytest.param(fault, marks=pytest.mark.long(seconds=seconds))
+            for fault, seconds in (("reset", 8), ("cut", 8), ("slow", 30))
+        ),
+    ],
+)
 def test_passing_faults_are_survived(
     bucket_jobs: Jobs, empty_postgres: Postgres, s3: str, fault: str, tmp_path: Path
 ) -> None:
@@ -33,7 +42,7 @@ def test_passing_faults_are_survived(
     assert files_of(tmp_path / "target") == files_of(bucket_jobs.artifacts)
 
 
-@pytest.mark.parametrize("fault", ["503", "reset"])
+@pytest.mark.parametrize("fault", ["503", pytest.param("reset", marks=pytest.mark.long(seconds=8))])
 def test_a_bucket_that_fails_for_good_fails_the_job_and_deletes_nothing(bucket_jobs: Jobs, s3: str, fault: str) -> None:
     bucket_jobs.both("--upload", STORE)
     before, on_volume = keys(s3), set(bucket_jobs.root.rglob("*"))

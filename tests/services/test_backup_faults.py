@@ -134,7 +134,7 @@ def small_volume(folder: Path, mebibytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("kind", ["postgres", "artifacts"])
+@pytest.mark.parametrize("kind", ["postgres", pytest.param("artifacts", marks=pytest.mark.long(seconds=8))])
 def test_a_full_disk(backed_up: Jobs, gateway: Pushgateway, server: Postgres, tmp_path: Path, kind: str) -> None:
     with small_volume(tmp_path / "volume", 4) as volume:
         backed_up.root = volume / "backups"

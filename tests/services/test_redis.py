@@ -121,7 +121,7 @@ def test_a_value_of_another_type_is_not_served(hostile: tuple[Api, redis.Redis],
     assert api.predict(CUSTOMERS[0])["churn_probability"] == redis_scores[0]
 
 
-@pytest.mark.parametrize("fault", ["killed", "frozen"])
+@pytest.mark.parametrize("fault", ["killed", pytest.param("frozen", marks=pytest.mark.long(seconds=12))])
 def test_predictions_outlive_redis(
     fault: str, redis_server: Redis, bundles: list[Path], redis_scores: list[float], tmp_path: Path
 ) -> None:

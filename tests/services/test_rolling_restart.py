@@ -10,7 +10,6 @@ from support.traffic import Traffic
 
 pytestmark = pytest.mark.service
 
-RESTARTS = 20
 RATE = 100
 CUSTOMERS = random_customers(100, seed=12)
 
@@ -48,12 +47,13 @@ http {
 """
 
 
-def test_rolling_restarts_lose_no_request(bundles: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("restarts", [4, pytest.param(20, marks=pytest.mark.long(seconds=50))])
+def test_rolling_restarts_lose_no_request(restarts: int, bundles: list[Path], tmp_path: Path) -> None:
     settings: dict[str, Any] = {"model_source": bundles[0], "drain_seconds": 0.5}
     with Api(tmp_path / "first", **settings) as first, Api(tmp_path / "second", **settings) as second:
         configuration = CONFIGURATION.replace("FIRST", str(first.port)).replace("SECOND", str(second.port))
         with Nginx(tmp_path / "nginx", configuration) as nginx, Traffic(nginx.url, CUSTOMERS, rate=RATE) as traffic:
-            for restart in range(RESTARTS):
+            for restart in range(restarts):
                 api = (first, second)[restart % 2]
                 before = traffic.answered
                 assert api.stop() == 0, api.output[-4000:]

@@ -92,7 +92,7 @@ def batches(count: int, n: int, **shift: float) -> list[Counts]:
     return [counted(features[i * n : (i + 1) * n]) for i in range(count)]
 
 
-@pytest.mark.parametrize("n", [100, 200])
+@pytest.mark.parametrize("n", [100, pytest.param(200, marks=pytest.mark.long(seconds=6))])
 def test_at_most_one_in_a_hundred_of_a_thousand_quiet_batches_alarms(n: int) -> None:
     alarms = sum(bool(drifting(counts)) for counts in batches(1000, n))
     assert alarms <= 10
@@ -107,7 +107,7 @@ def test_a_fixed_threshold_would_cry_wolf_at_a_hundred_customers() -> None:
     assert alarms > 60
 
 
-@pytest.mark.parametrize("n", [300, 1000])
+@pytest.mark.parametrize("n", [300, pytest.param(1000, marks=pytest.mark.long(seconds=6))])
 def test_the_documented_shift_is_seen_in_95_of_100_batches(n: int) -> None:
     # Twice the share of customers with fibre: the covariate shift of docs/data.md.
     seen = sum("internet_service" in drifting(counts) for counts in batches(200, n, fibre_share=0.8))
