@@ -1,7 +1,8 @@
 """Prepare an AWS account for the first `pulumi up`: ``python -m ops.stack.bootstrap``, run by an administrator.
 
 It creates a bucket for Pulumi's state, a key for the secrets in it, GitHub's OIDC provider, and three roles that
-workflows assume: to preview (read only), to deploy, and to push images. Running it again only corrects what has
+workflows assume: to preview (read only), to deploy, and to push images; and the roles of services that a fresh account
+lacks. Running it again only corrects what has
 drifted. It prints the variables to set in the repository.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ops.errors import OpsError, exit_code
+from ops.stack import service_roles
 
 ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
@@ -94,6 +96,7 @@ class Bootstrap:
         self._state(key_arn)
         provider = self._provider()
         roles = {role: self._role(role, provider, key_arn) for role in ROLES}
+        self.done += [f"service-role {name}" for name in service_roles.create(self._iam)]
         return {
             "AWS_REGION": self.region,
             "AWS_PREVIEW_ROLE": roles["preview"],

@@ -10,8 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from infra.aws.keys import LAUNCHER
 from ops.errors import OpsError
-from ops.stack import bootstrap
+from ops.stack import bootstrap, service_roles
 from ops.stack.bootstrap import ISSUER, Bootstrap
 
 REGION = "eu-central-1"
@@ -29,7 +30,8 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_a_second_run_creates_nothing_and_prints_the_same(session: Any) -> None:
     first = Bootstrap(session, REGION, "acme/churn")
     variables = first.run()
-    assert [what.split()[0] for what in first.done] == ["key", "bucket", "provider", "role", "role", "role"]
+    kinds = [what.split()[0] for what in first.done]
+    assert kinds == ["key", "bucket", "provider", *["role"] * 3, *["service-role"] * 2]
     again = Bootstrap(session, REGION, "acme/churn")
     assert again.run() == variables
     assert again.done == []
@@ -84,3 +86,13 @@ def test_drift_is_corrected(session: Any) -> None:
 def test_a_malformed_repository_is_refused(session: Any) -> None:
     with pytest.raises(OpsError, match="'churn' is not a repository: give OWNER/NAME"):
         Bootstrap(session, REGION, "churn")
+
+
+def test_a_fresh_account_gets_the_roles_that_no_service_creates_itself(session: Any) -> None:
+    """KMS refuses the policy of a key that names Auto Scaling's role before the account has it."""
+    iam = session.client("iam")
+    assert iam.list_roles(PathPrefix="/aws-service-role/")["Roles"] == []
+    Bootstrap(session, REGION, "acme/churn").run()
+    arns = [role["Arn"].partition(":role/")[2] for role in iam.list_roles(PathPrefix="/aws-service-role/")["Roles"]]
+    assert LAUNCHER in arns
+    assert {arn.rpartition("/")[2] for arn in arns} == set(service_roles.NAMES.values())
