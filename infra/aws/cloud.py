@@ -174,6 +174,7 @@ class AwsCloud(pulumi.ComponentResource):
             dns_cidrs=(DNS,) if scope.settings.eks.nodes == "auto" else (),
             kubeconfig=self._compute.cluster.kubeconfig,
             capacity=self._compute.capacity,
+            drivers=(self._compute.drivers,),
             addresses=self._addresses,
             outputs=self._exports(),
         )
