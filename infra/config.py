@@ -19,7 +19,6 @@ from infra.config_aws import (
     EksSettings,
     NetworkSettings,
     RdsSettings,
-    RegistrySettings,
     SecretSettings,
 )
 from infra.config_types import Cron, Host, Mirror, Origin, Positive, Quantity, Replicas, Section, Tag
@@ -246,7 +245,6 @@ class Settings(Section):
     secrets: SecretSettings
     edge: EdgeSettings
     budget: BudgetSettings
-    registry: RegistrySettings
     thanos: ThanosSettings
     grafana: GrafanaSettings
     images: ImageSettings

@@ -191,10 +191,3 @@ class BudgetSettings(Section):
                 "of which it is a part"
             )
         return self
-
-
-class RegistrySettings(Section):
-    """The project's images in ECR."""
-
-    create: bool = Field(description="Whether this stack creates the repositories, from which every stack may pull.")
-    keep_images: Positive

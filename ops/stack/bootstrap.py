@@ -1,8 +1,8 @@
 """Prepare an AWS account for the first `pulumi up`: ``python -m ops.stack.bootstrap``, run by an administrator.
 
 It creates a bucket for Pulumi's state, a key for the secrets in it, GitHub's OIDC provider, and three roles that
-workflows assume: to preview (read only), to deploy, and to push images; and the roles of services that a fresh account
-lacks. Running it again only corrects what has
+workflows assume: to preview (read only), to deploy, and to push images; the roles of services that a fresh account
+lacks; and the repositories of the project's images. Running it again only corrects what has
 drifted. It prints the variables to set in the repository.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ops.errors import OpsError, exit_code
-from ops.stack import service_roles
+from ops.stack import repositories, service_roles
 
 ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
@@ -82,6 +82,7 @@ class Bootstrap:
     def __init__(self, session: Any, region: str, repository: str) -> None:
         if not REPOSITORY.fullmatch(repository):
             raise OpsError(f"{repository!r} is not a repository: give OWNER/NAME")
+        self._session = session
         self._s3 = session.client("s3", region_name=region)
         self._kms = session.client("kms", region_name=region)
         self._iam = session.client("iam")
@@ -97,11 +98,14 @@ class Bootstrap:
         provider = self._provider()
         roles = {role: self._role(role, provider, key_arn) for role in ROLES}
         self.done += [f"service-role {name}" for name in service_roles.create(self._iam)]
+        registry, created = repositories.create(self._session, self.account, self.region)
+        self.done += created
         return {
             "AWS_REGION": self.region,
             "AWS_PREVIEW_ROLE": roles["preview"],
             "AWS_DEPLOY_ROLE": roles["deploy"],
             "AWS_IMAGES_ROLE": roles["images"],
+            "ECR_REGISTRY": registry,
             "PULUMI_BACKEND_URL": f"s3://{self.bucket}?region={self.region}",
             "PULUMI_SECRETS_KEY": f"awskms:///alias/churn-pulumi?region={self.region}",
         }

@@ -20,6 +20,7 @@ from support.engine.provider import ProviderError
 from support.paths import ROOT
 
 PLATFORM, AWS = ROOT / "docs" / "platform.md", ROOT / "docs" / "aws.md"
+POD_MAKERS = frozenset({"DaemonSet", "Deployment", "Job", "StatefulSet"})
 NOT_READY = "timed out waiting to be Ready: no version of the model is in production"
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _OUTPUT = re.compile(r"\$\(pulumi stack output -s \w+ (\w+)\)")
@@ -33,15 +34,27 @@ class ModelCluster(MemoryCluster):
         self.files: set[str] = set()
         """Addresses of the data that people have uploaded."""
         self.staged = self.production = production
+        self.images: set[str] | None = None
+        """The images that its nodes can pull, by tag; None where every image is loaded by hand."""
 
     def create(self, manifest: Manifest) -> Manifest:
         kind, labels = manifest["kind"], manifest["metadata"].get("labels", {})
         workload = labels.get("app.kubernetes.io/name")
+        if kind in POD_MAKERS and self.images is not None:
+            self._pull(kind, manifest)
         if kind in {"Deployment", "Service"} and workload == "api" and not self.production:
             raise ProviderError(f"{kind} api {NOT_READY}")
         if kind == "Job" and workload == "training":
             self._train(manifest["spec"]["template"]["spec"]["containers"][0]["args"])
         return super().create(manifest)
+
+    def _pull(self, kind: str, manifest: Manifest) -> None:
+        """Refuse an object whose pods can't pull an image of the project's own; public ones can be pulled by all."""
+        spec = manifest["spec"]["template"]["spec"]
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            tagged = container["image"].partition("@")[0]
+            if ".dkr.ecr." in tagged and tagged not in (self.images or ()):
+                raise ProviderError(f"{kind} {manifest['metadata']['name']}: Back-off pulling image {tagged}")
 
     def start(self, schedule: str, namespace: str, name: str) -> None:
         """Run a job from a schedule, as `kubectl create job --from` does."""
