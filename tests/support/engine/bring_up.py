@@ -111,7 +111,10 @@ class Desk:
                 self.project.cli("stack", "init")  # with the passphrase of the tests
             case ["pulumi", "stack", "output", *_]:
                 self.project.cli("stack", "output")
-            case ["pulumi", "preview" | "up" as operation, *options]:
+            case ["pulumi", "config", "set", *setting, "-s", stack]:
+                assert stack == self.project.stack
+                self.project.cli("config", "set", *setting)
+            case ["pulumi", "preview" | "up" | "destroy" as operation, *options]:
                 outcome = self.project.run(operation, **_options(options, self.project.stack))
                 assert outcome.succeeded, f"{line}: {outcome.errors} {outcome.failure}\n{outcome.printed[-3000:]}"
                 return outcome
