@@ -25,6 +25,9 @@ ROLES: Final = {"preview": "ReadOnlyAccess", "deploy": "AdministratorAccess", "i
 """Managed policy of each role. A deployment creates roles and policies itself, so lesser rights would not bound it. Its
 bound is that only the repository's environments, which have reviewers, can assume the role."""
 ENVIRONMENTS: Final = ("staging", "prod")
+SESSION_HOURS: Final = 4
+"""How long a deployment's credentials are good for; AWS' default is an hour. They must outlive the longest `pulumi up`:
+once they expire, what was just created gets into no state, since that is written with them too."""
 
 
 def trust(provider_arn: str, repository: str, role: str) -> dict[str, Any]:
@@ -98,6 +101,7 @@ class Bootstrap:
         provider = self._provider()
         roles = {role: self._role(role, provider, key_arn) for role in ROLES}
         self.done += [f"service-role {name}" for name in service_roles.create(self._iam)]
+        self._lengthen_sessions()
         registry, created = repositories.create(self._session, self.account, self.region)
         self.done += created
         return {
@@ -167,6 +171,10 @@ class Bootstrap:
         }
         self._iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(own))
         return arn
+
+    def _lengthen_sessions(self) -> None:
+        for role in (role for role in ROLES if role.startswith("deploy")):
+            self._iam.update_role(RoleName=f"churn-{role}", MaxSessionDuration=SESSION_HOURS * 3600)
 
 
 def tls_only(bucket: str) -> dict[str, Any]:

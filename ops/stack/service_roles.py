@@ -9,20 +9,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-NAMES: Final = {
-    "autoscaling.amazonaws.com": "AWSServiceRoleForAutoScaling",
-    "spot.amazonaws.com": "AWSServiceRoleForEC2Spot",
-}
-"""The role of each service; AWS fixes the names."""
+SERVICES: Final = ("autoscaling.amazonaws.com", "spot.amazonaws.com")
 
 
 def create(iam: Any) -> list[str]:
-    """Create the roles that the account lacks, and return their names; ``iam`` is boto3's client."""
-    created = []
-    for service, name in NAMES.items():
-        try:
-            iam.get_role(RoleName=name)
-        except iam.exceptions.NoSuchEntityException:
-            iam.create_service_linked_role(AWSServiceName=service)
-            created.append(name)
-    return created
+    """Create the roles that the account lacks, and return their services; ``iam`` is boto3's client."""
+    missing = [
+        service for service in SERVICES if not iam.list_roles(PathPrefix=f"/aws-service-role/{service}/")["Roles"]
+    ]
+    for service in missing:
+        iam.create_service_linked_role(AWSServiceName=service)
+    return missing

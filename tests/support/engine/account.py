@@ -17,7 +17,7 @@ from support.engine.bring_up import ModelCluster
 from support.engine.cloud import CloudProject
 
 from infra.versions import OWN, PUBLIC
-from ops.stack import bootstrap, image_tag
+from ops.stack import bootstrap, domain, image_tag
 
 COMMIT: Final = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00"
 REGION: Final = "eu-central-1"
@@ -43,6 +43,8 @@ class Account:
                 assert bootstrap.main(options) == 0
                 number = boto3.client("sts").get_caller_identity()["Account"]
                 self._registry = f"{number}.dkr.ecr.{REGION}.amazonaws.com/churn"
+            case [program, "-m", "ops.stack.domain", *options] if program == PROGRAM:
+                assert domain.main(options) == 1  # nobody has delegated it yet
             case ["git", "push"]:
                 self._build()
             case [program, "-m", "ops.stack.image_tag", "$(git rev-parse HEAD)", "--registry", "$ECR_REGISTRY"]:

@@ -97,7 +97,7 @@ def test_a_fresh_account_gets_the_roles_that_no_service_creates_itself(session: 
     Bootstrap(session, REGION, "acme/churn").run()
     arns = [role["Arn"].partition(":role/")[2] for role in iam.list_roles(PathPrefix="/aws-service-role/")["Roles"]]
     assert LAUNCHER in arns
-    assert {arn.rpartition("/")[2] for arn in arns} == set(service_roles.NAMES.values())
+    assert {arn.split("/")[1] for arn in arns} == set(service_roles.SERVICES)
 
 
 def test_images_have_repositories_before_any_stack(session: Any) -> None:
@@ -121,3 +121,12 @@ def test_a_repository_that_drifted_is_corrected(session: Any) -> None:
     Bootstrap(session, REGION, "acme/churn").run()
     (item,) = ecr.describe_repositories(repositoryNames=["churn/api"])["repositories"]
     assert item["imageTagMutability"] == "IMMUTABLE"
+
+
+def test_a_deployment_may_stay_as_long_as_its_workflow(session: Any) -> None:
+    Bootstrap(session, REGION, "acme/churn").run()
+    iam = session.client("iam")
+    seconds = {role: iam.get_role(RoleName=f"churn-{role}")["Role"]["MaxSessionDuration"] for role in bootstrap.ROLES}
+    assert seconds == {
+        role: bootstrap.SESSION_HOURS * 3600 if role.startswith("deploy") else 3600 for role in bootstrap.ROLES
+    }
