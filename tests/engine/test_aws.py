@@ -15,10 +15,11 @@ from support.engine.aws import REGION
 from support.engine.bring_up import AWS, Desk, commands
 from support.engine.cloud import CloudProject
 from support.engine.operations import Outcome
+from support.recorded_eks import RecordedEks
 from support.recorder import settings
 
 from infra.versions import OWN, PUBLIC, Images
-from ops.stack import leftovers
+from ops.stack import eks_versions, leftovers
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900, func_only=True)]
 
@@ -164,9 +165,36 @@ def look_for_leftovers(project: CloudProject, words: list[str]) -> None:
 
 
 def comes_up_and_goes_again(project: CloudProject) -> None:
-    """The same names serve a second life, since nothing of the first is in the way."""
-    for operation in ("up", "destroy"):
-        outcome = project.run(operation)
-        assert outcome.succeeded, outcome.printed
+    """The same names serve a second life, since nothing of the first is in the way; it is upgraded on its way."""
+    second_up = project.run("up")
+    assert second_up.succeeded, second_up.printed
+    upgrade(project)
+    gone = project.run("destroy")
+    assert gone.succeeded, gone.printed
     assert project.aws.resources == {}
     assert project.aws.revived  # so the commands above had something to find
+
+
+def upgrade(project: CloudProject) -> None:
+    """Follow the runbook of docs/aws.md: it touches the control plane and then the add-ons."""
+    begun = len(project.journal.calls)
+
+    def other(words: list[str]) -> None:
+        match words:
+            case [".venv/bin/python", "-m", "ops.stack.eks_versions", "--stack", stack, "--version", version, *_]:
+                eks_versions.set_versions(RecordedEks(), stack, version, project.folder)
+            case ["aws", "eks", "list-insights", *_] | [".venv/bin/churn", "cluster", "wait"]:
+                pass
+            case _:
+                pytest.fail(f"docs/aws.md has a command that this test does not know: {words}")
+
+    desk = Desk(project, other)
+    for line in (line for block in commands(AWS, "Upgrading Kubernetes") for line in block):
+        if not line.startswith("pulumi preview"):  # it changes nothing
+            desk.type(line)
+    calls = [(call.operation, call.urn.split("::")[3]) for call in project.journal.calls[begun:]]
+    assert calls[0] == ("update", "compute-cluster-eks-eksCluster")
+    addons = {
+        ("update", f"compute-addons-{name}") for name in ("aws-secrets-store-csi-driver-provider", "metrics-server")
+    }
+    assert set(calls[1:]) == addons

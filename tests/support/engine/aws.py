@@ -1,9 +1,9 @@
 """A stand-in for the `aws` provider: it stores resources as requested and adds the outputs that AWS would compute.
 
-It has four of AWS's rules: some inputs cannot change in place (for the kinds that hold state or that much depends on,
+It has five of AWS's rules: some inputs cannot change in place (for the kinds that hold state or that much depends on,
 as the real provider's schema marks them); a protected instance or cluster cannot be deleted; the log group of a cluster
 or database comes back after it is deleted, since the service writes its last lines then; a final snapshot stays, and no
-other can have its name.
+other can have its name; and a cluster goes up by one minor version at a time.
 """
 
 from __future__ import annotations
@@ -78,8 +78,12 @@ class Aws(Provider):
         return identity, self._outputs(asked, identity)
 
     def update(self, asked: Asked) -> Properties:
-        identity = self._identity(asked)
-        self.resources[identity] = revealed(asked.new)
+        identity, new = self._identity(asked), revealed(asked.new)
+        if asked.kind == "Cluster":
+            before = self.resources[identity]["version"]
+            if _minor(new["version"]) - _minor(before) not in {0, 1}:
+                raise ProviderError(f"Unsupported Kubernetes minor version update from {before} to {new['version']}")
+        self.resources[identity] = new
         return self._outputs(asked, identity)
 
     def delete(self, asked: Asked) -> None:
@@ -134,6 +138,10 @@ class Aws(Provider):
         if asked.kind == "Bucket":
             arn = f"arn:aws:s3:::{identity}"
         return asked.new | {"arn": arn} | _computed(asked, inputs)
+
+
+def _minor(version: str) -> int:
+    return int(version.partition(".")[2])
 
 
 def _computed(asked: Asked, inputs: Properties) -> Properties:
