@@ -25,7 +25,7 @@ ROLES: Final = {"preview": "ReadOnlyAccess", "deploy": "AdministratorAccess", "i
 """Managed policy of each role. A deployment creates roles and policies itself, so lesser rights would not bound it. Its
 bound is that only the repository's environments, which have reviewers, can assume the role."""
 ENVIRONMENTS: Final = ("staging", "prod")
-SESSION_HOURS: Final = 4
+SESSION_HOURS: Final = 5
 """How long a deployment's credentials are good for; AWS' default is an hour. They must outlive the longest `pulumi up`:
 once they expire, what was just created gets into no state, since that is written with them too."""
 

@@ -19,6 +19,8 @@ from ops.errors import TemporaryError, exit_code
 
 ISSUED: Final = "ISSUED"
 TTL: Final = 300
+KEY_TYPES: Final = ("EC_prime256v1", "RSA_2048")
+"""Without them, AWS lists certificates with RSA keys alone."""
 
 
 class Domain:
@@ -58,7 +60,7 @@ class Domain:
 
     def _certificate(self) -> dict[str, Any]:
         first, *others = hosts(self.domain)
-        pages = self._acm.get_paginator("list_certificates").paginate(Includes={"keyTypes": ["EC_prime256v1"]})
+        pages = self._acm.get_paginator("list_certificates").paginate(Includes={"keyTypes": [*KEY_TYPES]})
         known = [
             item["CertificateArn"]
             for page in pages

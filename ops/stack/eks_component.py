@@ -88,7 +88,7 @@ def _cluster(inputs: Inputs, *, auto: bool) -> dict[str, Any]:
     """Return the inputs of the one resource that is the cluster itself."""
     key = inputs.get("encryptionConfigKeyArn")
     network = {"serviceIpv4Cidr": inputs.get("kubernetesServiceIpAddressRange"), "ipFamily": "ipv4"}
-    made: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": inputs["name"],
         "version": inputs["version"],
         "roleArn": inputs["serviceRole"],
@@ -112,9 +112,9 @@ def _cluster(inputs: Inputs, *, auto: bool) -> dict[str, Any]:
     }
     if auto:
         pools = {"nodePools": ["general-purpose", "system"]}
-        made["computeConfig"] = {"enabled": True} | pools | (inputs["autoMode"].get("computeConfig") or {})
-        made["storageConfig"] = {"blockStorage": {"enabled": True}}
-    return {field: value for field, value in made.items() if value is not None}
+        fields["computeConfig"] = {"enabled": True} | pools | (inputs["autoMode"].get("computeConfig") or {})
+        fields["storageConfig"] = {"blockStorage": {"enabled": True}}
+    return {field: value for field, value in fields.items() if value is not None}
 
 
 def _enabled(inputs: Inputs, option: str, *, default: bool) -> bool:

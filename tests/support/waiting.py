@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from ops.stack.eks_component import TYPE
 from ops.stack.recording import Recording, Resource
 
 MINUTES: Final = {
@@ -35,12 +36,14 @@ def longest(recording: Recording) -> tuple[float, list[str]]:
     """The longest way through the graph in minutes, and the names on it: what waits for each other in a row."""
     items = {item.urn: item for item in recording.resources}
     clusters = [item.urn for item in recording.resources if item.type == "aws:eks/cluster:Cluster"]
+    components = {item.urn for item in recording.resources if item.type == TYPE}
 
     @cache
     def way(urn: str) -> tuple[float, tuple[str, ...]]:
         item = items[urn]
-        # The provider of the objects inside needs the cluster's address.
-        inside = clusters if item.is_kubernetes else []
+        # The provider of the objects inside needs the cluster's address; and whatever waits for the component of
+        # `pulumi_eks` waits for the cluster in it (see support/order.py).
+        inside = clusters if item.is_kubernetes or set(item.depends_on) & components else []
         earlier = [way(other) for other in (*item.depends_on, item.parent, *inside) if other in items]
         total, names = max(earlier, default=(0.0, ()))
         own = minutes(item)
