@@ -59,7 +59,7 @@ def build_for(client: Any, addon: str, version: str) -> str:
         OpsError: no build of the add-on fits the version.
     """
     answer = client.describe_addon_versions(addonName=addon, kubernetesVersion=version)
-    fitting = {
+    fitting: dict[str, bool] = {
         item["addonVersion"]: any(
             fit["clusterVersion"] == version and fit["defaultVersion"] for fit in item["compatibilities"]
         )

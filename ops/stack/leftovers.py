@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from infra.naming import PROJECT
@@ -78,7 +79,7 @@ class Account:
             for item in self._pages(self._elb, call, field):
                 (described,) = self._elb.describe_tags(ResourceArns=[item[arn]])["TagDescriptions"]
                 if self._is_ours(described["Tags"]):
-                    yield Leftover(kind=field, name=item[arn], delete=lambda d=delete, a=arn, i=item: d(**{a: i[a]}))
+                    yield Leftover(kind=field, name=item[arn], delete=partial(delete, **{arn: item[arn]}))
 
     def _interfaces(self) -> Iterator[Leftover]:
         for item in self._pages(self._ec2, "describe_network_interfaces", "NetworkInterfaces"):
@@ -87,7 +88,7 @@ class Account:
                 yield Leftover(
                     kind="NetworkInterface",
                     name=name,
-                    delete=lambda n=name: self._ec2.delete_network_interface(NetworkInterfaceId=n),
+                    delete=partial(self._ec2.delete_network_interface, NetworkInterfaceId=name),
                 )
 
     def _groups(self) -> Iterator[Leftover]:
@@ -95,7 +96,7 @@ class Account:
             if self._is_ours(item.get("Tags", [])):
                 name = item["GroupId"]
                 yield Leftover(
-                    kind="SecurityGroup", name=name, delete=lambda n=name: self._ec2.delete_security_group(GroupId=n)
+                    kind="SecurityGroup", name=name, delete=partial(self._ec2.delete_security_group, GroupId=name)
                 )
 
     def _log_groups(self) -> Iterator[Leftover]:
@@ -104,7 +105,7 @@ class Account:
             for item in self._pages(self._logs, "describe_log_groups", "logGroups", logGroupNamePrefix=prefix):
                 name = item["logGroupName"]
                 yield Leftover(
-                    kind="LogGroup", name=name, delete=lambda n=name: self._logs.delete_log_group(logGroupName=n)
+                    kind="LogGroup", name=name, delete=partial(self._logs.delete_log_group, logGroupName=name)
                 )
 
     def _data(self) -> Iterator[Leftover]:
