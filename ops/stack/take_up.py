@@ -42,12 +42,21 @@ PROBES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 """For each kind that has a name of ours: the inputs that make up its identity, and the command that looks for it."""
 
 
+WAITS: Final[Mapping[str, tuple[str, ...]]] = {
+    "aws:eks/addon:Addon": ("eks", "wait", "addon-active", *PROBES["aws:eks/addon:Addon"][1][2:]),
+    "aws:eks/cluster:Cluster": ("eks", "wait", "cluster-active", *PROBES["aws:eks/cluster:Cluster"][1][2:]),
+    "aws:eks/nodeGroup:NodeGroup": ("eks", "wait", "nodegroup-active", *PROBES["aws:eks/nodeGroup:NodeGroup"][1][2:]),
+    "aws:rds/instance:Instance": ("rds", "wait", "db-instance-available", *PROBES["aws:rds/instance:Instance"][1][2:]),
+}
+"""The command that waits for what is still being created: whatever comes next takes it to be ready."""
+
+
 def run(words: Words) -> tuple[int, str]:
     """Run a command."""
     done = subprocess.run(  # noqa: S603 - programs of this module, with names from the state and no shell
         list(words), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stdout if done.returncode == 0 else done.stdout + done.stderr
 
 
 def probe(resource: Mapping[str, Any]) -> tuple[str, Words] | None:
@@ -95,7 +104,12 @@ def take_up(stack: str, run_command: Run = run) -> Iterator[str]:
         identity, words = known_by
         exists = run_command(words)[0] == 0
         yield f"{operation['type']}: {resource['urn']}: {'exists' if exists else 'does not exist'} ({identity})"
-        known += [resource["urn"], identity] if exists else []
+        if exists:
+            known += [resource["urn"], identity]
+            wait = WAITS.get(resource["type"], ())
+            _require(
+                *(run_command(["aws", *(word.format(**resource["inputs"]) for word in wait)]) if wait else (0, ""))
+            )
     if known:
         targets = [word for urn in known[::2] for word in ("--target", urn)]
         imports = [word for part in known for word in ("--import-pending-creates", part)]

@@ -46,11 +46,13 @@ def creating(*resources: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_what_exists_is_taken_into_the_state_and_nothing_else_is_read() -> None:
-    commands = Commands(creating(CLUSTER, NETWORK, DATABASE, POD), "describe-cluster", "get")
+    commands = Commands(creating(CLUSTER, NETWORK, DATABASE, POD), "describe-cluster", "wait", "get")
     lines = list(take_up("staging", commands))
     assert [line.rpartition(": ")[2] for line in lines] == [
         "exists (churn-staging)", "urn:vpc", "does not exist (churn-staging)", "exists (churn-serving/api)",
     ]  # fmt: skip
+    assert ["aws", "eks", "wait", "cluster-active", "--name", "churn-staging"] in commands.calls
+    assert not any("db-instance-available" in words for words in commands.calls)
     refresh = commands.calls[-1]
     assert refresh[:5] == ["pulumi", "refresh", "--yes", "--stack", "staging"]
     targets = [refresh[at + 1] for at, word in enumerate(refresh) if word == "--target"]
