@@ -21,6 +21,7 @@ from ops.stack import bootstrap, domain, image_tag
 
 COMMIT: Final = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00"
 REGION: Final = "eu-central-1"
+MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 PROGRAM: Final = ".venv/bin/python"
 
 
@@ -78,8 +79,16 @@ class Account:
         """Push an image of each kind, as `images.yml` does for a commit on the main branch."""
         ecr = boto3.client("ecr", region_name=REGION)
         for image in OWN:
-            manifest = json.dumps({"schemaVersion": 2, "config": {"digest": image}, "layers": []})
-            ecr.put_image(repositoryName=f"churn/{image}", imageManifest=manifest, imageTag=COMMIT)
+            ecr.describe_repositories(repositoryNames=[f"churn/{image}"])  # moto itself would not name the error
+            manifest = json.dumps(
+                {"schemaVersion": 2, "mediaType": MANIFEST, "config": {"digest": image}, "layers": []}
+            )
+            ecr.put_image(
+                repositoryName=f"churn/{image}",
+                imageManifest=manifest,
+                imageManifestMediaType=MANIFEST,
+                imageTag=COMMIT,
+            )
             assert self.cluster.images is not None
             self.cluster.images.add(f"{self._registry}/{image}:{COMMIT}")
 
