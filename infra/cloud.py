@@ -85,6 +85,9 @@ class CloudOutputs:
     """Access to a cluster that the stack creates; None for an existing one."""
     capacity: Callable[[pulumi.ResourceOptions], pulumi.Resource] | None = None
     """Creates nodes and storage classes, which need a provider for the inside of the cluster."""
+    drivers: tuple[pulumi.Resource, ...] = ()
+    """What mounts secrets and volumes and defines the kinds of objects that describe them: there before any pod, and
+    until the last one is gone."""
     addresses: Callable[[pulumi.Input[str]], pulumi.Resource] | None = None
     """Points the stack's hosts at the address of a load balancer."""
     outputs: Mapping[str, pulumi.Input[object]] = field(default_factory=dict)

@@ -13,13 +13,13 @@ from pydantic import ConfigDict, Field, model_validator
 
 from infra.config_aws import (
     AccountSettings,
+    AddonSettings,
     BucketSettings,
     BudgetSettings,
     EdgeSettings,
     EksSettings,
     NetworkSettings,
     RdsSettings,
-    RegistrySettings,
     SecretSettings,
 )
 from infra.config_types import Cron, Host, Mirror, Origin, Positive, Quantity, Replicas, Section, Tag
@@ -241,12 +241,12 @@ class Settings(Section):
     account: AccountSettings
     network: NetworkSettings
     eks: EksSettings
+    addons: AddonSettings
     rds: RdsSettings
     buckets: BucketSettings
     secrets: SecretSettings
     edge: EdgeSettings
     budget: BudgetSettings
-    registry: RegistrySettings
     thanos: ThanosSettings
     grafana: GrafanaSettings
     images: ImageSettings
@@ -261,6 +261,16 @@ class Settings(Section):
     prometheus: PrometheusSettings
     alertmanager: AlertmanagerSettings
     backup: BackupSettings
+
+    @model_validator(mode="after")
+    def _proxy(self) -> Self:
+        """Kubernetes lets kube-proxy be no newer than the API server; EKS has builds of it for each version."""
+        if not self.addons.kube_proxy.startswith(f"v{self.eks.version}."):
+            raise ValueError(
+                f"addons.kube_proxy is {self.addons.kube_proxy!r} but eks.version is {self.eks.version!r}: take a "
+                "build of that version; `python -m ops.stack.eks_versions` writes both"
+            )
+        return self
 
     @model_validator(mode="after")
     def _together(self) -> Self:

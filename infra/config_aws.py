@@ -39,6 +39,7 @@ def _log_days(days: int) -> int:
 Principal = Annotated[str, AfterValidator(_principal)]
 Email = Annotated[str, AfterValidator(_email)]
 LogDays = Annotated[int, AfterValidator(_log_days)]
+Build = Annotated[str, Field(pattern=r"^v\d+\.\d+\.\d+-eksbuild\.\d+$")]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
 
 
@@ -107,6 +108,18 @@ class EksSettings(Section):
                 f"{WORLD} lets everybody try to connect: name the networks of people and of the deployment"
             )
         return cidrs
+
+
+class AddonSettings(Section):
+    """The build of each add-on of EKS; `infra.aws.addons.builds` says which of them a cluster runs."""
+
+    aws_ebs_csi_driver: Build
+    aws_secrets_store_csi_driver_provider: Build
+    coredns: Build
+    eks_pod_identity_agent: Build
+    kube_proxy: Build
+    metrics_server: Build
+    vpc_cni: Build
 
 
 class RdsSettings(Section):
@@ -191,10 +204,3 @@ class BudgetSettings(Section):
                 "of which it is a part"
             )
         return self
-
-
-class RegistrySettings(Section):
-    """The project's images in ECR."""
-
-    create: bool = Field(description="Whether this stack creates the repositories, from which every stack may pull.")
-    keep_images: Positive

@@ -103,7 +103,7 @@ def build_cluster(
     """
     images = Images(settings=settings.images, digests=locked_digests() if digests is None else digests)
     context = Context(cloud=cloud, images=images, state=settings.state, domain=settings.ingress.domain)
-    ground = _ground(settings, cloud, provider)
+    ground = [*cloud.drivers, *_ground(settings, cloud, provider)]
     if cloud.capacity is not None:
         ground.append(cloud.capacity(pulumi.ResourceOptions(providers=[provider])))
     inside = pulumi.ResourceOptions(providers=[provider], depends_on=ground)

@@ -1,4 +1,4 @@
-"""Add-ons of the cluster, each pinned to one version, so that an unrelated `pulumi up` never upgrades one."""
+"""Add-ons of the cluster, each at the build that the stack names: an unrelated `pulumi up` never upgrades one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pulumi
 from pulumi_aws import eks
 
 from infra.aws.scope import Scope
+from infra.config import Settings
+from infra.config_aws import AddonSettings
 from infra.kit.options import child
 
 POLL_SECONDS: Final = 120
@@ -20,16 +22,14 @@ _ON_EVERY_NODE: Final = [{"operator": "Exists"}]
 
 @dataclass(frozen=True, kw_only=True)
 class AddonSpec:
-    """An add-on of EKS at one version, which fits the Kubernetes version that the stacks run."""
+    """An add-on of EKS, and how it is configured; its build is in `churn:addons`."""
 
     name: str
-    version: str
     configuration: Mapping[str, Any] = field(default_factory=dict)
 
 
 SECRETS: Final = AddonSpec(
     name="aws-secrets-store-csi-driver-provider",
-    version="v3.1.3-eksbuild.1",
     configuration={
         "secrets-store-csi-driver": {
             "enableSecretRotation": True,
@@ -40,17 +40,16 @@ SECRETS: Final = AddonSpec(
         "tolerations": _ON_EVERY_NODE,
     },
 )
-METRICS: Final = AddonSpec(name="metrics-server", version="v0.9.0-eksbuild.11")
-POD_IDENTITY: Final = AddonSpec(name="eks-pod-identity-agent", version="v1.3.10-eksbuild.3")
+METRICS: Final = AddonSpec(name="metrics-server")
+POD_IDENTITY: Final = AddonSpec(name="eks-pod-identity-agent")
 NETWORK: Final = AddonSpec(
     name="vpc-cni",
-    version="v1.22.4-eksbuild.3",
     # Without it nothing enforces network policies.
     configuration={"enableNetworkPolicy": "true"},
 )
-PROXY: Final = AddonSpec(name="kube-proxy", version="v1.36.0-eksbuild.25")
-DNS: Final = AddonSpec(name="coredns", version="v1.14.3-eksbuild.23")
-VOLUMES: Final = AddonSpec(name="aws-ebs-csi-driver", version="v1.66.0-eksbuild.1")
+PROXY: Final = AddonSpec(name="kube-proxy")
+DNS: Final = AddonSpec(name="coredns")
+VOLUMES: Final = AddonSpec(name="aws-ebs-csi-driver")
 BEFORE_NODES: Final = (NETWORK, PROXY)
 """Without these no node becomes ready."""
 
@@ -61,6 +60,23 @@ def required(nodes: str, identity: str) -> tuple[AddonSpec, ...]:
         return (SECRETS, METRICS)
     agent = (POD_IDENTITY,) if identity == "pod-identity" else ()
     return (DNS, VOLUMES, SECRETS, METRICS, *agent)
+
+
+def all_of(nodes: str, identity: str) -> tuple[AddonSpec, ...]:
+    """Return every add-on that the stack creates, those before the nodes first."""
+    return (*(BEFORE_NODES if nodes == "managed" else ()), *required(nodes, identity))
+
+
+def build(settings: AddonSettings, name: str) -> str:
+    """Return the build of one add-on."""
+    version: str = getattr(settings, name.replace("-", "_"))
+    return version
+
+
+def builds(settings: Settings) -> dict[str, str]:
+    """Return the builds that a stack on AWS runs, by the names of its add-ons."""
+    names = [addon.name for addon in all_of(settings.eks.nodes, settings.eks.identity)]
+    return {name: build(settings.addons, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +98,7 @@ class Addons(pulumi.ComponentResource):
                 f"{name}-{addon.name}",
                 cluster_name=args.scope.prefix,
                 addon_name=addon.name,
-                addon_version=addon.version,
+                addon_version=build(args.scope.settings.addons, addon.name),
                 configuration_values=json.dumps(addon.configuration, sort_keys=True) if addon.configuration else None,
                 service_account_role_arn=args.roles.get(addon.name),
                 # An update reverts what somebody changed by hand.

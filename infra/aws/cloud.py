@@ -22,7 +22,7 @@ from infra.aws.dns import Addresses, AddressesArgs, Dns, DnsArgs
 from infra.aws.identity import Identity, IdentityArgs
 from infra.aws.keys import Keys, KeysArgs
 from infra.aws.network import Network, NetworkArgs
-from infra.aws.registry import Registry, RegistryArgs, address
+from infra.aws.registry import address
 from infra.aws.rotation import Rotation, RotationArgs
 from infra.aws.scope import Scope
 from infra.aws.secret_store import SecretStore, SecretStoreArgs
@@ -83,8 +83,6 @@ class AwsCloud(pulumi.ComponentResource):
         self._store = self._secrets(superuser)
         dns_args = DnsArgs(scope=scope, domain=scope.settings.ingress.domain, hosts=args.hosts)
         self._dns = Dns("dns", dns_args, self._inside)
-        if scope.settings.registry.create:
-            Registry("registry", RegistryArgs(scope=scope, key=self._keys.data), self._inside)
         Budget("budget", BudgetArgs(scope=scope), self._inside)
         self.outputs = self._outputs(self._identities())
         self.register_outputs({})
@@ -174,6 +172,7 @@ class AwsCloud(pulumi.ComponentResource):
             dns_cidrs=(DNS,) if scope.settings.eks.nodes == "auto" else (),
             kubeconfig=self._compute.cluster.kubeconfig,
             capacity=self._compute.capacity,
+            drivers=(self._compute.drivers,),
             addresses=self._addresses,
             outputs=self._exports(),
         )

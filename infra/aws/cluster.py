@@ -110,16 +110,27 @@ def _nodes(settings: EksSettings, roles: ClusterRoles) -> dict[str, Any]:
     if settings.nodes == "auto":
         compute = eks.ClusterComputeConfigArgs(node_pools=[SYSTEM_POOL], node_role_arn=roles.node.arn)
         return {
+            **_nothing_more(),
             "auto_mode": eks.AutoModeOptionsArgs(enabled=True, create_node_role=False, compute_config=compute),
-            "bootstrap_self_managed_addons": False,
         }
     return {
-        "skip_default_node_group": True,
+        **_nothing_more(),
         "skip_default_security_groups": True,
-        "create_instance_role": False,
-        # EKS would install the most recent version of each, so an unrelated change would upgrade it.
-        "bootstrap_self_managed_addons": False,
         "use_default_vpc_cni": True,
-        "coredns_addon_options": eks.CoreDnsAddonOptionsArgs(enabled=False),
         "kube_proxy_addon_options": eks.KubeProxyAddonOptionsArgs(enabled=False),
+    }
+
+
+def _nothing_more() -> dict[str, Any]:
+    """Return the options without which the component makes nodes' roles and add-ons that the program does not know.
+
+    With Auto Mode too it would make a role of nodes, an access entry by which its holder joins the cluster, and an
+    add-on for the DNS that Auto Mode brings itself (pulumi-eks #1726, `createCore` in `nodejs/eks/cluster/cluster.ts`).
+    """
+    return {
+        "skip_default_node_group": True,
+        "create_instance_role": False,
+        # It would install the most recent version, so an unrelated change would upgrade it.
+        "coredns_addon_options": eks.CoreDnsAddonOptionsArgs(enabled=False),
+        "bootstrap_self_managed_addons": False,
     }

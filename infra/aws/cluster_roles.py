@@ -27,6 +27,17 @@ NODE_POLICIES: Final = {
     "auto": ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly"),
     "managed": ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonEKS_CNI_Policy"),
 }
+LAUNCHED: Final = (
+    "fleet",
+    "instance",
+    "launch-template",
+    "network-interface",
+    # A launch on spot tags its request too; a policy without it lets no spot node start (karpenter-provider-aws,
+    # `controller-policy.json`, AllowScopedEC2InstanceActionsWithTags).
+    "spot-instances-request",
+    "volume",
+)
+"""What a launch of nodes creates and tags."""
 OWN_CLUSTER: Final = {"aws:RequestTag/eks:eks-cluster-name": "${aws:PrincipalTag/eks:eks-cluster-name}"}
 """Matches only resources tagged as this cluster's; EKS sets both tags."""
 
@@ -42,9 +53,7 @@ def tagging(scope: Scope) -> list[Statement]:
         Statement(
             sid="Compute",
             actions=["ec2:CreateFleet", "ec2:CreateLaunchTemplate", "ec2:RunInstances"],
-            resources=[
-                f"{ec2}{kind}/*" for kind in ("fleet", "instance", "launch-template", "network-interface", "volume")
-            ],
+            resources=[f"{ec2}{kind}/*" for kind in LAUNCHED],
             conditions=equals,
         ),
         Statement(

@@ -11,6 +11,7 @@ from infra.aws import addons
 from infra.aws.addons import Addons, AddonsArgs
 from infra.aws.capacity import Capacity, CapacityArgs
 from infra.aws.cluster import Cluster, ClusterArgs
+from infra.aws.cluster_roles import volumes
 from infra.aws.identity import Identity, IdentityArgs
 from infra.aws.keys import Keys
 from infra.aws.network import Network
@@ -33,6 +34,8 @@ class Compute(pulumi.ComponentResource):
     """The cluster, then the add-ons without which no node becomes ready, then the nodes, then all other add-ons."""
 
     cluster: Cluster
+    drivers: Addons
+    """The add-ons of pods: they mount secrets and volumes, and define the objects that describe these."""
 
     def __init__(self, name: str, args: ComputeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Compute", name, {}, opts)
@@ -48,10 +51,18 @@ class Compute(pulumi.ComponentResource):
             log_key=keys.logs,
         )
         self.cluster = Cluster(f"{name}-cluster", cluster_args, self._after(network))
-        ready = [self.cluster, *(self._nodes(name) if settings.nodes == "managed" else [])]
+        ready: list[pulumi.Resource] = [self.cluster, *(self._nodes(name) if settings.nodes == "managed" else [])]
         required = addons.required(settings.nodes, settings.identity)
-        roles = self._addon_roles(name) if addons.VOLUMES in required else {}
-        Addons(f"{name}-addons", AddonsArgs(scope=scope, addons=required, roles=roles), self._after(*ready))
+        roles: dict[str, pulumi.Input[str]] = {}
+        if addons.VOLUMES in required:
+            identity = self._volumes(name)
+            # EKS gives a role to a new pod alone, so the association comes before the driver.
+            ready.append(identity)
+            # With Pod Identity, the annotation that this sets would have the driver ask for the role by a token that
+            # the role does not trust.
+            roles = {addons.VOLUMES.name: identity.arn} if identity.annotated else {}
+        addons_args = AddonsArgs(scope=scope, addons=required, roles=roles)
+        self.drivers = Addons(f"{name}-addons", addons_args, self._after(*ready))
         self.register_outputs({})
 
     def capacity(self, options: pulumi.ResourceOptions) -> Capacity:
@@ -77,18 +88,22 @@ class Compute(pulumi.ComponentResource):
         )
         return [NodeGroups(f"{name}-nodes", args, self._after(self.cluster, first))]
 
-    def _addon_roles(self, name: str) -> dict[str, pulumi.Input[str]]:
-        """Create the role with which the volume driver creates volumes; return it by the add-on's name."""
+    def _volumes(self, name: str) -> Identity:
+        """Create the identity with which the driver creates volumes, and encrypts them with our key.
+
+        AWS's managed policy has no right to a key of ours (EKS user guide, "Use Kubernetes volume storage with Amazon
+        EBS", the step on custom KMS keys).
+        """
         args = IdentityArgs(
             scope=self._args.scope,
             namespace="kube-system",
             account="ebs-csi-controller-sa",
-            statements=[],
+            statements=volumes(self._args.keys.data),
             issuer=self.cluster.issuer,
             issuer_arn=self.cluster.issuer_arn,
             managed_policy=VOLUMES_POLICY,
         )
-        return {addons.VOLUMES.name: Identity(f"{name}-volumes", args, self._after(self.cluster)).arn}
+        return Identity(f"{name}-volumes", args, self._after(self.cluster))
 
     def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=list(resources))

@@ -8,6 +8,7 @@ from typing import Final
 
 import pulumi
 from pulumi_aws import ec2, iam, rds, vpc
+from pulumi_random import RandomString
 
 from infra.aws.log_group import log_group
 from infra.aws.scope import Scope, named
@@ -126,6 +127,8 @@ class Database(pulumi.ComponentResource):
             )
             for log in LOGS
         ]
+        # RDS refuses to delete an instance whose final snapshot has the name of an earlier one.
+        final = RandomString(f"{name}-final", length=8, special=False, upper=False, opts=child(self))
         return rds.Instance(
             f"{name}-instance",
             identifier=scope.prefix,
@@ -163,7 +166,7 @@ class Database(pulumi.ComponentResource):
             enabled_cloudwatch_logs_exports=list(LOGS),
             deletion_protection=protect,
             skip_final_snapshot=not protect,
-            final_snapshot_identifier=f"{scope.prefix}-final" if protect else None,
+            final_snapshot_identifier=final.result.apply(f"{scope.prefix}-final-{{}}".format) if protect else None,
             apply_immediately=False,
             tags=named(scope.prefix, "postgres"),
             opts=stateful(self, scope.settings.state, after=groups),

@@ -42,6 +42,9 @@ _ADMINISTRATION: Final = (
     "kms:UpdateAlias",
     "kms:UpdateKeyDescription",
 )
+LAUNCHER: Final = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+"""The role with which Auto Scaling launches the nodes of managed groups. A fresh account lacks it, and KMS refuses a
+policy that names a role which does not exist, so `ops.stack.bootstrap` creates it (terraform-aws-eks #1619, #3013)."""
 DELETION_DAYS: Final = 30
 """How long the deletion of a key can be cancelled; afterwards everything encrypted with it is lost."""
 
@@ -72,6 +75,24 @@ def policy(account_root: str, logs: str | None = None, log_arns: str | None = No
     return statements
 
 
+def launching(role: str) -> list[Statement]:
+    """Return what Auto Scaling's role needs to launch nodes whose disks are encrypted with a key.
+
+    AWS's managed policies give it no right to a key of ours (EC2 Auto Scaling, "Required AWS KMS key policy for use
+    with encrypted volumes").
+    """
+    return [
+        Statement(sid="Launch", actions=USE, resources=["*"], principals={"AWS": [role]}),
+        Statement(
+            sid="LaunchWithDisks",
+            actions=["kms:CreateGrant"],
+            resources=["*"],
+            principals={"AWS": [role]},
+            conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeysArgs:
     """The stack and its account."""
@@ -93,7 +114,10 @@ class Keys(pulumi.ComponentResource):
         scope = args.scope
         service, arns = f"logs.{scope.region}.amazonaws.com", scope.arn("logs", "log-group:*")
         plain = policy(scope.account_root)
-        self.data = self._key(name, "data", "Buckets, databases and volumes", plain, scope)
+        managed = scope.settings.eks.nodes == "managed"
+        launcher = f"arn:aws:iam::{scope.account.id}:role/{LAUNCHER}"
+        disks = [*plain, *launching(launcher)] if managed else plain
+        self.data = self._key(name, "data", "Buckets, databases and volumes", disks, scope)
         self.secrets = self._key(name, "secrets", "Secrets Manager", plain, scope)
         self.logs = self._key(name, "logs", "CloudWatch logs", policy(scope.account_root, service, arns), scope)
         self.cluster = self._key(name, "cluster", "Secrets inside of Kubernetes", plain, scope)

@@ -1,7 +1,8 @@
 """Prepare an AWS account for the first `pulumi up`: ``python -m ops.stack.bootstrap``, run by an administrator.
 
 It creates a bucket for Pulumi's state, a key for the secrets in it, GitHub's OIDC provider, and three roles that
-workflows assume: to preview (read only), to deploy, and to push images. Running it again only corrects what has
+workflows assume: to preview (read only), to deploy, and to push images; the roles of services that a fresh account
+lacks; and the repositories of the project's images. Running it again only corrects what has
 drifted. It prints the variables to set in the repository.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ops.errors import OpsError, exit_code
+from ops.stack import repositories, service_roles
 
 ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
@@ -23,6 +25,9 @@ ROLES: Final = {"preview": "ReadOnlyAccess", "deploy": "AdministratorAccess", "i
 """Managed policy of each role. A deployment creates roles and policies itself, so lesser rights would not bound it. Its
 bound is that only the repository's environments, which have reviewers, can assume the role."""
 ENVIRONMENTS: Final = ("staging", "prod")
+SESSION_HOURS: Final = 5
+"""How long a deployment's credentials are good for; AWS' default is an hour. They must outlive the longest `pulumi up`:
+once they expire, what was just created gets into no state, since that is written with them too."""
 
 
 def trust(provider_arn: str, repository: str, role: str) -> dict[str, Any]:
@@ -80,6 +85,7 @@ class Bootstrap:
     def __init__(self, session: Any, region: str, repository: str) -> None:
         if not REPOSITORY.fullmatch(repository):
             raise OpsError(f"{repository!r} is not a repository: give OWNER/NAME")
+        self._session = session
         self._s3 = session.client("s3", region_name=region)
         self._kms = session.client("kms", region_name=region)
         self._iam = session.client("iam")
@@ -94,11 +100,16 @@ class Bootstrap:
         self._state(key_arn)
         provider = self._provider()
         roles = {role: self._role(role, provider, key_arn) for role in ROLES}
+        self.done += [f"service-role {name}" for name in service_roles.create(self._iam)]
+        self._lengthen_sessions()
+        registry, created = repositories.create(self._session, self.account, self.region)
+        self.done += created
         return {
             "AWS_REGION": self.region,
             "AWS_PREVIEW_ROLE": roles["preview"],
             "AWS_DEPLOY_ROLE": roles["deploy"],
             "AWS_IMAGES_ROLE": roles["images"],
+            "ECR_REGISTRY": registry,
             "PULUMI_BACKEND_URL": f"s3://{self.bucket}?region={self.region}",
             "PULUMI_SECRETS_KEY": f"awskms:///alias/churn-pulumi?region={self.region}",
         }
@@ -160,6 +171,10 @@ class Bootstrap:
         }
         self._iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(own))
         return arn
+
+    def _lengthen_sessions(self) -> None:
+        for role in (role for role in ROLES if role.startswith("deploy")):
+            self._iam.update_role(RoleName=f"churn-{role}", MaxSessionDuration=SESSION_HOURS * 3600)
 
 
 def tls_only(bucket: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pulumi.runtime.settings import reset_options, set_root_resource
 from pulumi.runtime.stack import run_in_stack
 
 from infra.naming import PROJECT
-from ops.stack import recorded_aws
+from ops.stack import eks_component, recorded_aws
 
 MASK: Final = "(secret)"
 STAND_IN: Final = "made-value"
@@ -190,24 +190,50 @@ class _Monitor(mocks.MockMonitor):
         if request.type == "pulumi:pulumi:Stack":
             return response
         raw = json_format.MessageToDict(request.object)
-        self.recording.resources.append(
-            Resource(
-                urn=response.urn,
-                type=request.type,
-                name=request.name,
-                parent=request.parent,
-                custom=request.custom,
-                inputs=_whole(rpc.deserialize_properties(request.object)),
-                secret_inputs=frozenset(_secrets(raw)),
-                outputs=_whole(rpc.deserialize_properties(response.object)),
-                provider=request.provider,
-                protect=request.protect,
-                retain_on_delete=request.retainOnDelete,
-                depends_on=tuple(request.dependencies),
-                ignore_changes=tuple(request.ignoreChanges),
-            )
+        resource = Resource(
+            urn=response.urn,
+            type=request.type,
+            name=request.name,
+            parent=request.parent,
+            custom=request.custom,
+            inputs=_whole(rpc.deserialize_properties(request.object)),
+            secret_inputs=frozenset(_secrets(raw)),
+            outputs=_whole(rpc.deserialize_properties(response.object)),
+            provider=request.provider,
+            protect=request.protect,
+            retain_on_delete=request.retainOnDelete,
+            depends_on=tuple(request.dependencies),
+            ignore_changes=tuple(request.ignoreChanges),
         )
+        self.recording.resources.append(resource)
+        if request.type == eks_component.TYPE:
+            self._add_parts(resource, request.providers["aws"])
         return response
+
+    def _add_parts(self, component: Resource, provider: str) -> None:
+        """Record what the component of `pulumi_eks` makes, which its provider would register."""
+        urns = {"": component.urn}
+        cluster: tuple[str, ...] = ()
+        for part in eks_component.parts(component.name, component.inputs):
+            urn = urns[part.name] = self.make_urn(urns[part.parent], part.type, part.name)
+            self.recording.resources.append(
+                Resource(
+                    urn=urn,
+                    type=part.type,
+                    name=part.name,
+                    parent=urns[part.parent],
+                    custom=part.custom,
+                    inputs=part.inputs,
+                    secret_inputs=frozenset(),
+                    outputs=part.inputs,
+                    provider=provider if part.type.startswith("aws:") else "",
+                    protect=component.protect,
+                    retain_on_delete=False,
+                    depends_on=cluster or component.depends_on,
+                    ignore_changes=(),
+                )
+            )
+            cluster = cluster or (urn,)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the name of the protocol
         if request.urn.split("::")[2] == "pulumi:pulumi:Stack":

@@ -16,6 +16,7 @@ from support.paths import ROOT
 from support.servers import require_tool
 from support.tools import go_tool
 
+from ops.stack.bootstrap import SESSION_HOURS
 from ops.stack.render_diff import FAILED, MARKER
 
 pytestmark = pytest.mark.timeout(1200)  # the first run of a machine builds actionlint
@@ -122,7 +123,7 @@ def test_no_code_of_a_change_runs_with_a_token_that_can_write(name: str) -> None
 def test_actions_runners_and_times_are_pinned(name: str) -> None:
     for job, content in workflow(name)["jobs"].items():
         assert re.fullmatch(r"ubuntu-\d\d\.\d\d", content["runs-on"]), job
-        assert 0 < content["timeout-minutes"] <= 60, job
+        assert 0 < content["timeout-minutes"] <= (SESSION_HOURS * 60 if name == "deploy" else 60), job
     for _, step in steps(name):
         if "uses" in step:
             assert re.fullmatch(r"[\w-]+/[\w./-]+@v\d+(\.\d+){0,2}", step["uses"]), step["uses"]
@@ -135,6 +136,17 @@ def test_prod_gets_what_staging_got_and_only_after_it() -> None:
     assert jobs["prod"]["steps"] == jobs["staging"]["steps"]
     (checkout,) = [step for step in jobs["prod"]["steps"] if step.get("uses", "").startswith("actions/checkout")]
     assert checkout["with"]["ref"] == "${{ github.event.workflow_run.head_sha }}"
+
+
+def test_a_deployment_outlives_no_session_and_takes_up_what_was_killed() -> None:
+    """The role allows as long a session as the workflow asks for: AWS would refuse a longer one."""
+    for job, content in workflow("deploy")["jobs"].items():
+        (login,) = [s["with"] for s in content["steps"] if s.get("uses", "").startswith("aws-actions/configure")]
+        assert login["role-duration-seconds"] == SESSION_HOURS * 3600, job
+        assert content["timeout-minutes"] == SESSION_HOURS * 60, job
+        titles = [step.get("name") or step.get("with", {}).get("command") for step in content["steps"]]
+        assert titles.index("Take up a run that was killed") < titles.index("up")
+    assert workflow("deploy")["concurrency"] == {"group": "deploy", "cancel-in-progress": False}
 
 
 def test_drift_fails_on_any_change_of_every_stack_on_aws() -> None:

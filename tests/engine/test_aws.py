@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 from pulumi import automation as auto
+from support.aws_api import account
 from support.aws_rules import STATEFUL
+from support.engine.aws import REGION
+from support.engine.bring_up import AWS, Typist, commands
 from support.engine.cloud import REGISTRY, CloudProject, invented_digests
 from support.engine.operations import Outcome
+from support.recorded_eks import RecordedEks
 from support.recorder import settings
+
+from ops.stack import eks_versions, leftovers
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900, func_only=True)]
 
@@ -87,7 +94,6 @@ def test_no_change_of_these_replaces_or_deletes_what_holds_state(up: tuple[Cloud
         config["churn:edge"].update(waf_requests_per_5_minutes=99)
         config["churn:budget"].update(monthly_usd=1, pods_monthly_usd=1)
         config["churn:account"].update(owner="another", cost_center="another")
-        config["churn:registry"].update(keep_images=5)
         config["churn:ingress"].update(replicas=5)
         config["churn:api"].update(max_replicas=20)
 
@@ -118,15 +124,68 @@ def test_destroy_needs_protection_off_and_goes_from_the_inside_out(up: tuple[Clo
     refused = project.run("destroy", preview_only=True)
     assert not refused.succeeded
     assert any("because it is protected" in error for error in refused.errors), refused.printed
-    project.configure(lambda config: config["churn:state"].update(protect=False))
-    off = project.run("up")
-    assert off.succeeded, off.printed
-    begun = len(project.journal.calls)
-    gone = project.run("destroy")
-    assert gone.succeeded, gone.printed
-    order = [call.urn.split("::")[3] for call in project.journal.calls[begun:] if call.operation == "delete"]
+    with account():
+        typist = Typist(project, lambda words: look_for_leftovers(project, words))
+        for line in (line for block in commands(AWS, "Teardown") for line in block):
+            typist.type(line.replace("staging", project.stack))
+    order = [call.urn.split("::")[3] for call in project.journal.calls if call.operation == "delete"]
     assert order.index("ingress-service") < order.index("network-vpc")
     assert order.index("api-deployment") < order.index("network-private-1-default")
     assert order.index("capacity-spot") < order.index("network-private-1-default")
     assert order.index("database-instance") < order.index("network-database-1")
+    driver = order.index("compute-addons-aws-secrets-store-csi-driver-provider")
+    assert max(order.index(pod) for pod in ("api-deployment", "mlflow-deployment", "grafana-deployment")) < driver
     assert project.aws.resources == {}
+    if project.stack == STACKS[0]:
+        comes_up_and_goes_again(project)
+
+
+def look_for_leftovers(project: CloudProject, words: list[str]) -> None:
+    """Run the document's programs on an account in which the log groups are those that came back."""
+    logs = boto3.client("logs", region_name=REGION)
+    for name in project.aws.revived - {item["logGroupName"] for item in logs.describe_log_groups()["logGroups"]}:
+        logs.create_log_group(logGroupName=name)
+    match words:
+        case [".venv/bin/python", "-m", "ops.stack.leftovers", *options]:
+            assert leftovers.main(options) == ("--delete" not in options)
+        case ["aws", "resourcegroupstaggingapi", *_]:
+            pass
+        case _:
+            pytest.fail(f"docs/aws.md has a command that this test does not know: {words}")
+    project.aws.revived = {item["logGroupName"] for item in logs.describe_log_groups()["logGroups"]}
+
+
+def comes_up_and_goes_again(project: CloudProject) -> None:
+    """The same names serve a second life, since nothing of the first is in the way; it is upgraded on its way."""
+    second_up = project.run("up")
+    assert second_up.succeeded, second_up.printed
+    upgrade(project)
+    gone = project.run("destroy")
+    assert gone.succeeded, gone.printed
+    assert project.aws.resources == {}
+    assert project.aws.revived  # so the commands above had something to find
+
+
+def upgrade(project: CloudProject) -> None:
+    """Follow the runbook of docs/aws.md: it touches the control plane and then the add-ons."""
+    begun = len(project.journal.calls)
+
+    def other(words: list[str]) -> None:
+        match words:
+            case [".venv/bin/python", "-m", "ops.stack.eks_versions", "--stack", stack, "--version", version, *_]:
+                eks_versions.set_versions(RecordedEks(), stack, version, project.folder)
+            case ["aws", "eks", "list-insights", *_] | [".venv/bin/churn", "cluster", "wait"]:
+                pass
+            case _:
+                pytest.fail(f"docs/aws.md has a command that this test does not know: {words}")
+
+    typist = Typist(project, other)
+    for line in (line for block in commands(AWS, "Upgrading Kubernetes") for line in block):
+        if not line.startswith("pulumi preview"):  # it changes nothing
+            typist.type(line)
+    calls = [(call.operation, call.urn.split("::")[3]) for call in project.journal.calls[begun:]]
+    assert calls[0] == ("update", "compute-cluster-eks-eksCluster")
+    addons = {
+        ("update", f"compute-addons-{name}") for name in ("aws-secrets-store-csi-driver-provider", "metrics-server")
+    }
+    assert set(calls[1:]) == addons

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from botocore.exceptions import ClientError
 from pulumi import automation as auto
+from support.engine.account import COMMIT, REGION, opened
 from support.engine.bring_up import AWS, ModelCluster, Typist, commands, dev_commands
-from support.engine.cloud import REGISTRY, CloudProject, invented_digests
-from support.engine.cluster import Key
+from support.engine.cloud import CloudProject
 from support.engine.project import Deployed
 from support.engine.provider import ProviderError
-from support.engine.readiness import completed
 
 from infra.naming import MLOPS
-from infra.versions import OWN
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900, func_only=True)]
 
@@ -31,64 +32,62 @@ def test_dev_is_up_after_the_commands_of_its_document(deployed: Deployed) -> Non
     assert created.index("mlflow-deployment") < created.index("training-first") < created.index("api-deployment")
 
 
-def locked(project: CloudProject) -> None:
-    """Name a registry, as the document says, and invent the digests that a stack may require."""
-    project.configure(lambda config: config["churn:images"].update(registry=REGISTRY))
-    project.lock(invented_digests(project.stack))
+BEFORE = ("Before the first deployment", "Images, before any stack")
+
+
+def lines(*headings: str) -> list[str]:
+    """The commands below some headings of docs/aws.md, in their order."""
+    return [line for heading in headings for block in commands(AWS, heading) for line in block]
 
 
 def test_staging_is_up_after_the_commands_of_its_document(command: auto.PulumiCommand, tmp_path: Path) -> None:
     cluster = ModelCluster()
-    with CloudProject("staging", command=command, folder=tmp_path, cluster=cluster).open() as project:
-        locked(project)
-        typist = Typist(project, lambda words: pytest.fail(f"docs/aws.md has a command that is not Pulumi's: {words}"))
-        (block,) = commands(AWS, "Staging, from nothing")
+    with (
+        CloudProject("staging", command=command, folder=tmp_path, cluster=cluster).open() as project,
+        opened(project, cluster) as account,
+    ):
+        typist = Typist(project, account.do)
         # Previews change nothing, and another test looks at them.
-        lines = [line for line in block if not line.startswith("pulumi preview")]
-        _init, before = (typist.type(line) for line in lines[:2])
-        early = dict(cluster.objects)
-        whole = typist.type(lines[2])
-        assert before is not None
-        assert whole is not None
-        kinds = {step.urn.split("::")[2].rpartition("$")[2] for step in before.changes}
-        assert "aws:ecr/repository:Repository" in kinds
-        own = {f"{REGISTRY}/{name}:" for name in OWN}
-        texts = [json.dumps(item) for item in early.values()]
-        assert not {image for image in own for text in texts if image in text}
+        typed = [line for line in lines(*BEFORE, "Staging, from nothing") if not line.startswith("pulumi preview")]
+        outcomes = [typist.type(line) for line in typed]
+        assert sum(outcome is not None for outcome in outcomes) == 1  # one `up` is enough
         assert cluster.production
+        assert account.promotions == []
 
 
 def test_prod_is_up_after_the_commands_of_its_document_and_a_persons_promotion(
     command: auto.PulumiCommand, tmp_path: Path
 ) -> None:
     cluster = ModelCluster()
-    with CloudProject("prod", command=command, folder=tmp_path, cluster=cluster).open() as project:
-        locked(project)
-        promotions = []
-
-        def other(words: list[str]) -> None:
-            match words:
-                case ["aws", "s3", "cp", _file, address]:
-                    cluster.files.add(address)
-                case ["kubectl", "-n", namespace, "create", "job", schedule, name]:
-                    cluster.start(schedule.removeprefix("--from=cronjob/"), namespace, name)
-                case ["kubectl", "-n", namespace, "wait", "--for=condition=Complete", _timeout, job]:
-                    assert completed(cluster.objects[Key("Job", namespace, job.removeprefix("job/"))])
-                    assert cluster.staged
-                case [".venv/bin/churn", "promote"]:
-                    promotions.append(cluster.production)
-                    cluster.promote()
-                case [".venv/bin/churn", "cluster", "wait"] | ["export", *_] | ["aws", "eks", "update-kubeconfig", *_]:
-                    pass
-                case _:
-                    pytest.fail(f"docs/aws.md has a command that this test does not know: {words}")
-
-        typist = Typist(project, other)
-        outcomes = [typist.type(line) for block in commands(AWS, "Prod, from nothing") for line in block]
-        assert promotions == [False]  # nothing was in production until a person promoted it
+    with (
+        CloudProject("prod", command=command, folder=tmp_path, cluster=cluster).open() as project,
+        opened(project, cluster) as account,
+    ):
+        typist = Typist(project, account.do)
+        outcomes = [typist.type(line) for line in lines(*BEFORE, "Prod, from nothing")]
+        assert account.promotions == [False]  # nothing was in production until a person promoted it
         assert sum(outcome is not None for outcome in outcomes) == 2
         (api,) = (item for key, item in cluster.objects.items() if (key.kind, key.name) == ("Deployment", "api"))
         assert api["metadata"]["namespace"] == "churn-serving"
+
+
+def test_images_come_after_their_repositories_and_before_what_pulls_them() -> None:
+    """The account of these tests refuses a push without a repository, and its cluster a pod without its image."""
+    cluster = ModelCluster()
+    with tempfile.TemporaryDirectory() as folder:
+        project = SimpleNamespace(folder=Path(folder))
+        with opened(cast("CloudProject", project), cluster) as account:
+            with pytest.raises(ClientError, match="RepositoryNotFoundException"):
+                account.do(["git", "push"])
+            account.do([".venv/bin/python", "-m", "ops.stack.bootstrap", "--region", REGION, "--repository", "O/N"])
+            cluster.create({"kind": "Namespace", "metadata": {"name": MLOPS}})
+            image = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/churn/mlflow:{COMMIT}"
+            spec = {"template": {"spec": {"containers": [{"image": f"{image}@sha256:0"}]}}}
+            server = {"kind": "Deployment", "metadata": {"name": "mlflow", "namespace": MLOPS}, "spec": spec}
+            with pytest.raises(ProviderError, match="Back-off pulling image"):
+                cluster.create(server)
+            account.do(["git", "push"])
+            cluster.create(server)
 
 
 def test_the_cluster_of_these_tests_refuses_what_a_real_one_would_not_get_ready() -> None:

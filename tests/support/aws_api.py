@@ -26,9 +26,10 @@ def as_api(value: Any) -> Any:
 
 
 @contextmanager
-def account() -> Iterator[None]:
-    """An AWS account played by moto, with dummy credentials."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+def account(*, managed_policies: bool = False) -> Iterator[None]:
+    """An AWS account played by moto, with dummy credentials; AWS's own policies take it a second to load."""
+    config: Any = {"iam": {"load_aws_managed_policies": True}} if managed_policies else {}
+    with pytest.MonkeyPatch.context() as patch, mock_aws(config=config):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "none")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -1,7 +1,9 @@
 """A stand-in for the `aws` provider: it stores resources as requested and adds the outputs that AWS would compute.
 
-It has two of AWS's rules: some inputs cannot change in place (for the kinds that hold state or that much depends on, as
-the real provider's schema marks them), and a protected instance or cluster cannot be deleted.
+It has five of AWS's rules: some inputs cannot change in place (for the kinds that hold state or that much depends on,
+as the real provider's schema marks them); a protected instance or cluster cannot be deleted; the log group of a cluster
+or database comes back after it is deleted, since the service writes its last lines then; a final snapshot stays, and no
+other can have its name; and a cluster goes up by one minor version at a time.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ REPLACING: dict[str, tuple[str, ...]] = {
     "Zone": ("name",),
 }
 DELETION = "deletionProtection"
+REVIVING = ("/aws/eks/", "/aws/rds/")
+"""Log groups that come back: terraform-aws-eks #920, #2446 and #2763; the same is assumed of RDS."""
 
 
 class Aws(Provider):
@@ -49,6 +53,9 @@ class Aws(Provider):
     def __init__(self, journal: Journal) -> None:
         super().__init__("aws", journal)
         self.resources: dict[str, Properties] = {}
+        self.revived: set[str] = set()
+        """Names of log groups that services have created again."""
+        self.snapshots: set[str] = set()
 
     def check(self, asked: Asked) -> Properties:
         return asked.new
@@ -65,18 +72,36 @@ class Aws(Provider):
         identity = self._identity(asked)
         if identity in self.resources:
             raise ProviderError(f"{asked.kind} {identity} already exists")
+        if asked.kind == "LogGroup" and revealed(asked.new)["name"] in self.revived:
+            raise ProviderError("ResourceAlreadyExistsException: The specified log group already exists")
         self.resources[identity] = revealed(asked.new)
         return identity, self._outputs(asked, identity)
 
     def update(self, asked: Asked) -> Properties:
-        identity = self._identity(asked)
-        self.resources[identity] = revealed(asked.new)
+        identity, new = self._identity(asked), revealed(asked.new)
+        if asked.kind == "Cluster":
+            before = self.resources[identity]["version"]
+            if _minor(new["version"]) - _minor(before) not in {0, 1}:
+                raise ProviderError(f"Unsupported Kubernetes minor version update from {before} to {new['version']}")
+        self.resources[identity] = new
         return self._outputs(asked, identity)
 
     def delete(self, asked: Asked) -> None:
         if revealed(asked.old).get(DELETION):
             raise ProviderError(f"{asked.kind} {asked.name} is protected against deletion")
+        self._leave_behind(asked.kind, revealed(asked.old))
         self.resources.pop(self._identity(asked), None)
+
+    def _leave_behind(self, kind: str, inputs: Properties) -> None:
+        if kind == "LogGroup" and inputs["name"].startswith(REVIVING):
+            self.revived.add(inputs["name"])
+        if kind == "Instance" and not inputs.get("skipFinalSnapshot"):
+            name = inputs.get("finalSnapshotIdentifier")
+            if not name:
+                raise ProviderError("final_snapshot_identifier is required when skip_final_snapshot is false")
+            if name in self.snapshots:
+                raise ProviderError(f"DBSnapshotAlreadyExists: Cannot create the snapshot because {name} exists")
+            self.snapshots.add(name)
 
     def read(self, asked: Asked) -> tuple[Properties, Properties] | None:
         return (asked.old, asked.state) if self._identity(asked) in self.resources else None
@@ -113,6 +138,10 @@ class Aws(Provider):
         if asked.kind == "Bucket":
             arn = f"arn:aws:s3:::{identity}"
         return asked.new | {"arn": arn} | _computed(asked, inputs)
+
+
+def _minor(version: str) -> int:
+    return int(version.partition(".")[2])
 
 
 def _computed(asked: Asked, inputs: Properties) -> Properties:

@@ -22,6 +22,7 @@ from support.paths import ROOT
 from support.procedures import blocks
 
 PLATFORM, AWS = ROOT / "docs" / "platform.md", ROOT / "docs" / "aws.md"
+POD_MAKERS = frozenset({"DaemonSet", "Deployment", "Job", "StatefulSet"})
 NOT_READY = "timed out waiting to be Ready: no version of the model is in production"
 _OUTPUT = re.compile(r"\$\(pulumi stack output -s (\w+) (\w+)\)")
 
@@ -34,6 +35,13 @@ class ModelCluster(MemoryCluster):
         self.files: set[str] = set()
         """Addresses of the data that people have uploaded."""
         self.staged = self.production = production
+        self.images: set[str] | None = None
+        """The images that its nodes can pull, by tag; None where every image is loaded by hand."""
+
+    def create(self, manifest: Manifest) -> Manifest:
+        if manifest["kind"] in POD_MAKERS and self.images is not None:
+            self._pull(manifest["kind"], manifest)
+        return super().create(manifest)
 
     def _end(self, job: Manifest) -> None:
         super()._end(job)
@@ -47,6 +55,14 @@ class ModelCluster(MemoryCluster):
         if key.kind in {"Deployment", "Service"} and _workload(stored) == "api" and not self.production:
             raise UnreadyError(f"{key.kind} api {NOT_READY}", stored)
         return stored
+
+    def _pull(self, kind: str, manifest: Manifest) -> None:
+        """Refuse an object whose pods can't pull an image of the project's own; public ones can be pulled by all."""
+        spec = manifest["spec"]["template"]["spec"]
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            tagged = container["image"].partition("@")[0]
+            if ".dkr.ecr." in tagged and tagged not in (self.images or ()):
+                raise ProviderError(f"{kind} {manifest['metadata']['name']}: Back-off pulling image {tagged}")
 
     def start(self, schedule: str, namespace: str, name: str) -> None:
         """Create a job from a schedule, as `kubectl create job --from` does, which does not wait for its end."""
@@ -108,7 +124,10 @@ class Typist:
                 self.project.cli("stack", "init")  # with the passphrase of the tests
             case ["pulumi", "stack", "output", "-s", stack, *names]:
                 self._output(stack, *names)
-            case ["pulumi", "preview" | "up" as operation, *options]:
+            case ["pulumi", "config", "set", *setting, "-s", stack]:
+                assert stack == self.project.stack
+                self.project.cli("config", "set", *setting)
+            case ["pulumi", "preview" | "up" | "destroy" as operation, *options]:
                 outcome = self.project.run(operation, **_options(options, self.project.stack))
                 assert outcome.succeeded, f"{line}: {outcome.errors} {outcome.failure}\n{outcome.printed[-3000:]}"
                 return outcome

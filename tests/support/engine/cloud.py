@@ -26,6 +26,7 @@ from support.recorder import settings
 
 from infra.aws.rotation import CODE
 from infra.versions import OWN, PUBLIC, Images
+from ops.stack.eks_component import parts
 
 REGISTRY: Final = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/churn"
 
@@ -96,10 +97,34 @@ class CloudService(Service):
                     acceptResources=True,
                 )
             )
+            _register_parts(monitor, request, component.urn, revealed(inputs))
             monitor.RegisterResourceOutputs(
                 resource_pb2.RegisterResourceOutputsRequest(urn=component.urn, outputs=outputs)
             )
         return provider_pb2.ConstructResponse(urn=component.urn, state=outputs)
+
+
+def _register_parts(monitor: Any, request: Any, component: str, inputs: Properties) -> None:
+    """Register what the real component makes, so that the engine creates and destroys it too."""
+    urns = {"": component}
+    for part in parts(request.name, inputs):
+        needed = [urns[f"{request.name}-eksCluster"]] if len(urns) > 1 else list(request.dependencies)
+        provider = request.providers["aws"] if part.type.startswith("aws:") else ""
+        registered = monitor.RegisterResource(
+            resource_pb2.RegisterResourceRequest(
+                type=part.type,
+                name=part.name,
+                parent=urns[part.parent],
+                custom=part.custom,
+                object=to_wire(part.inputs),
+                protect=request.protect,
+                dependencies=needed,
+                provider=provider,
+                acceptSecrets=True,
+                acceptResources=True,
+            )
+        )
+        urns[part.name] = registered.urn
 
 
 class CloudProject(Project[MemoryCluster]):

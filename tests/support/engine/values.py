@@ -44,7 +44,7 @@ class Values(Provider):
 
 
 class Random(Values):
-    """Generates passwords, which is all that the program uses of the package."""
+    """Generates passwords and parts of names, which is all that the program uses of the package."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__("random", journal)
@@ -56,6 +56,9 @@ class Random(Values):
                 result = _password(inputs)
                 self.secrets.append(result)
                 return "none", asked.new | {"result": result, "bcryptHash": "not computed by the stand-in"}
+            case "RandomString":
+                result = "".join(secrets.choice(string.ascii_lowercase) for _ in range(inputs["length"]))
+                return result, asked.new | {"result": result}
             case other:
                 raise ProviderError(f"the stand-in does not provide {other}")
 

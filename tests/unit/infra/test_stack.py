@@ -8,6 +8,7 @@ from importlib.metadata import packages_distributions
 from typing import Any
 
 import pytest
+from support.order import before
 from support.paths import ROOT
 from support.recorder import STACKS, MadeUpDigests, config, find, own_image, pod_templates, recorded, settings
 
@@ -26,17 +27,7 @@ def test_no_module_hides_one_of_the_standard_library_or_of_a_dependency() -> Non
 
 
 def _before(stack: str) -> dict[str, set[str]]:
-    """Return what each resource waits for, directly or not: its dependencies, and those of its component."""
-    direct = {item.urn: {*item.depends_on, item.parent} for item in recorded(stack).resources}
-
-    def reach(urn: str, seen: set[str]) -> set[str]:
-        for other in direct.get(urn, ()):
-            if other not in seen:
-                seen.add(other)
-                reach(other, seen)
-        return seen
-
-    return {urn: reach(urn, set()) for urn in direct}
+    return before(recorded(stack))
 
 
 def _pods(stack: str) -> list[Resource]:
