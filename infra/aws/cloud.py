@@ -14,7 +14,7 @@ from infra.aws import grants
 from infra.aws.account import Account, look_up
 from infra.aws.budget import Budget, BudgetArgs
 from infra.aws.capacity import SPOT, STORAGE_CLASS
-from infra.aws.cluster import DNS
+from infra.aws.cluster import API_SERVER, DNS
 from infra.aws.compute import Compute, ComputeArgs
 from infra.aws.database import PORT, DatabaseArgs
 from infra.aws.database import Database as Rds
@@ -168,7 +168,8 @@ class AwsCloud(pulumi.ComponentResource):
             load_balancer=self._balancer(),
             zones=len(scope.account.zones),
             spot=SPOT,
-            api_server_cidrs=(plan.vpc,),
+            # Its addresses in the VPC, and that of its Service, which is what EKS' network policies see.
+            api_server_cidrs=(plan.vpc, API_SERVER),
             node_cidrs=plan.private,
             # With Auto Mode each node answers DNS at the address of the Service.
             dns_cidrs=(DNS,) if scope.settings.eks.nodes == "auto" else (),

@@ -15,14 +15,23 @@ from infra.aws.log_group import log_group
 from infra.aws.scope import Scope
 from infra.config_aws import EksSettings
 from infra.kit.options import child
+from infra.naming import PROJECT
 
 SERVICES: Final = "172.20.0.0/16"
 """Addresses of Services inside the cluster."""
+API_SERVER: Final = "172.20.0.1/32"
+"""The Service `kubernetes`: the first address, as that of DNS is the tenth (awslabs/amazon-eks-ami 92)."""
 DNS: Final = "172.20.0.10/32"
 LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 SYSTEM_POOL: Final = "system"
 """The only built-in pool of Auto Mode that is used, for its add-ons; our own pools have our tags and our key."""
-ADMIN: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+POLICIES: Final = "arn:aws:eks::aws:cluster-access-policy"
+ADMIN: Final = f"{POLICIES}/AmazonEKSClusterAdminPolicy"
+VIEW: Final = f"{POLICIES}/AmazonEKSViewPolicy"
+"""Reads everything but Secrets."""
+DEPLOYS: Final = f"{PROJECT}-deploy"
+PREVIEWS: Final = f"{PROJECT}-preview"
+"""Names of the workflows' roles, which `ops/stack/bootstrap.py` creates before the first stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
