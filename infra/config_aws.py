@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -92,7 +93,9 @@ class EksSettings(Section):
     nodes: Literal["auto", "managed"]
     identity: Literal["irsa", "pod-identity"]
     public_cidrs: list[Cidr] = Field(description="Who may reach the API server from outside; empty makes it private.")
-    admins: list[Principal] = Field(description="Besides the role that creates the cluster, that of the deployment.")
+    admins: list[Principal] = Field(
+        description="Administrators besides the role of the deployment; whoever runs the first update by hand is one."
+    )
     log_days: LogDays
     cpu_limit: Positive
     """Cores of all on-demand nodes of Auto Mode together."""
@@ -164,8 +167,21 @@ class EdgeSettings(Section):
     hosted_zone_id: Annotated[str, Field(pattern=r"^(Z[A-Z0-9]+)?$")] = Field(
         description="Zone of the domain in Route 53; empty creates one."
     )
+    internal_cidrs: list[Cidr] = Field(
+        description="Private networks besides the VPC, such as a VPN's, that may use MLflow and Grafana."
+    )
     waf: bool
     waf_requests_per_5_minutes: Annotated[int, Field(ge=10)]
+
+    @field_validator("internal_cidrs")
+    @classmethod
+    def _private(cls, cidrs: list[str]) -> list[str]:
+        public = [cidr for cidr in cidrs if not IPv4Network(cidr).is_private]
+        if public:
+            raise ValueError(
+                f"{', '.join(public)} is not private: reach MLflow and Grafana through a VPN, or forward their ports"
+            )
+        return cidrs
 
     @model_validator(mode="after")
     def _layer(self) -> Self:

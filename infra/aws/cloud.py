@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -72,7 +73,7 @@ class AwsCloud(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AwsCloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:AwsCloud", name, {}, opts)
-        self._scope, self._hosts, self._inside = args.scope, args.hosts, pulumi.ResourceOptions(parent=self)
+        self._scope, self._inside = args.scope, pulumi.ResourceOptions(parent=self)
         scope = args.scope
         self._keys = Keys("keys", KeysArgs(scope=scope), self._inside)
         self._network = Network("network", NetworkArgs(scope=scope, log_key=self._keys.logs), self._inside)
@@ -118,9 +119,13 @@ class AwsCloud(pulumi.ComponentResource):
             store=store,
             secret_key=keys.secrets,
             log_key=keys.logs,
+            vpc_id=self._network.vpc_id,
+            subnets=self._network.private_subnets,
             urls={name: f"https://{name}.{domain}" for name in ("mlflow", "grafana")},
         )
-        Rotation("rotation", rotation_args, self._inside)
+        # Its interfaces need the subnets' routes, and with it gone these can go.
+        after = pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[self._network]))
+        Rotation("rotation", rotation_args, after)
         return store
 
     def _identities(self) -> dict[str, Identity]:
@@ -188,11 +193,12 @@ class AwsCloud(pulumi.ComponentResource):
             certificate_arn=self._dns.certificate,
             tags=scope.tags,
             vpc_cidr=scope.addresses.vpc,
+            internal_cidrs=(scope.addresses.vpc, *edge.internal_cidrs),
             firewall_arn=firewall,
         )
 
-    def _addresses(self, balancer: pulumi.Input[str]) -> Addresses:
-        args = AddressesArgs(zone_id=self._dns.zone_id, hosts=self._hosts, balancer=balancer)
+    def _addresses(self, balancers: Mapping[str, pulumi.Input[str]]) -> Addresses:
+        args = AddressesArgs(zone_id=self._dns.zone_id, balancers=balancers)
         return Addresses("addresses", args, self._inside)
 
     def _exports(self) -> dict[str, pulumi.Input[object]]:
