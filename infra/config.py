@@ -20,6 +20,7 @@ from infra.config_aws import (
     NetworkSettings,
     RdsSettings,
     RegistrySettings,
+    RunnerSettings,
     SecretSettings,
 )
 from infra.config_types import Cron, Host, Mirror, Origin, Positive, Quantity, Replicas, Section, Tag
@@ -247,6 +248,7 @@ class Settings(Section):
     edge: EdgeSettings
     budget: BudgetSettings
     registry: RegistrySettings
+    runner: RunnerSettings
     thanos: ThanosSettings
     grafana: GrafanaSettings
     images: ImageSettings

@@ -12,6 +12,7 @@ from infra.config_types import Cidr, Positive, Section
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_CONNECTION: Final = r"^(arn:aws[a-z-]*:code(connections|star-connections):[a-z0-9-]+:\d{12}:connection/[\w-]+)?$"
 RETENTION_DAYS: Final = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
@@ -214,3 +215,20 @@ class RegistrySettings(Section):
 
     create: bool = Field(description="Whether this stack creates the repositories, from which every stack may pull.")
     keep_images: Positive
+
+
+class RunnerSettings(Section):
+    """A runner for the workflows inside the VPC; where both are empty, there is none."""
+
+    repository: Annotated[str, Field(pattern=r"^([\w.-]+/[\w.-]+)?$")] = Field(
+        description="GitHub repository whose workflows it runs, OWNER/NAME."
+    )
+    connection: Annotated[str, Field(pattern=_CONNECTION)] = Field(
+        description="ARN of the connection to GitHub, which a person completes in AWS' console."
+    )
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if bool(self.repository) != bool(self.connection):
+            raise ValueError("repository and connection belong together: fill both, or leave both empty for no runner")
+        return self

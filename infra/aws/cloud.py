@@ -25,6 +25,7 @@ from infra.aws.keys import Keys, KeysArgs
 from infra.aws.network import Network, NetworkArgs
 from infra.aws.registry import Registry, RegistryArgs, address
 from infra.aws.rotation import Rotation, RotationArgs
+from infra.aws.runner import Runner, RunnerArgs
 from infra.aws.scope import Scope
 from infra.aws.secret_store import SecretStore, SecretStoreArgs
 from infra.aws.storage import Storage, StorageArgs
@@ -79,6 +80,8 @@ class AwsCloud(pulumi.ComponentResource):
         self._network = Network("network", NetworkArgs(scope=scope, log_key=self._keys.logs), self._inside)
         compute_args = ComputeArgs(scope=scope, network=self._network, keys=self._keys)
         self._compute = Compute("compute", compute_args, self._inside)
+        if scope.settings.runner.repository:
+            self._runner()
         self._storage = Storage("storage", StorageArgs(scope=scope, key=self._keys.data), self._inside)
         self._database, superuser = self._postgres()
         self._store = self._secrets(superuser)
@@ -89,6 +92,18 @@ class AwsCloud(pulumi.ComponentResource):
         Budget("budget", BudgetArgs(scope=scope), self._inside)
         self.outputs = self._outputs(self._identities())
         self.register_outputs({})
+
+    def _runner(self) -> None:
+        """Create the runner of the workflows, once its subnets have routes."""
+        args = RunnerArgs(
+            scope=self._scope,
+            vpc_id=self._network.vpc_id,
+            subnets=self._network.private_subnets,
+            cluster_group=self._compute.cluster.node_group,
+            log_key=self._keys.logs,
+        )
+        after = pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[self._network]))
+        Runner("runner", args, after)
 
     def _postgres(self) -> tuple[Database, pulumi.Output[str] | None]:
         """Return where PostgreSQL is reached, and its superuser's secret if RDS creates one."""

@@ -62,7 +62,8 @@ class Rotation(pulumi.ComponentResource):
             raise TypeError("rotation needs secrets in Secrets Manager")
         rotated = args.store.rotated()
         role = self._role(name, args, [*rotated.values(), keys.arn])
-        function = self._function(name, args, role, {"API_KEYS_SECRET": keys.arn, "MLFLOW_ADMIN_SECRET": admin.arn})
+        secrets: dict[str, pulumi.Input[str]] = {"API_KEYS_SECRET": keys.arn, "MLFLOW_ADMIN_SECRET": admin.arn}
+        function = self._function(name, args, role, secrets)
         permission = lambda_.Permission(
             f"{name}-permission",
             action="lambda:InvokeFunction",
@@ -103,7 +104,6 @@ class Rotation(pulumi.ComponentResource):
             ),
         ]
         iam.RolePolicy(f"{name}-policy", role=role.id, policy=document(allowed), opts=child(self))
-        iam.RolePolicyAttachment(f"{name}-interfaces", role=role.name, policy_arn=INTERFACES_POLICY, opts=child(self))
         return role
 
     def _group(self, name: str, args: RotationArgs) -> ec2.SecurityGroup:
@@ -131,6 +131,10 @@ class Rotation(pulumi.ComponentResource):
         self, name: str, args: RotationArgs, role: iam.Role, secrets: Mapping[str, pulumi.Input[str]]
     ) -> lambda_.Function:
         settings = args.scope.settings.secrets
+        # Lambda refuses a function in a VPC whose role may not make network interfaces.
+        interfaces = iam.RolePolicyAttachment(
+            f"{name}-interfaces", role=role.name, policy_arn=INTERFACES_POLICY, opts=child(self)
+        )
         environment: dict[str, pulumi.Input[str]] = {
             "OVERLAP_DAYS": str(settings.overlap_days),
             "SETTLE_SECONDS": str(SETTLE_SECONDS),
@@ -159,7 +163,7 @@ class Rotation(pulumi.ComponentResource):
             environment=lambda_.FunctionEnvironmentArgs(variables=environment),
             kms_key_arn=args.secret_key,
             tracing_config=lambda_.FunctionTracingConfigArgs(mode="PassThrough"),
-            opts=child(self),
+            opts=child(self, after=[interfaces]),
         )
 
     def _retire(self, name: str, function: lambda_.Function) -> None:

@@ -147,8 +147,9 @@ def _alb(recording: Recording, item: Resource, parameters: Resource) -> Balancer
 
 def join(vpc: Vpc, all_balancers: dict[str, Balancer]) -> None:
     """Add EKS' group of the cluster and the controllers' groups to a network."""
+    own = vpc.groups.get(CLUSTER, {})
     vpc.groups[CLUSTER] = {
-        "ingress": [Entry(network=None, protocol=None, ports=(0, 65535), group=CLUSTER)],
+        "ingress": [Entry(network=None, protocol=None, ports=(0, 65535), group=CLUSTER), *own.get("ingress", [])],
         "egress": [_everything()],
     }
     for balancer in all_balancers.values():

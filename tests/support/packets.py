@@ -226,7 +226,7 @@ def _groups(recording: Recording) -> dict[str, dict[Way, list[Entry]]]:
         for item in _of(recording, kind):
             text = item.inputs
             network = text.get("cidrIpv4")
-            groups[text["securityGroupId"]].setdefault(way, []).append(
+            groups.setdefault(text["securityGroupId"], {}).setdefault(way, []).append(
                 Entry(
                     network=None if network is None else IPv4Network(network),
                     protocol=PROTOCOLS[str(text["ipProtocol"])],
