@@ -91,15 +91,15 @@ def balancers(recording: Recording) -> dict[str, Balancer]:
     """The stack's balancers by the logical name of their Service or Ingress."""
     kubernetes = [item for item in recording.resources if item.is_kubernetes]
     services = [item for item in kubernetes if item.inputs["kind"] == "Service"]
-    made = [_nlb(recording, item) for item in services if item.inputs["spec"].get("type") == "LoadBalancer"]
+    listed = [_nlb(recording, item) for item in services if item.inputs["spec"].get("type") == "LoadBalancer"]
     classes = {
         item.inputs["metadata"]["name"]: item for item in kubernetes if item.inputs["kind"] == "IngressClassParams"
     }
     for item in kubernetes:
         class_name = item.inputs["spec"].get("ingressClassName") if item.inputs["kind"] == "Ingress" else None
         if class_name in classes:
-            made.append(_alb(recording, item, classes[class_name]))
-    return {balancer.name: balancer for balancer in made}
+            listed.append(_alb(recording, item, classes[class_name]))
+    return {balancer.name: balancer for balancer in listed}
 
 
 def _container_port(recording: Recording, name: str) -> int:

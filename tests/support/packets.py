@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Final, Literal
 
 from ops.stack.recording import Recording, Resource
@@ -27,6 +27,7 @@ EPHEMERAL: Final = (1024, 65535)
 """The ends of the range from which clients take their ports (Linux uses its middle, NAT gateways all of it)."""
 
 Way = Literal["ingress", "egress"]
+WAYS: Final[tuple[Way, ...]] = ("ingress", "egress")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +193,7 @@ class Vpc:
 
 def _entry(text: Mapping[str, Any], number: int = 0) -> Entry:
     return Entry(
-        network=ip_network(text["cidrBlock"]),  # type: ignore[arg-type]  # the stack has no IPv6
+        network=IPv4Network(text["cidrBlock"]),
         protocol=PROTOCOLS[str(text["protocol"])],
         ports=(int(text["fromPort"]), int(text["toPort"])),
         number=number or int(text["ruleNo"]),
@@ -242,7 +243,7 @@ def vpc_of(recording: Recording) -> Vpc:
     (whole,) = _of(recording, "Vpc")
     network = IPv4Network(whole.inputs["cidrBlock"])
     lists = {
-        subnet: {way: [_entry(text) for text in item.inputs[way]] for way in ("ingress", "egress")}
+        subnet: {way: [_entry(text) for text in item.inputs[way]] for way in WAYS}
         for item in _of(recording, "NetworkAcl")
         for subnet in item.inputs["subnetIds"]
     }
@@ -256,11 +257,11 @@ def vpc_of(recording: Recording) -> Vpc:
             zone=item.inputs["availabilityZone"],
             tier=item.name.split("-")[1],
             routes=routes[key],
-            lists=lists[key],  # type: ignore[arg-type]  # its keys are the two ways
+            lists=lists[key],
         )
     return Vpc(network=network, subnets=subnets, groups=_groups(recording))
 
 
 def outside(address: str) -> Place:
     """An address on the internet."""
-    return Place(name=address, address=IPv4Address(ip_address(address)), public=True)
+    return Place(name=address, address=IPv4Address(address), public=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pulumi
@@ -56,17 +57,16 @@ def transformed(type_: str, props: dict[str, Any]) -> pulumi.ResourceTransformRe
     return without_creator(args)
 
 
-@pulumi.runtime.test
-def test_the_creator_gets_no_rights_by_having_created_it() -> pulumi.Output[None]:
-    asked = {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True}
-    result = transformed("aws:eks/cluster:Cluster", {"name": "churn", "accessConfig": asked})
-    assert result is not None
-    assert result.props["name"] == "churn"
+def test_the_creator_gets_no_rights_by_having_created_it() -> None:
+    async def access_config() -> Any:
+        asked = {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True}
+        result = transformed("aws:eks/cluster:Cluster", {"name": "churn", "accessConfig": asked})
+        assert result is not None
+        assert result.props["name"] == "churn"
+        return await pulumi.Output.from_input(result.props["accessConfig"]).future()
 
-    def check(config: dict[str, Any]) -> None:
-        assert config == {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False}
-
-    return pulumi.Output.from_input(result.props["accessConfig"]).apply(check)
+    config = asyncio.run(access_config())
+    assert config == {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False}
 
 
 def test_other_resources_of_the_component_stay_as_they_are() -> None:
