@@ -145,5 +145,6 @@ class Agent:
         """Whether a rule about the pods' port lets the Service's port pass."""
         if isinstance(rule.get("port"), str):
             return bool(rule["port"] == port.target and rule.get("protocol", "TCP") == port.protocol)
-        targets = {service.target(port, pod) for pod in service.pods(self.cluster)} or {port.target}
+        behind: set[int | str | None] = {service.target(port, pod) for pod in service.pods(self.cluster)}
+        targets = behind or {port.target}
         return targets == {port.number} and port_matches(rule, service.address, port.number, port.protocol)
