@@ -49,6 +49,8 @@ class LoadBalancer:
     certificate_arn: pulumi.Input[str]
     tags: Mapping[str, str]
     vpc_cidr: str
+    internal_cidrs: tuple[str, ...]
+    """Networks whose clients may use what is not public."""
     firewall_arn: pulumi.Input[str] | None = None
 
 
@@ -88,8 +90,8 @@ class CloudOutputs:
     drivers: tuple[pulumi.Resource, ...] = ()
     """What mounts secrets and volumes and defines the kinds of objects that describe them: there before any pod, and
     until the last one is gone."""
-    addresses: Callable[[pulumi.Input[str]], pulumi.Resource] | None = None
-    """Points the stack's hosts at the address of a load balancer."""
+    addresses: Callable[[Mapping[str, pulumi.Input[str]]], pulumi.Resource] | None = None
+    """Points each host at the address of its load balancer."""
     outputs: Mapping[str, pulumi.Input[object]] = field(default_factory=dict)
     """What the stack exports about the cloud."""
     first_api_key: pulumi.Output[str] | None = None

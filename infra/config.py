@@ -20,6 +20,7 @@ from infra.config_aws import (
     EksSettings,
     NetworkSettings,
     RdsSettings,
+    RunnerSettings,
     SecretSettings,
 )
 from infra.config_types import Cron, Host, Mirror, Origin, Positive, Quantity, Replicas, Section, Tag
@@ -247,6 +248,7 @@ class Settings(Section):
     secrets: SecretSettings
     edge: EdgeSettings
     budget: BudgetSettings
+    runner: RunnerSettings
     thanos: ThanosSettings
     grafana: GrafanaSettings
     images: ImageSettings

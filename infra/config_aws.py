@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -11,6 +12,7 @@ from infra.config_types import Cidr, Positive, Section
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_CONNECTION: Final = r"^(arn:aws[a-z-]*:code(connections|star-connections):[a-z0-9-]+:\d{12}:connection/[\w-]+)?$"
 RETENTION_DAYS: Final = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
@@ -93,7 +95,9 @@ class EksSettings(Section):
     nodes: Literal["auto", "managed"]
     identity: Literal["irsa", "pod-identity"]
     public_cidrs: list[Cidr] = Field(description="Who may reach the API server from outside; empty makes it private.")
-    admins: list[Principal] = Field(description="Besides the role that creates the cluster, that of the deployment.")
+    admins: list[Principal] = Field(
+        description="Administrators besides the role of the deployment; whoever runs the first update by hand is one."
+    )
     log_days: LogDays
     cpu_limit: Positive
     """Cores of all on-demand nodes of Auto Mode together."""
@@ -177,8 +181,21 @@ class EdgeSettings(Section):
     hosted_zone_id: Annotated[str, Field(pattern=r"^(Z[A-Z0-9]+)?$")] = Field(
         description="Zone of the domain in Route 53; empty creates one."
     )
+    internal_cidrs: list[Cidr] = Field(
+        description="Private networks besides the VPC, such as a VPN's, that may use MLflow and Grafana."
+    )
     waf: bool
     waf_requests_per_5_minutes: Annotated[int, Field(ge=10)]
+
+    @field_validator("internal_cidrs")
+    @classmethod
+    def _private(cls, cidrs: list[str]) -> list[str]:
+        public = [cidr for cidr in cidrs if not IPv4Network(cidr).is_private]
+        if public:
+            raise ValueError(
+                f"{', '.join(public)} is not private: reach MLflow and Grafana through a VPN, or forward their ports"
+            )
+        return cidrs
 
     @model_validator(mode="after")
     def _layer(self) -> Self:
@@ -203,4 +220,21 @@ class BudgetSettings(Section):
                 f"pods_monthly_usd {self.pods_monthly_usd} is above monthly_usd {self.monthly_usd}, "
                 "of which it is a part"
             )
+        return self
+
+
+class RunnerSettings(Section):
+    """A runner for the workflows inside the VPC; where both are empty, there is none."""
+
+    repository: Annotated[str, Field(pattern=r"^([\w.-]+/[\w.-]+)?$")] = Field(
+        description="GitHub repository whose workflows it runs, OWNER/NAME."
+    )
+    connection: Annotated[str, Field(pattern=_CONNECTION)] = Field(
+        description="ARN of the connection to GitHub, which a person completes in AWS' console."
+    )
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if bool(self.repository) != bool(self.connection):
+            raise ValueError("repository and connection belong together: fill both, or leave both empty for no runner")
         return self

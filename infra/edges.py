@@ -5,6 +5,7 @@ Everything else is refused in both directions, except for DNS, which every pod m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -32,10 +33,18 @@ CLIENTS: Final = Outside(name="clients", cidrs=("0.0.0.0/0",))
 """Everybody whom the load balancer admits; they may have private addresses too."""
 HTTPS: Final = 443
 KUBERNETES_PORTS: Final = (HTTPS, 6443)
-"""Ports of an API server behind the Service `kubernetes`: policies apply after its address has been translated."""
+"""Ports of an API server behind the Service `kubernetes`.
+
+Most plugins apply policies after the Service's address has been translated; that of EKS applies them before, so both
+addresses must be open there (aws/amazon-network-policy-controller-k8s, pkg/resolvers/endpoints.go).
+"""
 MINIKUBE_PORT: Final = 8443
 """Port of minikube's API server (kubernetes/minikube, `APIServerPort` in pkg/minikube/constants)."""
 SMTP: Final = 587
+POD_IDENTITY: Final = Outside(name="pod-identity", cidrs=("169.254.170.23/32",))
+"""The agent of EKS Pod Identity on each node, from which a pod gets the credentials of its role."""
+POD_IDENTITY_PORT: Final = 80
+"""Its port (EKS user guide, pod identities, considerations)."""
 KUBELET: Final = 10250
 
 
@@ -55,6 +64,10 @@ def _to(target: Workload, port: str, *sources: Peer) -> list[Edge]:
 
 def _out(source: Workload, target: Outside, *ports: int) -> list[Edge]:
     return [Edge(source=source, target=target, port=port) for port in ports]
+
+
+def _out_all(sources: Sequence[Workload], target: Outside, *ports: int) -> list[Edge]:
+    return [edge for source in sources for edge in _out(source, target, *ports)]
 
 
 def workloads(settings: Settings) -> tuple[Workload, ...]:
@@ -94,7 +107,7 @@ def _database(settings: Settings, cloud: CloudOutputs) -> list[Edge]:
     if settings.database.kind == "in-cluster":
         return _to(n.POSTGRES, "postgres", *clients)
     outside = Outside(name="database", cidrs=cloud.database.cidrs)
-    return [edge for client in clients for edge in _out(client, outside, cloud.database.port)]
+    return _out_all(clients, outside, cloud.database.port)
 
 
 def _monitoring(cloud: CloudOutputs) -> list[Edge]:
@@ -123,13 +136,15 @@ def _thanos(cloud: CloudOutputs) -> list[Edge]:
     """Return Thanos's edges: Grafana to query, query to sidecars and store, what holds blocks to S3, and scrapes."""
     aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
     users = (n.PROMETHEUS, n.THANOS_STORE, n.THANOS_COMPACT) if cloud.metrics_bucket is not None else ()
+    identity = _out_all(users, POD_IDENTITY, POD_IDENTITY_PORT) if cloud.pod_identity else []
     return [
         *_to(n.THANOS_QUERY, "http", n.GRAFANA, n.PROMETHEUS),
         *_to(n.THANOS_STORE, "http", n.PROMETHEUS),
         *_to(n.THANOS_COMPACT, "http", n.PROMETHEUS),
         *_to(n.THANOS_STORE, "grpc", n.THANOS_QUERY),
         Edge(source=n.THANOS_QUERY, target=n.PROMETHEUS, port=n.THANOS_QUERY.ports["grpc"]),
-        *(edge for user in users for edge in _out(user, aws, HTTPS)),
+        *_out_all(users, aws, HTTPS),
+        *identity,
     ]
 
 
@@ -144,12 +159,14 @@ def _outward(cloud: CloudOutputs) -> list[Edge]:
     api_server = Outside(name="api-server", cidrs=cloud.api_server_cidrs)
     clients = (n.INGRESS, n.PROMETHEUS, n.KUBE_STATE_METRICS)
     ports = KUBERNETES_PORTS if cloud.region is not None else (*KUBERNETES_PORTS, MINIKUBE_PORT)
-    edges = [edge for workload in clients for edge in _out(workload, api_server, *ports)]
+    edges = _out_all(clients, api_server, *ports)
     if cloud.region is not None:
         # S3, STS and KMS: public addresses unless the network has endpoints for them, which have private ones.
         aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
         users = (n.MLFLOW, n.MLFLOW_MIGRATE, n.TRAINING, n.BACKUP, n.DRILL, n.RESTORE)
-        edges += [edge for workload in users for edge in _out(workload, aws, HTTPS)]
+        edges += _out_all(users, aws, HTTPS)
+        if cloud.pod_identity:
+            edges += _out_all(users, POD_IDENTITY, POD_IDENTITY_PORT)
     return edges
 
 

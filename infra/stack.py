@@ -32,7 +32,8 @@ from infra.workloads.certificate import Certificate, CertificateArgs
 from infra.workloads.database_setup import DatabaseSetup, DatabaseSetupArgs
 from infra.workloads.drill import Drill, DrillArgs
 from infra.workloads.grafana import Grafana, GrafanaArgs
-from infra.workloads.ingress import Ingress, IngressArgs, behind_alb
+from infra.workloads.ingress import Ingress, IngressArgs
+from infra.workloads.ingress_services import behind_alb
 from infra.workloads.kube_state_metrics import KubeStateMetrics, KubeStateMetricsArgs
 from infra.workloads.mesh import Mesh, MeshArgs
 from infra.workloads.mlflow import Mlflow, MlflowArgs
@@ -44,7 +45,7 @@ from infra.workloads.postgres_exporter import PostgresExporter, PostgresExporter
 from infra.workloads.prometheus import Prometheus, PrometheusArgs
 from infra.workloads.pushgateway import Pushgateway, PushgatewayArgs
 from infra.workloads.restore import Restore, RestoreArgs
-from infra.workloads.routes import Routes, RoutesArgs, hosts, max_bodies
+from infra.workloads.routes import Routes, RoutesArgs, hosts, internal_hosts, max_bodies
 from infra.workloads.thanos import Thanos, ThanosArgs
 from infra.workloads.training import Training, TrainingArgs
 
@@ -136,7 +137,10 @@ def _logins(cloud: CloudOutputs) -> Outputs:
 def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderResource) -> list[pulumi.Resource]:
     """Build the namespaces, and everything in them that must exist before any pod."""
     options = pulumi.ResourceOptions(providers=[provider])
-    namespaces = Namespaces("namespaces", NamespacesArgs(settings=settings.namespaces), options)
+    # Auto Mode registers pods themselves; the cluster's own controller registers nodes.
+    targets = cloud.load_balancer is not None and cloud.load_balancer.auto_mode
+    namespaces_args = NamespacesArgs(settings=settings.namespaces, pods_are_targets=targets)
+    namespaces = Namespaces("namespaces", namespaces_args, options)
     after = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[namespaces]))
     workloads, allowed = edges.workloads(settings), edges.edges(settings, cloud)
     meshed = settings.namespaces.mesh == "istio"
@@ -202,6 +206,7 @@ def _edge(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
         context=context,
         certificate=certificate.secret_name,
         max_bodies=max_bodies(),
+        internal_hosts=internal_hosts(context.domain),
         meshed=settings.namespaces.mesh == "istio",
     )
     ingress = Ingress("ingress", ingress_args, inside)
@@ -215,14 +220,16 @@ def _edge(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
 
 
 def _dns_records(context: Context, ingress: Ingress, inside: pulumi.ResourceOptions) -> None:
-    """Point the stack's hosts at the load balancer, where the cloud has DNS: the Service's NLB, or an ALB before it."""
-    address = ingress.address
+    """Point each host at its load balancer, where the cloud has DNS: an NLB of a Service, or an ALB before it."""
+    public, internal = ingress.address, ingress.internal_address
     if behind_alb(context.cloud):
         args = BalancerArgs(context=context)
         after = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[ingress]))
-        address = Balancer("balancer", args, after).address
-    if context.cloud.addresses is not None and address is not None:
-        context.cloud.addresses(address)
+        balancer = Balancer("balancer", args, after)
+        public, internal = balancer.address, balancer.internal_address
+    if context.cloud.addresses is not None and public is not None and internal is not None:
+        closed = internal_hosts(context.domain)
+        context.cloud.addresses({host: internal if host in closed else public for host in hosts(context.domain)})
 
 
 def _monitoring(

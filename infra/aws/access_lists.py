@@ -16,6 +16,8 @@ ANYWHERE: Final = "0.0.0.0/0"
 EPHEMERAL: Final = (1024, 65535)
 """Ports at which answers arrive."""
 POSTGRES: Final = (5432, 5432)
+EDGE: Final = (80, 443)
+"""Ports of the load balancers, and of the pods behind them."""
 ALL: Final = "-1"
 
 
@@ -28,8 +30,11 @@ class Rule:
     protocol: str = "tcp"
 
 
-def rules(vpc: str, private: Sequence[str]) -> dict[str, tuple[list[Rule], list[Rule]]]:
+def rules(vpc: str, private: Sequence[str], *, direct: bool) -> dict[str, tuple[list[Rule], list[Rule]]]:
     """Return what may enter and leave each tier: its rules for incoming and for outgoing traffic.
+
+    With ``direct``, an NLB hands clients' packets on to pods under the clients' own addresses, so the private subnets
+    must admit them at the edge's ports; security groups admit them from the NLB alone (docs/adr/0020).
 
     Public subnets contain load balancers and NAT gateways; private ones contain nodes and pods, which reach the
     internet through the NAT gateways; the database's subnets exchange PostgreSQL traffic with the private ones and
@@ -38,12 +43,10 @@ def rules(vpc: str, private: Sequence[str]) -> dict[str, tuple[list[Rule], list[
     world = [Rule(cidr=ANYWHERE, ports=EPHEMERAL), Rule(cidr=ANYWHERE, ports=EPHEMERAL, protocol="udp")]
     everything = [Rule(cidr=ANYWHERE, protocol=ALL)]
     inside = Rule(cidr=vpc, protocol=ALL)
+    edge = [Rule(cidr=ANYWHERE, ports=(port, port)) for port in EDGE]
     return {
-        "public": (
-            [inside, Rule(cidr=ANYWHERE, ports=(80, 80)), Rule(cidr=ANYWHERE, ports=(443, 443)), *world],
-            everything,
-        ),
-        "private": ([inside, *world], everything),
+        "public": ([inside, *edge, *world], everything),
+        "private": ([inside, *(edge if direct else []), *world], everything),
         "database": (
             [Rule(cidr=cidr, ports=POSTGRES) for cidr in private],
             [Rule(cidr=cidr, ports=EPHEMERAL) for cidr in private],
@@ -65,8 +68,10 @@ class AccessLists(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AccessListsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:AccessLists", name, {}, opts)
-        plan = args.scope.addresses
-        for tier, (incoming, outgoing) in rules(plan.vpc, plan.private).items():
+        plan, settings = args.scope.addresses, args.scope.settings
+        # With managed nodes the NLB sends to ports of nodes, which are above 30000.
+        direct = settings.edge.balancer == "nlb" and settings.eks.nodes == "auto"
+        for tier, (incoming, outgoing) in rules(plan.vpc, plan.private, direct=direct).items():
             ec2.NetworkAcl(
                 f"{name}-{tier}",
                 vpc_id=args.vpc_id,

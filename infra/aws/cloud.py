@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -14,7 +15,7 @@ from infra.aws import grants
 from infra.aws.account import Account, look_up
 from infra.aws.budget import Budget, BudgetArgs
 from infra.aws.capacity import SPOT, STORAGE_CLASS
-from infra.aws.cluster import DNS
+from infra.aws.cluster import API_SERVER, DNS
 from infra.aws.compute import Compute, ComputeArgs
 from infra.aws.database import PORT, DatabaseArgs
 from infra.aws.database import Database as Rds
@@ -24,6 +25,7 @@ from infra.aws.keys import Keys, KeysArgs
 from infra.aws.network import Network, NetworkArgs
 from infra.aws.registry import address
 from infra.aws.rotation import Rotation, RotationArgs
+from infra.aws.runner import Runner, RunnerArgs
 from infra.aws.scope import Scope
 from infra.aws.secret_store import SecretStore, SecretStoreArgs
 from infra.aws.storage import Storage, StorageArgs
@@ -72,12 +74,14 @@ class AwsCloud(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AwsCloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:AwsCloud", name, {}, opts)
-        self._scope, self._hosts, self._inside = args.scope, args.hosts, pulumi.ResourceOptions(parent=self)
+        self._scope, self._inside = args.scope, pulumi.ResourceOptions(parent=self)
         scope = args.scope
         self._keys = Keys("keys", KeysArgs(scope=scope), self._inside)
         self._network = Network("network", NetworkArgs(scope=scope, log_key=self._keys.logs), self._inside)
         compute_args = ComputeArgs(scope=scope, network=self._network, keys=self._keys)
         self._compute = Compute("compute", compute_args, self._inside)
+        if scope.settings.runner.repository:
+            self._runner()
         self._storage = Storage("storage", StorageArgs(scope=scope, key=self._keys.data), self._inside)
         self._database, superuser = self._postgres()
         self._store = self._secrets(superuser)
@@ -86,6 +90,18 @@ class AwsCloud(pulumi.ComponentResource):
         Budget("budget", BudgetArgs(scope=scope), self._inside)
         self.outputs = self._outputs(self._identities())
         self.register_outputs({})
+
+    def _runner(self) -> None:
+        """Create the runner of the workflows, once its subnets have routes."""
+        args = RunnerArgs(
+            scope=self._scope,
+            vpc_id=self._network.vpc_id,
+            subnets=self._network.private_subnets,
+            cluster_group=self._compute.cluster.node_group,
+            log_key=self._keys.logs,
+        )
+        after = pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[self._network]))
+        Runner("runner", args, after)
 
     def _postgres(self) -> tuple[Database, pulumi.Output[str] | None]:
         """Return where PostgreSQL is reached, and its superuser's secret if RDS creates one."""
@@ -116,9 +132,13 @@ class AwsCloud(pulumi.ComponentResource):
             store=store,
             secret_key=keys.secrets,
             log_key=keys.logs,
+            vpc_id=self._network.vpc_id,
+            subnets=self._network.private_subnets,
             urls={name: f"https://{name}.{domain}" for name in ("mlflow", "grafana")},
         )
-        Rotation("rotation", rotation_args, self._inside)
+        # Its interfaces need the subnets' routes, and with it gone these can go.
+        after = pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[self._network]))
+        Rotation("rotation", rotation_args, after)
         return store
 
     def _identities(self) -> dict[str, Identity]:
@@ -166,7 +186,8 @@ class AwsCloud(pulumi.ComponentResource):
             load_balancer=self._balancer(),
             zones=len(scope.account.zones),
             spot=SPOT,
-            api_server_cidrs=(plan.vpc,),
+            # Its addresses in the VPC, and that of its Service, which is what EKS' network policies see.
+            api_server_cidrs=(plan.vpc, API_SERVER),
             node_cidrs=plan.private,
             # With Auto Mode each node answers DNS at the address of the Service.
             dns_cidrs=(DNS,) if scope.settings.eks.nodes == "auto" else (),
@@ -186,11 +207,12 @@ class AwsCloud(pulumi.ComponentResource):
             certificate_arn=self._dns.certificate,
             tags=scope.tags,
             vpc_cidr=scope.addresses.vpc,
+            internal_cidrs=(scope.addresses.vpc, *edge.internal_cidrs),
             firewall_arn=firewall,
         )
 
-    def _addresses(self, balancer: pulumi.Input[str]) -> Addresses:
-        args = AddressesArgs(zone_id=self._dns.zone_id, hosts=self._hosts, balancer=balancer)
+    def _addresses(self, balancers: Mapping[str, pulumi.Input[str]]) -> Addresses:
+        args = AddressesArgs(zone_id=self._dns.zone_id, balancers=balancers)
         return Addresses("addresses", args, self._inside)
 
     def _exports(self) -> dict[str, pulumi.Input[object]]:

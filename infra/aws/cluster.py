@@ -15,14 +15,23 @@ from infra.aws.log_group import log_group
 from infra.aws.scope import Scope
 from infra.config_aws import EksSettings
 from infra.kit.options import child
+from infra.naming import PROJECT
 
 SERVICES: Final = "172.20.0.0/16"
 """Addresses of Services inside the cluster."""
+API_SERVER: Final = "172.20.0.1/32"
+"""The Service `kubernetes`: the first address, as that of DNS is the tenth (awslabs/amazon-eks-ami 92)."""
 DNS: Final = "172.20.0.10/32"
 LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 SYSTEM_POOL: Final = "system"
 """The only built-in pool of Auto Mode that is used, for its add-ons; our own pools have our tags and our key."""
-ADMIN: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+POLICIES: Final = "arn:aws:eks::aws:cluster-access-policy"
+ADMIN: Final = f"{POLICIES}/AmazonEKSClusterAdminPolicy"
+VIEW: Final = f"{POLICIES}/AmazonEKSViewPolicy"
+"""Reads everything but Secrets."""
+DEPLOYS: Final = f"{PROJECT}-deploy"
+PREVIEWS: Final = f"{PROJECT}-preview"
+"""Names of the workflows' roles, which `ops/stack/bootstrap.py` creates before the first stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +79,7 @@ class Cluster(pulumi.ComponentResource):
             node_associate_public_ip_address=False,
             kubernetes_service_ip_address_range=SERVICES,
             authentication_mode=eks.AuthenticationMode.API,
-            access_entries=access(settings.admins),
+            access_entries=access(scope.account.id, settings.admins),
             endpoint_private_access=True,
             endpoint_public_access=bool(settings.public_cidrs),
             public_access_cidrs=list(settings.public_cidrs) or None,
@@ -84,7 +93,7 @@ class Cluster(pulumi.ComponentResource):
             **_nodes(settings, self.roles),
             opts=pulumi.ResourceOptions.merge(
                 child(self, after=[logs, self.roles]),
-                pulumi.ResourceOptions(protect=scope.settings.state.protect),
+                pulumi.ResourceOptions(protect=scope.settings.state.protect, transforms=[without_creator]),
             ),
         )
         self.kubeconfig = cluster.kubeconfig_json
@@ -93,16 +102,39 @@ class Cluster(pulumi.ComponentResource):
         self.register_outputs({"kubeconfig": pulumi.Output.secret(self.kubeconfig)})
 
 
-def access(admins: Sequence[str]) -> dict[str, eks.AccessEntryArgs] | None:
-    """Return the access entries of the cluster's administrators, besides whoever creates it."""
+def access(account_id: str, admins: Sequence[str]) -> dict[str, eks.AccessEntryArgs]:
+    """Return who may enter the cluster: the workflow that deploys, the one that previews, and the administrators."""
+    roles = {
+        "deploy": (f"arn:aws:iam::{account_id}:role/{DEPLOYS}", ADMIN),
+        "preview": (f"arn:aws:iam::{account_id}:role/{PREVIEWS}", VIEW),
+    }
+    known = [arn for arn, _ in roles.values()]
+    people = {
+        f"admin-{index}": (arn, ADMIN) for index, arn in enumerate((a for a in admins if a not in known), start=1)
+    }
     whole = aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster")
     return {
-        f"admin-{index}": eks.AccessEntryArgs(
+        name: eks.AccessEntryArgs(
             principal_arn=arn,
-            access_policies={"admin": eks.AccessPolicyAssociationArgs(access_scope=whole, policy_arn=ADMIN)},
+            access_policies={"rights": eks.AccessPolicyAssociationArgs(access_scope=whole, policy_arn=policy)},
         )
-        for index, arn in enumerate(admins, start=1)
-    } or None
+        for name, (arn, policy) in (roles | people).items()
+    }
+
+
+def without_creator(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+    """Give whoever creates the cluster no rights by that alone.
+
+    The component always asks for them (pulumi-eks, nodejs/eks/cluster/cluster.ts). EKS then makes an access entry of
+    its own, and refuses ours if the same role creates the cluster, as that of the deployment may; and a person who
+    created it once would stay its administrator.
+    """
+    if args.type_ != "aws:eks/cluster:Cluster":
+        return None
+    config = pulumi.Output.from_input(args.props.get("accessConfig") or {}).apply(
+        lambda asked: {**asked, "bootstrapClusterCreatorAdminPermissions": False}
+    )
+    return pulumi.ResourceTransformResult(props={**args.props, "accessConfig": config}, opts=args.opts)
 
 
 def _nodes(settings: EksSettings, roles: ClusterRoles) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,25 +89,24 @@ def _known(value: str | None) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class AddressesArgs:
-    """The hosts, and the load balancer that they point at."""
+    """The load balancer of each host."""
 
     zone_id: pulumi.Input[str]
-    hosts: Sequence[str]
-    balancer: pulumi.Input[str]
+    balancers: Mapping[str, pulumi.Input[str]]
 
 
 class Addresses(pulumi.ComponentResource):
-    """One record for each host; the load balancer's name is known only after the cluster has created it."""
+    """One record for each host; a load balancer's name is known only after the cluster has created it."""
 
     def __init__(self, name: str, args: AddressesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Addresses", name, {}, opts)
-        for host in args.hosts:
+        for host, balancer in args.balancers.items():
             route53.Record(
                 f"{name}-{host.partition('.')[0]}",
                 zone_id=args.zone_id,
                 name=host,
                 type="CNAME",
-                records=[args.balancer],
+                records=[balancer],
                 ttl=TTL,
                 opts=child(self),
             )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pulumi
-from pulumi_aws import cloudwatch, iam, lambda_, secretsmanager
+from pulumi_aws import cloudwatch, ec2, iam, lambda_, secretsmanager, vpc
 
 from infra import secret_files
 from infra.aws.addons import POLL_SECONDS
 from infra.aws.log_group import log_group
-from infra.aws.scope import Scope
+from infra.aws.scope import Scope, named
 from infra.aws.secret_store import SecretStore
 from infra.kit.iam import Statement, document, service_trust
 from infra.kit.options import child
@@ -21,6 +21,9 @@ from infra.secret_files import AwsSource
 
 CODE: Final = Path(__file__).parents[2] / "ops" / "jobs" / "rotation"
 """A package whose only dependency is boto3, which the runtime provides."""
+INTERFACES_POLICY: Final = "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"
+"""Lets Lambda put network interfaces of the function into the subnets (Lambda developer guide, configuration-vpc)."""
+HTTPS: Final = 443
 HANDLER: Final = f"{CODE.name}.handler.handle"
 RUNTIME: Final = "python3.13"
 MOST_SECONDS: Final = 900
@@ -37,17 +40,19 @@ EACH_SECRET: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class RotationArgs:
-    """The secrets and their key, and the public addresses of MLflow and Grafana."""
+    """The secrets and their key, the network that the function runs in, and the addresses of MLflow and Grafana."""
 
     scope: Scope
     store: SecretStore
     secret_key: pulumi.Input[str]
     log_key: pulumi.Input[str]
+    vpc_id: pulumi.Input[str]
+    subnets: Sequence[pulumi.Input[str]]
     urls: Mapping[str, str]
 
 
 class Rotation(pulumi.ComponentResource):
-    """Function, role, log group, a schedule for each secret, and a daily removal of API keys past their overlap."""
+    """The function with its rights and network, a schedule for each secret, and a daily removal of old API keys."""
 
     def __init__(self, name: str, args: RotationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Rotation", name, {}, opts)
@@ -57,7 +62,8 @@ class Rotation(pulumi.ComponentResource):
             raise TypeError("rotation needs secrets in Secrets Manager")
         rotated = args.store.rotated()
         role = self._role(name, args, [*rotated.values(), keys.arn])
-        function = self._function(name, args, role, {"API_KEYS_SECRET": keys.arn, "MLFLOW_ADMIN_SECRET": admin.arn})
+        secrets: dict[str, pulumi.Input[str]] = {"API_KEYS_SECRET": keys.arn, "MLFLOW_ADMIN_SECRET": admin.arn}
+        function = self._function(name, args, role, secrets)
         permission = lambda_.Permission(
             f"{name}-permission",
             action="lambda:InvokeFunction",
@@ -100,10 +106,35 @@ class Rotation(pulumi.ComponentResource):
         iam.RolePolicy(f"{name}-policy", role=role.id, policy=document(allowed), opts=child(self))
         return role
 
+    def _group(self, name: str, args: RotationArgs) -> ec2.SecurityGroup:
+        """Create the function's security group: it sends HTTPS within the VPC, and nothing is sent to it."""
+        group = ec2.SecurityGroup(
+            f"{name}-group",
+            vpc_id=args.vpc_id,
+            description="Rotation: HTTPS to the internal balancer and to endpoints",
+            tags=named(args.scope.prefix, "rotation"),
+            opts=child(self),
+        )
+        vpc.SecurityGroupEgressRule(
+            f"{name}-https",
+            security_group_id=group.id,
+            description="To the VPC",
+            ip_protocol="tcp",
+            from_port=HTTPS,
+            to_port=HTTPS,
+            cidr_ipv4=args.scope.addresses.vpc,
+            opts=child(self),
+        )
+        return group
+
     def _function(
         self, name: str, args: RotationArgs, role: iam.Role, secrets: Mapping[str, pulumi.Input[str]]
     ) -> lambda_.Function:
         settings = args.scope.settings.secrets
+        # Lambda refuses a function in a VPC whose role may not make network interfaces.
+        interfaces = iam.RolePolicyAttachment(
+            f"{name}-interfaces", role=role.name, policy_arn=INTERFACES_POLICY, opts=child(self)
+        )
         environment: dict[str, pulumi.Input[str]] = {
             "OVERLAP_DAYS": str(settings.overlap_days),
             "SETTLE_SECONDS": str(SETTLE_SECONDS),
@@ -125,10 +156,14 @@ class Rotation(pulumi.ComponentResource):
             memory_size=256,
             # The hashes of all clients are in one file: of two calls at once, one would overwrite the other's change.
             reserved_concurrent_executions=1,
+            # MLflow and Grafana are not public; Secrets Manager has an endpoint in these subnets.
+            vpc_config=lambda_.FunctionVpcConfigArgs(
+                subnet_ids=list(args.subnets), security_group_ids=[self._group(name, args).id]
+            ),
             environment=lambda_.FunctionEnvironmentArgs(variables=environment),
             kms_key_arn=args.secret_key,
             tracing_config=lambda_.FunctionTracingConfigArgs(mode="PassThrough"),
-            opts=child(self),
+            opts=child(self, after=[interfaces]),
         )
 
     def _retire(self, name: str, function: lambda_.Function) -> None:

@@ -26,13 +26,17 @@ def nlb_class(balancer: LoadBalancer | None) -> str | None:
     return "eks.amazonaws.com/nlb" if balancer is not None and balancer.auto_mode else None
 
 
-def nlb_annotations(balancer: LoadBalancer) -> dict[str, pulumi.Input[str]]:
-    """Return the Service's annotations: TLS with the public certificate for clients, TLS again to NGINX, all zones."""
+def nlb_annotations(balancer: LoadBalancer, *, internal: bool = False) -> dict[str, pulumi.Input[str]]:
+    """Return the Service's annotations: TLS with the public certificate for clients, TLS again to NGINX, all zones.
+
+    NGINX needs clients' addresses, for its rates and for what is internal, and nothing that a client could write itself
+    (docs/adr/0020); so they are preserved, and the access lists of the targets' subnets must admit them.
+    """
     common: dict[str, pulumi.Input[str]] = {
         f"{NLB}-additional-resource-tags": tag_list(balancer),
         f"{NLB}-backend-protocol": "ssl",
         f"{NLB}-healthcheck-interval": "10",
-        f"{NLB}-scheme": "internet-facing",
+        f"{NLB}-scheme": "internal" if internal else "internet-facing",
         f"{NLB}-ssl-cert": balancer.certificate_arn,
         f"{NLB}-ssl-negotiation-policy": TLS,
         f"{NLB}-ssl-ports": "443",
@@ -43,11 +47,16 @@ def nlb_annotations(balancer: LoadBalancer) -> dict[str, pulumi.Input[str]]:
             f"{NLB}-attributes": "load_balancing.cross_zone.enabled=true",
             f"{NLB}-nlb-target-type": "ip",
         }
-    return common | {f"{NLB}-cross-zone-load-balancing-enabled": "true", f"{NLB}-type": "nlb"}
+    # The cluster's own controller does not know the scheme (cloud-provider-aws, docs/service_controller.md).
+    inside: dict[str, pulumi.Input[str]] = {f"{NLB}-internal": "true"} if internal else {}
+    return common | inside | {f"{NLB}-cross-zone-load-balancing-enabled": "true", f"{NLB}-type": "nlb"}
 
 
-def alb_annotations(balancer: LoadBalancer) -> dict[str, pulumi.Input[str]]:
-    """Return the annotations of the Ingress in front of NGINX; an ALB uses all zones by itself."""
+def alb_annotations(balancer: LoadBalancer, *, internal: bool = False) -> dict[str, pulumi.Input[str]]:
+    """Return the annotations of an Ingress in front of NGINX; an ALB uses all zones by itself.
+
+    The firewall is for the public one: its rules would refuse the artifacts that clients inside upload.
+    """
     annotations: dict[str, pulumi.Input[str]] = {
         f"{ALB}/backend-protocol": "HTTPS",
         f"{ALB}/healthcheck-path": "/nginx-ready",
@@ -60,15 +69,17 @@ def alb_annotations(balancer: LoadBalancer) -> dict[str, pulumi.Input[str]]:
         f"{ALB}/target-group-attributes": f"deregistration_delay.timeout_seconds={DRAIN_SECONDS}",
         f"{ALB}/target-type": "ip",
     }
-    if balancer.firewall_arn is not None:
+    if internal:
+        annotations[f"{ALB}/inbound-cidrs"] = ",".join(balancer.internal_cidrs)
+    elif balancer.firewall_arn is not None:
         annotations[f"{ALB}/wafv2-acl-arn"] = balancer.firewall_arn
     return annotations
 
 
-def alb_class_spec(balancer: LoadBalancer) -> dict[str, Any]:
+def alb_class_spec(balancer: LoadBalancer, *, internal: bool = False) -> dict[str, Any]:
     """Return the spec of the IngressClassParams: scheme, certificate and tags."""
     return {
-        "scheme": "internet-facing",
+        "scheme": "internal" if internal else "internet-facing",
         "certificateARNs": [balancer.certificate_arn],
         "tags": [{"key": key, "value": value} for key, value in sorted(balancer.tags.items())],
     }

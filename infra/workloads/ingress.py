@@ -9,7 +9,7 @@ is trusted. Behind an ALB the address is in a header, which is trusted only if i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,9 +24,6 @@ from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     ContainerArgs,
     PodSpecArgs,
-    Service,
-    ServicePortArgs,
-    ServiceSpecArgs,
 )
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.networking.v1 import IngressClass, IngressClassSpecArgs
@@ -36,24 +33,29 @@ from infra.config import IngressSettings
 from infra.kit import balancer, pod, probes
 from infra.kit.meta import labels, named, selector, unnamed
 from infra.kit.options import child
-from infra.naming import EDGE_NODE_PORT, INGRESS, PROJECT
+from infra.naming import INGRESS, PROJECT
 from infra.parts.budget import one_at_a_time
 from infra.parts.context import Context
 from infra.parts.identity import service_account
 from infra.workloads import ingress_nginx as nginx
+from infra.workloads import ingress_services as services
 from infra.workloads.ingress_access import LOCK, ROUTED, grant
+from infra.workloads.ingress_internal import Internal
 
 CLASS: Final = PROJECT
 """Not `nginx`, which another controller in the cluster may use already."""
 CONTROLLER: Final = "nginx.org/ingress-controller"
-SKIP_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
-"""For an object that may never get an address, which Pulumi would wait for in vain."""
 
 PRE_STOP_SECONDS: Final = 30
-"""Load balancers are slow to learn that a target is going away."""
+"""How long a pod of a local cluster serves on after it has been told to end, while nodes learn of that."""
+BALANCED_PRE_STOP_SECONDS: Final = 150
+"""The same behind a balancer of AWS, which sends new connections to a target for two minutes after it has been
+deregistered, whatever its deregistration delay (aws-load-balancer-controller 2366, containers-roadmap 470). AWS itself
+measured 127 and 128 s (AWS China blog, on the readiness gate)."""
 SHUTDOWN_SECONDS: Final = 60
 """How long open connections may continue after that."""
-GRACE_SECONDS: Final = PRE_STOP_SECONDS + SHUTDOWN_SECONDS + 10
+SPARE_SECONDS: Final = 10
+"""Until the pod is killed."""
 
 CAPABILITIES: Final = ("NET_BIND_SERVICE",)
 """The image's two programs have this file capability with the effective bit (nginx/kubernetes-ingress,
@@ -73,9 +75,9 @@ WRITABLE: Final = {
 SCRATCH: Final = "3Gi"
 
 
-def gets_address(settings: IngressSettings, cloud: CloudOutputs) -> bool:
-    """Return whether the Service, and so the routes, get an address; in a local cluster nothing may provide one."""
-    return settings.service_type == "LoadBalancer" and cloud.region is not None and not behind_alb(cloud)
+def pre_stop_seconds(cloud: CloudOutputs) -> int:
+    """Return how long a pod serves on while load balancers learn that it goes away."""
+    return PRE_STOP_SECONDS if cloud.load_balancer is None else BALANCED_PRE_STOP_SECONDS
 
 
 def trusted_proxy_cidr(cloud: CloudOutputs) -> str | None:
@@ -84,9 +86,10 @@ def trusted_proxy_cidr(cloud: CloudOutputs) -> str | None:
     return proxy.vpc_cidr if proxy is not None and proxy.kind == "alb" else None
 
 
-def behind_alb(cloud: CloudOutputs) -> bool:
-    """Return whether an ALB is in front of NGINX, which then has an address only inside the cluster."""
-    return cloud.load_balancer is not None and cloud.load_balancer.kind == "alb"
+def internal_hosts(args: IngressArgs) -> Internal | None:
+    """Return which hosts are for clients inside, and who these are; None for a local stack, which is inside itself."""
+    proxy = args.context.cloud.load_balancer
+    return None if proxy is None else Internal(hosts=args.internal_hosts, cidrs=proxy.internal_cidrs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +100,18 @@ class IngressArgs:
     context: Context
     certificate: pulumi.Input[str]
     max_bodies: Mapping[str, str]
+    internal_hosts: Sequence[str]
+    """Hosts that on AWS only clients inside may use."""
     meshed: bool
 
 
 class Ingress(pulumi.ComponentResource):
-    """The controller with its rights and its class, and the Service that clients reach."""
+    """The controller with its rights and its class, and the Services that clients reach."""
 
     address: pulumi.Output[str] | None
-    """Name of the load balancer, where the Service makes one."""
+    """Name of the public load balancer, where the Service makes one."""
+    internal_address: pulumi.Output[str] | None
+    """Name of the one that has addresses of the VPC only."""
 
     def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Ingress", name, {}, opts)
@@ -124,11 +131,16 @@ class Ingress(pulumi.ComponentResource):
                 shutdown_seconds=SHUTDOWN_SECONDS,
                 max_bodies=args.max_bodies,
                 trusted_proxy_cidr=trusted_proxy_cidr(args.context.cloud),
+                internal=internal_hosts(args),
             ),
             opts=child(self),
         )
         self._deployment(name, args, config, [account, *rights, ingress_class])
-        self.address = self._service(name, args)
+        cloud = args.context.cloud
+        public = services.service(self, name, args.settings, cloud)
+        internal = services.internal_service(self, name, args.settings, cloud)
+        self.address = balancer.hostname(public.status) if services.gets_address(args.settings, cloud) else None
+        self.internal_address = None if internal is None else balancer.hostname(internal.status)
         if args.settings.replicas > 1:
             one_at_a_time(self, name, INGRESS)
         self.register_outputs({})
@@ -141,12 +153,12 @@ class Ingress(pulumi.ComponentResource):
             containers=[_container(args, config.metadata.name)],
             volumes=[pod.empty_dir(volume, size=size) for volume, (_, size) in WRITABLE.items()],
             automount_service_account_token=True,
-            termination_grace_period_seconds=GRACE_SECONDS,
+            termination_grace_period_seconds=(pre_stop_seconds(args.context.cloud) + SHUTDOWN_SECONDS + SPARE_SECONDS),
             topology_spread_constraints=pod.spread(INGRESS, zones=args.context.cloud.zones),
         )
         Deployment(
             f"{name}-deployment",
-            metadata=named(INGRESS),
+            metadata=named(INGRESS, annotations=services.waits(args.context.cloud)),
             spec=DeploymentSpecArgs(
                 replicas=args.settings.replicas,
                 selector=selector(INGRESS),
@@ -158,37 +170,6 @@ class Ingress(pulumi.ComponentResource):
             ),
             opts=child(self, after=needs),
         )
-
-    def _service(self, name: str, args: IngressArgs) -> pulumi.Output[str] | None:
-        cloud = args.context.cloud
-        addressed = gets_address(args.settings, cloud)
-        inside = behind_alb(cloud)
-        service = Service(
-            f"{name}-service",
-            metadata=named(INGRESS, annotations=_annotations(cloud) if addressed else dict(SKIP_AWAIT)),
-            spec=ServiceSpecArgs(
-                type="ClusterIP" if inside else args.settings.service_type,
-                external_traffic_policy=None if inside else "Local",
-                load_balancer_class=balancer.nlb_class(cloud.load_balancer) if addressed else None,
-                selector=INGRESS.selector,
-                ports=[
-                    ServicePortArgs(
-                        name=port,
-                        port=INGRESS.ports[port],
-                        target_port=port,
-                        protocol="TCP",
-                        node_port=EDGE_NODE_PORT if port == "https" and cloud.region is None else None,
-                    )
-                    for port in ("http", "https")
-                ],
-            ),
-            opts=child(self),
-        )
-        return balancer.hostname(service.status) if addressed else None
-
-
-def _annotations(cloud: CloudOutputs) -> dict[str, pulumi.Input[str]]:
-    return {} if cloud.load_balancer is None else balancer.nlb_annotations(cloud.load_balancer)
 
 
 def _copy_of_etc(args: IngressArgs) -> ContainerArgs:
@@ -214,7 +195,7 @@ def _container(args: IngressArgs, config: pulumi.Output[str]) -> ContainerArgs:
         args=_arguments(args, config),
         env=[pod.pod_field("POD_NAMESPACE", "metadata.namespace"), pod.pod_field("POD_NAME", "metadata.name")],
         volume_mounts=[pod.mount(volume, path, read_only=False) for volume, (path, _) in WRITABLE.items()],
-        lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
+        lifecycle=probes.sleep_before_stop(pre_stop_seconds(args.context.cloud)),
     )
 
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from infra.workloads import ingress_internal
+from infra.workloads.ingress_internal import Internal
 from infra.workloads.ingress_problems import REQUEST_ID, http_snippets, server_snippets
 
 LOG_FORMAT: Final = (
@@ -22,13 +24,22 @@ def workers(cpu_limit: str) -> int:
 
 
 def config(
-    cpu_limit: str, *, shutdown_seconds: int, max_bodies: Mapping[str, str], trusted_proxy_cidr: str | None = None
+    cpu_limit: str,
+    *,
+    shutdown_seconds: int,
+    max_bodies: Mapping[str, str],
+    trusted_proxy_cidr: str | None = None,
+    internal: Internal | None = None,
 ) -> dict[str, str]:
     """Return the data of the ConfigMap that the ingress controller reads NGINX's main configuration from.
 
     ``max_bodies`` are the limits that errors name, by workload. ``trusted_proxy_cidr`` is the network of a load
-    balancer that writes clients' addresses into a header.
+    balancer that writes clients' addresses into a header. ``internal`` are the hosts that not every client may use.
     """
+    http, server = [http_snippets(max_bodies)], [server_snippets()]
+    if internal is not None:
+        http.append(ingress_internal.http_snippets(internal))
+        server.append(ingress_internal.server_snippets())
     return {
         # Hosts without a route.
         "default-server-return": "404",
@@ -36,13 +47,13 @@ def config(
         "hsts-max-age": "31536000",
         # Unlike after 301, a POST stays a POST.
         "http-redirect-code": "308",
-        "http-snippets": http_snippets(max_bodies),
+        "http-snippets": "\n".join(http),
         "keepalive": "32",
         "log-format": LOG_FORMAT,
         "proxy-connect-timeout": "5s",
         # Responses to slow clients are never buffered on disk.
         "proxy-max-temp-file-size": "0",
-        "server-snippets": server_snippets(),
+        "server-snippets": "\n".join(server),
         "server-tokens": "false",
         "ssl-ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305",
         "ssl-protocols": "TLSv1.2 TLSv1.3",

@@ -22,18 +22,27 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.config import NamespaceSettings
 from infra.kit.options import child
-from infra.naming import NAMESPACES, NODES, OWNER_LABELS
+from infra.naming import INGRESS_NAMESPACE, NAMESPACES, NODES, OWNER_LABELS
 from infra.workloads import namespaces_admission as admission
 
 EXEMPT: Final = {NODES: "node-exporter reads the host's /proc, /sys and file systems, which are host paths"}
 """Namespaces without Pod Security `restricted`, and why; an admission policy of ours enforces the rest of it there."""
 
 
+READINESS_GATE: Final = {"eks.amazonaws.com/pod-readiness-gate-inject": "enabled"}
+"""Label by which EKS Auto Mode makes a new pod unready until it is a healthy target of its load balancer.
+
+A controller of one's own would ask for another (`elbv2.k8s.aws/...`). The gate is put on pods that are created once
+their target group exists, so the pods of the very first rollout have none.
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NamespacesArgs:
-    """Quotas, and whether there is a mesh."""
+    """Quotas, whether there is a mesh, and whether pods of the edge are targets of a load balancer."""
 
     settings: NamespaceSettings
+    pods_are_targets: bool
 
 
 class Namespaces(pulumi.ComponentResource):
@@ -44,7 +53,7 @@ class Namespaces(pulumi.ComponentResource):
         for namespace in NAMESPACES:
             created = Namespace(
                 f"{name}-{namespace}",
-                metadata=ObjectMetaArgs(name=namespace, labels=_labels(namespace, args.settings)),
+                metadata=ObjectMetaArgs(name=namespace, labels=_labels(namespace, args)),
                 opts=child(self),
             )
             self._limits(name, namespace, created, args.settings)
@@ -93,8 +102,9 @@ class Namespaces(pulumi.ComponentResource):
         )
 
 
-def _labels(namespace: str, settings: NamespaceSettings) -> dict[str, str]:
+def _labels(namespace: str, args: NamespacesArgs) -> dict[str, str]:
     level = "privileged" if namespace in EXEMPT else "restricted"
     modes = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")}
-    mesh = {"istio-injection": "enabled"} if settings.mesh == "istio" and namespace not in EXEMPT else {}
-    return OWNER_LABELS | modes | mesh
+    mesh = {"istio-injection": "enabled"} if args.settings.mesh == "istio" and namespace not in EXEMPT else {}
+    gate = READINESS_GATE if args.pods_are_targets and namespace == INGRESS_NAMESPACE else {}
+    return OWNER_LABELS | modes | mesh | gate

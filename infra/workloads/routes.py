@@ -27,7 +27,8 @@ from infra.kit.meta import named
 from infra.kit.options import child
 from infra.naming import API, GRAFANA, MLFLOW, Workload
 from infra.parts.context import Context
-from infra.workloads.ingress import CLASS, SKIP_AWAIT, gets_address
+from infra.workloads.ingress import CLASS
+from infra.workloads.ingress_services import SKIP_AWAIT, gets_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,8 @@ class Route:
     larger: str = ""
     """What to do about a body above the limit, as a client reads it in the error."""
     websockets: bool = False
+    public: bool = False
+    """Whether clients outside may use it; what has no keys and scopes of its own is for the inside."""
 
     def host(self, domain: str) -> str:
         """Return the name that clients use."""
@@ -57,6 +60,7 @@ API_ROUTE: Final = Route(
     max_body="2m",
     timeout_seconds=30,
     burst_seconds=1,
+    public=True,
 )
 MLFLOW_ROUTE: Final = Route(
     workload=MLFLOW,
@@ -145,6 +149,11 @@ class Routes(pulumi.ComponentResource):
 def hosts(domain: str) -> Sequence[str]:
     """Return all host names, for which the certificate must be valid."""
     return [route.host(domain) for route in ROUTES]
+
+
+def internal_hosts(domain: str) -> Sequence[str]:
+    """Return the host names that only clients inside may use, where the stack has an outside."""
+    return [route.host(domain) for route in ROUTES if not route.public]
 
 
 def _paths(route: Route) -> list[HTTPIngressPathArgs]:

@@ -90,6 +90,7 @@ def bill(recording: Recording, settings: Mapping[str, Any]) -> list[Item]:
     core = GENERAL.hour / GENERAL.vcpus
     copies = 2 if rds["multi_az"] else 1
     balancer = TABLE["load_balancer_hour"][edge["balancer"]] + TABLE["load_balancer_unit_hour"]
+    balancers = 2  # a public one, and one inside the VPC
     lines = [
         Item(name="Nodes", usd=nodes * core * hours * auto, why=f"{nodes:.1f} cores for pods that request {asked:.1f}"),
         Item(name="Database", usd=copies * (TABLE["rds_hour"][rds["instance_class"]] * hours + rds["storage_gib"] * TABLE["rds_gib_month"]), why=f"{copies} x {rds['instance_class']}"),
@@ -97,7 +98,7 @@ def bill(recording: Recording, settings: Mapping[str, Any]) -> list[Item]:
         Item(name="Interface endpoints", usd=zones * TABLE["interface_endpoint_zone_hour"] * hours, why=f"{len(endpoints)} services in {zones // max(1, len(endpoints))} zones"),
         Item(name="Control plane", usd=TABLE["eks_cluster_hour"] * hours, why="one cluster on standard support"),
         Item(name="Volumes", usd=gib * TABLE["ebs_gib_month"], why=f"{gib} GiB"),
-        Item(name="Load balancer", usd=balancer * hours + (TABLE["waf_month"] if edge["waf"] else 0), why=edge["balancer"]),
+        Item(name="Load balancers", usd=balancers * balancer * hours + (TABLE["waf_month"] if edge["waf"] else 0), why=f"{balancers} x {edge['balancer']}"),
         Item(name="Logs", usd=GIB_LOGS * TABLE["log_gib"], why=f"{GIB_LOGS} GiB"),
         Item(name="Secrets and keys", usd=kinds.get("Secret", 0) * TABLE["secret_month"] + kinds.get("Key", 0) * TABLE["kms_key_month"], why=f"{kinds.get('Key', 0)} keys"),
         Item(name="Buckets", usd=GIB_OBJECTS * TABLE["s3_gib_month"], why=f"{GIB_OBJECTS} GiB"),

@@ -119,10 +119,35 @@ def test_no_code_of_a_change_runs_with_a_token_that_can_write(name: str) -> None
             assert step["with"]["persist-credentials"] is False
 
 
+HOSTED = r"ubuntu-\d\d\.\d\d"
+VARIABLE = r"vars(?:\.RUNNER_(?:STAGING|PROD)|\[format\('RUNNER_\{0\}', matrix\.stack\)\])"
+OWN_RUNNER = rf"\$\{{\{{ format\({VARIABLE} \|\| '{HOSTED}', github\.run_id, github\.run_attempt\) \}}\}}"
+"""A runner of one's own, or a hosted one. CodeBuild's label has the numbers of the run and of the attempt."""
+
+
+def test_every_job_that_needs_a_cluster_can_have_a_runner_that_reaches_it() -> None:
+    """Hosted runners have no fixed address that an API server could admit."""
+    own = {
+        f"{name}/{job}"
+        for name in PERMISSIONS
+        for job, content in workflow(name)["jobs"].items()
+        if re.fullmatch(OWN_RUNNER, content["runs-on"])
+    }
+    reaching = {
+        f"{name}/{job}"
+        for name in PERMISSIONS
+        for job, step in steps(name)
+        if "AWS_DEPLOY_ROLE" in str(step) or "AWS_PREVIEW_ROLE" in str(step)
+    }
+    assert own == reaching == {"deploy/staging", "deploy/prod", "preview/pulumi", "drift/compare"}
+    for stack in ("staging", "prod"):
+        assert f"RUNNER_{stack.upper()}" in workflow("deploy")["jobs"][stack]["runs-on"]
+
+
 @pytest.mark.parametrize("name", PERMISSIONS)
 def test_actions_runners_and_times_are_pinned(name: str) -> None:
     for job, content in workflow(name)["jobs"].items():
-        assert re.fullmatch(r"ubuntu-\d\d\.\d\d", content["runs-on"]), job
+        assert re.fullmatch(rf"{HOSTED}|{OWN_RUNNER}", content["runs-on"]), job
         assert 0 < content["timeout-minutes"] <= (SESSION_HOURS * 60 if name == "deploy" else 60), job
     for _, step in steps(name):
         if "uses" in step:

@@ -87,7 +87,7 @@ def test_no_change_of_these_replaces_or_deletes_what_holds_state(up: tuple[Cloud
 
     def edit(config: dict[str, Any]) -> None:
         config["churn:network"].update(nat="per-zone", log_days=90)
-        config["churn:eks"].update(cpu_limit=99, spot_cpu_limit=9, public_cidrs=["198.51.100.0/24"], log_days=90)
+        config["churn:eks"].update(cpu_limit=99, spot_cpu_limit=9, public_cidrs=["198.18.1.0/24"], log_days=90)
         config["churn:rds"].update(instance_class="db.m7g.xlarge", multi_az=True, max_storage_gib=900, backup_days=20)
         config["churn:rds"].update(log_days=90)
         config["churn:secrets"].update(rotation_days=30, overlap_days=3, recovery_days=20)

@@ -53,6 +53,7 @@ NETWORKS = {
     "(public subnets)": External.of(*(cidr for plan in ADDRESSES for cidr in plan.public)),
     "(database)": External.of(*(cidr for plan in ADDRESSES for cidr in plan.database)),
     "(cluster DNS)": External.of("172.20.0.10/32"),
+    "(API server)": External.of("172.20.0.1/32"),
 }
 
 

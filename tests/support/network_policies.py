@@ -189,8 +189,12 @@ class Cluster:
     def allows(self, source: Peer, target: Peer, port: int, protocol: str = "TCP") -> bool:
         """Whether the source may open a connection to this port of the target."""
         return (not isinstance(source, Pod) or self._passes(source, "Egress", target, port, protocol)) and (
-            not isinstance(target, Pod) or self._passes(target, "Ingress", source, port, protocol)
+            not isinstance(target, Pod) or self.enters(source, target, port, protocol)
         )
+
+    def enters(self, source: Peer, target: Pod, port: int, protocol: str = "TCP") -> bool:
+        """Whether the target alone would take the connection, whatever the source may send."""
+        return self._passes(target, "Ingress", source, port, protocol)
 
     def _passes(self, pod: Pod, direction: Direction, other: Peer, port: int, protocol: str) -> bool:
         receiver = pod if direction == "Ingress" else other

@@ -17,7 +17,7 @@ from typing import Any
 from support.engine.cluster import NAME_LABEL, Key, Manifest, MemoryCluster
 from support.engine.operations import Outcome
 from support.engine.project import Project
-from support.engine.provider import UnreadyError
+from support.engine.provider import ProviderError, UnreadyError
 from support.paths import ROOT
 from support.procedures import blocks
 

@@ -104,6 +104,10 @@ class CloudService(Service):
         return provider_pb2.ConstructResponse(urn=component.urn, state=outputs)
 
 
+OWN_VALUES: Final = {"203.0.113.0/24": "198.18.0.0/24", "example.com": "churn.test"}
+"""What a person writes in place of the values for documentation, which are refused."""
+
+
 def _register_parts(monitor: Any, request: Any, component: str, inputs: Properties) -> None:
     """Register what the real component makes, so that the engine creates and destroys it too."""
     urns = {"": component}
@@ -128,7 +132,7 @@ def _register_parts(monitor: Any, request: Any, component: str, inputs: Properti
 
 
 class CloudProject(Project[MemoryCluster]):
-    """A stack on AWS."""
+    """A stack on AWS, with values of its own."""
 
     def __init__(
         self, stack: str, *, command: auto.PulumiCommand, folder: Path, cluster: MemoryCluster | None = None
@@ -137,6 +141,10 @@ class CloudProject(Project[MemoryCluster]):
         self.aws = Aws(self.journal)
         self.eks = Eks("eks", self.journal)
         self.kubernetes = Balanced(self.journal, self.cluster)
+        text = self.settings.read_text()
+        for reserved, own in OWN_VALUES.items():
+            text = text.replace(reserved, own)
+        self.settings.write_text(text)
         shutil.copytree(CODE, self.folder / CODE.relative_to(ROOT))
 
     @contextmanager

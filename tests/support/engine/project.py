@@ -47,6 +47,7 @@ PRELOADED = [
     "pulumi_kubernetes.autoscaling.v2",
     *(f"pulumi_aws.{service}" for service in ("acm", "budgets", "cloudwatch", "ec2", "ecr", "eks", "iam", "kms")),
     *(f"pulumi_aws.{service}" for service in ("lambda_", "rds", "route53", "s3", "secretsmanager", "vpc", "wafv2")),
+    "pulumi_aws.codebuild",
 ]
 """What the program imports, loaded once for all operations of a test process: several seconds of each otherwise."""
 

@@ -53,7 +53,8 @@ def arguments(stack: str) -> dict[str, str]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_it_is_exactly_these_objects(stack: str) -> None:
     budget = {("PodDisruptionBudget", "ingress-budget")} if stack in SEVERAL else set()
-    assert children(recorded(stack), "ingress") == OBJECTS | budget
+    internal = set() if stack == "dev" else {("Service", "ingress-internal-service")}
+    assert children(recorded(stack), "ingress") == OBJECTS | budget | internal
     assert children(recorded(stack), "certificate") == {("Secret", "certificate-secret")}
     assert children(recorded(stack), "routes") == {("Ingress", f"routes-{route.workload.name}") for route in ROUTES}
 
@@ -91,10 +92,12 @@ def test_pod(stack: str) -> None:
 def test_probes_and_end(stack: str) -> None:
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container(stack)[probe]["httpGet"] == {"path": "/nginx-ready", "port": "ready"}
-    assert container(stack)["lifecycle"] == {"preStop": {"sleep": {"seconds": ingress.PRE_STOP_SECONDS}}}
+    # What the seconds behind a balancer of AWS must be is in `tests/policy/test_edge_rollout.py`.
+    seconds = ingress.PRE_STOP_SECONDS if stack == "dev" else ingress.BALANCED_PRE_STOP_SECONDS
+    assert container(stack)["lifecycle"] == {"preStop": {"sleep": {"seconds": seconds}}}
     config = manifest(stack, "ConfigMap", "ingress-config")["data"]
     assert config["worker-shutdown-timeout"] == f"{ingress.SHUTDOWN_SECONDS}s"
-    assert pod(stack)["terminationGracePeriodSeconds"] > ingress.PRE_STOP_SECONDS + ingress.SHUTDOWN_SECONDS
+    assert pod(stack)["terminationGracePeriodSeconds"] > seconds + ingress.SHUTDOWN_SECONDS
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -224,24 +227,30 @@ def test_nginx_config() -> None:
     }
 
 
-@pytest.mark.parametrize("stack", STACKS)
-def test_service_keeps_the_address_of_clients(stack: str) -> None:
-    service = manifest(stack, "Service", "ingress")
+INTERNAL = {"ingress": "internet-facing", "ingress-internal": "internal"}
+
+
+@pytest.mark.parametrize(
+    ("stack", "name"), [("dev", "ingress"), *((stack, name) for stack in SEVERAL for name in INTERNAL)]
+)
+def test_service_keeps_the_address_of_clients(stack: str, name: str) -> None:
+    service = manifest(stack, "Service", name)
     assert service["spec"]["type"] == settings(stack).ingress.service_type
     assert service["spec"]["externalTrafficPolicy"] == "Local"
     ports = {port["port"]: port["targetPort"] for port in service["spec"]["ports"]}
     assert ports == {80: "http", 443: "https"}
-    annotations = service["metadata"]["annotations"]
+    annotations = dict(service["metadata"]["annotations"])
     if stack == "dev":
         assert annotations == {"pulumi.com/skipAwait": "true"}
         return
+    assert annotations.pop("pulumi.com/timeoutSeconds") == "1200"
     prefix = "service.beta.kubernetes.io/aws-load-balancer-"
     assert {key.removeprefix(prefix): value for key, value in annotations.items()} == {
         "additional-resource-tags": (
             f"churn:cost-center=churn,churn:managed-by=pulumi,churn:owner=platform,churn:stack={stack}"
         ),
         "attributes": "load_balancing.cross_zone.enabled=true",
-        "scheme": "internet-facing",
+        "scheme": INTERNAL[name],
         "nlb-target-type": "ip",
         "target-group-attributes": "preserve_client_ip.enabled=true",
         "healthcheck-interval": "10",
@@ -262,3 +271,21 @@ def test_in_a_mesh_the_sidecar_does_not_hide_clients() -> None:
     recording = record_with("prod", namespaces={"mesh": "istio"})
     template = find(recording, "Deployment", "ingress").inputs["spec"]["template"]
     assert template["metadata"]["annotations"] == {"traffic.sidecar.istio.io/excludeInboundPorts": "80,443"}
+
+
+@pytest.mark.parametrize("stack", SEVERAL)
+def test_only_private_networks_reach_the_internal_balancer(stack: str) -> None:
+    service = manifest(stack, "Service", "ingress-internal")
+    assert service["spec"]["loadBalancerSourceRanges"] == [settings(stack).network.cidr]
+    assert service["spec"]["loadBalancerClass"] == "eks.amazonaws.com/nlb"
+
+
+@pytest.mark.parametrize("stack", SEVERAL)
+def test_nginx_closes_every_host_but_the_api_to_clients_outside(stack: str) -> None:
+    """What these lines do is tested on a real nginx: `tests/services/test_edge_internal.py`."""
+    config = manifest(stack, "ConfigMap", "ingress-config")["data"]
+    domain = settings(stack).ingress.domain
+    assert f'"0 mlflow.{domain}" 1; "0 grafana.{domain}" 1;' in config["http-snippets"]
+    assert f"api.{domain}" not in config["http-snippets"]
+    assert f"{settings(stack).network.cidr} 1;" in config["http-snippets"]
+    assert "$edge_closed" not in manifest("dev", "ConfigMap", "ingress-config")["data"]["server-snippets"]

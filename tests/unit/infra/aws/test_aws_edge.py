@@ -36,6 +36,17 @@ def test_nginx_is_reached_through_the_alb_alone() -> None:
     }
 
 
+def test_clients_inside_have_an_alb_of_their_own_without_the_firewall() -> None:
+    recording = with_alb()
+    assert find(recording, "IngressClassParams", "churn-alb").inputs["spec"]["scheme"] == "internet-facing"
+    assert find(recording, "IngressClassParams", "churn-alb-internal").inputs["spec"]["scheme"] == "internal"
+    alb = find(recording, "Ingress", "ingress-alb-internal").inputs
+    assert alb["spec"]["ingressClassName"] == "churn-alb-internal"
+    annotations = {key.partition("/")[2]: value for key, value in alb["metadata"]["annotations"].items()}
+    assert annotations["inbound-cidrs"] == settings("prod").network.cidr
+    assert "wafv2-acl-arn" not in annotations
+
+
 def test_the_firewall_has_managed_groups_and_a_rate() -> None:
     (acl,) = [item for item in with_alb().resources if item.type == "aws:wafv2/webAcl:WebAcl"]
     rules: list[dict[str, Any]] = acl.inputs["rules"]
@@ -53,6 +64,7 @@ def test_the_firewall_has_managed_groups_and_a_rate() -> None:
         ("network", {"zone_count": 3}, "zones names 2 but zone_count is 3"),
         ("network", {"log_days": 8}, "CloudWatch keeps logs for one of"),
         ("secrets", {"overlap_days": 90}, "an old key must end before the next one comes"),
+        ("edge", {"internal_cidrs": ["198.18.0.0/24", "8.8.8.0/24"]}, "8.8.8.0/24 is not private"),
         ("rds", {"max_storage_gib": 20, "storage_gib": 30}, "max_storage_gib 20 is below storage_gib 30"),
         ("account", {"account_id": "12"}, "churn:account.account_id is '12'"),
         ("budget", {"emails": ["nobody"]}, "write an e-mail address"),
