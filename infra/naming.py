@@ -74,6 +74,7 @@ POSTGRES_SETUP: Final = Workload(name="postgres-setup", namespace=MLOPS, uid=OWN
 POSTGRES: Final = Workload(name="postgres", namespace=MLOPS, uid=70, ports={"postgres": 5432})
 TRAINING: Final = Workload(name="training", namespace=MLOPS, uid=OWN_UID)
 BACKUP: Final = Workload(name="backup", namespace=MLOPS, uid=OWN_UID)
+BACKUP_EXPIRY: Final = Workload(name="backup-expiry", namespace=MLOPS, uid=OWN_UID)
 DRILL: Final = Workload(name="drill", namespace=MLOPS, uid=OWN_UID)
 RESTORE: Final = Workload(name="restore", namespace=MLOPS, uid=OWN_UID)
 PROMETHEUS: Final = Workload(name="prometheus", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9090})
