@@ -15,6 +15,12 @@ MONITORING: Final = f"{PROJECT}-monitoring"
 NODES: Final = f"{PROJECT}-nodes"
 NAMESPACES: Final = (INGRESS_NAMESPACE, SERVING, MLOPS, MONITORING, NODES)
 
+
+def boundary_name(stack: str) -> str:
+    """Return the name of the IAM policy that bounds every role of a stack."""
+    return f"{PROJECT}-boundary-{stack}"
+
+
 PART_OF: Final = "app.kubernetes.io/part-of"
 """The label by which everything of the platform is found."""
 OWNER_LABELS: Final = {PART_OF: PROJECT, "app.kubernetes.io/managed-by": "pulumi"}

@@ -12,6 +12,7 @@ import pulumi_random
 from infra import edges
 from infra.aws import grants
 from infra.aws.account import Account, look_up
+from infra.aws.boundary import on_every_role
 from infra.aws.budget import Budget, BudgetArgs
 from infra.aws.capacity import SPOT, STORAGE_CLASS
 from infra.aws.cluster import DNS
@@ -71,7 +72,8 @@ class AwsCloud(pulumi.ComponentResource):
     outputs: CloudOutputs
 
     def __init__(self, name: str, args: AwsCloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("churn:aws:AwsCloud", name, {}, opts)
+        bounded = pulumi.ResourceOptions(transformations=[on_every_role(args.scope)])
+        super().__init__("churn:aws:AwsCloud", name, {}, pulumi.ResourceOptions.merge(opts, bounded))
         self._scope, self._hosts, self._inside = args.scope, args.hosts, pulumi.ResourceOptions(parent=self)
         scope = args.scope
         self._keys = Keys("keys", KeysArgs(scope=scope), self._inside)
