@@ -12,6 +12,7 @@ import pulumi_random
 from infra import edges
 from infra.aws import grants
 from infra.aws.account import Account, look_up
+from infra.aws.baseline import Baseline, BaselineArgs
 from infra.aws.boundary import on_every_role
 from infra.aws.budget import Budget, BudgetArgs
 from infra.aws.capacity import SPOT, STORAGE_CLASS
@@ -81,6 +82,8 @@ class AwsCloud(pulumi.ComponentResource):
         compute_args = ComputeArgs(scope=scope, network=self._network, keys=self._keys)
         self._compute = Compute("compute", compute_args, self._inside)
         self._storage = Storage("storage", StorageArgs(scope=scope, key=self._keys.data), self._inside)
+        if scope.settings.account.baseline:
+            Baseline("baseline", BaselineArgs(scope=scope, logs=self._storage.logs), self._inside)
         self._database, superuser = self._postgres()
         self._store = self._secrets(superuser)
         dns_args = DnsArgs(scope=scope, domain=scope.settings.ingress.domain, hosts=args.hosts)

@@ -7,6 +7,7 @@ from typing import Final
 
 import pulumi
 
+from infra.aws.baseline import deliveries
 from infra.aws.bucket import Bucket, BucketArgs, Mark, Stage
 from infra.aws.copy import Copy, CopyArgs
 from infra.aws.scope import Scope
@@ -55,7 +56,7 @@ class Storage(pulumi.ComponentResource):
             bucket=scope.bucket("logs"),
             key=None,
             expire_days=LOG_DAYS,
-            statements=[_delivery(scope)],
+            statements=[_delivery(scope), *deliveries(scope)],
         )
         self.logs = Bucket(f"{name}-logs", logs_args, inside)
         plain = BucketArgs(scope=scope, bucket="", key=args.key, logs=self.logs.id)
