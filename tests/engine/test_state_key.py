@@ -16,7 +16,8 @@ from support.servers import TOOL_FOLDERS
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
 ALIAS = "alias/churn-pulumi-staging"
-LINE = f"secretsprovider: awskms:///{ALIAS}?region=eu-central-1\n"
+KEY = f"awskms:///{ALIAS}?region=eu-central-1"
+LINE = f"secretsprovider: {KEY}\n"
 
 
 class Checkouts:
@@ -71,7 +72,7 @@ def settings(checkout: Path) -> str:
 
 def test_the_line_alone_is_enough_for_any_checkout(checkouts: Checkouts) -> None:
     first = checkouts.new("first", f"{LINE}config: {{}}\n")
-    checkouts.run(first, "stack", "init")
+    checkouts.run(first, "stack", "init", "--secrets-provider", KEY)  # it alone ignores the line
     checkouts.run(first, "config", "set", "--secret", "token", "hush")
     assert LINE in settings(first)
     assert "encryptedkey: " in settings(first)
@@ -86,7 +87,7 @@ def test_the_line_alone_is_enough_for_any_checkout(checkouts: Checkouts) -> None
 
 def test_without_the_line_an_empty_passphrase_takes_the_keys_place(checkouts: Checkouts) -> None:
     first = checkouts.new("first", f"{LINE}config: {{}}\n")
-    checkouts.run(first, "stack", "init")
+    checkouts.run(first, "stack", "init", "--secrets-provider", KEY)  # it alone ignores the line
     without = checkouts.new("without", "config: {}\n")
     checkouts.run(without, "config", "set", "--secret", "token", "hush", PULUMI_CONFIG_PASSPHRASE="")
     assert "encryptionsalt: " in settings(without)

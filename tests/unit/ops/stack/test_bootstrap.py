@@ -38,36 +38,65 @@ def session() -> Iterator[Any]:
 
 
 class Prepared(NamedTuple):
-    """An account after the bootstrap, for tests that only look; they stand before those that change an account."""
+    """What the bootstrap leaves in an empty account."""
 
-    session: Any
-    bucket: str
     variables: dict[str, str]
+    versioning: str
+    encryption: list[Any]
+    block: dict[str, bool]
+    refusals: list[Any]
+    trust: dict[str, Any]
+    """The one statement by role."""
+    attached: dict[str, list[str]]
+    """Names of managed policies by role."""
+    boundaries: dict[str, str]
+    aliases: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def prepared() -> Iterator[Prepared]:
+def prepared() -> Prepared:
+    """Look at everything once, since an account with AWS' own policies takes seconds to make."""
     with account() as opened:
         bootstrapped = Bootstrap(opened, REGION, "acme/churn")
-        yield Prepared(opened, bootstrapped.bucket, bootstrapped.run())
+        variables = bootstrapped.run()
+        s3, iam, where = opened.client("s3"), opened.client("iam"), {"Bucket": bootstrapped.bucket}
+        names = [role.name for role in ci_roles.roles()]
+        roles = {name: iam.get_role(RoleName=f"churn-{name}")["Role"] for name in names}
+        policies = {name: iam.list_attached_role_policies(RoleName=f"churn-{name}") for name in names}
+        return Prepared(
+            variables=variables,
+            versioning=s3.get_bucket_versioning(**where)["Status"],
+            encryption=s3.get_bucket_encryption(**where)["ServerSideEncryptionConfiguration"]["Rules"],
+            block=s3.get_public_access_block(**where)["PublicAccessBlockConfiguration"],
+            refusals=json.loads(s3.get_bucket_policy(**where)["Policy"])["Statement"],
+            trust={name: role["AssumeRolePolicyDocument"]["Statement"][0] for name, role in roles.items()},
+            attached={
+                name: [policy["PolicyName"] for policy in answer["AttachedPolicies"]]
+                for name, answer in policies.items()
+            },
+            boundaries={
+                name: role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "").rpartition("/")[2]
+                for name, role in roles.items()
+            },
+            aliases={
+                entry["AliasName"]: entry.get("TargetKeyId", "")
+                for entry in opened.client("kms").list_aliases()["Aliases"]
+            },
+        )
 
 
 def test_the_state_is_versioned_encrypted_and_closed(prepared: Prepared) -> None:
-    bootstrapped, s3 = prepared, prepared.session.client("s3")
-    assert s3.get_bucket_versioning(Bucket=bootstrapped.bucket)["Status"] == "Enabled"
-    (rule,) = s3.get_bucket_encryption(Bucket=bootstrapped.bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert prepared.versioning == "Enabled"
+    (rule,) = prepared.encryption
     assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
-    block = s3.get_public_access_block(Bucket=bootstrapped.bucket)["PublicAccessBlockConfiguration"]
-    assert set(block.values()) == {True}
-    (refusal,) = json.loads(s3.get_bucket_policy(Bucket=bootstrapped.bucket)["Policy"])["Statement"]
+    assert set(prepared.block.values()) == {True}
+    (refusal,) = prepared.refusals
     assert (refusal["Effect"], refusal["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
 def test_only_this_repositorys_workflows_can_take_the_roles(prepared: Prepared) -> None:
-    iam = prepared.session.client("iam")
     subjects = {}
-    for role in (role.name for role in ci_roles.roles()):
-        (statement,) = iam.get_role(RoleName=f"churn-{role}")["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    for role, statement in prepared.trust.items():
         equal = statement["Condition"]["StringEquals"]
         assert equal[f"{ISSUER}:aud"] == "sts.amazonaws.com"
         subjects[role] = equal[f"{ISSUER}:sub"]
@@ -81,24 +110,16 @@ def test_only_this_repositorys_workflows_can_take_the_roles(prepared: Prepared) 
 
 
 def test_the_roles_have_their_managed_policies_within_their_boundaries(prepared: Prepared) -> None:
-    iam = prepared.session.client("iam")
     for role in ci_roles.roles():
-        attached = iam.list_attached_role_policies(RoleName=f"churn-{role.name}")["AttachedPolicies"]
-        assert [policy["PolicyName"] for policy in attached] == ([role.managed] if role.managed else [])
-        limits = iam.get_role(RoleName=f"churn-{role.name}")["Role"].get("PermissionsBoundary", {})
-        assert limits.get("PermissionsBoundaryArn", "").rpartition("/")[2] == (
-            f"churn-boundary-{role.stack}" if role.managed else ""
-        )
+        assert prepared.attached[role.name] == ([role.managed] if role.managed else [])
+        assert prepared.boundaries[role.name] == (f"churn-boundary-{role.stack}" if role.managed else "")
 
 
 def test_each_stack_has_a_key_of_its_own(prepared: Prepared) -> None:
     keys = {stack: prepared.variables[f"{stack}/PULUMI_SECRETS_KEY"] for stack in ("staging", "prod")}
     assert keys == {stack: f"awskms:///alias/churn-pulumi-{stack}?region={REGION}" for stack in ("staging", "prod")}
-    aliases = {
-        entry["AliasName"]: entry["TargetKeyId"] for entry in prepared.session.client("kms").list_aliases()["Aliases"]
-    }
-    own = {aliases["alias/churn-pulumi"], aliases["alias/churn-pulumi-staging"], aliases["alias/churn-pulumi-prod"]}
-    assert len(own) == 3
+    names = ("alias/churn-pulumi", "alias/churn-pulumi-staging", "alias/churn-pulumi-prod")
+    assert len({prepared.aliases[name] for name in names}) == 3
 
 
 def test_github_is_told_who_may_deploy() -> None:
