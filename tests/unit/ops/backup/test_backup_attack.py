@@ -53,7 +53,7 @@ def run(history: History, days: int, attacker: Identity, *, marks: bool = True) 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_a_thief_of_the_backups_role_destroys_no_day_of_the_last_30(stack: str, tmp_path: Path) -> None:
     history = History(stack, tmp_path)
-    done, lost = run(history, 20, history.writer)
+    done, lost = run(history, 12, history.writer)
     assert set(done) == {"overwrite", "forge"}, "the thief can do no more, and no less, than write"
     assert lost == []
 
