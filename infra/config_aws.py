@@ -55,6 +55,9 @@ class AccountSettings(Section):
     )
     owner: str = Field(pattern=r"^[\w.@+-]+$", description="Cost-allocation tag of everything.")
     cost_center: str = Field(pattern=r"^[\w.@+-]+$", description="Cost-allocation tag of everything.")
+    baseline: bool = Field(
+        description="Whether this stack sets up CloudTrail, GuardDuty and Config; one stack of each account does."
+    )
 
 
 class NetworkSettings(Section):

@@ -78,6 +78,7 @@ def workloads(settings: Settings) -> tuple[Workload, ...]:
         (n.CACHE, settings.cache.enabled),
         (n.POSTGRES, settings.database.kind == "in-cluster"),
         (n.POSTGRES_SETUP, settings.database.kind == "rds"),
+        (n.BACKUP_EXPIRY, settings.cluster.kind == "eks"),
         *((workload, settings.thanos.enabled) for workload in (n.THANOS_QUERY, n.THANOS_STORE, n.THANOS_COMPACT)),
     ]
     always = [
@@ -163,7 +164,7 @@ def _outward(cloud: CloudOutputs) -> list[Edge]:
     if cloud.region is not None:
         # S3, STS and KMS: public addresses unless the network has endpoints for them, which have private ones.
         aws = Outside(name="aws", cidrs=CLIENTS.cidrs)
-        users = (n.MLFLOW, n.MLFLOW_MIGRATE, n.TRAINING, n.BACKUP, n.DRILL, n.RESTORE)
+        users = (n.MLFLOW, n.MLFLOW_MIGRATE, n.TRAINING, n.BACKUP, n.BACKUP_EXPIRY, n.DRILL, n.RESTORE)
         edges += _out_all(users, aws, HTTPS)
         if cloud.pod_identity:
             edges += _out_all(users, POD_IDENTITY, POD_IDENTITY_PORT)

@@ -15,6 +15,12 @@ MONITORING: Final = f"{PROJECT}-monitoring"
 NODES: Final = f"{PROJECT}-nodes"
 NAMESPACES: Final = (INGRESS_NAMESPACE, SERVING, MLOPS, MONITORING, NODES)
 
+
+def boundary_name(stack: str) -> str:
+    """Return the name of the IAM policy that bounds every role of a stack."""
+    return f"{PROJECT}-boundary-{stack}"
+
+
 PART_OF: Final = "app.kubernetes.io/part-of"
 """The label by which everything of the platform is found."""
 OWNER_LABELS: Final = {PART_OF: PROJECT, "app.kubernetes.io/managed-by": "pulumi"}
@@ -74,6 +80,7 @@ POSTGRES_SETUP: Final = Workload(name="postgres-setup", namespace=MLOPS, uid=OWN
 POSTGRES: Final = Workload(name="postgres", namespace=MLOPS, uid=70, ports={"postgres": 5432})
 TRAINING: Final = Workload(name="training", namespace=MLOPS, uid=OWN_UID)
 BACKUP: Final = Workload(name="backup", namespace=MLOPS, uid=OWN_UID)
+BACKUP_EXPIRY: Final = Workload(name="backup-expiry", namespace=MLOPS, uid=OWN_UID)
 DRILL: Final = Workload(name="drill", namespace=MLOPS, uid=OWN_UID)
 RESTORE: Final = Workload(name="restore", namespace=MLOPS, uid=OWN_UID)
 PROMETHEUS: Final = Workload(name="prometheus", namespace=MONITORING, uid=NOBODY_UID, ports={"http": 9090})

@@ -25,6 +25,7 @@ from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
 from infra.workloads.artifact_volume import ArtifactVolume, ArtifactVolumeArgs
 from infra.workloads.backup import Backup, BackupArgs
+from infra.workloads.backup_expiry import BackupExpiry, BackupExpiryArgs
 from infra.workloads.balancer import Balancer, BalancerArgs
 from infra.workloads.blackbox import Blackbox, BlackboxArgs
 from infra.workloads.cache import Cache, CacheArgs
@@ -162,6 +163,9 @@ def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
         artifacts_claim = ArtifactVolume("mlflow-volume", volume_args, inside).claim
     backup_args = BackupArgs(settings=settings.backup, context=context, artifacts_claim=artifacts_claim)
     backup = Backup("backup", backup_args, inside)
+    if context.cloud.backups_bucket is not None:
+        expiry_args = BackupExpiryArgs(context=context, bucket=context.cloud.backups_bucket, time_zone=zone)
+        BackupExpiry("backup-expiry", expiry_args, inside)
     before: list[pulumi.Resource] = [backup]
     if settings.database.kind == "in-cluster":
         before.append(Postgres("postgres", PostgresArgs(settings=settings.database, context=context), inside))

@@ -14,8 +14,8 @@ from infra.kit.options import child, stateful
 
 UPLOAD_DAYS = 7
 """After how many days an unfinished upload is removed; its parts are billed until then."""
-OLD_VERSION_DAYS = 30
-"""How long an overwritten or deleted object can be recovered."""
+OLD_VERSION_DAYS = 35
+"""How long an overwritten or deleted object can be recovered: the last 30 days, and some for whoever has to act."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,6 @@ class BucketArgs:
     """The bucket that receives access logs."""
     statements: Sequence[Statement] = ()
     """Statements of its policy, besides the one that requires TLS."""
-    old_version_days: int = OLD_VERSION_DAYS
     region: str | None = None
     """Region of the bucket, if not that of the stack."""
 
@@ -182,7 +181,7 @@ def lifecycle(args: BucketArgs) -> list[s3.BucketLifecycleConfigurationRuleArgs]
                 days_after_initiation=UPLOAD_DAYS
             ),
             noncurrent_version_expiration=s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
-                noncurrent_days=args.old_version_days
+                noncurrent_days=OLD_VERSION_DAYS
             ),
         )
     ]

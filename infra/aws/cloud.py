@@ -13,6 +13,8 @@ import pulumi_random
 from infra import edges
 from infra.aws import grants
 from infra.aws.account import Account, look_up
+from infra.aws.baseline import Baseline, BaselineArgs
+from infra.aws.boundary import on_every_role
 from infra.aws.budget import Budget, BudgetArgs
 from infra.aws.capacity import SPOT, STORAGE_CLASS
 from infra.aws.cluster import API_SERVER, DNS
@@ -73,7 +75,8 @@ class AwsCloud(pulumi.ComponentResource):
     outputs: CloudOutputs
 
     def __init__(self, name: str, args: AwsCloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("churn:aws:AwsCloud", name, {}, opts)
+        bounded = pulumi.ResourceOptions(transformations=[on_every_role(args.scope)])
+        super().__init__("churn:aws:AwsCloud", name, {}, pulumi.ResourceOptions.merge(opts, bounded))
         self._scope, self._inside = args.scope, pulumi.ResourceOptions(parent=self)
         scope = args.scope
         self._keys = Keys("keys", KeysArgs(scope=scope), self._inside)
@@ -83,6 +86,8 @@ class AwsCloud(pulumi.ComponentResource):
         if scope.settings.runner.repository:
             self._runner()
         self._storage = Storage("storage", StorageArgs(scope=scope, key=self._keys.data), self._inside)
+        if scope.settings.account.baseline:
+            Baseline("baseline", BaselineArgs(scope=scope, logs=self._storage.logs), self._inside)
         self._database, superuser = self._postgres()
         self._store = self._secrets(superuser)
         dns_args = DnsArgs(scope=scope, domain=scope.settings.ingress.domain, hosts=args.hosts)

@@ -9,6 +9,7 @@ from typing import Final
 import pulumi
 from pulumi_aws import ec2, vpc
 
+from infra.aws import endpoint_policies
 from infra.aws.scope import Scope, named
 from infra.kit.options import child
 
@@ -19,6 +20,9 @@ INTERFACES: Final = {
     "sts": "sts",
     "secrets": "secretsmanager",
     "logs": "logs",
+    "keys": "kms",
+    "ec2": "ec2",
+    "balancers": "elasticloadbalancing",
 }
 """Names of AWS's services by our own names."""
 HTTPS: Final = 443
@@ -47,6 +51,7 @@ class Endpoints(pulumi.ComponentResource):
                 vpc_endpoint_type="Gateway",
                 service_name=f"com.amazonaws.{scope.region}.{service}",
                 route_table_ids=list(args.route_tables),
+                policy=endpoint_policies.of_buckets(scope.account.id),
                 tags=named(scope.prefix, role),
                 opts=child(self),
             )
@@ -76,6 +81,7 @@ class Endpoints(pulumi.ComponentResource):
                 subnet_ids=list(args.subnets),
                 security_group_ids=[group.id],
                 private_dns_enabled=True,
+                policy=endpoint_policies.of_interface(service, scope.account.id),
                 tags=named(scope.prefix, role),
                 opts=child(self),
             )

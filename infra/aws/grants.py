@@ -10,7 +10,7 @@ import pulumi
 
 from infra import naming as n
 from infra import secret_files
-from infra.aws.storage import Storage
+from infra.aws.storage import EXPIRED, LOCK_DAYS, RENEW_DAYS, Storage
 from infra.kit.iam import Statement
 from infra.naming import Workload
 from infra.secret_files import AwsSource, SecretSource, SecretSpec
@@ -18,10 +18,12 @@ from infra.secret_files import AwsSource, SecretSource, SecretSpec
 READ_OBJECTS: Final = ("s3:GetObject",)
 WRITE_OBJECTS: Final = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 CHANGE_OBJECTS: Final = (*WRITE_OBJECTS, "s3:DeleteObject")
-MARK_OBJECTS: Final = (*WRITE_OBJECTS, "s3:PutObjectTagging")
+READ_VERSIONS: Final = (*READ_OBJECTS, "s3:GetObjectVersion")
+LIST_VERSIONS: Final = ("s3:ListBucketVersions",)
 LIST: Final = ("s3:GetBucketLocation", "s3:ListBucket")
 READ_ENCRYPTION: Final = ("s3:GetEncryptionConfiguration",)
 READ_LIFECYCLE: Final = ("s3:GetLifecycleConfiguration",)
+READ_LOCK: Final = ("s3:GetBucketObjectLockConfiguration",)
 READ_KEY: Final = ("kms:Decrypt",)
 WRITE_KEY: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 
@@ -51,7 +53,7 @@ class Use:
 
     def statements(self, key: pulumi.Input[str]) -> list[Statement]:
         """Return these rights, and those to the key that encrypts the objects."""
-        key_actions = READ_KEY if set(self.objects) <= set(READ_OBJECTS) else WRITE_KEY
+        key_actions = READ_KEY if set(self.objects) <= set(READ_VERSIONS) else WRITE_KEY
         return [
             Statement(sid=f"List{self.name}", actions=[*LIST, *self.on_bucket], resources=[self.bucket]),
             Statement(
@@ -77,17 +79,56 @@ def on_secrets(arns: Sequence[pulumi.Input[str]], key: pulumi.Input[str]) -> lis
     ]
 
 
+def extend_locks(backups: pulumi.Input[str]) -> list[Statement]:
+    """Return the rights to lock what a backup uses again, for as long as a new upload is locked and no longer.
+
+    A lock in COMPLIANCE mode can only be extended. Without a limit, whoever has these rights could lock everything for
+    a hundred years, and its storage would be billed as long. S3 asks for the same right and conditions when an upload
+    brings its own lock (Service Authorization Reference, Amazon S3: PutObjectRetention).
+    """
+    objects = [pulumi.Output.concat(backups, "/*")]
+    limits = {
+        "StringEquals": {"s3:object-lock-mode": "COMPLIANCE"},
+        # S3 counts a started day as a whole one.
+        "NumericLessThanEquals": {"s3:object-lock-remaining-retention-days": str(LOCK_DAYS + RENEW_DAYS + 1)},
+    }
+    return [
+        Statement(sid="ReadLocks", actions=["s3:GetObjectRetention"], resources=objects),
+        Statement(sid="ExtendLocks", actions=["s3:PutObjectRetention"], resources=objects, conditions=limits),
+    ]
+
+
+def mark_expired(backups: pulumi.Input[str]) -> Statement:
+    """Return the right to put the tag of expired backups, and no other, on a version that exists."""
+    return Statement(
+        sid="MarkExpired",
+        actions=["s3:PutObjectVersionTagging"],
+        resources=[pulumi.Output.concat(backups, "/*")],
+        conditions={
+            "StringEquals": {f"s3:RequestObjectTag/{EXPIRED.key}": EXPIRED.value},
+            "ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": EXPIRED.key},
+        },
+    )
+
+
 def statements(workload: Workload, grantable: Grantable) -> list[Statement]:
     """Return all rights of one workload; there are none for a workload that does not use AWS."""
     return [
         *on_secrets(_arns(secret_files.READERS.get(workload.name, ()), grantable), grantable.secret_key),
         *_s3(workload, grantable),
+        *_on_backups(workload, grantable.storage),
     ]
 
 
 def _arns(specs: Sequence[SecretSpec], grantable: Grantable) -> list[pulumi.Input[str]]:
     sources = [grantable.secrets.get(spec.name) for spec in specs]
     return [source.arn for source in sources if isinstance(source, AwsSource)]
+
+
+def _on_backups(workload: Workload, storage: Storage) -> list[Statement]:
+    if workload == n.BACKUP_EXPIRY:
+        return [mark_expired(storage.backups.arn)]
+    return extend_locks(storage.backups.arn) if workload == n.BACKUP and storage.locks else []
 
 
 def _s3(workload: Workload, grantable: Grantable) -> list[Statement]:
@@ -97,15 +138,24 @@ def _s3(workload: Workload, grantable: Grantable) -> list[Statement]:
         # Artifacts pass through the server, and only the server deletes them.
         n.MLFLOW.name: [Use(name="Artifacts", bucket=artifacts, objects=(*READ_OBJECTS, *CHANGE_OBJECTS))],
         n.TRAINING.name: [Use(name="Data", bucket=data, objects=READ_OBJECTS)],
-        # The job writes backups but cannot delete any: it tags them, and the bucket's lifecycle deletes them later.
+        # The job writes backups and can neither delete any nor let the bucket's lifecycle do so.
         n.BACKUP.name: [
             Use(name="Artifacts", bucket=artifacts, objects=READ_OBJECTS),
             Use(
                 name="Backups",
                 bucket=backups,
-                objects=(*READ_OBJECTS, *MARK_OBJECTS),
-                on_bucket=(*READ_ENCRYPTION, *READ_LIFECYCLE),
+                objects=(*READ_OBJECTS, *WRITE_OBJECTS),
+                on_bucket=(*READ_ENCRYPTION, *READ_LIFECYCLE, *READ_LOCK),
             ),
+        ],
+        # It marks what the lifecycle may delete, and can write nothing.
+        n.BACKUP_EXPIRY.name: [
+            Use(
+                name="Backups",
+                bucket=backups,
+                objects=READ_OBJECTS,
+                on_bucket=(*LIST_VERSIONS, *READ_ENCRYPTION, *READ_LIFECYCLE),
+            )
         ],
         n.DRILL.name: [Use(name="Backups", bucket=backups, objects=READ_OBJECTS, on_bucket=READ_ENCRYPTION)],
         # It looks for a recent dump, and cannot read one.
@@ -121,7 +171,13 @@ def _s3(workload: Workload, grantable: Grantable) -> list[Statement]:
         # It reads every artifact back that it wrote, and deletes none.
         n.RESTORE.name: [
             Use(name="Artifacts", bucket=artifacts, objects=(*READ_OBJECTS, *WRITE_OBJECTS)),
-            Use(name="Backups", bucket=backups, objects=READ_OBJECTS, on_bucket=READ_ENCRYPTION),
+            # Older versions too, in case somebody has overwritten the backups.
+            Use(
+                name="Backups",
+                bucket=backups,
+                objects=READ_VERSIONS,
+                on_bucket=(*LIST_VERSIONS, *READ_ENCRYPTION),
+            ),
         ],
     }
     if storage.metrics is not None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import pulumi
 
+from infra.aws.baseline import deliveries
 from infra.aws.bucket import Bucket, BucketArgs, Mark, Stage
 from infra.aws.copy import Copy, CopyArgs
 from infra.aws.scope import Scope
@@ -20,6 +21,10 @@ EXPIRED: Final = Mark(key="churn-expired", value="true")
 """The same tag as `ops.backup.upload.EXPIRED`, whose image does not contain this package; a test ties the two."""
 LOCK_DAYS: Final = 30
 """How long nobody can delete a backup, not even somebody with full rights in the account."""
+RENEW_DAYS: Final = 7
+"""By how much the backup job may lock a content for longer than that, so that it need not do so every night.
+
+The same number as `ops.backup.upload.RENEW_DAYS`, whose image does not contain this package; a test ties the two."""
 LOG_DAYS: Final = 365
 
 
@@ -39,6 +44,8 @@ class Storage(pulumi.ComponentResource):
     backups: Bucket
     logs: Bucket
     metrics: Bucket | None
+    locks: bool
+    """Whether nobody can delete a backup before its time."""
 
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Storage", name, {}, opts)
@@ -49,7 +56,7 @@ class Storage(pulumi.ComponentResource):
             bucket=scope.bucket("logs"),
             key=None,
             expire_days=LOG_DAYS,
-            statements=[_delivery(scope)],
+            statements=[_delivery(scope), *deliveries(scope)],
         )
         self.logs = Bucket(f"{name}-logs", logs_args, inside)
         plain = BucketArgs(scope=scope, bucket="", key=args.key, logs=self.logs.id)
@@ -58,6 +65,7 @@ class Storage(pulumi.ComponentResource):
         self.metrics = None
         if scope.settings.thanos.enabled:
             self.metrics = Bucket(f"{name}-metrics", replace(plain, bucket=scope.bucket("metrics")), inside)
+        self.locks = scope.settings.buckets.object_lock
         self.backups = self._backups(name, plain, inside)
         self.register_outputs({})
 
@@ -69,7 +77,6 @@ class Storage(pulumi.ComponentResource):
             stages=BACKUP_STAGES,
             expire_days=BACKUP_DAYS,
             expire_mark=EXPIRED,
-            old_version_days=1,
             lock_days=LOCK_DAYS if scope.settings.buckets.object_lock else None,
         )
         bucket = Bucket(f"{name}-backups", args, inside)

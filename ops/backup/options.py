@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,8 @@ class RestoreOptions:
 
     source: str
     """A folder with backups, or s3://bucket[/prefix]."""
+    as_of: datetime | None = None
+    """Read a bucket as it was at this time."""
     backup: str = LATEST
     """Id of a dump or of artifacts."""
     server: str | None = None

@@ -49,7 +49,7 @@ def restore(options: RestoreOptions, say: Say) -> Result:
     """
     if options.server is None and options.artifacts is None:
         raise OpsError("nothing to restore: name a server (--to), a place for the artifacts (--artifacts-to), or both")
-    storage = open_backups(options.source)
+    storage = open_backups(options.source, options.as_of)
     if options.server is not None:
         wait_for(conninfo(options.server, restore_postgres.MAINTENANCE), options.wait_seconds)
     with (

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,13 @@ From = Annotated[
     typer.Option("--from", envvar="CHURN_BACKUPS", help="Where the backups are: a folder, or s3://bucket[/prefix]."),
 ]
 Id = Annotated[str, typer.Option("--backup", help="Id of a dump or of artifacts; 'latest' is the newest.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+        help="Read a bucket as it was at this time (UTC), whatever was overwritten, hidden or added since.",
+    ),
+]
 Service = Annotated[
     str, typer.Option(help="Service of the file that PGSERVICEFILE names, or a libpq connection string.")
 ]
@@ -46,8 +54,13 @@ Upload = Annotated[str | None, typer.Option(help="s3://bucket[/prefix] that gets
 KeepUploaded = Annotated[int, typer.Option("--keep-uploaded", min=1, help="Days to keep backups in the bucket.")]
 
 
+def utc(moment: datetime | None) -> datetime | None:
+    """Return a time of the command line, which has no time zone, as one of UTC."""
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
 @app.command("list")
-def list_backups(*, source: From, as_json: Json = False) -> None:
+def list_backups(*, source: From, as_of: AsOf = None, as_json: Json = False) -> None:
     """Show every finished backup, the oldest first, and which dump artifacts are tied to.
 
     Backups that cannot be read are listed too; if there is one, the exit code is 1.
@@ -57,7 +70,7 @@ def list_backups(*, source: From, as_json: Json = False) -> None:
     from ops.backup.catalog import Catalog
     from ops.backup.storage import open_backups
 
-    output, catalog = Output(as_json=as_json), Catalog(open_backups(source))
+    output, catalog = Output(as_json=as_json), Catalog(open_backups(source, utc(as_of)))
     rows = [_row(manifest) for manifest in sorted(catalog.all, key=lambda manifest: manifest.sequence)]
     data: list[dict[str, Any]] = [manifest.model_dump(mode="json") for manifest in catalog.all]
     output.result(data, lambda: output.table(("Id", "Kind", "Finished (UTC)", "Bytes", "Content"), rows))
@@ -82,7 +95,7 @@ def _row(manifest: Manifest) -> tuple[str, ...]:
 
 
 @app.command()
-def verify(*, source: From, backup: Id = LATEST, as_json: Json = False) -> None:
+def verify(*, source: From, backup: Id = LATEST, as_of: AsOf = None, as_json: Json = False) -> None:
     """Read a whole backup: compare every file and artifact with its sha256, and read every dump to its end.
 
     Every problem is listed; if there is one, the exit code is 1.
@@ -93,7 +106,7 @@ def verify(*, source: From, backup: Id = LATEST, as_json: Json = False) -> None:
     from ops.backup.storage import open_backups
     from ops.backup.verify import verify as check
 
-    output, storage = Output(as_json=as_json), open_backups(source)
+    output, storage = Output(as_json=as_json), open_backups(source, utc(as_of))
     pair = Catalog(storage).pair(backup)
     with tempfile.TemporaryDirectory(prefix="churn-verify-") as scratch:
         checked = check(storage, pair, Path(scratch))
@@ -166,6 +179,27 @@ def artifacts(
         source=source, to=to, keep_days=keep_days, upload=upload, keep_uploaded_days=keep_uploaded
     )
     _back_up([options], Output().say)
+
+
+@app.command()
+def expire(
+    *,
+    source: Annotated[str, typer.Option("--from", envvar="CHURN_BACKUPS", help="s3://bucket[/prefix] with backups.")],
+    keep_days: Annotated[int, typer.Option(min=1, help="Days to keep backups in the bucket.")] = KEEP_UPLOADED_DAYS,
+) -> None:
+    """Mark backups of a bucket that have expired, so that its lifecycle may delete them.
+
+    Run it with other rights than those that write backups: docs/dr.md has them. Nothing is deleted here.
+
+    Example: churn backup expire --from s3://churn-prod-backups
+    """
+    from ops.backup.expiry import expire as mark
+    from ops.backup.job import clear_errors
+
+    output = Output()
+    with clear_errors():
+        marked = mark(source, keep_days=keep_days, say=output.say)
+    output.say(f"{marked} files of {source} are marked as expired")
 
 
 @app.command()

@@ -30,6 +30,10 @@ def restore(
         str | None,
         typer.Option("--from", metavar="S3", help="s3://bucket[/prefix] with backups. [default: the backups' volume]"),
     ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Read the bucket as it was then (UTC, 2026-01-31T02:00:00). [default: now]"),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace what is there now.")] = False,
     accept_broken: Annotated[
         bool, typer.Option("--accept-broken", help="Restore even if versions lacked artifacts when they were copied.")
@@ -49,6 +53,7 @@ def restore(
         part=part.value,
         backup=backup,
         source=source,
+        as_of=as_of,
         replace=replace,
         accept_broken=accept_broken,
         context=context,

@@ -22,7 +22,8 @@ def doctor(
 ) -> None:
     """Examine a cluster before `pulumi up`, and change nothing.
 
-    Checks that it answers and has room, its storage, network policies, metrics, architecture and ports. Each line says
+    Checks that it answers and has room, its storage, network policies, metrics, architecture and ports; for a stack on
+    AWS also that a KMS key encrypts the state and that no passphrase is set, which would take its place. Each line says
     what to do. Exit code: 0 without errors (warnings do not count); 2 if the stack could not come up.
 
     Example: churn doctor --context kind-churn

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from app import __version__
 from ops.cli import aliases as alias_commands
+from ops.cli import aws as aws_commands
 from ops.cli import backup as backup_commands
 from ops.cli import cluster as cluster_commands
 from ops.cli import dashboards as dashboards_commands
@@ -161,6 +162,7 @@ app.add_typer(dashboards_commands.app, name="dashboards")
 app.add_typer(images_commands.app, name="images")
 app.add_typer(backup_commands.app, name="backup")
 app.add_typer(rds_commands.app, name="rds")
+app.add_typer(aws_commands.app, name="aws")
 
 
 def _keep_loopback_direct() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ops.backup.options import LATEST, DrillOptions, RestoreOptions
-from ops.cli.backup import From, Id
+from ops.cli.backup import AsOf, From, Id, utc
 from ops.cli.options import Json
 from ops.console import Output
 
@@ -20,6 +20,7 @@ def restore(
     *,
     source: From,
     backup: Id = LATEST,
+    as_of: AsOf = None,
     to: Annotated[
         str | None,
         typer.Option(help="Server: a service of PGSERVICEFILE, or a connection string. [default: no databases]"),
@@ -57,6 +58,7 @@ def restore(
     with nullcontext(to) if login is None or to is None else logged_in(to, login) as server:
         options = RestoreOptions(
             source=source,
+            as_of=utc(as_of),
             backup=backup,
             server=server,
             artifacts=artifacts_to,

@@ -1,9 +1,11 @@
 """Prepare an AWS account for the first `pulumi up`: ``python -m ops.stack.bootstrap``, run by an administrator.
 
-It creates a bucket for Pulumi's state, a key for the secrets in it, GitHub's OIDC provider, and three roles that
-workflows assume: to preview (read only), to deploy, and to push images; the roles of services that a fresh account
-lacks; and the repositories of the project's images. Running it again only corrects what has
-drifted. It prints the variables to set in the repository.
+It creates a bucket for Pulumi's state, a key for the secrets of each stack, GitHub's OIDC provider, and the roles that
+workflows assume (`ops.stack.ci_roles`): to preview, to push images, and for each environment to deploy and to look
+for drift, within a boundary; the roles of services that a fresh account lacks; and the repositories of our images.
+Running it again only corrects what has drifted. It prints the variables to set in the repository, and the commands that
+protect its branch and its environments. Where stages have accounts of their own, it is run once in each, with
+`--environment`.
 """
 
 from __future__ import annotations
@@ -12,77 +14,26 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
+from infra.naming import boundary_name
 from ops.errors import OpsError, exit_code
-from ops.stack import repositories, service_roles
+from ops.stack import ci_roles, github_rules, repositories, service_roles
+from ops.stack.ci_roles import AUDIENCE, ENVIRONMENTS, ISSUER, PREVIEWED, Place, Role
 
-ISSUER: Final = "token.actions.githubusercontent.com"
-AUDIENCE: Final = "sts.amazonaws.com"
 REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
-ROLES: Final = {"preview": "ReadOnlyAccess", "deploy": "AdministratorAccess", "images": None}
-"""Managed policy of each role. A deployment creates roles and policies itself, so lesser rights would not bound it. Its
-bound is that only the repository's environments, which have reviewers, can assume the role."""
-ENVIRONMENTS: Final = ("staging", "prod")
+KEY: Final = "alias/churn-pulumi"
+"""Encrypts the state's bucket; each stack's secrets have a key of their own, so that no state opens another."""
 SESSION_HOURS: Final = 5
 """How long a deployment's credentials are good for; AWS' default is an hour. They must outlive the longest `pulumi up`:
 once they expire, what was just created gets into no state, since that is written with them too."""
 
 
-def trust(provider_arn: str, repository: str, role: str) -> dict[str, Any]:
-    """Return who may assume a role: pull requests for preview, the main branch for images, environments for deploy."""
-    subjects = {
-        "preview": [f"repo:{repository}:pull_request", f"repo:{repository}:ref:refs/heads/main"],
-        "images": [f"repo:{repository}:ref:refs/heads/main"],
-        "deploy": [f"repo:{repository}:environment:{environment}" for environment in ENVIRONMENTS],
-    }[role]
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": "sts:AssumeRoleWithWebIdentity",
-                "Principal": {"Federated": provider_arn},
-                "Condition": {"StringEquals": {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subjects}},
-            }
-        ],
-    }
-
-
-def rights(role: str, bucket: str, key_arn: str, account: str, region: str) -> list[dict[str, Any]]:
-    """Return what a role may do besides its managed policy."""
-    if role == "images":
-        return [
-            {"Effect": "Allow", "Action": ["ecr:GetAuthorizationToken"], "Resource": "*"},
-            {
-                "Effect": "Allow",
-                "Action": [
-                    "ecr:BatchCheckLayerAvailability",
-                    "ecr:BatchGetImage",
-                    "ecr:CompleteLayerUpload",
-                    "ecr:DescribeImages",
-                    "ecr:GetDownloadUrlForLayer",
-                    "ecr:InitiateLayerUpload",
-                    "ecr:PutImage",
-                    "ecr:UploadLayerPart",
-                ],
-                "Resource": f"arn:aws:ecr:{region}:{account}:repository/churn/*",
-            },
-        ]
-    state = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
-    actions = ["s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"]
-    return [
-        # A preview locks the state too.
-        {"Effect": "Allow", "Action": actions, "Resource": state},
-        {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"], "Resource": key_arn},
-    ]
-
-
 class Bootstrap:
-    """One account and region; ``session`` is boto3's."""
+    """One account and region, and the environments in it; ``session`` is boto3's."""
 
-    def __init__(self, session: Any, region: str, repository: str) -> None:
+    def __init__(self, session: Any, region: str, repository: str, environments: Sequence[str] = ENVIRONMENTS) -> None:
         if not REPOSITORY.fullmatch(repository):
             raise OpsError(f"{repository!r} is not a repository: give OWNER/NAME")
         self._session = session
@@ -90,37 +41,62 @@ class Bootstrap:
         self._kms = session.client("kms", region_name=region)
         self._iam = session.client("iam")
         self.account: str = session.client("sts", region_name=region).get_caller_identity()["Account"]
-        self.region, self.repository = region, repository
+        self.region, self.repository, self.environments = region, repository, tuple(environments)
         self.bucket = f"churn-pulumi-state-{self.account}"
         self.done: list[str] = []
 
     def run(self) -> dict[str, str]:
-        """Create what is missing; returns the variables for the repository."""
-        key_arn = self._key()
-        self._state(key_arn)
+        """Create what is missing; returns the repository's variables, with those of an environment as ENV/NAME."""
+        place = Place(
+            account=self.account,
+            region=self.region,
+            bucket=self.bucket,
+            bucket_key=self._key(KEY),
+            stack_keys={stack: self._key(f"{KEY}-{stack}") for stack in self.environments},
+        )
+        self._state(place.bucket_key)
         provider = self._provider()
-        roles = {role: self._role(role, provider, key_arn) for role in ROLES}
+        for stack in self.environments:
+            self._boundary(stack, place)
+        arns = {role.name: self._role(role, provider, place) for role in ci_roles.roles(self.environments)}
         self.done += [f"service-role {name}" for name in service_roles.create(self._iam)]
-        self._lengthen_sessions()
-        registry, created = repositories.create(self._session, self.account, self.region)
-        self.done += created
-        return {
-            "AWS_REGION": self.region,
-            "AWS_PREVIEW_ROLE": roles["preview"],
-            "AWS_DEPLOY_ROLE": roles["deploy"],
-            "AWS_IMAGES_ROLE": roles["images"],
-            "ECR_REGISTRY": registry,
-            "PULUMI_BACKEND_URL": f"s3://{self.bucket}?region={self.region}",
-            "PULUMI_SECRETS_KEY": f"awskms:///alias/churn-pulumi?region={self.region}",
-        }
+        return self._variables(arns) | self._registry()
 
-    def _key(self) -> str:
-        alias = "alias/churn-pulumi"
+    def _registry(self) -> dict[str, str]:
+        """Create the repositories, which are where the images are pushed; other accounts pull from there."""
+        if PREVIEWED not in self.environments:
+            return {}
+        address, created = repositories.create(self._session, self.account, self.region)
+        self.done += created
+        return {"ECR_REGISTRY": address}
+
+    def _variables(self, arns: dict[str, str]) -> dict[str, str]:
+        backend = f"s3://{self.bucket}?region={self.region}"
+        variables = {}
+        if PREVIEWED in self.environments:
+            variables = {
+                "AWS_REGION": self.region,
+                "AWS_PREVIEW_ROLE": arns["preview"],
+                "AWS_IMAGES_ROLE": arns["images"],
+                "PULUMI_BACKEND_URL": backend,
+            }
+        for stack in self.environments:
+            variables |= {
+                f"AWS_DRIFT_ROLE_{stack.upper()}": arns[f"drift-{stack}"],
+                f"PULUMI_BACKEND_URL_{stack.upper()}": backend,
+                f"{stack}/AWS_DEPLOY_ROLE": arns[f"deploy-{stack}"],
+                f"{stack}/AWS_REGION": self.region,
+                f"{stack}/PULUMI_BACKEND_URL": backend,
+                f"{stack}/PULUMI_SECRETS_KEY": f"awskms:///{KEY}-{stack}?region={self.region}",
+            }
+        return variables
+
+    def _key(self, alias: str) -> str:
         pages = self._kms.get_paginator("list_aliases").paginate()
         known = {entry["AliasName"]: entry.get("TargetKeyId") for page in pages for entry in page["Aliases"]}
         key_id = known.get(alias)
         if key_id is None:
-            key_id = self._kms.create_key(Description="Pulumi's secrets and state")["KeyMetadata"]["KeyId"]
+            key_id = self._kms.create_key(Description=f"{alias}: Pulumi's state")["KeyMetadata"]["KeyId"]
             self._kms.create_alias(AliasName=alias, TargetKeyId=key_id)
             self.done.append(f"key {alias}")
         self._kms.enable_key_rotation(KeyId=key_id)
@@ -154,27 +130,44 @@ class Bootstrap:
             self.done.append(f"provider {ISSUER}")
         return arn
 
-    def _role(self, role: str, provider: str, key_arn: str) -> str:
-        name, policy = f"churn-{role}", json.dumps(trust(provider, self.repository, role))
+    def _boundary(self, stack: str, place: Place) -> None:
+        """Create a stack's boundary, or make a new version the one that counts; IAM keeps five, so old ones go."""
+        arn, text = place.boundary(stack), json.dumps(ci_roles.boundary(stack, place), separators=(",", ":"))
+        try:
+            versions = self._iam.list_policy_versions(PolicyArn=arn)["Versions"]
+        except self._iam.exceptions.NoSuchEntityException:
+            self._iam.create_policy(PolicyName=boundary_name(stack), PolicyDocument=text)
+            self.done.append(f"boundary {boundary_name(stack)}")
+            return
+        (current,) = (version["VersionId"] for version in versions if version["IsDefaultVersion"])
+        document = self._iam.get_policy_version(PolicyArn=arn, VersionId=current)["PolicyVersion"]["Document"]
+        if document == json.loads(text):
+            return
+        for version in versions:
+            if not version["IsDefaultVersion"]:
+                self._iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
+        self._iam.create_policy_version(PolicyArn=arn, PolicyDocument=text, SetAsDefault=True)
+        self.done.append(f"new version of {boundary_name(stack)}")
+
+    def _role(self, role: Role, provider: str, place: Place) -> str:
+        name, policy = f"churn-{role.name}", json.dumps(ci_roles.trust(provider, self.repository, role))
+        bounded = role.stack if role.is_bounded else None
+        limits = {} if bounded is None else {"PermissionsBoundary": place.boundary(bounded)}
         try:
             arn: str = self._iam.get_role(RoleName=name)["Role"]["Arn"]
             self._iam.update_assume_role_policy(RoleName=name, PolicyDocument=policy)
+            if limits:
+                self._iam.put_role_permissions_boundary(RoleName=name, **limits)
         except self._iam.exceptions.NoSuchEntityException:
-            arn = self._iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy)["Role"]["Arn"]
+            arn = self._iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy, **limits)["Role"]["Arn"]
             self.done.append(f"role {name}")
-        managed = ROLES[role]
-        if managed is not None:
-            self._iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{managed}")
-        own: Mapping[str, Any] = {
-            "Version": "2012-10-17",
-            "Statement": rights(role, self.bucket, key_arn, self.account, self.region),
-        }
+        if role.managed is not None:
+            self._iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{role.managed}")
+        if role.managed == ci_roles.ADMINISTRATOR:
+            self._iam.update_role(RoleName=name, MaxSessionDuration=SESSION_HOURS * 3600)
+        own = {"Version": "2012-10-17", "Statement": ci_roles.rights(role, place)}
         self._iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(own))
         return arn
-
-    def _lengthen_sessions(self) -> None:
-        for role in (role for role in ROLES if role.startswith("deploy")):
-            self._iam.update_role(RoleName=f"churn-{role}", MaxSessionDuration=SESSION_HOURS * 3600)
 
 
 def tls_only(bucket: str) -> dict[str, Any]:
@@ -197,14 +190,21 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.stack.bootstrap", description=__doc__.partition("\n")[0])
     parser.add_argument("--region", required=True, help="region of the stacks, such as eu-central-1")
     parser.add_argument("--repository", required=True, metavar="OWNER/NAME", help="GitHub repository that deploys")
+    parser.add_argument(
+        "--environment",
+        action="append",
+        choices=ENVIRONMENTS,
+        help="environment in this account; may be repeated (default: all)",
+    )
     options = parser.parse_args(argv)
     try:
-        bootstrap = Bootstrap(boto3.Session(), options.region, options.repository)
+        bootstrap = Bootstrap(boto3.Session(), options.region, options.repository, options.environment or ENVIRONMENTS)
         variables = bootstrap.run()
     except OpsError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - a program that an administrator runs
         return exit_code(error)
-    for line in [*(f"created {what}" for what in bootstrap.done), *(f"{k}={v}" for k, v in variables.items())]:
+    lines = [*(f"created {what}" for what in bootstrap.done), *(f"{k}={v}" for k, v in variables.items())]
+    for line in [*lines, *github_rules.commands(options.repository)]:
         print(line)  # noqa: T201 - as above
     return 0
 

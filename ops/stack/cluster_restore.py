@@ -31,6 +31,8 @@ class Options:
     backup: str | None = None
     source: str | None = None
     """s3://bucket[/prefix] instead of the volume."""
+    as_of: str | None = None
+    """Time at which the bucket is read, in UTC; now by default."""
     replace: bool = False
     accept_broken: bool = False
     context: str | None = None
@@ -38,7 +40,7 @@ class Options:
 
     def arguments(self) -> list[str]:
         """Return what is added to the command that restores; of an option that is there twice, the last one counts."""
-        named = {"--backup": self.backup, "--from": self.source}
+        named = {"--backup": self.backup, "--from": self.source, "--as-of": self.as_of}
         flags = {"--replace": self.replace, "--accept-broken": self.accept_broken}
         values = [word for option, value in named.items() if value is not None for word in (option, value)]
         return values + [option for option, on in flags.items() if on]

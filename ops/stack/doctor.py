@@ -6,6 +6,7 @@ It only reads, by `kubectl get`. What cannot be read is a warning: the stack may
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from ops.stack import doctor_checks, kubectl, metrics_server
 from ops.stack.checkout import stack_config
 from ops.stack.demand import Demand, demand
 from ops.stack.doctor_checks import Facts, Finding, Level
+from ops.stack.doctor_state import state_key
 from ops.stack.render import recorded
 
 FORWARDED: Final = (8443,)
@@ -73,19 +75,20 @@ def current_context() -> str:
 
 
 def diagnose(context: str, stack: str, root: Path) -> list[Finding]:
-    """Examine a cluster; one that cannot be read is an error.
+    """Examine the key of the stack's state and a cluster; one that cannot be read is an error.
 
     Raises:
         OpsError: there is no such stack, or no context.
     """
     stack_config(stack, root)
+    key = state_key(stack, root, os.environ)
     chosen = context or current_context()
     try:
-        return examine(gather(chosen), stack, root)
+        return [*key, *examine(gather(chosen), stack, root)]
     except kubectl.CallError as error:
         text = f"the cluster of context {chosen} cannot be examined: {error}"
         remedy = "start the cluster, choose another context, or use one that may list nodes and pods"
-        return [Finding(check="context", level=Level.ERROR, text=text, remedy=remedy)]
+        return [*key, Finding(check="context", level=Level.ERROR, text=text, remedy=remedy)]
 
 
 def line(finding: Finding) -> str:

@@ -16,6 +16,7 @@ from support.paths import ROOT
 from support.servers import require_tool
 from support.tools import go_tool
 
+from ops.stack import github_rules
 from ops.stack.bootstrap import SESSION_HOURS
 from ops.stack.render_diff import FAILED, MARKER
 
@@ -176,9 +177,30 @@ def test_a_deployment_outlives_no_session_and_takes_up_what_was_killed() -> None
 
 def test_drift_fails_on_any_change_of_every_stack_on_aws() -> None:
     job = workflow("drift")["jobs"]["compare"]
-    assert job["strategy"]["matrix"]["stack"] == ["staging", "prod"]
+    matrix = job["strategy"]["matrix"]["include"]
+    assert matrix == [
+        {"stack": stack, "role": f"AWS_DRIFT_ROLE_{stack.upper()}", "backend": f"PULUMI_BACKEND_URL_{stack.upper()}"}
+        for stack in ("staging", "prod")
+    ]
     assert job["steps"][-1]["with"]["expect-no-changes"] is True
     assert job["steps"][-1]["with"]["refresh"] is True
+
+
+def test_a_pull_request_sees_staging_alone() -> None:
+    assert workflow("preview")["jobs"]["pulumi"]["strategy"]["matrix"] == {"stack": ["staging"]}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_workflow_sets_a_passphrase(path: Path) -> None:
+    """A KMS key encrypts the stacks; a passphrase that is set, even to nothing, would take its place in the state."""
+    assert "PULUMI_CONFIG_PASSPHRASE" not in path.read_text(encoding="utf-8")
+
+
+def test_the_rules_of_the_main_branch_ask_for_the_jobs_of_ci() -> None:
+    jobs = workflow("ci")["jobs"]
+    versions = jobs["check"]["strategy"]["matrix"]["python"]
+    assert {*(f"check ({version})" for version in versions), "demo"} == set(github_rules.CHECKS)
+    assert set(jobs) == {"check", "demo"}
 
 
 @pytest.mark.parametrize("job", ["comment", "pulumi"])

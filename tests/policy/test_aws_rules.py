@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support import aws_rules as rules
+from support.endpoint_rules import passing
 from support.recorder import record_with, recorded, settings, with_inputs
 
 from ops.stack.recording import Recording
@@ -21,6 +22,7 @@ RULES: list[Rule] = [
     rules.named_resources,
     rules.nobody_unnamed,
     rules.one_service_account,
+    passing,
     rules.encrypted,
     rules.complete_buckets,
     rules.nothing_public,
@@ -112,6 +114,8 @@ BAD: list[tuple[Rule, str, Change, str]] = [
     ),
     (rules.encrypted, "database-instance", updated(storageEncrypted=False), "Instance database-instance"),
     (rules.encrypted, "network-flow-group", dropped("kmsKeyId"), "LogGroup network-flow-group"),
+    (passing, "network-endpoints-s3", dropped("policy"), "without a policy"),
+    (passing, "network-endpoints-keys", statement("policy", Condition={}), "any account"),
     (rules.encrypted, "keys-data", updated(enableKeyRotation=False), "Key keys-data"),
     (rules.encrypted, "compute-cluster-eks", dropped("encryptionConfigKeyArn"), "Cluster"),
     (rules.encrypted, "capacity-storage", lambda i: i["parameters"].update(encrypted="false"), "StorageClass"),

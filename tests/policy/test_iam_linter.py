@@ -11,8 +11,9 @@ from support.findings import Finding, exemptions, scan, stale, unexplained
 from support.paths import TOOLS
 from support.recorder import recorded
 from support.tools import venv_tool
+from support.who_can import PLACE, PROVIDER, REPOSITORY
 
-from ops.stack import bootstrap
+from ops.stack import bootstrap, ci_roles
 
 pytestmark = pytest.mark.timeout(600)  # the first run of a machine installs the tool
 TOOL = "parliament"
@@ -73,14 +74,15 @@ def of_stack(stack: str) -> dict[str, Any]:
 
 def of_bootstrap() -> dict[str, Any]:
     """Who may assume each role of the workflows, what each role may do, and the bucket's policy."""
-    bucket, account, region = "churn-pulumi-state-000000000000", "000000000000", "eu-central-1"
-    key, provider = f"arn:aws:kms:{region}:{account}:key/a", f"arn:aws:iam::{account}:oidc-provider/{bootstrap.ISSUER}"
-    by_name = {f"Bucket/policy/{bucket}": bootstrap.tls_only(bucket)}
-    for role in bootstrap.ROLES:
-        field = "assumeRolePolicy"
-        by_name[f"Role/{field}/bootstrap-{role}"] = whole(bootstrap.trust(provider, "acme/churn", role), field)
-        rights = bootstrap.rights(role, bucket, key, account, region)
-        by_name[f"RolePolicy/policy/bootstrap-{role}"] = {"Version": "2012-10-17", "Statement": rights}
+    field = "assumeRolePolicy"
+    by_name = {f"Bucket/policy/{PLACE.bucket}": bootstrap.tls_only(PLACE.bucket)}
+    for role in ci_roles.roles():
+        trust = ci_roles.trust(PROVIDER, REPOSITORY, role)
+        by_name[f"Role/{field}/bootstrap-{role.name}"] = whole(trust, field)
+        rights = ci_roles.rights(role, PLACE)
+        by_name[f"RolePolicy/policy/bootstrap-{role.name}"] = {"Version": "2012-10-17", "Statement": rights}
+    for stack in ci_roles.ENVIRONMENTS:
+        by_name[f"Policy/policy/bootstrap-boundary-{stack}"] = ci_roles.boundary(stack, PLACE)
     return by_name
 
 

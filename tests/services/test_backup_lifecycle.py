@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from support.backup_bucket import BUCKET, EXPIRED, STORE, expired, keys
-from support.backup_jobs import Jobs
+from support.backup_bucket import BUCKET, EXPIRED, STORE, expired, keys, restore
+from support.backup_jobs import Jobs, files_of
 from support.backups import artifacts_manifest, backup_id, dump_manifest
+from support.postgres import Postgres
 from support.s3 import client, environment
 
-from ops.backup import upload as backup_upload
+from ops.backup import expiry
 from ops.backup.catalog import key_of
+from ops.backup.expiry import expire
 from ops.backup.manifest import TREE, Digest, object_key, render
 from ops.backup.root import Root
 from ops.backup.upload import upload
@@ -37,10 +41,12 @@ def test_after_90_days_dumps_and_contents_are_left_to_the_lifecycle_but_never_th
     """95 nights that were uploaded long ago, then one tonight; the old ones had a file that tonight's lacks."""
     for name, value in environment(s3).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(backup_upload, "ABANDONED", timedelta(0))
+    monkeypatch.setattr(expiry, "ABANDONED", timedelta(0))
     old_content = put_nights(s3, NIGHTS)
     bucket_jobs.both()
     upload(Root(bucket_jobs.root), STORE, keep_days=90, say=lambda _: None)
+    assert not expired(s3), "what uploads marks nothing"
+    expire(STORE, keep_days=90, say=lambda _: None)
     marked = expired(s3)
     nights = {key.split("/")[2] for key in marked if "/objects/" not in key}
     assert nights == {backup_id(number) for number in range(1, 2 * NIGHTS + 1)} - kept_nights(NIGHTS)
@@ -77,16 +83,37 @@ def test_content_that_is_needed_again_is_uploaded_again(
     """It may be marked by then, and an upload removes the mark."""
     for name, value in environment(s3).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(backup_upload, "ABANDONED", timedelta(0))
+    monkeypatch.setattr(expiry, "ABANDONED", timedelta(0))
     sha256 = hashlib.sha256(b"again").hexdigest()
     key = f"night/{object_key(sha256)}"
     client(s3).put_object(Bucket=BUCKET, Key=key, Body=b"again")
     bucket_jobs.both("--upload", STORE)
-    upload(Root(bucket_jobs.root), STORE, keep_days=90, say=lambda _: None)
+    expire(STORE, keep_days=90, say=lambda _: None)
     assert expired(s3) == {key}
     (bucket_jobs.artifacts / "again.txt").write_bytes(b"again")
     bucket_jobs.both("--upload", STORE)
     assert not expired(s3)
+
+
+def test_what_was_overwritten_is_uploaded_again_and_restored_as_it_was(
+    bucket_jobs: Jobs, empty_postgres: Postgres, s3: str, tmp_path: Path
+) -> None:
+    """Somebody overwrites everything; a restore reads the bucket as it was, and the next night repairs it."""
+    bucket_jobs.both("--upload", STORE)
+    time.sleep(1.1)  # S3's times are whole seconds
+    before = datetime.now(UTC)
+    time.sleep(1.1)
+    for key in keys(s3):
+        size = client(s3).head_object(Bucket=BUCKET, Key=key)["ContentLength"]
+        client(s3).put_object(Bucket=BUCKET, Key=key, Body=b"x" * size)
+    assert restore(bucket_jobs, empty_postgres, tmp_path / "refused").returncode == 2
+    as_of = ("--as-of", f"{before:%Y-%m-%dT%H:%M:%S}")
+    done = restore(bucket_jobs, empty_postgres, tmp_path / "target", *as_of)
+    assert done.returncode == 0, done.stderr
+    assert files_of(tmp_path / "target") == files_of(bucket_jobs.artifacts)
+    bucket_jobs.both("--upload", STORE)
+    verified = bucket_jobs.run("backup", "verify", "--from", STORE)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def test_a_lifecycle_by_age_alone_is_refused(bucket_jobs: Jobs, s3: str) -> None:

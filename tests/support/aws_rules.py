@@ -45,8 +45,8 @@ def of(recording: Recording, *kinds: str) -> Iterator[Resource]:
 
 
 def documents(recording: Recording) -> Iterator[tuple[Resource, str, Json]]:
-    """Every IAM document: its resource, the field that holds it, and its content."""
-    for item in recording.resources:
+    """Every IAM document that grants something (an endpoint's does not): its resource, its field, and its content."""
+    for item in (item for item in recording.resources if kind(item) != "VpcEndpoint"):
         for field in DOCUMENTS:
             text = item.inputs.get(field)
             if item.type.startswith("aws:") and isinstance(text, str) and '"Statement"' in text:

@@ -38,6 +38,6 @@ def expired(s3: str) -> set[str]:
     return {key for key in keys(s3) if is_marked(key)}
 
 
-def restore(jobs: Jobs, server: Postgres, folder: Path) -> subprocess.CompletedProcess[str]:
+def restore(jobs: Jobs, server: Postgres, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Restore the newest backup of the bucket."""
-    return jobs.run("restore", "--from", STORE, "--to", superuser(server), "--artifacts-to", str(folder))
+    return jobs.run("restore", "--from", STORE, "--to", superuser(server), "--artifacts-to", str(folder), *options)

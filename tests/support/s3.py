@@ -55,10 +55,11 @@ def client(url: str, service: str = "s3", region: str = REGION) -> Any:
 
 
 def encrypted_bucket(url: str, name: str, region: str = REGION) -> str:
-    """Make a bucket that encrypts with a key of its own; returns the key's address."""
+    """Make a bucket with versions and a key of its own, as the stacks' buckets have; returns the key's address."""
     key: str = client(url, "kms", region).create_key()["KeyMetadata"]["Arn"]
     s3 = client(url, region=region)
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
     return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,14 +13,21 @@ from ops.errors import OpsError
 S3: Final = "s3://"
 
 
-def open_backups(name: str) -> Storage:
+def open_backups(name: str, as_of: datetime | None = None) -> Storage:
     """Open the backups that a person names: a folder, or s3://bucket[/prefix].
 
-    What is read from a bucket must be encrypted with the bucket's own key.
+    What is read from a bucket must be encrypted with the bucket's own key. With ``as_of``, a bucket is read as it was
+    at that time.
 
     Raises:
-        OpsError: there is no such folder, or no bucket in the name.
+        OpsError: there is no such folder, no bucket in the name, or a time for a folder, which has no past.
     """
+    if as_of is not None:
+        if not name.startswith(S3):
+            raise OpsError(f"--as-of needs the versions of a bucket, and {name} is a folder: leave it out")
+        from ops.backup.storage.as_of import BucketAsOf  # noqa: PLC0415  # boto3 takes half a second to load
+
+        return BucketAsOf(name, as_of, require_encryption=True)
     return _open(name, "backups", require_encryption=True)
 
 

@@ -2,19 +2,75 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from ops.backup.manifest import Digest
-from ops.backup.storage.base import Hashing, Item, Writer
-from ops.backup.storage.s3_client import TRANSFER, WORKERS, Location, download, list_objects, new_client, s3_errors
+from ops.backup.storage.base import Hashing, Item, MissingError, Writer
+from ops.backup.storage.s3_client import (
+    PART_BYTES,
+    TRANSFER,
+    WORKERS,
+    Location,
+    download,
+    list_objects,
+    list_versions,
+    new_client,
+    s3_errors,
+)
 from ops.errors import OpsError
 
 KMS: Final = "aws:kms"
+COMPLIANCE: Final = "COMPLIANCE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of a file, or the mark of its deletion."""
+
+    key: str
+    id: str
+    bytes: int
+    modified: datetime
+    is_current: bool
+    is_deletion: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What S3 says of a file that a bucket holds."""
+
+    bytes: int
+    checksum: str
+    """What S3 computed when the file was uploaded; empty if it was uploaded without one."""
+    locked_until: datetime | None
+
+    def is_content(self, sha256: str, local: Path) -> bool:
+        """Whether it has this sha256; ``local`` is the same content, and is read only if it was uploaded in parts.
+
+        S3's checksum of an upload in parts is the sha256 of the parts' sha256, with the count of the parts after a dash
+        (Amazon S3 User Guide, "Checking object integrity").
+        """
+        value = self.checksum.partition("-")[0]
+        if value == base64.b64encode(bytes.fromhex(sha256)).decode():
+            return True
+        return bool(value) and self.bytes > PART_BYTES and local.exists() and value == _checksum_of_parts(local)
+
+
+def _checksum_of_parts(path: Path) -> str:
+    parts = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(PART_BYTES):
+            parts.update(hashlib.sha256(part).digest())
+    return base64.b64encode(parts.digest()).decode()
 
 
 class BucketStorage:
@@ -82,6 +138,49 @@ class BucketStorage:
         if self._require_encryption:
             self._check_encryption(key, head)
         return size
+
+    def versions(self) -> Iterator[Version]:
+        """Every version of every file, in no order."""
+        for entry in list_versions(self.client, self.location):
+            yield Version(
+                key=entry["Key"].removeprefix(self.location.prefix),
+                id=entry["VersionId"],
+                bytes=entry.get("Size", 0),
+                modified=entry["LastModified"],
+                is_current=entry["IsLatest"] and "Size" in entry,
+                is_deletion="Size" not in entry,
+            )
+
+    def held(self, key: str) -> Held | None:
+        """Say what the bucket holds under a key; None if there is no such file."""
+        try:
+            with s3_errors(self.path(key)):
+                head = self.client.head_object(**self.address(key), ChecksumMode="ENABLED")
+        except MissingError:
+            return None
+        return Held(
+            bytes=head["ContentLength"],
+            checksum=head.get("ChecksumSHA256", ""),
+            locked_until=head.get("ObjectLockRetainUntilDate"),
+        )
+
+    def lock_days(self) -> int | None:
+        """How many days the bucket protects each new version from deletion by anybody; None if it does not."""
+        with s3_errors(self.name):
+            try:
+                answer = self.client.get_object_lock_configuration(Bucket=self.location.bucket)
+            except self.client.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] != "ObjectLockConfigurationNotFoundError":
+                    raise
+                return None
+        rule: dict[str, Any] = answer["ObjectLockConfiguration"].get("Rule", {}).get("DefaultRetention", {})
+        return rule.get("Days") if rule.get("Mode") == COMPLIANCE else None
+
+    def lock(self, key: str, until: datetime) -> None:
+        """Let nobody delete this version of a file before a time; in this mode a lock can only become longer."""
+        with s3_errors(self.path(key)):
+            retention = {"Mode": COMPLIANCE, "RetainUntilDate": until}
+            self.client.put_object_retention(**self.address(key), Retention=retention)
 
     def path(self, key: str) -> str:
         """The name of a file, for people."""

@@ -115,6 +115,17 @@ def list_objects(client: Any, location: Location, prefix: str = "") -> Iterator[
             yield from page.get("Contents", ())
 
 
+def list_versions(client: Any, location: Location, prefix: str = "") -> Iterator[dict[str, Any]]:
+    """Every version and every mark of a deletion below a location's prefix, as S3 lists them; marks have no size."""
+    with s3_errors(str(location)):
+        pages = client.get_paginator("list_object_versions").paginate(
+            Bucket=location.bucket, Prefix=location.prefix + prefix
+        )
+        for page in pages:
+            yield from page.get("Versions", ())
+            yield from page.get("DeleteMarkers", ())
+
+
 def download(client: Any, address: Mapping[str, str], target: Writer) -> None:
     """Write an object's content to ``target`` in order; a download that breaks off resumes where it stopped.
 

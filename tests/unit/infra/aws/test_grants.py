@@ -61,15 +61,20 @@ def test_only_the_server_deletes_artifacts_and_nobody_backups() -> None:
 
 
 def rights(stack: str, workload: str) -> dict[str, list[str]]:
-    """Return the actions that a workload may take, by resource: bucket, objects or key."""
+    """Return the actions that a workload may take without a condition, by resource: bucket, objects or key."""
     statements = document(recorded(stack), f"identity-{workload}-policy")["Statement"]
+    statements = [each for each in statements if each["Sid"].startswith(("List", "Use", "Key"))]
     return {resource: statement["Action"] for statement in statements for resource in statement["Resource"]}
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_the_backup_reads_artifacts_and_writes_and_marks_backups(stack: str) -> None:
+def test_the_backup_reads_artifacts_and_writes_backups_and_marks_none(stack: str) -> None:
     artifacts, backups = (f"arn:aws:s3:::churn-{stack}-{what}-000000000000" for what in ("artifacts", "backups"))
     on_buckets = {what: actions for what, actions in rights(stack, "backup").items() if ":s3:::" in what}
+    statements = document(recorded(stack), "identity-backup-policy")["Statement"]
+    locks = {each["Sid"]: each["Action"] for each in statements if "Lock" in each["Sid"]}
+    with_locks = {"ReadLocks": ["s3:GetObjectRetention"], "ExtendLocks": ["s3:PutObjectRetention"]}
+    assert locks == (with_locks if stack == "prod" else {})
     assert on_buckets == {
         artifacts: ["s3:GetBucketLocation", "s3:ListBucket"],
         f"{artifacts}/*": ["s3:GetObject"],
@@ -78,14 +83,36 @@ def test_the_backup_reads_artifacts_and_writes_and_marks_backups(stack: str) -> 
             "s3:ListBucket",
             "s3:GetEncryptionConfiguration",
             "s3:GetLifecycleConfiguration",
+            "s3:GetBucketObjectLockConfiguration",
         ],
         f"{backups}/*": [
             "s3:GetObject",
             "s3:AbortMultipartUpload",
             "s3:ListMultipartUploadParts",
             "s3:PutObject",
-            "s3:PutObjectTagging",
         ],
+    }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_marks_expired_backups_can_write_none(stack: str) -> None:
+    backups = f"arn:aws:s3:::churn-{stack}-backups-000000000000"
+    statements = document(recorded(stack), "identity-backup-expiry-policy")["Statement"]
+    allowed = {action for each in statements for action in each["Action"] if action.startswith("s3:")}
+    assert allowed == {
+        "s3:GetBucketLocation",
+        "s3:GetEncryptionConfiguration",
+        "s3:GetLifecycleConfiguration",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+        "s3:PutObjectVersionTagging",
+    }
+    (mark,) = [each for each in statements if each["Sid"] == "MarkExpired"]
+    assert mark["Resource"] == [f"{backups}/*"]
+    assert mark["Condition"] == {
+        "StringEquals": {"s3:RequestObjectTag/churn-expired": "true"},
+        "ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": "churn-expired"},
     }
 
 
@@ -114,8 +141,8 @@ def test_a_restore_reads_backups_and_adds_artifacts(stack: str) -> None:
     assert {what: actions for what, actions in rights(stack, "restore").items() if ":s3:::" in what} == {
         artifacts: ["s3:GetBucketLocation", "s3:ListBucket"],
         f"{artifacts}/*": ["s3:GetObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"],
-        backups: ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetEncryptionConfiguration"],
-        f"{backups}/*": ["s3:GetObject"],
+        backups: ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketVersions", "s3:GetEncryptionConfiguration"],
+        f"{backups}/*": ["s3:GetObject", "s3:GetObjectVersion"],
     }
 
 

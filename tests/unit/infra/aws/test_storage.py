@@ -36,6 +36,7 @@ def s3() -> Iterator[Any]:
 def recorded_bucket(s3: Any, stack: str, name: str) -> Bucket:
     """Create a bucket with the recorded lifecycle and encryption."""
     s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     encryption = {"Rules": rules(stack, f"{name}-encryption")}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encryption)
     lifecycle(s3, name, rules(stack, f"{name}-lifecycle"))
@@ -62,6 +63,16 @@ def test_the_job_refuses_the_bucket_without_the_tag(s3: Any, stack: str, name: s
 
 
 @pytest.mark.parametrize(("stack", "name"), BUCKETS)
+def test_the_job_refuses_the_bucket_that_forgets_what_was_overwritten(s3: Any, stack: str, name: str) -> None:
+    bucket = recorded_bucket(s3, stack, name)
+    first, *others = rules(stack, f"{name}-lifecycle")
+    assert first["NoncurrentVersionExpiration"]["NoncurrentDays"] >= backup_upload.OLD_VERSION_DAYS
+    lifecycle(s3, name, [{**first, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}, *others])
+    with pytest.raises(OpsError, match="the lifecycle rule 'tidy' deletes old versions after 1 days"):
+        bucket.check_lifecycle()
+
+
+@pytest.mark.parametrize(("stack", "name"), BUCKETS)
 def test_an_upload_has_the_buckets_key_and_can_be_tagged(s3: Any, stack: str, name: str, tmp_path: Path) -> None:
     bucket = recorded_bucket(s3, stack, name)
     (tmp_path / "file").write_bytes(b"content")
@@ -69,7 +80,8 @@ def test_an_upload_has_the_buckets_key_and_can_be_tagged(s3: Any, stack: str, na
     (default,) = rules(stack, f"{name}-encryption")
     key = default["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"]
     assert s3.head_object(Bucket=name, Key="file")["SSEKMSKeyId"] == key
-    bucket.mark("file")
+    (version,) = bucket.storage.versions()
+    bucket.mark("file", version.id)
     tags = s3.get_object_tagging(Bucket=name, Key="file")["TagSet"]
     expiring = [rule for rule in s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"] if "Expiration" in rule]
     assert [(rule["Filter"]["Tag"], rule["Expiration"]) for rule in expiring] == [(tags[0], {"Days": BACKUP_DAYS})]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import boto3
 import pytest
@@ -14,26 +16,141 @@ from infra.aws.keys import LAUNCHER
 from infra.aws.registry import KEEP_IMAGES, lifecycle
 from infra.versions import OWN
 from ops.errors import OpsError
-from ops.stack import bootstrap, service_roles
-from ops.stack.bootstrap import ISSUER, Bootstrap
+from ops.stack import bootstrap, ci_roles, github_rules, service_roles
+from ops.stack.bootstrap import Bootstrap
+from ops.stack.ci_roles import ISSUER
 
 REGION = "eu-central-1"
 
 
+@contextmanager
+def account() -> Iterator[Any]:
+    """A session of an empty account, which has AWS' own policies."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "none")
+        patch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+        with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
+            yield boto3.Session(region_name=REGION)
+
+
 @pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
-    with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
-        yield boto3.Session(region_name=REGION)
+def session() -> Iterator[Any]:
+    with account() as opened:
+        yield opened
+
+
+class Prepared(NamedTuple):
+    """What the bootstrap leaves in an empty account."""
+
+    variables: dict[str, str]
+    versioning: str
+    encryption: list[Any]
+    block: dict[str, bool]
+    refusals: list[Any]
+    trust: dict[str, Any]
+    """The one statement by role."""
+    attached: dict[str, list[str]]
+    """Names of managed policies by role."""
+    boundaries: dict[str, str]
+    aliases: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    """Look at everything once, since an account with AWS' own policies takes seconds to make."""
+    with account() as opened:
+        bootstrapped = Bootstrap(opened, REGION, "acme/churn")
+        variables = bootstrapped.run()
+        s3, iam, where = opened.client("s3"), opened.client("iam"), {"Bucket": bootstrapped.bucket}
+        names = [role.name for role in ci_roles.roles()]
+        roles = {name: iam.get_role(RoleName=f"churn-{name}")["Role"] for name in names}
+        policies = {name: iam.list_attached_role_policies(RoleName=f"churn-{name}") for name in names}
+        return Prepared(
+            variables=variables,
+            versioning=s3.get_bucket_versioning(**where)["Status"],
+            encryption=s3.get_bucket_encryption(**where)["ServerSideEncryptionConfiguration"]["Rules"],
+            block=s3.get_public_access_block(**where)["PublicAccessBlockConfiguration"],
+            refusals=json.loads(s3.get_bucket_policy(**where)["Policy"])["Statement"],
+            trust={name: role["AssumeRolePolicyDocument"]["Statement"][0] for name, role in roles.items()},
+            attached={
+                name: [policy["PolicyName"] for policy in answer["AttachedPolicies"]]
+                for name, answer in policies.items()
+            },
+            boundaries={
+                name: role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "").rpartition("/")[2]
+                for name, role in roles.items()
+            },
+            aliases={
+                entry["AliasName"]: entry.get("TargetKeyId", "")
+                for entry in opened.client("kms").list_aliases()["Aliases"]
+            },
+        )
+
+
+def test_the_state_is_versioned_encrypted_and_closed(prepared: Prepared) -> None:
+    assert prepared.versioning == "Enabled"
+    (rule,) = prepared.encryption
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert set(prepared.block.values()) == {True}
+    (refusal,) = prepared.refusals
+    assert (refusal["Effect"], refusal["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_only_this_repositorys_workflows_can_take_the_roles(prepared: Prepared) -> None:
+    subjects = {}
+    for role, statement in prepared.trust.items():
+        equal = statement["Condition"]["StringEquals"]
+        assert equal[f"{ISSUER}:aud"] == "sts.amazonaws.com"
+        subjects[role] = equal[f"{ISSUER}:sub"]
+    assert all(
+        subject.startswith("repo:acme/churn:") and "*" not in subject for s in subjects.values() for subject in s
+    )
+    for stack in ("staging", "prod"):
+        assert subjects[f"deploy-{stack}"] == [f"repo:acme/churn:environment:{stack}"]
+        assert subjects[f"drift-{stack}"] == subjects["images"] == ["repo:acme/churn:ref:refs/heads/main"]
+    assert subjects["preview"] == ["repo:acme/churn:pull_request"]
+
+
+def test_the_roles_have_their_managed_policies_within_their_boundaries(prepared: Prepared) -> None:
+    for role in ci_roles.roles():
+        assert prepared.attached[role.name] == ([role.managed] if role.managed else [])
+        assert prepared.boundaries[role.name] == (f"churn-boundary-{role.stack}" if role.managed else "")
+
+
+def test_each_stack_has_a_key_of_its_own(prepared: Prepared) -> None:
+    keys = {stack: prepared.variables[f"{stack}/PULUMI_SECRETS_KEY"] for stack in ("staging", "prod")}
+    assert keys == {stack: f"awskms:///alias/churn-pulumi-{stack}?region={REGION}" for stack in ("staging", "prod")}
+    names = ("alias/churn-pulumi", "alias/churn-pulumi-staging", "alias/churn-pulumi-prod")
+    assert len({prepared.aliases[name] for name in names}) == 3
+
+
+def test_github_is_told_who_may_deploy() -> None:
+    printed = github_rules.commands("acme/churn")
+    bodies = [json.loads(shlex.split(command)[1]) for command in printed]
+    paths = [shlex.split(command)[7] for command in printed]
+    assert paths == [
+        "repos/acme/churn/rulesets",
+        "repos/acme/churn/environments/staging",
+        "repos/acme/churn/environments/staging/deployment-branch-policies",
+        "repos/acme/churn/environments/prod",
+        "repos/acme/churn/environments/prod/deployment-branch-policies",
+    ]
+    rules = {rule["type"]: rule.get("parameters", {}) for rule in bodies[0]["rules"]}
+    assert rules["pull_request"]["required_approving_review_count"] >= 1
+    assert rules["pull_request"]["require_last_push_approval"] is True
+    assert bodies[0]["bypass_actors"] == []
+    assert bodies[2] == bodies[4] == {"name": "main", "type": "branch"}
+    assert bodies[3]["prevent_self_review"] is True
+    assert len(bodies[3]["reviewers"]) >= 1
 
 
 def test_a_second_run_creates_nothing_and_prints_the_same(session: Any) -> None:
     first = Bootstrap(session, REGION, "acme/churn")
     variables = first.run()
-    kinds = [what.split()[0] for what in first.done]
-    assert kinds == ["key", "bucket", "provider", *["role"] * 3, *["service-role"] * 2, "key", *["repository"] * 4]
+    kinds = ["key"] * 3 + ["bucket", "provider"] + ["boundary"] * 2 + ["role"] * 6 + ["service-role"] * 2
+    kinds += ["key", *["repository"] * 4]
+    assert [what.split()[0] for what in first.done] == kinds
     again = Bootstrap(session, REGION, "acme/churn")
     assert again.run() == variables
     assert again.done == []
@@ -45,35 +162,28 @@ def test_the_default_region_of_s3_works_too(session: Any) -> None:
     assert bootstrapped.run()["PULUMI_BACKEND_URL"] == f"s3://{bootstrapped.bucket}?region=us-east-1"
 
 
-def test_the_state_is_versioned_encrypted_and_closed(session: Any) -> None:
-    bootstrapped = Bootstrap(session, REGION, "acme/churn")
-    bootstrapped.run()
-    s3 = session.client("s3")
-    assert s3.get_bucket_versioning(Bucket=bootstrapped.bucket)["Status"] == "Enabled"
-    (rule,) = s3.get_bucket_encryption(Bucket=bootstrapped.bucket)["ServerSideEncryptionConfiguration"]["Rules"]
-    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
-    block = s3.get_public_access_block(Bucket=bootstrapped.bucket)["PublicAccessBlockConfiguration"]
-    assert set(block.values()) == {True}
-    (refusal,) = json.loads(s3.get_bucket_policy(Bucket=bootstrapped.bucket)["Policy"])["Statement"]
-    assert (refusal["Effect"], refusal["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+def test_a_stage_can_have_an_account_of_its_own(session: Any) -> None:
+    bootstrapped = Bootstrap(session, REGION, "acme/churn", ["prod"])
+    variables = bootstrapped.run()
+    names = {role["RoleName"] for role in session.client("iam").list_roles()["Roles"]}
+    assert {name for name in names if name.startswith("churn-")} == {"churn-drift-prod", "churn-deploy-prod"}
+    assert "AWS_PREVIEW_ROLE" not in variables
+    assert variables["prod/AWS_DEPLOY_ROLE"].endswith(":role/churn-deploy-prod")
 
 
-def test_only_this_repositorys_workflows_can_take_the_roles(session: Any) -> None:
-    Bootstrap(session, REGION, "acme/churn").run()
-    iam = session.client("iam")
-    subjects = {}
-    for role in bootstrap.ROLES:
-        (statement,) = iam.get_role(RoleName=f"churn-{role}")["Role"]["AssumeRolePolicyDocument"]["Statement"]
-        equal = statement["Condition"]["StringEquals"]
-        assert equal[f"{ISSUER}:aud"] == "sts.amazonaws.com"
-        subjects[role] = equal[f"{ISSUER}:sub"]
-    assert all(
-        subject.startswith("repo:acme/churn:") and "*" not in subject for s in subjects.values() for subject in s
-    )
-    assert subjects["deploy"] == ["repo:acme/churn:environment:staging", "repo:acme/churn:environment:prod"]
-    attached = iam.list_attached_role_policies(RoleName="churn-preview")["AttachedPolicies"]
-    assert [policy["PolicyName"] for policy in attached] == ["ReadOnlyAccess"]
-    assert iam.list_attached_role_policies(RoleName="churn-images")["AttachedPolicies"] == []
+def test_a_boundary_that_was_changed_is_put_right(session: Any) -> None:
+    first = Bootstrap(session, REGION, "acme/churn")
+    first.run()
+    iam, arn = session.client("iam"), f"arn:aws:iam::{first.account}:policy/churn-boundary-prod"
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    for _ in range(4):  # IAM keeps five versions
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(everything), SetAsDefault=True)
+    again = Bootstrap(session, REGION, "acme/churn")
+    again.run()
+    assert again.done == ["new version of churn-boundary-prod"]
+    current = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=current)["PolicyVersion"]["Document"]
+    assert "BoundaryStays" in {statement["Sid"] for statement in document["Statement"]}
 
 
 def test_drift_is_corrected(session: Any) -> None:
@@ -126,7 +236,6 @@ def test_a_repository_that_drifted_is_corrected(session: Any) -> None:
 def test_a_deployment_may_stay_as_long_as_its_workflow(session: Any) -> None:
     Bootstrap(session, REGION, "acme/churn").run()
     iam = session.client("iam")
-    seconds = {role: iam.get_role(RoleName=f"churn-{role}")["Role"]["MaxSessionDuration"] for role in bootstrap.ROLES}
-    assert seconds == {
-        role: bootstrap.SESSION_HOURS * 3600 if role.startswith("deploy") else 3600 for role in bootstrap.ROLES
-    }
+    names = [role.name for role in ci_roles.roles()]
+    seconds = {name: iam.get_role(RoleName=f"churn-{name}")["Role"]["MaxSessionDuration"] for name in names}
+    assert seconds == {name: bootstrap.SESSION_HOURS * 3600 if name.startswith("deploy-") else 3600 for name in names}
