@@ -15,7 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ops.errors import OpsError, exit_code
+from ops.stack.bootstrap_copy import StateCopy
 
+ALIAS: Final = "alias/churn-pulumi"
 ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
 REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
@@ -77,14 +79,15 @@ def rights(role: str, bucket: str, key_arn: str, account: str, region: str) -> l
 class Bootstrap:
     """One account and region; ``session`` is boto3's."""
 
-    def __init__(self, session: Any, region: str, repository: str) -> None:
+    def __init__(self, session: Any, region: str, repository: str, second_region: str = "") -> None:
         if not REPOSITORY.fullmatch(repository):
             raise OpsError(f"{repository!r} is not a repository: give OWNER/NAME")
         self._s3 = session.client("s3", region_name=region)
         self._kms = session.client("kms", region_name=region)
         self._iam = session.client("iam")
         self.account: str = session.client("sts", region_name=region).get_caller_identity()["Account"]
-        self.region, self.repository = region, repository
+        self.region, self.repository, self.second_region = region, repository, second_region
+        self._session = session
         self.bucket = f"churn-pulumi-state-{self.account}"
         self.done: list[str] = []
 
@@ -94,22 +97,42 @@ class Bootstrap:
         self._state(key_arn)
         provider = self._provider()
         roles = {role: self._role(role, provider, key_arn) for role in ROLES}
-        return {
+        return self._copy(key_arn) | {
             "AWS_REGION": self.region,
             "AWS_PREVIEW_ROLE": roles["preview"],
             "AWS_DEPLOY_ROLE": roles["deploy"],
             "AWS_IMAGES_ROLE": roles["images"],
             "PULUMI_BACKEND_URL": f"s3://{self.bucket}?region={self.region}",
-            "PULUMI_SECRETS_KEY": f"awskms:///alias/churn-pulumi?region={self.region}",
+            "PULUMI_SECRETS_KEY": f"awskms:///{ALIAS}?region={self.region}",
         }
 
+    def _copy(self, key_arn: str) -> dict[str, str]:
+        """Copy the state to a second region, if there is one."""
+        if not self.second_region:
+            return {}
+        copy = StateCopy(
+            session=self._session,
+            region=self.region,
+            bucket=self.bucket,
+            key_arn=key_arn,
+            alias=ALIAS,
+            account=self.account,
+            second_region=self.second_region,
+            done=self.done,
+        )
+        return copy.run(tls_only(copy.target))
+
     def _key(self) -> str:
-        alias = "alias/churn-pulumi"
+        alias = ALIAS
         pages = self._kms.get_paginator("list_aliases").paginate()
         known = {entry["AliasName"]: entry.get("TargetKeyId") for page in pages for entry in page["Aliases"]}
         key_id = known.get(alias)
         if key_id is None:
-            key_id = self._kms.create_key(Description="Pulumi's secrets and state")["KeyMetadata"]["KeyId"]
+            key_id = self._kms.create_key(
+                Description="Pulumi's secrets and state",
+                # A key cannot become one later, and only such a key can decrypt the state in a second region.
+                MultiRegion=True,
+            )["KeyMetadata"]["KeyId"]
             self._kms.create_alias(AliasName=alias, TargetKeyId=key_id)
             self.done.append(f"key {alias}")
         self._kms.enable_key_rotation(KeyId=key_id)
@@ -182,9 +205,10 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.stack.bootstrap", description=__doc__.partition("\n")[0])
     parser.add_argument("--region", required=True, help="region of the stacks, such as eu-central-1")
     parser.add_argument("--repository", required=True, metavar="OWNER/NAME", help="GitHub repository that deploys")
+    parser.add_argument("--second-region", default="", help="region with a copy of the state; none by default")
     options = parser.parse_args(argv)
     try:
-        bootstrap = Bootstrap(boto3.Session(), options.region, options.repository)
+        bootstrap = Bootstrap(boto3.Session(), options.region, options.repository, options.second_region)
         variables = bootstrap.run()
     except OpsError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - a program that an administrator runs
