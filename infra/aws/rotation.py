@@ -12,6 +12,7 @@ from pulumi_aws import cloudwatch, iam, lambda_, secretsmanager
 
 from infra import secret_files
 from infra.aws.addons import POLL_SECONDS
+from infra.aws.first_values import FirstValuesArgs, call
 from infra.aws.log_group import log_group
 from infra.aws.scope import Scope
 from infra.aws.secret_store import SecretStore
@@ -47,7 +48,10 @@ class RotationArgs:
 
 
 class Rotation(pulumi.ComponentResource):
-    """Function, role, log group, a schedule for each secret, and a daily removal of API keys past their overlap."""
+    """Function, role, log group, first values, a schedule for each secret, and a daily removal of old API keys."""
+
+    first_values: pulumi.Resource
+    """Once it exists, every secret has a value."""
 
     def __init__(self, name: str, args: RotationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Rotation", name, {}, opts)
@@ -56,7 +60,7 @@ class Rotation(pulumi.ComponentResource):
         if not isinstance(keys, AwsSource) or not isinstance(admin, AwsSource):
             raise TypeError("rotation needs secrets in Secrets Manager")
         rotated = args.store.rotated()
-        role = self._role(name, args, [*rotated.values(), keys.arn])
+        role, rights = self._role(name, args, list(args.store.own().values()))
         function = self._function(name, args, role, {"API_KEYS_SECRET": keys.arn, "MLFLOW_ADMIN_SECRET": admin.arn})
         permission = lambda_.Permission(
             f"{name}-permission",
@@ -66,6 +70,7 @@ class Rotation(pulumi.ComponentResource):
             source_account=args.scope.account.id,
             opts=child(self),
         )
+        self.first_values = call(self, name, FirstValuesArgs(store=args.store, function=function, rights=rights))
         for secret, arn in rotated.items():
             secretsmanager.SecretRotation(
                 f"{name}-{secret}",
@@ -74,14 +79,15 @@ class Rotation(pulumi.ComponentResource):
                 rotation_rules=secretsmanager.SecretRotationRotationRulesArgs(
                     automatically_after_days=args.scope.settings.secrets.rotation_days
                 ),
-                # The services may not be up yet, so the first rotation waits for the schedule.
+                # The services may not be up yet, so the first rotation waits for the schedule. Secrets Manager calls
+                # `testSecret` all the same, with the present value (API reference, RotateSecret).
                 rotate_immediately=False,
-                opts=child(self, after=[permission]),
+                opts=child(self, after=[permission, self.first_values]),
             )
         self._retire(name, function)
         self.register_outputs({})
 
-    def _role(self, name: str, args: RotationArgs, secrets: list[pulumi.Input[str]]) -> iam.Role:
+    def _role(self, name: str, args: RotationArgs, secrets: list[pulumi.Input[str]]) -> tuple[iam.Role, iam.RolePolicy]:
         path = f"/aws/lambda/{args.scope.prefix}-rotation"
         days = args.scope.settings.network.log_days
         group = log_group(self, f"{name}-logs", path=path, days=days, key=args.log_key)
@@ -97,8 +103,8 @@ class Rotation(pulumi.ComponentResource):
                 resources=[pulumi.Output.concat(group.arn, ":*")],
             ),
         ]
-        iam.RolePolicy(f"{name}-policy", role=role.id, policy=document(allowed), opts=child(self))
-        return role
+        policy = iam.RolePolicy(f"{name}-policy", role=role.id, policy=document(allowed), opts=child(self))
+        return role, policy
 
     def _function(
         self, name: str, args: RotationArgs, role: iam.Role, secrets: Mapping[str, pulumi.Input[str]]
