@@ -21,11 +21,13 @@ class Database:
     port: int = 5432
     cidrs: tuple[str, ...] = ()
     """Networks of a database outside the cluster; empty if it is a pod."""
+    certificates: str = ""
+    """Authorities that may have signed the certificate of a database outside the cluster, as PEM."""
 
     @property
     def ssl_mode(self) -> str:
-        """Libpq's SSL mode: connections to a database outside the cluster are encrypted."""
-        return "require" if self.cidrs else "disable"
+        """Libpq's SSL mode: outside the cluster, connections are encrypted and the server's name is verified."""
+        return "verify-full" if self.cidrs else "disable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,8 @@ class CloudOutputs:
 
     secrets: Mapping[str, SecretSource]
     database: Database
+    first_values: pulumi.Resource | None = None
+    """What must exist before a pod mounts a secret; None if the secrets themselves have the values."""
     region: str | None = None
     storage_class: str | None = None
     """None means the cluster's default class."""

@@ -153,7 +153,7 @@ class BucketSettings(Section):
         description="Nobody can delete a backup before its time; can be turned on only for a new bucket."
     )
     copy_region: Annotated[str, Field(pattern=r"^([a-z]{2}(-[a-z]+)+-\d)?$")] = Field(
-        description="Region with a second copy of the backups; empty makes none."
+        description="Region with a second copy of the backups, of those of RDS, and of images; empty makes none."
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from infra import naming as n
 from infra import secret_files
+from infra.cloud import Database
 from infra.config import Settings
 
 MAX_CONNECTIONS: Final = 114
@@ -32,6 +33,15 @@ LOGIN_LIMITS: Final = {"mlflow": 78, "grafana": 22, "backup": 4, "monitor": 4}
 def login_options() -> list[str]:
     """Return the options with which a program learns every login: its name, its limit, and the folder of its secret."""
     return [part for role, spec in LOGINS.items() for part in ("--login", f"{role}:{LOGIN_LIMITS[role]}:{spec.path}")]
+
+
+def trust(where: Database, login: secret_files.SecretSpec) -> dict[str, str]:
+    """Return the variable by which libpq finds what it verifies the server with; none for a database in a pod.
+
+    It is read for every new connection, in every program of PostgreSQL and with psycopg2, where neither the service
+    file nor the connection string has the parameter `sslrootcert` (libpq's documentation, "Environment Variables").
+    """
+    return {"PGSSLROOTCERT": login.ca} if where.cidrs else {}
 
 
 @dataclass(frozen=True, kw_only=True)

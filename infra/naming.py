@@ -16,6 +16,21 @@ NODES: Final = f"{PROJECT}-nodes"
 NAMESPACES: Final = (INGRESS_NAMESPACE, SERVING, MLOPS, MONITORING, NODES)
 
 
+def deploy_role(stack: str) -> str:
+    """Return the name of the role with which the workflows deploy a stack."""
+    return f"{PROJECT}-deploy-{stack}"
+
+
+def drift_role(stack: str) -> str:
+    """Return the name of the role with which the workflows compare a stack with the main branch."""
+    return f"{PROJECT}-drift-{stack}"
+
+
+PREVIEW_ROLE: Final = f"{PROJECT}-preview"
+PREVIEWED: Final = "staging"
+"""The only stack that pull requests see. Whoever opens one may run any code with its role."""
+
+
 def boundary_name(stack: str) -> str:
     """Return the name of the IAM policy that bounds every role of a stack."""
     return f"{PROJECT}-boundary-{stack}"

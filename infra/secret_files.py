@@ -41,6 +41,11 @@ class SecretSpec:
             raise ValueError(f"the secret {self.name} has no file {name}, only {', '.join(self.files)}")
         return f"{self.path}/{name}"
 
+    @property
+    def ca(self) -> str:
+        """Path of `CA_FILE` in a pod that mounts the secret of a login."""
+        return f"{self.path}/{CA_FILE}"
+
     def at(self, folder: str) -> SecretSpec:
         """Return the same secret for a workload that mounts it in another folder."""
         return replace(self, folder=folder)
@@ -52,6 +57,11 @@ rotated password needs no restart, and no command line or environment variable c
 no other one with the password: the server takes it from here too, so that the two sides cannot differ."""
 PG_SERVICE_NAME: Final = n.PROJECT
 """The only service in that file."""
+
+CA_FILE: Final = "ca.pem"
+"""Where the database is outside the cluster: the authorities that may have signed its certificate.
+
+It is in the secret of each of its logins, so that every pod that can log in can also tell whom it talks to."""
 
 API_KEYS: Final = SecretSpec(name="api-keys", files=("keys.json",))
 MLFLOW_ADMIN: Final = SecretSpec(name="mlflow-admin", files=("username", "password", "session_key"))
@@ -107,6 +117,8 @@ class AwsSource:
     """A secret in AWS Secrets Manager whose JSON has the file names as keys."""
 
     arn: pulumi.Input[str]
+    more: tuple[str, ...] = ()
+    """Files besides those that the secret has everywhere."""
 
 
 SecretSource = KubernetesSource | AwsSource

@@ -20,6 +20,7 @@ from infra.local import LocalCloud, LocalCloudArgs
 from infra.naming import PROMETHEUS, THANOS_QUERY
 from infra.parts.context import Context
 from infra.parts.pull_secret import PullSecrets, PullSecretsArgs
+from infra.trust import check_certificates
 from infra.versions import Images, check_registry, digest_required, locked_digests
 from infra.workloads.alertmanager import Alertmanager, AlertmanagerArgs
 from infra.workloads.api import Api, ApiArgs
@@ -58,11 +59,13 @@ def check_prerequisites(settings: Settings, digests: Mapping[str, str]) -> None:
 
     Raises:
         ConfigError: a stack on AWS would pull the project's images from a registry that is not its owner's; an image
-            that the stack runs has no locked digest although digests are required; or the kubeconfig of a local stack
-            is missing, lacks the configured context, or names none and has a current one that may not be local.
+            that the stack runs has no locked digest although digests are required; nobody has fetched the certificates
+            of RDS; or the kubeconfig of a local stack is missing, lacks the configured context, or names none and has a
+            current one that may not be local.
     """
     check_registry(settings)
     check_digests(settings, digests)
+    check_certificates(settings)
     if settings.cluster.kind == "local":
         require_context(settings.cluster.context)
 
@@ -147,6 +150,8 @@ def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderRe
     meshed = settings.namespaces.mesh == "istio"
     network_args = NetworkArgs(workloads=workloads, edges=allowed, dns_cidrs=cloud.dns_cidrs, mesh=meshed)
     ground: list[pulumi.Resource] = [namespaces, Network("network", network_args, after)]
+    if cloud.first_values is not None:
+        ground.append(cloud.first_values)
     if settings.images.pull_secret:
         ground.append(PullSecrets("pull-secrets", PullSecretsArgs(logins=registry_logins()), after))
     if meshed:

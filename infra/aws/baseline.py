@@ -33,7 +33,7 @@ def watched(scope: Scope) -> list[str]:
     """Return how the ARNs of the objects begin whose every access is recorded, whichever stack has them."""
     return [
         f"arn:aws:s3:::{PROJECT}-pulumi-state-",
-        *(f"arn:aws:s3:::{PROJECT}-{stack}-backups-{scope.account.id}/" for stack in ("staging", "prod")),
+        *(f"arn:aws:s3:::{PROJECT}-{stack}-backups-{scope.account.id}-" for stack in ("staging", "prod")),
     ]
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 import pulumi_eks as eks
-import pulumi_random
 
 from infra import edges
 from infra.aws import grants
@@ -21,11 +20,13 @@ from infra.aws.cluster import API_SERVER, DNS
 from infra.aws.compute import Compute, ComputeArgs
 from infra.aws.database import PORT, DatabaseArgs
 from infra.aws.database import Database as Rds
+from infra.aws.database_copy import DatabaseCopy, DatabaseCopyArgs
 from infra.aws.dns import Addresses, AddressesArgs, Dns, DnsArgs
 from infra.aws.identity import Identity, IdentityArgs
 from infra.aws.keys import Keys, KeysArgs
 from infra.aws.network import Network, NetworkArgs
 from infra.aws.registry import address
+from infra.aws.registry_copy import RegistryCopy, RegistryCopyArgs
 from infra.aws.rotation import Rotation, RotationArgs
 from infra.aws.runner import Runner, RunnerArgs
 from infra.aws.scope import Scope
@@ -35,6 +36,7 @@ from infra.aws.waf import Waf, WafArgs
 from infra.cloud import CloudOutputs, Database, LoadBalancer
 from infra.config import Settings
 from infra.naming import POSTGRES
+from infra.trust import certificates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ def build(settings: Settings, hosts: tuple[str, ...], account: Account | None) -
     """Build the whole cloud; AWS is asked for the account and its zones unless ``account`` is given."""
     aws_provider = provider(settings, account)
     scope = Scope(settings=settings, account=account or look_up(settings, aws_provider))
-    providers: list[pulumi.ProviderResource] = [aws_provider, eks.Provider("eks"), pulumi_random.Provider("random")]
+    providers: list[pulumi.ProviderResource] = [aws_provider, eks.Provider("eks")]
     args = AwsCloudArgs(scope=scope, hosts=hosts)
     return AwsCloud("cloud", args, pulumi.ResourceOptions(providers=providers)).outputs
 
@@ -92,6 +94,8 @@ class AwsCloud(pulumi.ComponentResource):
         self._store = self._secrets(superuser)
         dns_args = DnsArgs(scope=scope, domain=scope.settings.ingress.domain, hosts=args.hosts)
         self._dns = Dns("dns", dns_args, self._inside)
+        if second := scope.settings.buckets.copy_region:
+            RegistryCopy("registry-copy", RegistryCopyArgs(scope=scope, region=second), self._inside)
         Budget("budget", BudgetArgs(scope=scope), self._inside)
         self.outputs = self._outputs(self._identities())
         self.register_outputs({})
@@ -123,7 +127,15 @@ class AwsCloud(pulumi.ComponentResource):
             log_key=keys.logs,
         )
         instance = Rds("database", args, self._inside)
-        database = Database(host=instance.host, port=PORT, cidrs=scope.addresses.database)
+        if second := scope.settings.buckets.copy_region:
+            copy_args = DatabaseCopyArgs(scope=scope, region=second, instance=instance.arn)
+            DatabaseCopy("database-copy", copy_args, self._inside)
+        database = Database(
+            host=instance.host,
+            port=PORT,
+            cidrs=scope.addresses.database,
+            certificates=certificates(scope.region),
+        )
         return database, instance.master_secret
 
     def _secrets(self, superuser: pulumi.Output[str] | None) -> SecretStore:
@@ -143,7 +155,7 @@ class AwsCloud(pulumi.ComponentResource):
         )
         # Its interfaces need the subnets' routes, and with it gone these can go.
         after = pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[self._network]))
-        Rotation("rotation", rotation_args, after)
+        self._first_values = Rotation("rotation", rotation_args, after).first_values
         return store
 
     def _identities(self) -> dict[str, Identity]:
@@ -179,6 +191,7 @@ class AwsCloud(pulumi.ComponentResource):
         irsa = scope.settings.eks.identity == "irsa"
         return CloudOutputs(
             secrets=self._store.sources,
+            first_values=self._first_values,
             database=self._database,
             region=scope.region,
             storage_class=STORAGE_CLASS,

@@ -15,7 +15,7 @@ from infra.aws.log_group import log_group
 from infra.aws.scope import Scope
 from infra.config_aws import EksSettings
 from infra.kit.options import child
-from infra.naming import PROJECT
+from infra.naming import PREVIEW_ROLE, PREVIEWED, deploy_role, drift_role
 
 SERVICES: Final = "172.20.0.0/16"
 """Addresses of Services inside the cluster."""
@@ -29,9 +29,6 @@ POLICIES: Final = "arn:aws:eks::aws:cluster-access-policy"
 ADMIN: Final = f"{POLICIES}/AmazonEKSClusterAdminPolicy"
 VIEW: Final = f"{POLICIES}/AmazonEKSViewPolicy"
 """Reads everything but Secrets."""
-DEPLOYS: Final = f"{PROJECT}-deploy"
-PREVIEWS: Final = f"{PROJECT}-preview"
-"""Names of the workflows' roles, which `ops/stack/bootstrap.py` creates before the first stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +76,7 @@ class Cluster(pulumi.ComponentResource):
             node_associate_public_ip_address=False,
             kubernetes_service_ip_address_range=SERVICES,
             authentication_mode=eks.AuthenticationMode.API,
-            access_entries=access(scope.account.id, settings.admins),
+            access_entries=access(scope.account.id, scope.settings.stack, settings.admins),
             endpoint_private_access=True,
             endpoint_public_access=bool(settings.public_cidrs),
             public_access_cidrs=list(settings.public_cidrs) or None,
@@ -102,12 +99,15 @@ class Cluster(pulumi.ComponentResource):
         self.register_outputs({"kubeconfig": pulumi.Output.secret(self.kubeconfig)})
 
 
-def access(account_id: str, admins: Sequence[str]) -> dict[str, eks.AccessEntryArgs]:
-    """Return who may enter the cluster: the workflow that deploys, the one that previews, and the administrators."""
-    roles = {
-        "deploy": (f"arn:aws:iam::{account_id}:role/{DEPLOYS}", ADMIN),
-        "preview": (f"arn:aws:iam::{account_id}:role/{PREVIEWS}", VIEW),
-    }
+def access(account_id: str, stack: str, admins: Sequence[str]) -> dict[str, eks.AccessEntryArgs]:
+    """Return who may enter the cluster: the workflows that deploy it and look at it, and the administrators.
+
+    The bootstrap creates the workflows' roles before the first stack. EKS refuses an entry for one that does not exist.
+    """
+    workflows = {"deploy": (deploy_role(stack), ADMIN), "drift": (drift_role(stack), VIEW)}
+    if stack == PREVIEWED:
+        workflows["preview"] = (PREVIEW_ROLE, VIEW)
+    roles = {name: (f"arn:aws:iam::{account_id}:role/{role}", rights) for name, (role, rights) in workflows.items()}
     known = [arn for arn, _ in roles.values()]
     people = {
         f"admin-{index}": (arn, ADMIN) for index, arn in enumerate((a for a in admins if a not in known), start=1)

@@ -40,7 +40,8 @@ class Copy(pulumi.ComponentResource):
             policy=document(policy(scope.account_root)),
             opts=stateful(self, scope.settings.state),
         )
-        like = replace(args.like, bucket=scope.bucket("backups-copy"), key=key.arn, region=args.region, logs=None)
+        bucket = scope.bucket("backups-copy", args.region)
+        like = replace(args.like, bucket=bucket, key=key.arn, region=args.region, logs=None)
         target = Bucket(f"{name}-target", like, pulumi.ResourceOptions(parent=self))
         self._rule(name, args, key, target, self._role(name, args, key, target))
         self.register_outputs({})

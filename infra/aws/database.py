@@ -58,6 +58,7 @@ class DatabaseArgs:
 class Database(pulumi.ComponentResource):
     """Subnet group, parameters, security group, log groups and the instance."""
 
+    arn: pulumi.Output[str]
     host: pulumi.Output[str]
     master_secret: pulumi.Output[str]
     """ARN of the secret that RDS itself creates and rotates."""
@@ -80,7 +81,7 @@ class Database(pulumi.ComponentResource):
             opts=child(self),
         )
         instance = self._instance(name, args, subnets, parameters)
-        self.host = instance.address
+        self.arn, self.host = instance.arn, instance.address
         self.master_secret = instance.master_user_secrets.apply(lambda secrets: secrets[0].secret_arn or "")
         self.register_outputs({"host": self.host})
 

@@ -12,6 +12,7 @@ from pulumi_aws import cloudwatch, ec2, iam, lambda_, secretsmanager, vpc
 
 from infra import secret_files
 from infra.aws.addons import POLL_SECONDS
+from infra.aws.first_values import FirstValuesArgs, call
 from infra.aws.log_group import log_group
 from infra.aws.scope import Scope, named
 from infra.aws.secret_store import SecretStore
@@ -52,7 +53,10 @@ class RotationArgs:
 
 
 class Rotation(pulumi.ComponentResource):
-    """The function with its rights and network, a schedule for each secret, and a daily removal of old API keys."""
+    """The function with its rights and network, its schedules, and its first call, which makes values."""
+
+    first_values: pulumi.Resource
+    """Once it exists, every secret has a value."""
 
     def __init__(self, name: str, args: RotationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Rotation", name, {}, opts)
@@ -61,7 +65,7 @@ class Rotation(pulumi.ComponentResource):
         if not isinstance(keys, AwsSource) or not isinstance(admin, AwsSource):
             raise TypeError("rotation needs secrets in Secrets Manager")
         rotated = args.store.rotated()
-        role = self._role(name, args, [*rotated.values(), keys.arn])
+        role, rights = self._role(name, args, list(args.store.own().values()))
         secrets: dict[str, pulumi.Input[str]] = {"API_KEYS_SECRET": keys.arn, "MLFLOW_ADMIN_SECRET": admin.arn}
         function = self._function(name, args, role, secrets)
         permission = lambda_.Permission(
@@ -72,6 +76,7 @@ class Rotation(pulumi.ComponentResource):
             source_account=args.scope.account.id,
             opts=child(self),
         )
+        self.first_values = call(self, name, FirstValuesArgs(store=args.store, function=function, rights=rights))
         for secret, arn in rotated.items():
             secretsmanager.SecretRotation(
                 f"{name}-{secret}",
@@ -80,14 +85,15 @@ class Rotation(pulumi.ComponentResource):
                 rotation_rules=secretsmanager.SecretRotationRotationRulesArgs(
                     automatically_after_days=args.scope.settings.secrets.rotation_days
                 ),
-                # The services may not be up yet, so the first rotation waits for the schedule.
+                # The services may not be up yet, so the first rotation waits for the schedule. Secrets Manager calls
+                # `testSecret` all the same, with the present value (API reference, RotateSecret).
                 rotate_immediately=False,
-                opts=child(self, after=[permission]),
+                opts=child(self, after=[permission, self.first_values]),
             )
         self._retire(name, function)
         self.register_outputs({})
 
-    def _role(self, name: str, args: RotationArgs, secrets: list[pulumi.Input[str]]) -> iam.Role:
+    def _role(self, name: str, args: RotationArgs, secrets: list[pulumi.Input[str]]) -> tuple[iam.Role, iam.RolePolicy]:
         path = f"/aws/lambda/{args.scope.prefix}-rotation"
         days = args.scope.settings.network.log_days
         group = log_group(self, f"{name}-logs", path=path, days=days, key=args.log_key)
@@ -103,8 +109,8 @@ class Rotation(pulumi.ComponentResource):
                 resources=[pulumi.Output.concat(group.arn, ":*")],
             ),
         ]
-        iam.RolePolicy(f"{name}-policy", role=role.id, policy=document(allowed), opts=child(self))
-        return role
+        policy = iam.RolePolicy(f"{name}-policy", role=role.id, policy=document(allowed), opts=child(self))
+        return role, policy
 
     def _group(self, name: str, args: RotationArgs) -> ec2.SecurityGroup:
         """Create the function's security group: it sends HTTPS within the VPC, and nothing is sent to it."""

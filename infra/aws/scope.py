@@ -67,9 +67,12 @@ class Scope:
         """Return the ARN of a resource in this account and region."""
         return f"arn:aws:{service}:{self.region}:{self.account.id}:{resource}"
 
-    def bucket(self, role: str) -> str:
-        """Return the name of a bucket, which must be unique in the world."""
-        return f"{self.prefix}-{role}-{self.account.id}"
+    def bucket(self, role: str, region: str | None = None) -> str:
+        """Return the name of a bucket, which must be unique in the world; ``region`` is that of the stack by default.
+
+        With the region in it, the stack can be deployed elsewhere while the names of a lost region are still taken.
+        """
+        return f"{self.prefix}-{role}-{self.account.id}-{region or self.region}"
 
 
 def named(name: str, role: str) -> dict[str, str]:

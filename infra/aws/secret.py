@@ -1,6 +1,7 @@
-"""A secret in Secrets Manager: JSON with the content of each file by its name.
+"""A secret in Secrets Manager, without a value: JSON with the content of each file by its name will be in it.
 
-The stack sets the first value; rotation or a person sets later ones.
+The program never writes a value. A version that it tracked would vanish after two other writes, and the next update
+would write it again as the current one; see `ops/jobs/rotation/reconcile.py`, which makes the first value.
 """
 
 from __future__ import annotations
@@ -12,26 +13,24 @@ import pulumi
 from pulumi_aws import secretsmanager
 
 from infra.aws.scope import Scope
-from infra.kit.options import stateful
-
-DAY_ZERO = ("secretString", "versionStages")
-"""Properties of the first version that Pulumi must not revert, since rotation moves its stage to a newer version."""
+from infra.kit.options import child, stateful
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecretArgs:
-    """Purpose, first content and key of the secret."""
+    """Purpose and key of the secret."""
 
     scope: Scope
     role: str
     description: str
     key: pulumi.Input[str]
-    values: Mapping[str, pulumi.Input[str]]
     tags: Mapping[str, str] = field(default_factory=dict)
+    keep: bool = True
+    """Whether it is protected where the stack protects its state; a deleted one can be recovered for a while anyway."""
 
 
 class Secret(pulumi.ComponentResource):
-    """The secret and its first version."""
+    """The secret."""
 
     arn: pulumi.Output[str]
 
@@ -46,14 +45,7 @@ class Secret(pulumi.ComponentResource):
             kms_key_id=args.key,
             tags=dict(args.tags),
             recovery_window_in_days=scope.settings.secrets.recovery_days,
-            opts=stateful(self, scope.settings.state),
-        )
-        content: pulumi.Output[str] = pulumi.Output.secret(pulumi.Output.json_dumps(dict(args.values)))
-        secretsmanager.SecretVersion(
-            f"{name}-first",
-            secret_id=secret.id,
-            secret_string=content,
-            opts=stateful(self, scope.settings.state, ignore=DAY_ZERO),
+            opts=stateful(self, scope.settings.state) if args.keep else child(self),
         )
         self.arn = secret.arn
         self.register_outputs({"arn": self.arn})

@@ -12,7 +12,7 @@ from infra import secret_files as s
 from infra.aws.scope import Scope
 from infra.aws.secret import Secret, SecretArgs
 from infra.cloud import Database
-from infra.credentials import Maker, key_file
+from infra.credentials import Templates
 from infra.naming import PROJECT
 
 KIND: Final = f"{PROJECT}:rotation"
@@ -52,43 +52,41 @@ class SecretStoreArgs:
 
 
 class SecretStore(pulumi.ComponentResource):
-    """One secret for each of `infra.secret_files.ALL`, and one for each client with an API key."""
+    """One secret for each of `infra.secret_files.ALL`, and one for each client with an API key; all without values."""
 
     sources: dict[str, s.SecretSource]
     clients: dict[str, pulumi.Output[str]]
     """ARN of the secret with a client's key, by the client's name."""
+    templates: dict[str, Mapping[str, pulumi.Output[str]]]
+    """Template of each file, by the secret's name, for all secrets but those with API keys."""
 
     def __init__(self, name: str, args: SecretStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:SecretStore", name, {}, opts)
-        maker = Maker(parent=self, name=name, state=args.scope.settings.state)
-        clients = args.scope.settings.secrets.api_clients
-        keys = {client: maker.api_key(client, f"api-key-{client}") for client in clients}
-        files = pulumi.Output.all(*keys.values()).apply(lambda known: key_file(known, scopes=["predict"]))
-        values: dict[str, Mapping[str, pulumi.Output[str]]] = {
-            s.API_KEYS.name: {"keys.json": files},
-            **maker.shared(args.database),
-        }
+        maker = Templates(parent=self, name=name, state=args.scope.settings.state)
+        self.templates = dict(maker.shared(args.database))
         self.sources = {}
         if args.superuser is None:
-            values[s.POSTGRES_SUPERUSER.name] = maker.login(s.POSTGRES_SUPERUSER, "postgres")
+            self.templates[s.POSTGRES_SUPERUSER.name] = maker.login(s.POSTGRES_SUPERUSER, "postgres")
         else:
             self.sources[s.POSTGRES_SUPERUSER.name] = s.AwsSource(arn=args.superuser)
-        plain = SecretArgs(scope=args.scope, key=args.key, role="", description="", values={})
-        for secret, content in values.items():
+        plain = SecretArgs(scope=args.scope, key=args.key, role="", description="")
+        for secret in (s.API_KEYS.name, *self.templates):
             kind = ROTATED.get(secret)
             tags = {KIND: kind} if kind else {}
-            filled = replace(plain, role=secret, description=PURPOSES[secret], values=content, tags=tags)
-            self.sources[secret] = s.AwsSource(arn=self._secret(name, filled).arn)
-        self.clients = {client: self._client(name, plain, client, key) for client, key in keys.items()}
+            own = replace(plain, role=secret, description=PURPOSES[secret], tags=tags)
+            more = (s.CA_FILE,) if s.CA_FILE in self.templates.get(secret, ()) else ()
+            self.sources[secret] = s.AwsSource(arn=self._secret(name, own).arn, more=more)
+        self.clients = {client: self._client(name, plain, client) for client in args.scope.settings.secrets.api_clients}
         self.register_outputs({})
 
-    def _client(self, name: str, plain: SecretArgs, client: str, key: pulumi.Output[str]) -> pulumi.Output[str]:
+    def _client(self, name: str, plain: SecretArgs, client: str) -> pulumi.Output[str]:
         args = replace(
             plain,
             role=f"api-client-{client}",
             description=f"API key of the client {client}",
-            values={"key": key},
             tags={KIND: "api-key", CLIENT: client},
+            # A client is removed by taking it off the list, which must not fail at a protected secret.
+            keep=False,
         )
         return self._secret(name, args).arn
 
@@ -99,3 +97,9 @@ class SecretStore(pulumi.ComponentResource):
         """Return the ARN of every rotating secret by its name."""
         own = {secret: source.arn for secret in ROTATED if isinstance(source := self.sources[secret], s.AwsSource)}
         return {**own, **{f"api-client-{client}": arn for client, arn in self.clients.items()}}
+
+    def own(self) -> dict[str, pulumi.Input[str]]:
+        """Return the ARN of every secret whose value is made here, by its name; RDS makes that of its superuser."""
+        names = (s.API_KEYS.name, *self.templates)
+        shared = {secret: source.arn for secret in names if isinstance(source := self.sources[secret], s.AwsSource)}
+        return {**shared, **{f"api-client-{client}": arn for client, arn in self.clients.items()}}

@@ -12,7 +12,7 @@ from pulumi_kubernetes.core.v1 import CSIVolumeSourceArgs, Secret, SecretVolumeS
 from infra.kit.meta import named, unnamed
 from infra.kit.options import child
 from infra.naming import Workload
-from infra.secret_files import KubernetesSource, SecretSource, SecretSpec
+from infra.secret_files import AwsSource, KubernetesSource, SecretSource, SecretSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class SecretMount(pulumi.ComponentResource):
         if isinstance(args.source, KubernetesSource):
             self.volume = self._kubernetes(name, args, args.source)
         else:
-            self.volume = self._csi(name, args, args.source.arn)
+            self.volume = self._csi(name, args, args.source)
         self.register_outputs({})
 
     def _kubernetes(self, name: str, args: SecretMountArgs, source: KubernetesSource) -> VolumeArgs:
@@ -53,9 +53,10 @@ class SecretMount(pulumi.ComponentResource):
             secret=SecretVolumeSourceArgs(secret_name=secret.metadata.name, default_mode=0o440),
         )
 
-    def _csi(self, name: str, args: SecretMountArgs, arn: pulumi.Input[str]) -> VolumeArgs:
-        files = [{"path": f'"{file}"', "objectAlias": file} for file in args.secret.files]
-        described = pulumi.Output.from_input(arn).apply(
+    def _csi(self, name: str, args: SecretMountArgs, source: AwsSource) -> VolumeArgs:
+        names = (*args.secret.files, *source.more)
+        files = [{"path": f'"{file}"', "objectAlias": file} for file in names]
+        described = pulumi.Output.from_input(source.arn).apply(
             lambda known: json.dumps([{"objectName": known, "objectType": "secretsmanager", "jmesPath": files}])
         )
         by_pod = {"usePodIdentity": "true"} if args.pod_identity else {}

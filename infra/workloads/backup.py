@@ -26,6 +26,7 @@ from pulumi_kubernetes.core.v1 import (
 
 from infra import secret_files
 from infra.config import BackupSettings, Resources
+from infra.connections import trust
 from infra.kit import jobs, pod
 from infra.kit.meta import named, selector
 from infra.kit.options import child
@@ -109,7 +110,7 @@ def _postgres(args: BackupArgs, login: MountedSecret) -> PodTemplateSpecArgs:
         str(WAIT_SECONDS),
         *(part for name in DATABASES for part in ("--database", name)),
     ]
-    env = {"PGSERVICEFILE": login.file(secret_files.PG_SERVICE)}
+    env = {"PGSERVICEFILE": login.file(secret_files.PG_SERVICE), **trust(args.context.cloud.database, LOGIN)}
     container = _container(args, "postgres", arguments, env=env, mounts=[login.mount])
     # With artifacts on a volume, both jobs have to run on MLflow's node. This one only prefers it: when MLflow is gone,
     # a dump is needed more than ever.

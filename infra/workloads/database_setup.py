@@ -16,7 +16,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpe
 
 from infra import secret_files
 from infra.config import Resources
-from infra.connections import LOGINS, login_options
+from infra.connections import LOGINS, login_options, trust
 from infra.kit import jobs, pod
 from infra.kit.meta import named
 from infra.kit.options import child
@@ -69,7 +69,14 @@ class DatabaseSetup(pulumi.ComponentResource):
     def _template(self, name: str, args: DatabaseSetupArgs) -> PodTemplateSpecArgs:
         where = args.context.cloud.database
         secrets = [args.context.secret(self, name, POSTGRES_SETUP, spec) for spec in (SUPERUSER, *LOGINS.values())]
-        options: list[pulumi.Input[str]] = ["--host", where.host, "--port", str(where.port)]
+        options: list[pulumi.Input[str]] = [
+            "--host",
+            where.host,
+            "--port",
+            str(where.port),
+            "--sslmode",
+            where.ssl_mode,
+        ]
         options += ["--superuser", SUPERUSER.path, *login_options()]
         container = ContainerArgs(
             name=POSTGRES_SETUP.name,
@@ -77,6 +84,8 @@ class DatabaseSetup(pulumi.ComponentResource):
             resources=pod.resources(SIZE),
             command=["python", "-m", "ops.jobs.database_setup"],
             args=options,
+            # The superuser's secret is made by RDS and has no certificates, but every other login's does.
+            env=pod.environment(trust(where, LOGINS["mlflow"])),
             volume_mounts=[*(secret.mount for secret in secrets), pod.tmp_mount()],
         )
         spec = PodSpecArgs(

@@ -158,6 +158,7 @@ def settings(domain: str, where: Database) -> dict[str, pulumi.Input[str]]:
         "GF_DATABASE_USER": from_file(LOGIN.file("username")),
         "GF_DATABASE_PASSWORD": from_file(LOGIN.file("password")),
         "GF_DATABASE_SSL_MODE": where.ssl_mode,
+        **({"GF_DATABASE_CA_CERT_PATH": LOGIN.ca} if where.cidrs else {}),
         "GF_DATABASE_MAX_OPEN_CONN": str(pool.each),
         "GF_DATABASE_MAX_IDLE_CONN": str(pool.size),
         "GF_SECURITY_ADMIN_USER": from_file(ADMIN.file("username")),

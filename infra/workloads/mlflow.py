@@ -123,7 +123,9 @@ def _container(args: MlflowArgs, secrets: list[MountedSecret]) -> ContainerArgs:
         liveness_probe=probes.http("/health", period_seconds=20, failures=6),
         command=["python", "-m", "ops.jobs.tracking_pod"],
         args=["server", *server_options(args.context.domain), "--artifacts-destination", destination(bucket)],
-        env=pod.environment(database_env(MLFLOW) | {"MLFLOW_LOGIN_DIR": secret_files.MLFLOW_ADMIN.path}),
+        env=pod.environment(
+            database_env(MLFLOW, args.context.cloud.database) | {"MLFLOW_LOGIN_DIR": secret_files.MLFLOW_ADMIN.path}
+        ),
         volume_mounts=[*(secret.mount for secret in secrets), *on_volume, pod.tmp_mount()],
         lifecycle=probes.sleep_before_stop(PRE_STOP_SECONDS),
     )

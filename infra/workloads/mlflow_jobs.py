@@ -18,8 +18,9 @@ from pulumi_kubernetes.core.v1 import (
 )
 
 from infra import secret_files
+from infra.cloud import Database
 from infra.config import Resources
-from infra.connections import POOLS
+from infra.connections import POOLS, trust
 from infra.kit import jobs, pod
 from infra.kit.meta import named, selector
 from infra.kit.options import child
@@ -93,7 +94,7 @@ class MlflowMigration(pulumi.ComponentResource):
             resources=pod.resources(SIZE),
             command=["python", "-m", "ops.jobs.migrate"],
             args=["--database", DATABASE_URI, *user_options(), "--backups", backups],
-            env=pod.environment(database_env(MLFLOW_MIGRATE)),
+            env=pod.environment(database_env(MLFLOW_MIGRATE, args.context.cloud.database)),
             volume_mounts=[
                 *(secret.mount for secret in secrets),
                 *([pod.mount("backups", BACKUPS)] if bucket is None else []),
@@ -153,7 +154,10 @@ class MlflowGc(pulumi.ComponentResource):
                 "--tracking-uri",
                 MLFLOW.url(),
             ],
-            env=pod.environment(database_env(MLFLOW_GC) | {"MLFLOW_LOGIN_DIR": secret_files.MLFLOW_ADMIN.path}),
+            env=pod.environment(
+                database_env(MLFLOW_GC, args.context.cloud.database)
+                | {"MLFLOW_LOGIN_DIR": secret_files.MLFLOW_ADMIN.path}
+            ),
             volume_mounts=[*(secret.mount for secret in secrets), pod.tmp_mount()],
         )
         spec = PodSpecArgs(
@@ -176,12 +180,13 @@ class MlflowGc(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def database_env(workload: Workload) -> dict[str, pulumi.Input[str]]:
+def database_env(workload: Workload, where: Database) -> dict[str, pulumi.Input[str]]:
     """Return how a process of MLflow finds its database, and how many connections each of its pools may hold."""
     pool = POOLS[workload.name]
     return {
         "HOME": pod.TMP,
         "PGSERVICEFILE": secret_files.POSTGRES_MLFLOW.file(secret_files.PG_SERVICE),
+        **trust(where, secret_files.POSTGRES_MLFLOW),
         "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(pool.size),
         "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(pool.overflow),
         "OMP_NUM_THREADS": "1",

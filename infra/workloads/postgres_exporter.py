@@ -85,6 +85,8 @@ class PostgresExporter(pulumi.ComponentResource):
 def settings(where: Database) -> dict[str, pulumi.Input[str]]:
     """Return the address of the server and the files of the login, which the exporter reads only when it starts."""
     options = f"sslmode={where.ssl_mode}&connect_timeout={CONNECT_SECONDS}"
+    if where.cidrs:
+        options += f"&sslrootcert={LOGIN.ca}"
     return {
         "DATA_SOURCE_URI": pulumi.Output.format("{0}:{1}/{2}?{3}", where.host, where.port, DATABASE, options),
         "DATA_SOURCE_USER_FILE": LOGIN.file("username"),

@@ -17,7 +17,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpe
 
 from infra import secret_files
 from infra.config import Resources
-from infra.connections import LOGINS, login_options
+from infra.connections import LOGINS, login_options, trust
 from infra.kit import jobs, pod
 from infra.kit.meta import named
 from infra.kit.options import child
@@ -81,8 +81,11 @@ def _databases(args: RestoreArgs, secrets: Mapping[str, MountedSecret]) -> Conta
     where = args.context.cloud.database
     to = pulumi.Output.concat("host=", where.host, f" port={where.port} sslmode={where.ssl_mode}")
     superuser = secrets[secret_files.POSTGRES_SUPERUSER.name]
+    # The superuser's secret is made by RDS and has no certificates, but every other login's does.
+    certified = LOGINS["mlflow"]
+    mounts = [superuser.mount, *([secrets[certified.name].mount] if where.cidrs else [])]
     options: list[pulumi.Input[str]] = ["--to", to, "--login", superuser.path, "--wait", str(WAIT_SECONDS)]
-    return _data(args, "databases", options, [superuser.mount])
+    return _data(args, "databases", options, mounts, trust(where, certified))
 
 
 def _artifacts(args: RestoreArgs) -> ContainerArgs:
@@ -93,7 +96,11 @@ def _artifacts(args: RestoreArgs) -> ContainerArgs:
 
 
 def _data(
-    args: RestoreArgs, name: str, options: Sequence[pulumi.Input[str]], mounts: Sequence[VolumeMountArgs] = ()
+    args: RestoreArgs,
+    name: str,
+    options: Sequence[pulumi.Input[str]],
+    mounts: Sequence[VolumeMountArgs] = (),
+    env: Mapping[str, str] | None = None,
 ) -> ContainerArgs:
     """Return the container that restores; it downloads to its scratch volume if the backups are in a bucket."""
     room = f"{args.scratch_gib + 1}Gi"
@@ -103,7 +110,7 @@ def _data(
         command=["python", "-m", "ops.cli", "restore"],
         args=["--from", FOLDER, "--scratch", SCRATCH, *options],
         resources=pod.resources(DATA_SIZE, scratch=room, reserved=room),
-        env=pod.environment({"HOME": pod.TMP}),
+        env=pod.environment({"HOME": pod.TMP, **(env or {})}),
         volume_mounts=[
             *mounts,
             pod.mount("backups", FOLDER),
@@ -139,11 +146,12 @@ def _logins(args: RestoreArgs, secrets: Mapping[str, MountedSecret]) -> list[Con
     administer = [*server, "--superuser", superuser.path, *login_options()]
     # The backup that was restored is the way back from an upgrade of its tables, so none more recent is asked for.
     migrate = ["--database", DATABASE_URI, *user_options(), "--without-backup"]
+    of_mlflow = database_env(MLFLOW_MIGRATE, where)
     reset = [*server, "--database", LOGINS["grafana"].path, "--admin", grafana.path]
     return [
-        step("roles", "database_setup", administer, [superuser, *LOGINS.values()]),
-        step("mlflow-users", "migrate", migrate, [LOGINS["mlflow"], *USERS.values()], database_env(MLFLOW_MIGRATE)),
-        step(RESTORE.name, "grafana_admin", reset, [LOGINS["grafana"], grafana]),
+        step("roles", "database_setup", administer, [superuser, *LOGINS.values()], trust(where, LOGINS["mlflow"])),
+        step("mlflow-users", "migrate", migrate, [LOGINS["mlflow"], *USERS.values()], of_mlflow),
+        step(RESTORE.name, "grafana_admin", reset, [LOGINS["grafana"], grafana], trust(where, LOGINS["grafana"])),
     ]
 
 

@@ -23,6 +23,7 @@ from ops.cli import doctor as doctor_command
 from ops.cli import failures
 from ops.cli import images as images_commands
 from ops.cli import rds as rds_commands
+from ops.cli import receivers as receivers_command
 from ops.cli import render as render_commands
 from ops.cli import restore as restore_commands
 from ops.cli import score as score_command
@@ -150,6 +151,7 @@ for command in (
     score_command.score,
     key,
     doctor_command.doctor,
+    receivers_command.receivers,
     render_commands.render,
     restore_commands.restore,
     restore_commands.drill,

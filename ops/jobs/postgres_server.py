@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where the server is."""
     parser.add_argument("--host", required=True, help="address of PostgreSQL")
     parser.add_argument("--port", type=int, default=5432, help="its port (default: %(default)s)")
-    parser.add_argument("--sslmode", default="require", help="as for libpq (default: %(default)s)")
+    parser.add_argument("--sslmode", default="verify-full", help="as for libpq (default: %(default)s)")
 
 
 def connect(server: Server, database: str, login: Login) -> Any:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from infra.naming import boundary_name
 from ops.errors import OpsError, exit_code
 from ops.stack import ci_roles, github_rules, repositories, service_roles
+from ops.stack.bootstrap_copy import StateCopy
 from ops.stack.ci_roles import AUDIENCE, ENVIRONMENTS, ISSUER, PREVIEWED, Place, Role
 
 REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
@@ -33,7 +34,14 @@ once they expire, what was just created gets into no state, since that is writte
 class Bootstrap:
     """One account and region, and the environments in it; ``session`` is boto3's."""
 
-    def __init__(self, session: Any, region: str, repository: str, environments: Sequence[str] = ENVIRONMENTS) -> None:
+    def __init__(
+        self,
+        session: Any,
+        region: str,
+        repository: str,
+        environments: Sequence[str] = ENVIRONMENTS,
+        second_region: str = "",
+    ) -> None:
         if not REPOSITORY.fullmatch(repository):
             raise OpsError(f"{repository!r} is not a repository: give OWNER/NAME")
         self._session = session
@@ -42,6 +50,7 @@ class Bootstrap:
         self._iam = session.client("iam")
         self.account: str = session.client("sts", region_name=region).get_caller_identity()["Account"]
         self.region, self.repository, self.environments = region, repository, tuple(environments)
+        self.second_region = second_region
         self.bucket = f"churn-pulumi-state-{self.account}"
         self.done: list[str] = []
 
@@ -60,7 +69,7 @@ class Bootstrap:
             self._boundary(stack, place)
         arns = {role.name: self._role(role, provider, place) for role in ci_roles.roles(self.environments)}
         self.done += [f"service-role {name}" for name in service_roles.create(self._iam)]
-        return self._variables(arns) | self._registry()
+        return self._copy(place) | self._variables(arns) | self._registry()
 
     def _registry(self) -> dict[str, str]:
         """Create the repositories, which are where the images are pushed; other accounts pull from there."""
@@ -91,12 +100,31 @@ class Bootstrap:
             }
         return variables
 
+    def _copy(self, place: Place) -> dict[str, str]:
+        """Copy the state and its keys to a second region, if there is one."""
+        if not self.second_region:
+            return {}
+        copy = StateCopy(
+            session=self._session,
+            region=self.region,
+            bucket=self.bucket,
+            key_arn=place.bucket_key,
+            alias=KEY,
+            stack_keys={f"{KEY}-{stack}": arn for stack, arn in place.stack_keys.items()},
+            account=self.account,
+            second_region=self.second_region,
+            done=self.done,
+        )
+        return copy.run(tls_only(copy.target))
+
     def _key(self, alias: str) -> str:
         pages = self._kms.get_paginator("list_aliases").paginate()
         known = {entry["AliasName"]: entry.get("TargetKeyId") for page in pages for entry in page["Aliases"]}
         key_id = known.get(alias)
         if key_id is None:
-            key_id = self._kms.create_key(Description=f"{alias}: Pulumi's state")["KeyMetadata"]["KeyId"]
+            # A key cannot become a multi-region one later, and only such a key decrypts the state in a second region.
+            created = self._kms.create_key(Description=f"{alias}: Pulumi's state", MultiRegion=True)
+            key_id = created["KeyMetadata"]["KeyId"]
             self._kms.create_alias(AliasName=alias, TargetKeyId=key_id)
             self.done.append(f"key {alias}")
         self._kms.enable_key_rotation(KeyId=key_id)
@@ -196,9 +224,12 @@ def main(argv: Sequence[str]) -> int:
         choices=ENVIRONMENTS,
         help="environment in this account; may be repeated (default: all)",
     )
+    parser.add_argument("--second-region", default="", help="region with a copy of the state; none by default")
     options = parser.parse_args(argv)
+    environments = options.environment or ENVIRONMENTS
     try:
-        bootstrap = Bootstrap(boto3.Session(), options.region, options.repository, options.environment or ENVIRONMENTS)
+        session = boto3.Session()
+        bootstrap = Bootstrap(session, options.region, options.repository, environments, options.second_region)
         variables = bootstrap.run()
     except OpsError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - a program that an administrator runs

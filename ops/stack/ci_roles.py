@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infra.naming import PROJECT, boundary_name
+from infra.naming import PREVIEWED, PROJECT, boundary_name
 
 ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
 ENVIRONMENTS: Final = ("staging", "prod")
-PREVIEWED: Final = "staging"
-"""The only stack that pull requests see. Whoever opens one may run any code with its role."""
 READ_ONLY: Final = "ReadOnlyAccess"
 ADMINISTRATOR: Final = "AdministratorAccess"
 Statements = list[dict[str, Any]]

@@ -81,6 +81,17 @@ class Rds:
                 self._rename(replaced, self.name)
             raise
 
+    def resource_id(self) -> str:
+        """Return the id that RDS gave the instance that has the name now.
+
+        Raises:
+            OpsError: there is none, or a restored one still waits for the name.
+        """
+        instance = self._required(self.name)
+        if self._find(f"{self.name}{RESTORED}") is not None:
+            raise OpsError(f"{self.name}{RESTORED} does not have the name yet: switch first, or delete it")
+        return str(instance["DbiResourceId"])
+
     def clean_up(self, now: datetime) -> str:
         """Delete the replaced instance after a final snapshot; returns the snapshot's name.
 
@@ -151,6 +162,12 @@ def _like(source: dict[str, Any]) -> dict[str, Any]:
         settings["DBSubnetGroupName"] = subnets["DBSubnetGroupName"]
     for group in source.get("DBParameterGroups", ())[:1]:
         settings["DBParameterGroupName"] = group["DBParameterGroupName"]
+    if authority := source.get("CACertificateIdentifier"):
+        # Clients verify the server, so its authority must be one that they know.
+        settings["CACertificateIdentifier"] = authority
+    if superuser := source.get("MasterUserSecret"):
+        # The restored instance gets a superuser's secret of its own; without this it would have none.
+        settings |= {"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": superuser["KmsKeyId"]}
     return settings
 
 

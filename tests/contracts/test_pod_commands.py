@@ -46,10 +46,13 @@ def test_values_arrive_where_they_belong() -> None:
     dump, copy = lines["backup postgres"], lines["backup artifacts"]
     assert (dump["service"], list(dump["database"]), dump["wait"]) == ("churn", ["mlflow", "grafana"], 60)
     assert (str(dump["to"]), dump["keep_days"], dump["keep_uploaded"]) == ("/var/lib/backups", 7, 90)
-    assert dump["upload"] == copy["upload"] == "s3://churn-prod-backups-000000000000"
-    assert copy["source"] == "s3://churn-prod-artifacts-000000000000/artifacts"
+    assert dump["upload"] == copy["upload"] == "s3://churn-prod-backups-000000000000-eu-central-1"
+    assert copy["source"] == "s3://churn-prod-artifacts-000000000000-eu-central-1/artifacts"
     (drill,) = (values for name, values in lines.items() if name.startswith("drill"))
-    assert (drill["source"], drill["remote"]) == ("/var/lib/backups", "s3://churn-prod-backups-000000000000")
+    assert (drill["source"], drill["remote"]) == (
+        "/var/lib/backups",
+        "s3://churn-prod-backups-000000000000-eu-central-1",
+    )
     assert (str(drill["scratch"]), str(drill["reports"])) == ("/var/lib/drill", "/var/lib/drill-reports")
 
 

@@ -14,7 +14,7 @@ from redis.retry import Retry
 from support.bundles import random_customers
 from support.servers import HOST, Api, Server, free_port, require_tool, wait_until
 
-from infra.credentials import CACHE_COMMANDS, cache_users
+from infra.credentials import CACHE_COMMANDS, cache_users, sha256
 from infra.workloads.cache import arguments, login_check
 
 pytestmark = pytest.mark.service
@@ -32,7 +32,7 @@ class Cache(Server):
         port = free_port()
         folder.mkdir(parents=True)
         users = folder / "users.acl"
-        users.write_text(cache_users(PASSWORD) + "user tester on nopass ~* &* +@all\n")
+        users.write_text(cache_users(sha256(PASSWORD)) + "user tester on nopass ~* &* +@all\n")
         program = require_tool("valkey-server", "redis-server")
         own = ["--port", str(port), "--bind", HOST, "--aclfile", str(users)]
         super().__init__([program, *arguments(16), *own], folder, port=port)

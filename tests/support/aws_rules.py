@@ -18,7 +18,6 @@ STATEFUL: Final = (
     "aws:route53/zone:Zone",
     "aws:s3/bucket:Bucket",
     "aws:secretsmanager/secret:Secret",
-    "aws:secretsmanager/secretVersion:SecretVersion",
 )
 BESIDE_A_BUCKET: Final = (
     "BucketLifecycleConfiguration",
@@ -258,7 +257,9 @@ def protected(recording: Recording, *, protect: bool) -> list[str]:
     violations = [
         f"{item.type} {item.name}: protect {item.protect}, retain {item.retain_on_delete}"
         for item in recording.resources
-        if item.type in STATEFUL and (item.protect, item.retain_on_delete) != (protect, protect)
+        if item.type in STATEFUL
+        and (item.protect, item.retain_on_delete) != (protect, protect)
+        and "churn:client" not in (item.inputs.get("tags") or {})  # for which `removable_clients` has the rule
     ]
     for item in of(recording, "Instance"):
         protection = (item.inputs["deletionProtection"], not item.inputs["skipFinalSnapshot"])

@@ -21,7 +21,6 @@ HOLDS_STATE: Final = (
 )
 MAY_HOLD_SECRETS: Final = (
     *HOLDS_STATE,
-    "aws:secretsmanager/secretVersion:SecretVersion",
     "kubernetes:core/v1:Secret",
     "tls:index/selfSignedCert:SelfSignedCert",
 )

@@ -14,5 +14,11 @@ removes its hash.
 
 ``mlflow-user``, ``mlflow-admin``, ``grafana-admin``: a password, which `set` changes in the service itself over HTTPS.
 
+When a schedule is set, Secrets Manager calls `test` alone, before the services exist: nothing is new then, and nothing
+is tested. After a restore of the database a service knows the previous password, and `set` logs in with that one.
+
+A deployment calls the function too, with ``{"action": "reconcile", ...}``: each secret without a value gets its first
+one, and the key file gets exactly the clients of the list (`reconcile.py`).
+
 No log line and no error contains the value of a secret.
 """

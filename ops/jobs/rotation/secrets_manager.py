@@ -9,6 +9,7 @@ from typing import Any, Final
 
 CURRENT: Final = "AWSCURRENT"
 PENDING: Final = "AWSPENDING"
+PREVIOUS: Final = "AWSPREVIOUS"
 
 
 class SecretsManager:
@@ -28,6 +29,30 @@ class SecretsManager:
         answer = self._client.get_secret_value(SecretId=arn, VersionStage=stage, **by_id)
         content: dict[str, str] = json.loads(answer["SecretString"])
         return content
+
+    def value(self, arn: str, *, stage: str = CURRENT) -> Any:
+        """Return the content with this stage, whatever JSON it is; None if there is none.
+
+        A content that is no JSON is returned as the text that it is.
+        """
+        try:
+            text = self._client.get_secret_value(SecretId=arn, VersionStage=stage)["SecretString"]
+        except self._client.exceptions.ResourceNotFoundException:
+            return None
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+
+    def allowed(self, arn: str) -> bool:
+        """Whether this function may read a secret."""
+        try:
+            self.value(arn)
+        except self._client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] == "AccessDeniedException":
+                return False
+            raise
+        return True
 
     def age(self, arn: str) -> timedelta:
         """Return how long ago the current version was written."""

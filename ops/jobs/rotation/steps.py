@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from . import logins
 from .options import Options, RotationError
-from .secrets_manager import CURRENT, PENDING, SecretsManager
+from .secrets_manager import CURRENT, PENDING, PREVIOUS, SecretsManager
 
 KIND: Final = "churn:rotation"
 CLIENT: Final = "churn:client"
@@ -59,22 +59,34 @@ class Rotation:
     def test(self) -> None:
         """Check that the service accepts the new value.
 
+        Where there is nothing new, there is nothing to check: when a schedule is set, Secrets Manager calls this step
+        alone, with the present value as the pending one or with none, and then neither DNS nor the services may exist
+        yet (API reference, RotateSecret, `RotateImmediately`; getmoto/moto PR 8547).
+
         Raises:
             RotationError: it does not.
         """
+        if not self.manager.has_value(self.arn, self.version):
+            return
         pending = self._pending()
+        if pending == self.manager.value(self.arn):
+            return
         if self.kind == API_KEY:
-            keys = json.loads(self.manager.read(self.options.api_keys_secret)[KEYS_FILE])
-            if digest(pending["key"]) not in self._entry(keys)["sha256"]:
-                raise RotationError(
-                    f"the key file does not contain the new key of {self.client}: the step before it failed"
-                )
+            self._check_key(pending)
             self._wait_for_pods()
+            # Another call may have written the file meanwhile, from what it had read before.
+            self._check_key(pending)
         elif not self._api().accepts(pending):
             raise RotationError(f"the new password of {pending['username']} is not accepted")
 
     def finish(self) -> None:
-        """Give the new value to everyone who reads the secret."""
+        """Give the new value to everyone who reads the secret.
+
+        Raises:
+            RotationError: there is none.
+        """
+        if not self.manager.has_value(self.arn, self.version):
+            raise RotationError(f"version {self.version} of {self.arn} has no value: the first step failed")
         self.manager.promote(self.arn, self.version)
 
     def retire(self) -> bool:
@@ -87,6 +99,14 @@ class Rotation:
         if pending or self.manager.age(self.arn) < self.options.overlap:
             return False
         return self._set_hashes([digest(self.manager.read(self.arn)["key"])])
+
+    def _check_key(self, pending: Mapping[str, str]) -> None:
+        keys = json.loads(self.manager.read(self.options.api_keys_secret)[KEYS_FILE])
+        if digest(pending["key"]) not in self._entry(keys)["sha256"]:
+            raise RotationError(
+                f"the key file does not contain the new key of {self.client}: the step before it failed, or another "
+                "call has overwritten its change"
+            )
 
     def _pending(self) -> dict[str, str]:
         return self.manager.read(self.arn, stage=PENDING, version=self.version)
@@ -121,14 +141,25 @@ class Rotation:
         return logins.mlflow(self.options.mlflow_url, self.send)
 
     def _change_password(self, pending: Mapping[str, str]) -> None:
-        old, new = self.manager.read(self.arn), pending["password"]
+        own_login = self.kind in {GRAFANA_ADMIN, MLFLOW_ADMIN}
+        login = self._login(self.arn if own_login else self.options.mlflow_admin_secret)
+        new = pending["password"]
         if self.kind == GRAFANA_ADMIN:
-            body = {"oldPassword": old["password"], "newPassword": new, "confirmNew": new}
+            body = {"oldPassword": login["password"], "newPassword": new, "confirmNew": new}
         else:
             body = {"username": pending["username"], "password": new}
-        own_login = self.kind in {GRAFANA_ADMIN, MLFLOW_ADMIN}
-        login = old if own_login else self.manager.read(self.options.mlflow_admin_secret)
         self._api().change(pending["username"], body, login=login)
+
+    def _login(self, arn: str) -> dict[str, str]:
+        """Return the login in a secret with the password that the service knows.
+
+        A database that was restored to a time before the last rotation has the previous one.
+        """
+        current = self.manager.read(arn)
+        previous = self.manager.value(arn, stage=PREVIOUS)
+        if previous is None or self._api().accepts(current) or not self._api().accepts(previous):
+            return current
+        return dict(previous)
 
 
 def digest(key: str) -> str:

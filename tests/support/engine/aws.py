@@ -1,9 +1,11 @@
 """A stand-in for the `aws` provider: it stores resources as requested and adds the outputs that AWS would compute.
 
-It has five of AWS's rules: some inputs cannot change in place (for the kinds that hold state or that much depends on,
-as the real provider's schema marks them); a protected instance or cluster cannot be deleted; the log group of a cluster
-or database comes back after it is deleted, since the service writes its last lines then; a final snapshot stays, and no
-other can have its name; and a cluster goes up by one minor version at a time.
+It has those of AWS's rules that the program depends on. Some inputs cannot change in place (for the kinds that hold
+state or that much depends on, as the real provider's schema marks them). A protected instance or cluster cannot be
+deleted. The log group of a cluster or database comes back after it is deleted, since the service writes its last lines
+then. A final snapshot stays, and no other can have its name. A cluster goes up by one minor version at a time. Secrets
+Manager forgets old versions of a secret. A database is known by its resource id, whatever its name is. A call of the
+rotation function runs the function's own code.
 """
 
 from __future__ import annotations
@@ -13,7 +15,12 @@ import uuid
 
 from support.engine.kubernetes import differing
 from support.engine.provider import Asked, Change, Journal, Provider, ProviderError
+from support.engine.secrets_manager import ResourceNotFoundException, SecretsManager
 from support.engine.wire import Properties, revealed
+
+from ops.jobs.rotation import reconcile
+from ops.jobs.rotation.options import RotationError
+from ops.jobs.rotation.secrets_manager import SecretsManager as Client
 
 ACCOUNT = "000000000000"
 REGION = "eu-central-1"
@@ -31,6 +38,7 @@ REPLACING: dict[str, tuple[str, ...]] = {
         "storageEncrypted",
         "username",
     ),
+    "Invocation": ("functionName", "input", "triggers"),
     "Key": ("customerMasterKeySpec", "keyUsage"),
     "LogGroup": ("name",),
     "NatGateway": ("allocationId", "subnetId"),
@@ -56,6 +64,9 @@ class Aws(Provider):
         self.revived: set[str] = set()
         """Names of log groups that services have created again."""
         self.snapshots: set[str] = set()
+        self.secrets = SecretsManager()
+        self.databases: dict[str, str] = {}
+        """Names of the database instances by their resource ids."""
 
     def check(self, asked: Asked) -> Properties:
         return asked.new
@@ -68,6 +79,12 @@ class Aws(Provider):
         )
         return Change(paths=paths, replacing=replacing)
 
+    def restore_database(self) -> str:
+        """Put another instance under the name of the only one, which keeps its id; returns the new one's id."""
+        ((first, name),) = self.databases.items()
+        self.databases = {first: f"{name}-replaced", f"db-{uuid.uuid4().hex.upper()}": name}
+        return next(identity for identity, each in self.databases.items() if each == name)
+
     def create(self, asked: Asked) -> tuple[str, Properties]:
         identity = self._identity(asked)
         if identity in self.resources:
@@ -75,7 +92,9 @@ class Aws(Provider):
         if asked.kind == "LogGroup" and revealed(asked.new)["name"] in self.revived:
             raise ProviderError("ResourceAlreadyExistsException: The specified log group already exists")
         self.resources[identity] = revealed(asked.new)
-        return identity, self._outputs(asked, identity)
+        outputs = self._outputs(asked, identity)
+        outputs |= self._effect(asked, outputs)
+        return outputs.get("resourceId", identity), outputs
 
     def update(self, asked: Asked) -> Properties:
         identity, new = self._identity(asked), revealed(asked.new)
@@ -91,6 +110,10 @@ class Aws(Provider):
             raise ProviderError(f"{asked.kind} {asked.name} is protected against deletion")
         self._leave_behind(asked.kind, revealed(asked.old))
         self.resources.pop(self._identity(asked), None)
+        self.databases.pop(asked.identity, None)
+        if asked.kind == "Secret":
+            self.secrets.forget(self._outputs(Asked(type=asked.type, name=asked.name, new=asked.old),
+                                              self._identity(asked))["arn"])  # fmt: skip
 
     def _leave_behind(self, kind: str, inputs: Properties) -> None:
         if kind == "LogGroup" and inputs["name"].startswith(REVIVING):
@@ -104,6 +127,10 @@ class Aws(Provider):
             self.snapshots.add(name)
 
     def read(self, asked: Asked) -> tuple[Properties, Properties] | None:
+        if asked.kind == "SecretVersion":
+            return self._version(asked)
+        if asked.kind == "Instance":
+            return self._database(asked)
         return (asked.old, asked.state) if self._identity(asked) in self.resources else None
 
     def invoke(self, token: str) -> Properties:
@@ -120,6 +147,43 @@ class Aws(Provider):
                 return {"names": list(reversed(ZONES)), "zoneIds": [], "groupNames": [], "id": REGION}
             case other:
                 raise ProviderError(f"the stand-in does not answer {other}")
+
+    def _effect(self, asked: Asked, outputs: Properties) -> Properties:
+        """Do what creating a resource does beside storing it; returns further outputs."""
+        inputs = revealed(asked.new)
+        match asked.kind:
+            case "Instance":
+                identity = f"db-{uuid.uuid4().hex.upper()}"
+                self.databases[identity] = inputs["identifier"]
+                return {"resourceId": identity}
+            case "Secret":
+                self.secrets.create(outputs["arn"])
+            case "SecretVersion":
+                return {"versionId": self.secrets.put_secret_value(
+                    SecretId=inputs["secretId"], SecretString=inputs["secretString"])["VersionId"]}  # fmt: skip
+            case "Invocation":
+                request = reconcile.Request.read(json.loads(inputs["input"]))
+                try:
+                    result = reconcile.Reconciliation(manager=Client(self.secrets), request=request).run()
+                except RotationError as error:
+                    raise ProviderError(f"invoking Lambda Function: {error}") from None
+                return {"result": json.dumps(result)}
+        return {}
+
+    def _database(self, asked: Asked) -> tuple[Properties, Properties] | None:
+        """Read an instance by its resource id, under whatever name it has now (provider 5.0, `aws_db_instance.id`)."""
+        name = self.databases.get(asked.identity)
+        now = {"identifier": name}
+        return None if name is None else (asked.old | now, asked.state | now | {"resourceId": asked.identity})
+
+    def _version(self, asked: Asked) -> tuple[Properties, Properties] | None:
+        """Read a version by its id, as the real provider does: one that is forgotten does not exist any more."""
+        state = revealed(asked.state)
+        try:
+            self.secrets.get_secret_value(SecretId=state["secretId"], VersionId=state["versionId"])
+        except ResourceNotFoundException:
+            return None
+        return asked.old, asked.state
 
     def _identity(self, asked: Asked) -> str:
         """The logical name, unique within its kind, with a digest of the inputs that cannot change in place."""

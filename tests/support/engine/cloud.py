@@ -14,6 +14,7 @@ import grpc
 from pulumi import automation as auto
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
+from support import rds_authority
 from support.engine.aws import Aws, cluster_outputs
 from support.engine.cluster import MemoryCluster
 from support.engine.kubernetes import Kubernetes
@@ -25,6 +26,7 @@ from support.paths import ROOT
 from support.recorder import settings
 
 from infra.aws.rotation import CODE
+from infra.trust import FOLDER
 from infra.versions import OWN, PUBLIC, Images
 from ops.stack.eks_component import parts
 
@@ -47,6 +49,10 @@ class Balanced(Kubernetes):
 
     def update(self, asked: Asked) -> Properties:
         return self._named(asked, super().update(asked))
+
+    def read(self, asked: Asked) -> tuple[Properties, Properties] | None:
+        resource = super().read(asked)
+        return None if resource is None else (resource[0], self._named(asked, resource[1]))
 
     def _named(self, asked: Asked, outputs: Properties) -> Properties:
         if asked.kind in {"Service", "Ingress"}:
@@ -146,6 +152,7 @@ class CloudProject(Project[MemoryCluster]):
             text = text.replace(reserved, own)
         self.settings.write_text(text)
         shutil.copytree(CODE, self.folder / CODE.relative_to(ROOT))
+        rds_authority.write(self.folder / FOLDER.relative_to(ROOT))
 
     @contextmanager
     def open(self, kubeconfig: Path | None = None) -> Iterator[Self]:

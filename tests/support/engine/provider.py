@@ -43,6 +43,8 @@ class Asked:
     """Its previous outputs."""
     seed: bytes = b""
     """Randomness for a name."""
+    identity: str = ""
+    """Its id, where it exists already."""
 
     @property
     def kind(self) -> str:

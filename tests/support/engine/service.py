@@ -82,7 +82,7 @@ class Service(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=request.news)
         call = Call(operation="update", urn=request.urn)
         self.journal.note(call)
-        asked = Asked(type=request.type, name=request.name, new=from_wire(request.news))
+        asked = Asked(type=request.type, name=request.name, new=from_wire(request.news), identity=request.id)
         with _refusals(context, request.news):
             self.journal.on_update(call, "asked")
             outputs = self.provider.update(asked)
@@ -91,14 +91,14 @@ class Service(provider_pb2_grpc.ResourceProviderServicer):
 
     def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
         self.journal.note(Call(operation="delete", urn=request.urn))
-        asked = Asked(type=request.type, name=request.name, old=from_wire(request.old_inputs))
+        asked = Asked(type=request.type, name=request.name, old=from_wire(request.old_inputs), identity=request.id)
         with _refusals(context):
             self.provider.delete(asked)
         return empty_pb2.Empty()
 
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
         old, state = from_wire(request.inputs), from_wire(request.properties)
-        asked = Asked(type=request.type, name=request.name, old=old, state=state)
+        asked = Asked(type=request.type, name=request.name, old=old, state=state, identity=request.id)
         resource = self.provider.read(asked)
         if resource is None:
             return provider_pb2.ReadResponse()

@@ -111,9 +111,9 @@ def test_arguments_on_a_local_cluster() -> None:
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_arguments_on_aws(stack: str) -> None:
     database, artifacts = (container(stack, name) for name in JOBS)
-    upload = ["--upload", f"s3://churn-{stack}-backups-000000000000"]
+    upload = ["--upload", f"s3://churn-{stack}-backups-000000000000-eu-central-1"]
     assert database["args"][-2:] == artifacts["args"][-2:] == upload
-    assert artifacts["args"][:2] == ["--from", f"s3://churn-{stack}-artifacts-000000000000/artifacts"]
+    assert artifacts["args"][:2] == ["--from", f"s3://churn-{stack}-artifacts-000000000000-eu-central-1/artifacts"]
 
 
 def test_the_artifacts_are_read_where_mlflow_writes_them() -> None:

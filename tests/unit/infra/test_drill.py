@@ -37,7 +37,7 @@ def test_it_reads_the_backups_and_writes_to_scratch(stack: str) -> None:
     (container,) = pod(stack)["containers"]
     assert container["command"] == ["python", "-m", "ops.cli", "drill"]
     reports = ["--reports", "/var/lib/drill-reports"]
-    remote = [] if stack == "dev" else ["--remote", f"s3://churn-{stack}-backups-000000000000"]
+    remote = [] if stack == "dev" else ["--remote", f"s3://churn-{stack}-backups-000000000000-eu-central-1"]
     assert container["args"] == ["--from", "/var/lib/backups", "--scratch", "/var/lib/drill", *reports, *remote]
     mounts = {mount["mountPath"]: (mount["readOnly"], mount.get("subPath")) for mount in container["volumeMounts"]}
     assert mounts == {

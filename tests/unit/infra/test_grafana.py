@@ -93,8 +93,8 @@ def test_every_secret_is_a_file_that_is_mounted(stack: str) -> None:
     ("stack", "host", "mode"),
     [
         ("dev", "postgres.churn-mlops.svc:5432", "disable"),
-        ("staging", "postgres.rds.example.com:5432", "require"),
-        ("prod", "postgres.rds.example.com:5432", "require"),
+        ("staging", "postgres.rds.example.com:5432", "verify-full"),
+        ("prod", "postgres.rds.example.com:5432", "verify-full"),
     ],
 )
 def test_its_database(stack: str, host: str, mode: str) -> None:

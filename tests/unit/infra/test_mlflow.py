@@ -205,7 +205,7 @@ def test_the_migration_sees_the_backups_and_every_login(stack: str) -> None:
         "--admin", "/run/secrets/churn/mlflow-admin",
         "--writer", "/run/secrets/churn/mlflow-training",
         "--reader", "/run/secrets/churn/mlflow-api",
-        "--backups", "/backups" if stack == "dev" else f"s3://churn-{stack}-backups-000000000000",
+        "--backups", "/backups" if stack == "dev" else f"s3://churn-{stack}-backups-000000000000-eu-central-1",
     ]  # fmt: skip
     claims = {
         volume["name"]: volume["persistentVolumeClaim"]

@@ -93,11 +93,12 @@ def test_in_the_cluster_it_asks_the_pod_and_reads_its_login_from_files() -> None
 
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
-def test_outside_of_the_cluster_its_connection_is_encrypted(stack: str) -> None:
+def test_outside_of_the_cluster_it_verifies_the_server(stack: str) -> None:
     variables = environment(container(stack))
     host = cloud(stack).database.cidrs
     assert host, "the database is outside"
-    assert variables["DATA_SOURCE_URI"].endswith(":5432/postgres?sslmode=require&connect_timeout=2")
+    options = "sslmode=verify-full&connect_timeout=2&sslrootcert=/run/secrets/churn/postgres/ca.pem"
+    assert variables["DATA_SOURCE_URI"].endswith(f":5432/postgres?{options}")
     assert {name: variables[name] for name in PATHS} == PATHS
 
 

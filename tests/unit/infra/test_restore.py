@@ -64,7 +64,8 @@ def test_databases_are_restored_before_their_logins_are_set(stack: str) -> None:
 def test_each_step_has_what_it_needs_and_nothing_else(stack: str) -> None:
     data = {"backups": False, "scratch": True}
     own = {name: mounted(container) for name, container in steps(stack, "databases").items()}
-    assert own["databases"] == {**data, "postgres-superuser": False}
+    certified = {} if stack == "dev" else {"postgres-mlflow": False}  # its secret has the certificates of RDS
+    assert own["databases"] == {**data, "postgres-superuser": False, **certified}
     assert own["roles"] == dict.fromkeys(("postgres-superuser", *(spec.name for spec in LOGINS.values())), False)
     assert own["mlflow-users"] == dict.fromkeys(
         ("postgres-mlflow", "mlflow-admin", "mlflow-training", "mlflow-api"), False
@@ -86,8 +87,8 @@ def test_each_step_has_what_it_needs_and_nothing_else(stack: str) -> None:
         ("dev", "host=postgres.churn-mlops.svc port=5432 sslmode=disable", "/var/lib/artifacts"),
         (
             "prod",
-            "host=postgres.rds.example.com port=5432 sslmode=require",
-            "s3://churn-prod-artifacts-000000000000/artifacts",
+            "host=postgres.rds.example.com port=5432 sslmode=verify-full",
+            "s3://churn-prod-artifacts-000000000000-eu-central-1/artifacts",
         ),
     ],
 )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import sys
 from importlib.metadata import packages_distributions
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support import rds_authority
 from support.order import before
 from support.paths import ROOT
 from support.recorder import STACKS, MadeUpDigests, config, find, own_image, pod_templates, recorded, settings
 
+from infra import trust
 from infra.config import ConfigError, Settings
 from infra.naming import NAMESPACES
 from infra.stack import check_prerequisites
@@ -128,8 +131,21 @@ def test_a_stack_on_aws_refuses_a_registry_that_is_not_its_owners(stack: str, re
 @pytest.mark.parametrize(
     "registry", ["000000000000.dkr.ecr.eu-central-1.amazonaws.com/churn", "r.example.com:5000/a/b"]
 )
-def test_a_stack_on_aws_takes_a_registry_with_a_host(registry: str) -> None:
+def test_a_stack_on_aws_takes_a_registry_with_a_host(
+    registry: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rds_authority.write(tmp_path)
+    monkeypatch.setattr(trust, "FOLDER", tmp_path)
     check_prerequisites(with_registry("prod", registry), MadeUpDigests())
+
+
+def test_a_stack_on_aws_needs_what_its_database_is_verified_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(trust, "FOLDER", tmp_path)
+    registry = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/churn"
+    with pytest.raises(ConfigError, match="run `churn rds certificates --region eu-central-1`, and commit the file"):
+        check_prerequisites(with_registry("prod", registry), MadeUpDigests())
 
 
 def test_no_node_can_pull_the_images_of_a_local_stack_from_anywhere() -> None:

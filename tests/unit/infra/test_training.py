@@ -129,7 +129,7 @@ def test_spot_can_be_switched_off() -> None:
     [
         ("dev", ["--rows", "20000"]),
         ("staging", ["--rows", "100000"]),
-        ("prod", ["--data", "s3://churn-prod-data-000000000000/customers.parquet"]),
+        ("prod", ["--data", "s3://churn-prod-data-000000000000-eu-central-1/customers.parquet"]),
     ],
 )
 def test_the_program_takes_what_it_is_given(stack: str, arguments: list[str]) -> None:

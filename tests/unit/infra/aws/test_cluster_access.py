@@ -10,12 +10,15 @@ import pytest
 from support.recorder import record_with, recorded
 
 from infra.aws.cluster import access, without_creator
-from ops.stack.bootstrap import ROLES
+from ops.stack.ci_roles import roles
 from ops.stack.recording import Recording
 
 POLICIES = "arn:aws:eks::aws:cluster-access-policy"
 ACCOUNT = "000000000000"
-DEPLOY, PREVIEW = (f"arn:aws:iam::{ACCOUNT}:role/churn-{role}" for role in ("deploy", "preview"))
+
+
+def role(name: str) -> str:
+    return f"arn:aws:iam::{ACCOUNT}:role/churn-{name}"
 
 
 def entries(recording: Recording) -> dict[str, tuple[str, str]]:
@@ -29,12 +32,15 @@ def entries(recording: Recording) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_the_workflows_always_have_entries(stack: str) -> None:
-    assert entries(recorded(stack)) == {
-        "deploy": (DEPLOY, f"{POLICIES}/AmazonEKSClusterAdminPolicy"),
-        "preview": (PREVIEW, f"{POLICIES}/AmazonEKSViewPolicy"),
+    expected = {
+        "deploy": (role(f"deploy-{stack}"), f"{POLICIES}/AmazonEKSClusterAdminPolicy"),
+        "drift": (role(f"drift-{stack}"), f"{POLICIES}/AmazonEKSViewPolicy"),
     }
+    if stack == "staging":  # pull requests see no other
+        expected["preview"] = (role("preview"), f"{POLICIES}/AmazonEKSViewPolicy")
+    assert entries(recorded(stack)) == expected
     # The bootstrap makes these roles, and EKS refuses an entry for one that does not exist.
-    assert {"deploy", "preview"} <= set(ROLES)
+    assert {arn for arn, _ in expected.values()} <= {role(each.name) for each in roles()}
 
 
 def test_managed_nodes_change_nothing_about_that() -> None:
@@ -45,9 +51,9 @@ def test_managed_nodes_change_nothing_about_that() -> None:
 
 def test_an_administrator_has_an_entry_and_a_role_never_has_two() -> None:
     """EKS refuses a second entry of a role."""
-    person = f"arn:aws:iam::{ACCOUNT}:role/administrator"
-    names = {name: entry.principal_arn for name, entry in access(ACCOUNT, [DEPLOY, person]).items()}
-    assert names == {"deploy": DEPLOY, "preview": PREVIEW, "admin-1": person}
+    deploy, person = role("deploy-prod"), f"arn:aws:iam::{ACCOUNT}:role/administrator"
+    names = {name: entry.principal_arn for name, entry in access(ACCOUNT, "prod", [deploy, person]).items()}
+    assert names == {"deploy": deploy, "drift": role("drift-prod"), "admin-1": person}
 
 
 def transformed(type_: str, props: dict[str, Any]) -> pulumi.ResourceTransformResult | None:

@@ -55,8 +55,8 @@ def test_only_the_server_deletes_artifacts_and_nobody_backups() -> None:
         for resource in statement["Resource"]
     }
     assert deleting == {
-        ("identity-mlflow-policy", "arn:aws:s3:::churn-prod-artifacts-000000000000/*"),
-        ("identity-thanos-compact-policy", "arn:aws:s3:::churn-prod-metrics-000000000000/*"),
+        ("identity-mlflow-policy", "arn:aws:s3:::churn-prod-artifacts-000000000000-eu-central-1/*"),
+        ("identity-thanos-compact-policy", "arn:aws:s3:::churn-prod-metrics-000000000000-eu-central-1/*"),
     }
 
 
@@ -69,7 +69,9 @@ def rights(stack: str, workload: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_backup_reads_artifacts_and_writes_backups_and_marks_none(stack: str) -> None:
-    artifacts, backups = (f"arn:aws:s3:::churn-{stack}-{what}-000000000000" for what in ("artifacts", "backups"))
+    artifacts, backups = (
+        f"arn:aws:s3:::churn-{stack}-{what}-000000000000-eu-central-1" for what in ("artifacts", "backups")
+    )
     on_buckets = {what: actions for what, actions in rights(stack, "backup").items() if ":s3:::" in what}
     statements = document(recorded(stack), "identity-backup-policy")["Statement"]
     locks = {each["Sid"]: each["Action"] for each in statements if "Lock" in each["Sid"]}
@@ -96,7 +98,7 @@ def test_the_backup_reads_artifacts_and_writes_backups_and_marks_none(stack: str
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_marks_expired_backups_can_write_none(stack: str) -> None:
-    backups = f"arn:aws:s3:::churn-{stack}-backups-000000000000"
+    backups = f"arn:aws:s3:::churn-{stack}-backups-000000000000-eu-central-1"
     statements = document(recorded(stack), "identity-backup-expiry-policy")["Statement"]
     allowed = {action for each in statements for action in each["Action"] if action.startswith("s3:")}
     assert allowed == {
@@ -118,7 +120,7 @@ def test_what_marks_expired_backups_can_write_none(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_drill_reads_backups_and_how_they_are_encrypted(stack: str) -> None:
-    backups = f"arn:aws:s3:::churn-{stack}-backups-000000000000"
+    backups = f"arn:aws:s3:::churn-{stack}-backups-000000000000-eu-central-1"
     assert rights(stack, "drill") == {
         backups: ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetEncryptionConfiguration"],
         f"{backups}/*": ["s3:GetObject"],
@@ -128,7 +130,7 @@ def test_the_drill_reads_backups_and_how_they_are_encrypted(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_migration_sees_which_dumps_there_are_and_reads_none(stack: str) -> None:
-    backups = f"arn:aws:s3:::churn-{stack}-backups-000000000000"
+    backups = f"arn:aws:s3:::churn-{stack}-backups-000000000000-eu-central-1"
     assert {what: actions for what, actions in rights(stack, "mlflow-migrate").items() if ":s3:::" in what} == {
         backups: ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetEncryptionConfiguration"],
         f"{backups}/postgres/*/manifest.json": ["s3:GetObject"],
@@ -137,7 +139,9 @@ def test_the_migration_sees_which_dumps_there_are_and_reads_none(stack: str) -> 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_restore_reads_backups_and_adds_artifacts(stack: str) -> None:
-    artifacts, backups = (f"arn:aws:s3:::churn-{stack}-{what}-000000000000" for what in ("artifacts", "backups"))
+    artifacts, backups = (
+        f"arn:aws:s3:::churn-{stack}-{what}-000000000000-eu-central-1" for what in ("artifacts", "backups")
+    )
     assert {what: actions for what, actions in rights(stack, "restore").items() if ":s3:::" in what} == {
         artifacts: ["s3:GetBucketLocation", "s3:ListBucket"],
         f"{artifacts}/*": ["s3:GetObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -127,6 +128,59 @@ def test_a_password_is_changed_in_its_service_once(world: World, name: str, call
     assert service.changed == [call]
     assert service.passwords[after["username"]] == after["password"] != before["password"]
     assert after.keys() == before.keys()
+
+
+def nobody(request: urllib.request.Request) -> int:
+    raise RotationError(f"{request.host} does not answer")
+
+
+@pytest.mark.parametrize("name", ["web-shop", "mlflow-api", "mlflow-admin", "grafana-admin"])
+@pytest.mark.parametrize("with_value", [False, True])
+def test_a_schedule_can_be_set_before_any_service_exists(
+    world: World,
+    name: str,
+    with_value: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """Secrets Manager then calls `testSecret` alone; the pending version has the present value, as moto's PR 8547 says,
+    or none, as before any `createSecret`."""
+    version = world.begin(name)
+    if with_value:
+        world.manager.write(world.arns[name], world.value(name), stage=PENDING, version=version)
+    take_step(replace(world.rotation(name, version), send=nobody), "testSecret")
+    assert world.slept == []
+
+
+def test_a_version_without_a_value_never_becomes_the_current_one(world: World) -> None:
+    version = world.begin("mlflow-api")
+    with pytest.raises(RotationError, match="has no value: the first step failed"):
+        take_step(world.rotation("mlflow-api", version), "finishSecret")
+    assert world.value("mlflow-api")["password"] == "p0"  # noqa: S105 - of this test
+
+
+@pytest.mark.parametrize("name", ["mlflow-api", "mlflow-admin", "grafana-admin"])
+def test_a_service_whose_database_was_restored_still_knows_the_previous_password(world: World, name: str) -> None:
+    before = {"admin": "g0" if name == "grafana-admin" else "a0", "api": "p0"}
+    service = Service(dict(before))
+    administrator = "grafana-admin" if name == "grafana-admin" else "mlflow-admin"
+    for secret in {administrator, name}:
+        world.rotate(secret, service=service)
+    service.passwords = dict(before)
+    world.rotate(name, service=service)
+    after = world.value(name)
+    assert service.passwords[after["username"]] == after["password"] not in before.values()
+
+
+def test_a_change_of_the_key_file_that_another_call_overwrote_is_noticed(world: World) -> None:
+    version = world.begin("web-shop")
+    before = world.value("api-keys")
+    for step in STEP_NAMES[:2]:
+        take_step(world.rotation("web-shop", version), step)
+    rotation = replace(
+        world.rotation("web-shop", version),
+        sleep=lambda _seconds: world.manager.write(world.arns["api-keys"], before),
+    )
+    with pytest.raises(RotationError, match="another call has overwritten its change"):
+        take_step(rotation, "testSecret")
 
 
 def test_a_service_that_refuses_leaves_the_old_password_in_force(world: World) -> None:

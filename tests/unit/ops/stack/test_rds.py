@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from support.s3 import client, moto
 
 from ops.errors import OpsError
-from ops.stack.rds import Rds, moment
+from ops.stack.rds import Rds, _like, moment
+from ops.stack.rds_state import INSTANCE, adopt
 
 NAME = "churn-prod"
 
@@ -104,6 +106,73 @@ def test_a_switch_that_fails_midway_restores_the_name(rds: Rds, monkeypatch: pyt
     with pytest.raises(OpsError, match="no"):
         rds.switch()
     assert instance(rds, NAME)["DbiResourceId"] == first
+
+
+def test_the_state_learns_the_id_of_the_instance_that_has_the_name(rds: Rds) -> None:
+    assert rds.resource_id() == instance(rds, NAME)["DbiResourceId"]
+    rds.restore(None)
+    with pytest.raises(OpsError, match="does not have the name yet"):
+        rds.resource_id()
+    rds.switch()
+    # Moto gives a restored instance the id of its source, so this shows only that it is found again.
+    assert rds.resource_id() == instance(rds, NAME)["DbiResourceId"]
+
+
+def test_a_restored_instance_is_verified_and_has_a_superuser_like_the_first() -> None:
+    source = {
+        "DBInstanceClass": "db.m7g.large", "MultiAZ": True, "DeletionProtection": True,
+        "CACertificateIdentifier": "rds-ca-rsa2048-g1",
+        "MasterUserSecret": {"SecretArn": "arn:first", "KmsKeyId": "arn:key", "SecretStatus": "active"},
+    }  # fmt: skip
+    settings = _like(source)
+    assert settings["CACertificateIdentifier"] == "rds-ca-rsa2048-g1"
+    assert (settings["ManageMasterUserPassword"], settings["MasterUserSecretKmsKeyId"]) == (True, "arn:key")
+    assert "ManageMasterUserPassword" not in _like({**source, "MasterUserSecret": {}})
+
+
+class State:
+    """A stand-in for Pulumi's backend: one exported state, and what was imported."""
+
+    def __init__(self, **deployment: Any) -> None:
+        database = {"type": INSTANCE, "id": "db-FIRST", "inputs": {"identifier": NAME}, "outputs": {"id": "db-FIRST"}}
+        secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:abc"}
+        other = {"type": "aws:s3/bucket:Bucket", "id": "b", "inputs": {"of": secret}, "outputs": {}}
+        self.exported: dict[str, Any] = {"version": 3, "deployment": {"resources": [other, database], **deployment}}
+        self.imported: dict[str, Any] = {}
+
+    def run(self, words: list[str], text: str) -> str:
+        assert words[2:] == ["--stack", "prod"]
+        if words[:2] == ["stack", "import"]:
+            self.imported = json.loads(text)
+            return ""
+        assert words[:2] == ["stack", "export"]
+        return json.dumps(self.exported)
+
+
+def test_only_the_id_of_the_database_changes_in_the_state() -> None:
+    state = State()
+    assert adopt(state.run, "prod", NAME, "db-SECOND")
+    other, database = state.imported["deployment"]["resources"]
+    assert (database["id"], database["outputs"]) == ("db-SECOND", {"id": "db-SECOND", "resourceId": "db-SECOND"})
+    assert (other, database["inputs"]) == (state.exported["deployment"]["resources"][0], {"identifier": NAME})
+    again = State()
+    assert not adopt(again.run, "prod", NAME, "db-FIRST")
+    assert again.imported == {}
+
+
+@pytest.mark.parametrize(
+    ("deployment", "name", "reason"),
+    [
+        ({"pending_operations": [{}]}, NAME, "did not end: run `pulumi refresh --stack prod` first"),
+        ({}, "another", "has 0 databases with the name another"),
+        ({"resources": []}, NAME, "has 0 databases"),
+    ],
+)
+def test_a_state_without_this_database_stays_as_it_is(deployment: dict[str, Any], name: str, reason: str) -> None:
+    state = State(**deployment)
+    with pytest.raises(OpsError, match=reason):
+        adopt(state.run, "prod", name, "db-SECOND")
+    assert state.imported == {}
 
 
 def test_an_unknown_instance_is_named(url: str) -> None:

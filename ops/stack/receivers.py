@@ -1,0 +1,63 @@
+"""Puts the secrets of the alert receivers of a stack on AWS where Alertmanager's pods find them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.config import RECEIVER_SECRETS
+from infra.naming import PROJECT
+from infra.secret_files import ALERT_RECEIVERS
+from ops.errors import OpsError, TemporaryError
+from ops.stack.checkout import stack_config
+
+FILES: Final = frozenset(ALERT_RECEIVERS.files)
+
+
+def read(path: Path) -> Any:
+    """Read the file with the receivers' secrets.
+
+    Raises:
+        OpsError: it cannot be read, or is no JSON; the message contains nothing of it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OpsError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise OpsError(f"{path} is not JSON: write an object with the keys {', '.join(sorted(FILES))}") from None
+
+
+def unset(stack: str, content: Mapping[str, Any], root: Path) -> list[str]:
+    """Return a line for each channel that is on in the stack and has no secret here, and for each unknown key."""
+    channels = stack_config(stack, root)[f"{PROJECT}:alertmanager"]
+    lines = [
+        f"{key} is empty, but {PROJECT}:alertmanager.{channel} is on in {stack}"
+        for channel, key in RECEIVER_SECRETS.items()
+        if channels[channel] and content.get(key) == ""
+    ]
+    return lines + [f"{key} is no key that anybody reads" for key in sorted(set(content) - FILES)]
+
+
+def put(client: Any, stack: str, content: Mapping[str, str]) -> str:
+    """Write the current version of the stack's secret; returns the secret's name. ``client`` is boto3's.
+
+    Raises:
+        OpsError: the stack has no such secret, or Secrets Manager refuses.
+    """
+    prefix = f"{PROJECT}-{stack}/{ALERT_RECEIVERS.name}-"
+    try:
+        pages = client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}])
+        names = [item["Name"] for page in pages for item in page["SecretList"] if item["Name"].startswith(prefix)]
+        if len(names) != 1:
+            raise OpsError(f"{len(names)} secrets are called {prefix}...: there must be one, which `pulumi up` creates")
+        client.put_secret_value(SecretId=names[0], SecretString=json.dumps(dict(content)))
+    except ClientError as error:
+        raise OpsError(f"Secrets Manager answers {error.response['Error']['Code']}") from None
+    except BotoCoreError as error:
+        raise TemporaryError(f"no answer from Secrets Manager: {error}") from None
+    return str(names[0])

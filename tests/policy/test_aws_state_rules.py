@@ -1,0 +1,112 @@
+"""What outlives a refresh, a rotation and a region: every rule holds, and finds the violation in its sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support import aws_state_rules as rules
+from support.recorder import record_with, recorded
+
+from ops.stack.recording import Recording, Resource
+
+STACKS = ("staging", "prod")
+RULES: list[Callable[[Recording], list[str]]] = [
+    rules.values_outside,
+    rules.removable_clients,
+    rules.regional_buckets,
+    rules.copied_database,
+    rules.copied_images,
+]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule_holds(rule: Callable[[Recording], list[str]], stack: str) -> None:
+    assert rule(recorded(stack)) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule_holds_with_every_option_the_other_way(rule: Callable[[Recording], list[str]]) -> None:
+    """With the options of `test_aws_rules.other_way`, so that both use one recording."""
+    eks = {"nodes": "managed", "identity": "pod-identity", "public_cidrs": []}
+    assert rule(record_with("staging", eks=eks, state={"protect": False}, network={"nat": "per-zone"})) == []
+
+
+def one(recording: Recording, name: str) -> Resource:
+    (chosen,) = [item for item in recording.resources if item.name == name]
+    return chosen
+
+
+def exchanged(recording: Recording, old: Resource, new: Resource) -> Recording:
+    return replace(recording, resources=[new if item is old else item for item in recording.resources])
+
+
+def test_a_secret_that_gets_no_value_is_found() -> None:
+    recording = recorded("staging")
+    call = one(recording, "rotation-first-values")
+    request = json.loads(call.inputs["input"])
+    arn = one(recording, "secrets-mlflow-api-secret").outputs["arn"]
+    del request["secrets"][arn]
+    without = replace(call, inputs={**call.inputs, "input": json.dumps(request)})
+    assert rules.values_outside(exchanged(recording, call, without)) == ["secrets-mlflow-api-secret: no value"]
+
+
+def test_a_client_that_cannot_be_removed_is_found() -> None:
+    recording = recorded("staging")
+    secret = one(recording, "secrets-api-client-web-shop-secret")
+    for bad in (replace(secret, protect=True), replace(secret, retain_on_delete=True)):
+        assert rules.removable_clients(exchanged(recording, secret, bad)) == [secret.name]
+
+
+def test_a_version_in_the_state_is_found() -> None:
+    recording = recorded("staging")
+    (secret,) = [item for item in recording.resources if item.name == "secrets-mlflow-api-secret"]
+    version = replace(secret, type="aws:secretsmanager/secretVersion:SecretVersion", name="first")
+    assert rules.values_outside(replace(recording, resources=[*recording.resources, version])) == ["first: a version"]
+
+
+def test_a_pod_that_does_not_wait_for_the_values_is_found() -> None:
+    recording = recorded("staging")
+    resources = [replace(item, depends_on=()) if item.name == "mlflow" else item for item in recording.resources]
+    violations = rules.values_outside(replace(recording, resources=resources))
+    assert violations
+    assert all("mlflow" in line and line.endswith("does not wait for the values") for line in violations)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"sourceDbInstanceArn": "another"}, "no copy"),
+        ({"region": "eu-central-1"}, "region"),
+        ({"kmsKeyId": "arn:aws:kms:eu-central-1:000000000000:key/keys-data"}, "key"),
+        ({"retentionPeriod": 1}, "days"),
+    ],
+)
+def test_a_database_without_a_right_copy_of_its_backups_is_found(change: dict[str, Any], reason: str) -> None:
+    recording = recorded("prod")
+    (chosen,) = [item for item in recording.resources if item.name == "database-copy-replication"]
+    others = [item for item in recording.resources if item is not chosen]
+    altered = replace(chosen, inputs={**chosen.inputs, **change})
+    violations = rules.copied_database(replace(recording, resources=[*others, altered]))
+    assert f"database-instance: {reason}" in violations
+
+
+def test_images_that_stay_in_one_region_are_found() -> None:
+    recording = recorded("prod")
+    copy = one(recording, "registry-copy-replication")
+    without = replace(recording, resources=[item for item in recording.resources if item is not copy])
+    assert rules.copied_images(without) == ["eu-west-1"]
+
+
+def test_a_bucket_whose_name_is_taken_in_a_lost_region_is_found() -> None:
+    recording = recorded("prod")
+    (chosen,) = [item for item in recording.resources if item.name == "storage-copy-target-bucket"]
+    name = chosen.outputs["bucket"].removesuffix("-eu-west-1")
+    for other in (name, f"{name}-eu-central-1", f"{'x' * 60}-eu-west-1"):
+        renamed = replace(chosen, outputs={**chosen.outputs, "bucket": other})
+        others = [item for item in recording.resources if item is not chosen]
+        assert rules.regional_buckets(replace(recording, resources=[*others, renamed])) == [other]
