@@ -197,4 +197,4 @@ class RegistrySettings(Section):
     """The project's images in ECR."""
 
     create: bool = Field(description="Whether this stack creates the repositories, from which every stack may pull.")
-    keep_images: Positive
+    keep_commits: Positive = Field(description="Of how many commits the images stay, besides those that a stack runs.")

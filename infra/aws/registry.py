@@ -1,20 +1,18 @@
-"""Repositories of the project's own images: tags are immutable, each image is scanned, and old ones are deleted."""
+"""Repositories of the project's own images: tags of commits are immutable, and each image is scanned."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
 
 import pulumi
 from pulumi_aws import ecr
 
+from infra.aws.image_retention import DEPLOYED_TAGS, lifecycle
 from infra.aws.scope import Scope
 from infra.kit.options import child, stateful
 from infra.naming import PROJECT
 from infra.versions import OWN
-
-UNTAGGED_DAYS: Final = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +32,13 @@ class Registry(pulumi.ComponentResource):
             repository = ecr.Repository(
                 f"{name}-{image}",
                 name=f"{PROJECT}/{image}",
-                image_tag_mutability="IMMUTABLE",
+                # Only the tag that shows what a stack runs may move.
+                image_tag_mutability="IMMUTABLE_WITH_EXCLUSION",
+                image_tag_mutability_exclusion_filters=[
+                    ecr.RepositoryImageTagMutabilityExclusionFilterArgs(
+                        filter=f"{DEPLOYED_TAGS}*", filter_type="WILDCARD"
+                    )
+                ],
                 image_scanning_configuration=ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
                 encryption_configurations=[
                     ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS", kms_key=args.key)
@@ -45,7 +49,7 @@ class Registry(pulumi.ComponentResource):
             ecr.LifecyclePolicy(
                 f"{name}-{image}-lifecycle",
                 repository=repository.name,
-                policy=json.dumps(lifecycle(args.scope.settings.registry.keep_images)),
+                policy=json.dumps(lifecycle(args.scope.settings.registry.keep_commits)),
                 opts=child(self),
             )
         self.register_outputs({})
@@ -54,23 +58,3 @@ class Registry(pulumi.ComponentResource):
 def address(account_id: str, region: str) -> str:
     """Return the part of a reference before the name of the image."""
     return f"{account_id}.dkr.ecr.{region}.amazonaws.com/{PROJECT}"
-
-
-def lifecycle(keep: int) -> dict[str, Any]:
-    """Return the rules that keep the newest images, and images without a tag for a week."""
-    untagged = {
-        "tagStatus": "untagged",
-        "countType": "sinceImagePushed",
-        "countUnit": "days",
-        "countNumber": UNTAGGED_DAYS,
-    }
-    newest = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": keep}
-    return {
-        "rules": [
-            {"rulePriority": priority, "description": description, "selection": selection, "action": {"type": "expire"}}
-            for priority, description, selection in (
-                (1, "untagged", untagged),
-                (2, f"all but the newest {keep}", newest),
-            )
-        ]
-    }

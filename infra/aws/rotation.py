@@ -123,8 +123,6 @@ class Rotation(pulumi.ComponentResource):
             role=role.arn,
             timeout=MOST_SECONDS,
             memory_size=256,
-            # The hashes of all clients are in one file: of two calls at once, one would overwrite the other's change.
-            reserved_concurrent_executions=1,
             environment=lambda_.FunctionEnvironmentArgs(variables=environment),
             kms_key_arn=args.secret_key,
             tracing_config=lambda_.FunctionTracingConfigArgs(mode="PassThrough"),

@@ -97,7 +97,7 @@ def test_no_change_of_these_replaces_or_deletes_what_holds_state(up: tuple[Cloud
         config["churn:edge"].update(waf_requests_per_5_minutes=99)
         config["churn:budget"].update(monthly_usd=1, pods_monthly_usd=1)
         config["churn:account"].update(owner="another", cost_center="another")
-        config["churn:registry"].update(keep_images=5)
+        config["churn:registry"].update(keep_commits=5)
         config["churn:ingress"].update(replicas=5)
         config["churn:api"].update(max_replicas=20)
 
