@@ -28,9 +28,11 @@ from infra.aws.scope import Scope
 from infra.aws.secret_store import SecretStore, SecretStoreArgs
 from infra.aws.storage import Storage, StorageArgs
 from infra.aws.waf import Waf, WafArgs
+from infra.aws.watch import Watch, WatchArgs
 from infra.cloud import CloudOutputs, Database, LoadBalancer
 from infra.config import Settings
 from infra.naming import POSTGRES
+from infra.secret_files import ALERT_RECEIVERS, AwsSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,7 @@ class AwsCloud(pulumi.ComponentResource):
         if scope.settings.registry.create:
             Registry("registry", RegistryArgs(scope=scope, key=self._keys.data), self._inside)
         Budget("budget", BudgetArgs(scope=scope), self._inside)
+        self._watch = self._watched()
         self.outputs = self._outputs(self._identities())
         self.register_outputs({})
 
@@ -122,6 +125,20 @@ class AwsCloud(pulumi.ComponentResource):
         )
         Rotation("rotation", rotation_args, self._inside)
         return store
+
+    def _watched(self) -> Watch:
+        """Create the alarms on AWS' own figures, and the function that tells the stack's receivers of them."""
+        receivers = self._store.sources[ALERT_RECEIVERS.name]
+        if not isinstance(receivers, AwsSource):
+            raise TypeError("alarms need the receivers' secret in Secrets Manager")
+        args = WatchArgs(
+            scope=self._scope,
+            nat_gateways=self._network.nat_gateways,
+            receivers=receivers.arn,
+            secret_key=self._keys.secrets,
+            log_key=self._keys.logs,
+        )
+        return Watch("watch", args, self._inside)
 
     def _identities(self) -> dict[str, Identity]:
         """Create a role for each workload that uses AWS; return them by the workload's name."""
@@ -191,6 +208,7 @@ class AwsCloud(pulumi.ComponentResource):
         )
 
     def _addresses(self, balancer: pulumi.Input[str]) -> Addresses:
+        self._watch.edge(balancer)
         args = AddressesArgs(zone_id=self._dns.zone_id, hosts=self._hosts, balancer=balancer)
         return Addresses("addresses", args, self._inside)
 

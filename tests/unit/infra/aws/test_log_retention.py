@@ -22,7 +22,7 @@ def retention(recording: Recording) -> dict[str, int]:
     [
         ("rds", {"database-log-postgresql", "database-log-upgrade"}),
         ("eks", {"compute-cluster-logs"}),
-        ("network", {"network-flow-group", "rotation-logs"}),
+        ("network", {"network-flow-group", "rotation-logs", "watch-notify-logs"}),
     ],
 )
 def test_a_setting_changes_its_own_logs_and_no_others(section: str, groups: set[str]) -> None:
