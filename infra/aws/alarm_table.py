@@ -37,6 +37,8 @@ class Alarm:
     metric: str
     statistic: Literal["Average", "Maximum", "Minimum", "Sum"]
     dimensions: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    missing: Literal["notBreaching", "breaching"] = "notBreaching"
+    """What a time without a figure means; most of them exist only while something happens."""
     query: pulumi.Input[str] | None = None
     """A query of Metrics Insights, in place of one metric with its dimensions."""
 
@@ -133,6 +135,23 @@ def backup_copy(source: pulumi.Input[str], target: pulumi.Input[str], rule: str)
             dimensions=dimensions,
         ),
     ]
+
+
+def silent_logs(group: pulumi.Input[str]) -> Alarm:
+    """Return the alarm of a log group that nothing arrives in: no figure means no event."""
+    return Alarm(
+        name="PodLogsSilent",
+        severity="warning",
+        summary="No log line of any pod has arrived in CloudWatch for half an hour",
+        above=False,
+        threshold=1,
+        periods=6,
+        namespace="AWS/Logs",
+        metric="IncomingLogEvents",
+        statistic="Sum",
+        dimensions={"LogGroupName": group},
+        missing="breaching",
+    )
 
 
 def edge(kind: Literal["nlb", "alb"], host: pulumi.Input[str]) -> Alarm:

@@ -120,8 +120,7 @@ class Alarms(pulumi.ComponentResource):
             threshold=alarm.threshold,
             evaluation_periods=alarm.periods,
             datapoints_to_alarm=alarm.periods,
-            # Most of these figures exist only while something happens.
-            treat_missing_data="notBreaching",
+            treat_missing_data=alarm.missing,
             metric_queries=queries,
             namespace=alarm.namespace if single else None,
             metric_name=alarm.metric if single else None,

@@ -22,6 +22,7 @@ from infra.aws.dns import Addresses, AddressesArgs, Dns, DnsArgs
 from infra.aws.identity import Identity, IdentityArgs
 from infra.aws.keys import Keys, KeysArgs
 from infra.aws.network import Network, NetworkArgs
+from infra.aws.pod_logs import PodLogs, PodLogsArgs
 from infra.aws.registry import Registry, RegistryArgs, address
 from infra.aws.rotation import Rotation, RotationArgs
 from infra.aws.scope import Scope
@@ -89,6 +90,7 @@ class AwsCloud(pulumi.ComponentResource):
             Registry("registry", RegistryArgs(scope=scope, key=self._keys.data), self._inside)
         Budget("budget", BudgetArgs(scope=scope), self._inside)
         self._watch = self._watched()
+        self._pod_logs()
         self.outputs = self._outputs(self._identities())
         self.register_outputs({})
 
@@ -139,6 +141,15 @@ class AwsCloud(pulumi.ComponentResource):
             log_key=self._keys.logs,
         )
         return Watch("watch", args, self._inside)
+
+    def _pod_logs(self) -> None:
+        """Collect the logs of pods; the add-on's pods need nodes, so it comes after them."""
+        cluster = self._compute.cluster
+        args = PodLogsArgs(
+            scope=self._scope, log_key=self._keys.logs, issuer=cluster.issuer, issuer_arn=cluster.issuer_arn
+        )
+        after = pulumi.ResourceOptions(parent=self, depends_on=[self._compute])
+        PodLogs("pod-logs", args, after)
 
     def _identities(self) -> dict[str, Identity]:
         """Create a role for each workload that uses AWS; return them by the workload's name."""

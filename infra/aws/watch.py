@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.aws import alarm_table as table
+from infra.aws import pod_logs
 from infra.aws.alarms import Alarms, AlarmsArgs, Topic, TopicArgs
 from infra.aws.copy import RULE
 from infra.aws.notify import Notify, NotifyArgs
@@ -43,6 +44,7 @@ class Watch(pulumi.ComponentResource):
             *(table.database(scope.prefix, scope.settings.rds.storage_gib) if has_database(scope) else []),
             *(table.nat(number, gateway) for number, gateway in enumerate(args.nat_gateways, start=1)),
             *(table.function(role, f"{scope.prefix}-{role}") for role in ("rotation", "notify")),
+            table.silent_logs(pod_logs.group(scope, "application")),
             *(
                 table.backup_copy(scope.bucket("backups"), scope.bucket("backups-copy"), RULE)
                 if scope.settings.buckets.copy_region

@@ -87,6 +87,7 @@ BAD: list[tuple[Rule, tuple[str, Change], str]] = [
         ),
         "other-0123",
     ),
+    (rules.own, ("watch-PodLogsSilent", updated(dimensions={"LogGroupName": "/other"})), "/other"),
     (rules.reaching, (CPU, updated(okActions=[])), "okActions"),
     (rules.reaching, ("watch-alarms-subscription", updated(endpoint="arn:other")), "calls"),
     (rules.reaching, ("watch-notify-database-permission", updated(sourceArn="arn:other")), "not allowed"),
@@ -139,7 +140,7 @@ def test_a_copy_without_figures_is_found() -> None:
 def test_each_zone_of_prod_and_each_kind_of_failure_has_its_alarm() -> None:
     assert {alarm.name.removeprefix("watch-").removeprefix("edge-") for alarm in rules.alarms(recorded("prod"))} == {
         "DatabaseStorageLow", "DatabaseCpuHigh", "EdgeTargetsUnhealthy", "BackupCopyFailing", "BackupCopyLate",
-        "FunctionErrors-rotation", "FunctionErrors-notify",
+        "FunctionErrors-rotation", "FunctionErrors-notify", "PodLogsSilent",
         "NatPortsExhausted-1", "NatPortsExhausted-2", "NatPortsExhausted-3",
     }  # fmt: skip
 

@@ -58,6 +58,7 @@ def _values(recording: Recording) -> Mapping[str, set[str]]:
     return {
         "DBInstanceIdentifier": {item.inputs["identifier"] for item in of(recording, "Instance")},
         "NatGatewayId": {f"{item.name}-id" for item in of(recording, "NatGateway")},
+        "LogGroupName": {item.inputs["name"] for item in of(recording, "LogGroup")},
         "FunctionName": {item.inputs["name"] for item in of(recording, "Function")},
         "SourceBucket": buckets,
         "DestinationBucket": buckets,

@@ -39,6 +39,7 @@ METRICS: Final = {
     ),
     ("AWS/S3", "OperationsFailedReplication"): _each(_S3, "SourceBucket", "DestinationBucket", "RuleId"),
     ("AWS/S3", "ReplicationLatency"): _each(_S3, "SourceBucket", "DestinationBucket", "RuleId"),
+    ("AWS/Logs", "IncomingLogEvents"): _each("CloudWatch Logs User Guide, CloudWatch-Logs-Monitoring", "LogGroupName"),
     ("AWS/NetworkELB", "UnHealthyHostCount"): _each(_NLB, *_TARGETS),
     ("AWS/ApplicationELB", "UnHealthyHostCount"): _each(_ALB, *_TARGETS),
 }

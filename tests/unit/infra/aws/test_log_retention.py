@@ -21,7 +21,7 @@ def retention(recording: Recording) -> dict[str, int]:
     ("section", "groups"),
     [
         ("rds", {"database-log-postgresql", "database-log-upgrade"}),
-        ("eks", {"compute-cluster-logs"}),
+        ("eks", {"compute-cluster-logs", "pod-logs-application", "pod-logs-dataplane", "pod-logs-host"}),
         ("network", {"network-flow-group", "rotation-logs", "watch-notify-logs"}),
     ],
 )
