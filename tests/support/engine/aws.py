@@ -1,7 +1,8 @@
 """A stand-in for the `aws` provider: it stores resources as requested and adds the outputs that AWS would compute.
 
-It has two of AWS's rules: some inputs cannot change in place (for the kinds that hold state or that much depends on, as
-the real provider's schema marks them), and a protected instance or cluster cannot be deleted.
+It refuses what `aws_refusals` lists, and has two more of AWS's rules: some inputs cannot change in place (for the
+kinds that hold state or that much depends on, as the real provider's schema marks them), and a protected instance or
+cluster cannot be deleted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 
+from support.engine.aws_refusals import refusal
 from support.engine.kubernetes import differing
 from support.engine.provider import Asked, Change, Journal, Provider, ProviderError
 from support.engine.wire import Properties, revealed
@@ -65,13 +67,19 @@ class Aws(Provider):
         identity = self._identity(asked)
         if identity in self.resources:
             raise ProviderError(f"{asked.kind} {identity} already exists")
-        self.resources[identity] = revealed(asked.new)
+        self._accept(asked)
         return identity, self._outputs(asked, identity)
 
     def update(self, asked: Asked) -> Properties:
-        identity = self._identity(asked)
-        self.resources[identity] = revealed(asked.new)
-        return self._outputs(asked, identity)
+        self._accept(asked)
+        return self._outputs(asked, self._identity(asked))
+
+    def _accept(self, asked: Asked) -> None:
+        inputs = revealed(asked.new)
+        problem = refusal(asked.kind, inputs)
+        if problem is not None:
+            raise ProviderError(problem)
+        self.resources[self._identity(asked)] = inputs
 
     def delete(self, asked: Asked) -> None:
         if revealed(asked.old).get(DELETION):
