@@ -120,6 +120,7 @@ class EksSettings(Section):
 class AddonSettings(Section):
     """The build of each add-on of EKS; `infra.aws.addons.builds` says which of them a cluster runs."""
 
+    amazon_cloudwatch_observability: Build
     aws_ebs_csi_driver: Build
     aws_secrets_store_csi_driver_provider: Build
     coredns: Build

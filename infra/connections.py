@@ -28,6 +28,13 @@ LOGINS: Final = {
 reads statistics of the server but no table."""
 LOGIN_LIMITS: Final = {"mlflow": 78, "grafana": 22, "backup": 4, "monitor": 4}
 """The most connections of one login, whatever its clients: the `CONNECTION LIMIT` of its role."""
+RDS_RESERVED: Final = 3 + 2
+"""Connections that RDS keeps from our logins: `superuser_reserved_connections`, which RDS does not let anybody change,
+and `rds.rds_superuser_reserved_connections`, at their defaults (AWS knowledge center,
+`rds-postgresql-error-connection-slots`; awsdocs/amazon-aurora-user-guide, `AuroraPostgreSQL.Reference.md`)."""
+RDS_OWN: Final = 5
+"""Room for the sessions of RDS itself, which count like any other (the same article of the knowledge center)."""
+RDS_MAX_CONNECTIONS: Final = sum(LOGIN_LIMITS.values()) + RDS_RESERVED + RDS_OWN
 
 
 def login_options() -> list[str]:

@@ -50,6 +50,8 @@ NETWORK: Final = AddonSpec(
 PROXY: Final = AddonSpec(name="kube-proxy")
 DNS: Final = AddonSpec(name="coredns")
 VOLUMES: Final = AddonSpec(name="aws-ebs-csi-driver")
+OBSERVABILITY: Final = "amazon-cloudwatch-observability"
+"""Collects the logs of pods; `infra.aws.pod_logs` configures it."""
 BEFORE_NODES: Final = (NETWORK, PROXY)
 """Without these no node becomes ready."""
 
@@ -75,7 +77,7 @@ def build(settings: AddonSettings, name: str) -> str:
 
 def builds(settings: Settings) -> dict[str, str]:
     """Return the builds that a stack on AWS runs, by the names of its add-ons."""
-    names = [addon.name for addon in all_of(settings.eks.nodes, settings.eks.identity)]
+    names = [*(addon.name for addon in all_of(settings.eks.nodes, settings.eks.identity)), OBSERVABILITY]
     return {name: build(settings.addons, name) for name in names}
 
 

@@ -25,6 +25,7 @@ from infra.aws.dns import Addresses, AddressesArgs, Dns, DnsArgs
 from infra.aws.identity import Identity, IdentityArgs
 from infra.aws.keys import Keys, KeysArgs
 from infra.aws.network import Network, NetworkArgs
+from infra.aws.pod_logs import PodLogs, PodLogsArgs
 from infra.aws.registry import address
 from infra.aws.registry_copy import RegistryCopy, RegistryCopyArgs
 from infra.aws.rotation import Rotation, RotationArgs
@@ -33,9 +34,11 @@ from infra.aws.scope import Scope
 from infra.aws.secret_store import SecretStore, SecretStoreArgs
 from infra.aws.storage import Storage, StorageArgs
 from infra.aws.waf import Waf, WafArgs
+from infra.aws.watch import Watch, WatchArgs
 from infra.cloud import CloudOutputs, Database, LoadBalancer
 from infra.config import Settings
 from infra.naming import POSTGRES
+from infra.secret_files import ALERT_RECEIVERS, AwsSource
 from infra.trust import certificates
 
 
@@ -97,6 +100,8 @@ class AwsCloud(pulumi.ComponentResource):
         if second := scope.settings.buckets.copy_region:
             RegistryCopy("registry-copy", RegistryCopyArgs(scope=scope, region=second), self._inside)
         Budget("budget", BudgetArgs(scope=scope), self._inside)
+        self._watch = self._watched()
+        self._pod_logs()
         self.outputs = self._outputs(self._identities())
         self.register_outputs({})
 
@@ -157,6 +162,29 @@ class AwsCloud(pulumi.ComponentResource):
         after = pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[self._network]))
         self._first_values = Rotation("rotation", rotation_args, after).first_values
         return store
+
+    def _watched(self) -> Watch:
+        """Create the alarms on AWS' own figures, and the function that tells the stack's receivers of them."""
+        receivers = self._store.sources[ALERT_RECEIVERS.name]
+        if not isinstance(receivers, AwsSource):
+            raise TypeError("alarms need the receivers' secret in Secrets Manager")
+        args = WatchArgs(
+            scope=self._scope,
+            nat_gateways=self._network.nat_gateways,
+            receivers=receivers.arn,
+            secret_key=self._keys.secrets,
+            log_key=self._keys.logs,
+        )
+        return Watch("watch", args, self._inside)
+
+    def _pod_logs(self) -> None:
+        """Collect the logs of pods; the add-on's pods need nodes, so it comes after them."""
+        cluster = self._compute.cluster
+        args = PodLogsArgs(
+            scope=self._scope, log_key=self._keys.logs, issuer=cluster.issuer, issuer_arn=cluster.issuer_arn
+        )
+        after = pulumi.ResourceOptions(parent=self, depends_on=[self._compute])
+        PodLogs("pod-logs", args, after)
 
     def _identities(self) -> dict[str, Identity]:
         """Create a role for each workload that uses AWS; return them by the workload's name."""
@@ -230,6 +258,7 @@ class AwsCloud(pulumi.ComponentResource):
         )
 
     def _addresses(self, balancers: Mapping[str, pulumi.Input[str]]) -> Addresses:
+        self._watch.edge(balancers[f"api.{self._scope.settings.ingress.domain}"])
         args = AddressesArgs(zone_id=self._dns.zone_id, balancers=balancers)
         return Addresses("addresses", args, self._inside)
 

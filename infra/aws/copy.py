@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import pulumi
 from pulumi_aws import iam, kms, s3
@@ -12,6 +13,9 @@ from infra.aws.keys import DELETION_DAYS, policy
 from infra.aws.scope import Scope
 from infra.kit.iam import Statement, document, service_trust
 from infra.kit.options import child, stateful
+
+RULE: Final = "all"
+"""Name of the one rule, which the figures of CloudWatch have as a dimension."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,7 @@ class Copy(pulumi.ComponentResource):
             role=role.arn,
             rules=[
                 s3.BucketReplicationConfigRuleArgs(
-                    id="all",
+                    id=RULE,
                     status="Enabled",
                     filter=s3.BucketReplicationConfigRuleFilterArgs(prefix=""),
                     delete_marker_replication=s3.BucketReplicationConfigRuleDeleteMarkerReplicationArgs(
@@ -79,6 +83,8 @@ class Copy(pulumi.ComponentResource):
                     destination=s3.BucketReplicationConfigRuleDestinationArgs(
                         bucket=target.arn,
                         storage_class="STANDARD_IA",
+                        # Alarms are on these figures.
+                        metrics=s3.BucketReplicationConfigRuleDestinationMetricsArgs(status="Enabled"),
                         encryption_configuration=s3.BucketReplicationConfigRuleDestinationEncryptionConfigurationArgs(
                             replica_kms_key_id=key.arn
                         ),

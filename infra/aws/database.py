@@ -12,7 +12,7 @@ from pulumi_random import RandomString
 
 from infra.aws.log_group import log_group
 from infra.aws.scope import Scope, named
-from infra.connections import MAX_CONNECTIONS, RESERVED
+from infra.connections import RDS_MAX_CONNECTIONS
 from infra.kit.iam import document, service_trust
 from infra.kit.options import child, stateful
 
@@ -27,8 +27,7 @@ LOGS: Final = ("postgresql", "upgrade")
 MONITORING_POLICY: Final = "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"
 PARAMETERS: Final = {
     "rds.force_ssl": "1",
-    "max_connections": str(MAX_CONNECTIONS),
-    "superuser_reserved_connections": str(RESERVED),
+    "max_connections": str(RDS_MAX_CONNECTIONS),
     "password_encryption": "scram-sha-256",
     "idle_in_transaction_session_timeout": "600000",
     "log_min_duration_statement": "1000",
@@ -37,7 +36,7 @@ PARAMETERS: Final = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
-STATIC: Final = ("max_connections", "superuser_reserved_connections")
+STATIC: Final = ("max_connections",)
 """Parameters that take effect only after a restart."""
 
 

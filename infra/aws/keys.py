@@ -8,6 +8,7 @@ from typing import Final
 import pulumi
 from pulumi_aws import kms
 
+from infra.aws.alarms import key_use
 from infra.aws.scope import Scope
 from infra.kit.iam import Statement, document
 from infra.kit.options import child, stateful
@@ -119,7 +120,8 @@ class Keys(pulumi.ComponentResource):
         disks = [*plain, *launching(launcher)] if managed else plain
         self.data = self._key(name, "data", "Buckets, databases and volumes", disks, scope)
         self.secrets = self._key(name, "secrets", "Secrets Manager", plain, scope)
-        self.logs = self._key(name, "logs", "CloudWatch logs", policy(scope.account_root, service, arns), scope)
+        logs = [*policy(scope.account_root, service, arns), key_use(scope)]
+        self.logs = self._key(name, "logs", "CloudWatch logs and alarms", logs, scope)
         self.cluster = self._key(name, "cluster", "Secrets inside of Kubernetes", plain, scope)
         self.register_outputs({})
 

@@ -45,6 +45,7 @@ class Network(pulumi.ComponentResource):
     public_subnets: list[pulumi.Output[str]]
     private_subnets: list[pulumi.Output[str]]
     database_subnets: list[pulumi.Output[str]]
+    nat_gateways: list[pulumi.Output[str]]
     ready: pulumi.Resource
     """Nodes need the routes to the internet, so whatever runs on them is created after it and deleted before it."""
 
@@ -138,6 +139,7 @@ class Network(pulumi.ComponentResource):
                     opts=child(self, after=[gateway]),
                 )
             )
+        self.nat_gateways = [nat.id for nat in gateways]
         return gateways
 
     def _table(self, name: str, role: str, scope: Scope, vpc: ec2.Vpc) -> ec2.RouteTable:

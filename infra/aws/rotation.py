@@ -160,8 +160,6 @@ class Rotation(pulumi.ComponentResource):
             role=role.arn,
             timeout=MOST_SECONDS,
             memory_size=256,
-            # The hashes of all clients are in one file: of two calls at once, one would overwrite the other's change.
-            reserved_concurrent_executions=1,
             # MLflow and Grafana are not public; Secrets Manager has an endpoint in these subnets.
             vpc_config=lambda_.FunctionVpcConfigArgs(
                 subnet_ids=list(args.subnets), security_group_ids=[self._group(name, args).id]

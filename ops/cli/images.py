@@ -1,4 +1,4 @@
-"""``churn images``: shows, locks and builds the images that the stacks run."""
+"""``churn images``: shows, locks, builds and keeps the images that the stacks run."""
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is instant
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 
 @app.callback()
 def images() -> None:
-    """Show, lock and build the images that the stacks run.
+    """Show, lock, build and keep the images that the stacks run.
 
     Example: churn images list
     """
@@ -115,3 +115,24 @@ def build(
     words = image_build.find_tool(tool)
     for each in image_build.builds(stack, ROOT, target or (), tag):
         image_build.run(image_build.command(words, each, ROOT), output.say)
+
+
+@app.command()
+def keep(*, stack: Annotated[str, typer.Option(help="Stack that runs the images, such as prod.")]) -> None:
+    """Mark the images that a stack runs, so that ECR's rules never delete them; the mark moves with each deployment.
+
+    Run it after `pulumi up`; the pipeline does. Needs AWS' credentials and the network, for seconds.
+
+    Example: churn images keep --stack prod
+    """
+    require_program()
+    import boto3
+
+    from infra.versions import LOCK_FILE
+    from ops.stack import image_keep, images
+    from ops.stack.checkout import ROOT
+
+    output, digests = Output(), images.locked(LOCK_FILE)
+    for image in image_keep.own_of(stack, ROOT):
+        ecr = boto3.client("ecr", region_name=image_keep.region_of(image))
+        output.say(f"{image} stays: {image_keep.keep(ecr, stack, image, digests)}")

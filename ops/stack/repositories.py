@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from infra.aws.registry import KEEP_IMAGES, address, lifecycle
+from infra.aws.image_retention import DEPLOYED_TAGS, KEEP_COMMITS, lifecycle
+from infra.aws.registry import address
 from infra.naming import PROJECT
 from infra.versions import OWN
 
@@ -33,10 +34,15 @@ def create(session: Any, account: str, region: str) -> tuple[str, list[str]]:
             encryption = {"encryptionType": "KMS", "kmsKey": key}
             ecr.create_repository(repositoryName=name, encryptionConfiguration=encryption)
             created.append(f"repository {name}")
-        # A tag that could move would let another image run under the name of the one that was tested.
-        ecr.put_image_tag_mutability(repositoryName=name, imageTagMutability="IMMUTABLE")
+        # A tag that could move would let another image run under the name of the one that was tested; only the tag that
+        # shows what a stack runs may.
+        ecr.put_image_tag_mutability(
+            repositoryName=name,
+            imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+            imageTagMutabilityExclusionFilters=[{"filterType": "WILDCARD", "filter": f"{DEPLOYED_TAGS}*"}],
+        )
         ecr.put_image_scanning_configuration(repositoryName=name, imageScanningConfiguration={"scanOnPush": True})
-        ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=json.dumps(lifecycle(KEEP_IMAGES)))
+        ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=json.dumps(lifecycle(KEEP_COMMITS)))
     return address(account, region), created
 
 

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
+from support.engine.aws import Aws
 from support.engine.cluster import MemoryCluster
 from support.engine.kubernetes import AUTONAMED, REPLACE_UNREADY, Kubernetes
 from support.engine.provider import Asked, Journal, ProviderError, UnreadyError
@@ -120,3 +121,25 @@ def test_a_secret_comes_back_encoded_and_marked() -> None:
     )
     assert is_secret(outputs["data"])
     assert outputs["data"]["value"] == {"password": "Y2FuYXJ5"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "message"),
+    [
+        ("Function", {"name": "f", "reservedConcurrentExecutions": 1}, "its minimum value of"),
+        (
+            "ParameterGroup",
+            {"parameters": [{"name": "superuser_reserved_connections", "value": "6"}]},
+            "cannot be modi",
+        ),
+    ],
+)
+def test_aws_refuses_what_a_new_account_would_be_refused(kind: str, inputs: dict[str, Any], message: str) -> None:
+    provider = Aws(Journal())
+    with pytest.raises(ProviderError, match=message):
+        provider.create(Asked(type=f"aws:x/y:{kind}", name="it", old={}, new=inputs))
+    assert provider.resources == {}
+    accepted = {"name": "f", "parameters": []}
+    provider.create(Asked(type=f"aws:x/y:{kind}", name="it", old={}, new=accepted))
+    with pytest.raises(ProviderError, match=message):
+        provider.update(Asked(type=f"aws:x/y:{kind}", name="it", old=accepted, new=inputs))

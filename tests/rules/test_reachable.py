@@ -17,7 +17,7 @@ from support import reach
 from support.recorder import STACKS, settings
 
 from infra.config import Settings
-from infra.connections import LOGIN_LIMITS, MAX_CONNECTIONS, RESERVED
+from infra.connections import LOGIN_LIMITS, MAX_CONNECTIONS, RDS_MAX_CONNECTIONS, RESERVED
 from infra.rules_files import rule_files
 from ops.stack.demand import quantity
 
@@ -120,7 +120,11 @@ CEILINGS: Final[dict[str, Callable[[Settings], float]]] = {
     "ModelVersionsDisagree": lambda stack: stack.api.min_replicas,
     # A crashing container waits for at most five minutes between its starts.
     "PodRestarting": lambda _: 15 * 60 / 300,
-    "PostgresConnectionsHigh": lambda _: (sum(LOGIN_LIMITS.values()) + RESERVED) / MAX_CONNECTIONS,
+    "PostgresConnectionsHigh": lambda stack: (
+        sum(LOGIN_LIMITS.values()) / RDS_MAX_CONNECTIONS
+        if stack.database.kind == "rds"
+        else (sum(LOGIN_LIMITS.values()) + RESERVED) / MAX_CONNECTIONS
+    ),
     "PrometheusSampleLimit": lambda stack: reach.series_in(stack.prometheus.resources.memory_limit),
     "TargetDown": lambda _: 100,
 }

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+from .options import RotationError
 
 CURRENT: Final = "AWSCURRENT"
 PENDING: Final = "AWSPENDING"
 PREVIOUS: Final = "AWSPREVIOUS"
+PROPOSED: Final = "PROPOSED"
+"""Stage of a version that is about to become the current one, if that has not changed meanwhile."""
+MOST_TRIES: Final = 20
+"""More than the calls that run at once: one for each rotating secret, at most."""
 
 
 class SecretsManager:
@@ -71,6 +77,39 @@ class SecretsManager:
         """Write a new version. With a version id, writing the same content again has no effect."""
         token = {"ClientRequestToken": version} if version else {}
         self._client.put_secret_value(SecretId=arn, SecretString=json.dumps(content), VersionStages=[stage], **token)
+
+    def update(self, arn: str, change: Callable[[dict[str, str]], Mapping[str, str] | None]) -> bool:
+        """Change the current content, even while other calls change it too; returns whether it changed.
+
+        ``change`` gets the content and returns the new one, or None to leave it. Secrets Manager moves a stage only
+        from the version that the caller names, so a version that was written from old content never becomes current
+        (`UpdateSecretVersionStage`: if ``RemoveFromVersionId`` does not match, the operation fails). ``change`` then
+        runs again, with what the other call wrote.
+
+        Raises:
+            RotationError: the content changed after each of many tries.
+        """
+        for _ in range(MOST_TRIES):
+            answer = self._client.get_secret_value(SecretId=arn, VersionStage=CURRENT)
+            content = change(json.loads(answer["SecretString"]))
+            if content is None:
+                return False
+            proposal = self._client.put_secret_value(
+                SecretId=arn, SecretString=json.dumps(content), VersionStages=[PROPOSED]
+            )
+            if self._replace(arn, answer["VersionId"], proposal["VersionId"]):
+                return True
+        raise RotationError(f"{arn} changed during each of {MOST_TRIES} tries to change it: try again")
+
+    def _replace(self, arn: str, old: str, new: str) -> bool:
+        """Make a version the current one if ``old`` still is; returns whether it was."""
+        try:
+            self._client.update_secret_version_stage(
+                SecretId=arn, VersionStage=CURRENT, MoveToVersionId=new, RemoveFromVersionId=old
+            )
+        except self._client.exceptions.InvalidParameterException:
+            return False
+        return True
 
     def promote(self, arn: str, version: str) -> None:
         """Make a version the current one, unless it already is."""

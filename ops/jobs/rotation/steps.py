@@ -52,7 +52,7 @@ class Rotation:
         """Make the service accept the new value."""
         pending = self._pending()
         if self.kind == API_KEY:
-            self._set_hashes([digest(self.manager.read(self.arn)["key"]), digest(pending["key"])])
+            self._set_hashes(lambda: [digest(self.manager.read(self.arn)["key"]), digest(pending["key"])])
         elif not self._api().accepts(pending):
             self._change_password(pending)
 
@@ -94,11 +94,14 @@ class Rotation:
 
         During a rotation the pending key's hash is in the file too, and must not be mistaken for an old one.
         """
+        return self._set_hashes(self._hashes_after_overlap)
+
+    def _hashes_after_overlap(self) -> list[str] | None:
         all_stages = self.manager.describe(self.arn)["VersionIdsToStages"].values()
         pending = any(PENDING in stages and CURRENT not in stages for stages in all_stages)
         if pending or self.manager.age(self.arn) < self.options.overlap:
-            return False
-        return self._set_hashes([digest(self.manager.read(self.arn)["key"])])
+            return None
+        return [digest(self.manager.read(self.arn)["key"])]
 
     def _check_key(self, pending: Mapping[str, str]) -> None:
         keys = json.loads(self.manager.read(self.options.api_keys_secret)[KEYS_FILE])
@@ -117,17 +120,24 @@ class Rotation:
             raise RotationError(f"the key file has no client {self.client}: add it to churn:secrets.api_clients")
         return entry
 
-    def _set_hashes(self, hashes: list[str]) -> bool:
-        """Give the client exactly these hashes in the key file; returns whether that changed the file."""
-        content = self.manager.read(self.options.api_keys_secret)
-        keys = json.loads(content[KEYS_FILE])
-        entry = self._entry(keys)
-        newest = list(dict.fromkeys(hashes))[-MAX_HASHES:]
-        if entry["sha256"] == newest:
-            return False
-        entry["sha256"] = newest
-        self.manager.write(self.options.api_keys_secret, {**content, KEYS_FILE: json.dumps(keys)})
-        return True
+    def _set_hashes(self, decide: Callable[[], list[str] | None]) -> bool:
+        """Give the client exactly the decided hashes in the key file; returns whether that changed the file.
+
+        ``decide`` returns None to leave the file. It runs after the file is read, so that whatever another call writes
+        from then on is noticed.
+        """
+
+        def change(content: dict[str, str]) -> dict[str, str] | None:
+            hashes, keys = decide(), json.loads(content[KEYS_FILE])
+            newest = list(dict.fromkeys(hashes or ()))[-MAX_HASHES:]
+            entry = self._entry(keys)
+            if hashes is None or entry["sha256"] == newest:
+                return None
+            entry["sha256"] = newest
+            return {**content, KEYS_FILE: json.dumps(keys)}
+
+        # The hashes of all clients are in one file, and another client's key may rotate at the same time.
+        return self.manager.update(self.options.api_keys_secret, change)
 
     def _wait_for_pods(self) -> None:
         """Wait until every pod must have read the present key file."""

@@ -21,7 +21,7 @@ from support.engine.readiness import completed
 from infra.versions import OWN, PUBLIC
 from ops.stack import bootstrap, domain, image_tag
 
-COMMIT: Final = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00"
+COMMIT: Final = "commit-c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00"
 REGION: Final = "eu-central-1"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 PROGRAM: Final = ".venv/bin/python"
@@ -50,7 +50,7 @@ class Account:
                 assert domain.main(options) == 1  # nobody has delegated it yet
             case ["git", "push"]:
                 self._build()
-            case [program, "-m", "ops.stack.image_tag", "$(git rev-parse HEAD)", "--registry", "$ECR_REGISTRY"]:
+            case [program, "-m", "ops.stack.image_tag", "commit-$(git rev-parse HEAD)", "--registry", "$ECR_REGISTRY"]:
                 assert program == PROGRAM
                 assert image_tag.main([COMMIT, "--registry", self._registry], self.project.folder) == 0
             case [".venv/bin/churn", "images", "lock", "--own"]:

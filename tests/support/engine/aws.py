@@ -6,6 +6,7 @@ deleted. The log group of a cluster or database comes back after it is deleted, 
 then. A final snapshot stays, and no other can have its name. A cluster goes up by one minor version at a time. Secrets
 Manager forgets old versions of a secret. A database is known by its resource id, whatever its name is. A call of the
 rotation function runs the function's own code.
+It refuses what `aws_refusals` lists, too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import uuid
 
+from support.engine.aws_refusals import refusal
 from support.engine.kubernetes import differing
 from support.engine.provider import Asked, Change, Journal, Provider, ProviderError
 from support.engine.secrets_manager import ResourceNotFoundException, SecretsManager
@@ -91,7 +93,7 @@ class Aws(Provider):
             raise ProviderError(f"{asked.kind} {identity} already exists")
         if asked.kind == "LogGroup" and revealed(asked.new)["name"] in self.revived:
             raise ProviderError("ResourceAlreadyExistsException: The specified log group already exists")
-        self.resources[identity] = revealed(asked.new)
+        self._accept(asked)
         outputs = self._outputs(asked, identity)
         outputs |= self._effect(asked, outputs)
         return outputs.get("resourceId", identity), outputs
@@ -102,8 +104,15 @@ class Aws(Provider):
             before = self.resources[identity]["version"]
             if _minor(new["version"]) - _minor(before) not in {0, 1}:
                 raise ProviderError(f"Unsupported Kubernetes minor version update from {before} to {new['version']}")
-        self.resources[identity] = new
+        self._accept(asked)
         return self._outputs(asked, identity)
+
+    def _accept(self, asked: Asked) -> None:
+        inputs = revealed(asked.new)
+        problem = refusal(asked.kind, inputs)
+        if problem is not None:
+            raise ProviderError(problem)
+        self.resources[self._identity(asked)] = inputs
 
     def delete(self, asked: Asked) -> None:
         if revealed(asked.old).get(DELETION):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.recorder import STACKS, children, find, manifest, record_with, recorded, settings
 
-from infra.connections import LOGIN_LIMITS, MAX_CONNECTIONS, POOLS, RESERVED, demand
+from infra.connections import LOGIN_LIMITS, MAX_CONNECTIONS, POOLS, RDS_OWN, RESERVED, demand
 from infra.workloads import postgres
 
 OBJECTS = {
@@ -163,6 +163,16 @@ def test_all_pools_together_fit_the_server(stack: str) -> None:
     assert set(demanded) == set(LOGIN_LIMITS)
     assert all(demanded[login] <= LOGIN_LIMITS[login] for login in demanded), demanded
     assert sum(LOGIN_LIMITS.values()) <= MAX_CONNECTIONS - RESERVED
+
+
+@pytest.mark.parametrize("stack", ["staging", "prod"])
+def test_rds_has_room_for_every_login_beside_what_it_keeps(stack: str) -> None:
+    """What nobody can change there is 3 and 2 by default; sessions of RDS itself count like any other."""
+    (group,) = [item for item in recorded(stack).resources if item.name == "database-parameters"]
+    parameters = {item["name"]: item["value"] for item in group.inputs["parameters"]}
+    kept_back = 3 + 2
+    assert "superuser_reserved_connections" not in parameters
+    assert sum(LOGIN_LIMITS.values()) + RDS_OWN <= int(parameters["max_connections"]) - kept_back
 
 
 @pytest.mark.parametrize("workload", ["mlflow", "mlflow-migrate", "mlflow-gc"])

@@ -21,8 +21,8 @@ def retention(recording: Recording) -> dict[str, int]:
     ("section", "groups"),
     [
         ("rds", {"database-log-postgresql", "database-log-upgrade"}),
-        ("eks", {"compute-cluster-logs"}),
-        ("network", {"network-flow-group", "rotation-logs"}),
+        ("eks", {"compute-cluster-logs", "pod-logs-application", "pod-logs-dataplane", "pod-logs-host"}),
+        ("network", {"network-flow-group", "rotation-logs", "watch-notify-logs"}),
     ],
 )
 def test_a_setting_changes_its_own_logs_and_no_others(section: str, groups: set[str]) -> None:

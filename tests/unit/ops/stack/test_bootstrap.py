@@ -12,8 +12,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from infra.aws.image_retention import KEEP_COMMITS, lifecycle
 from infra.aws.keys import LAUNCHER
-from infra.aws.registry import KEEP_IMAGES, lifecycle
 from infra.versions import OWN
 from ops.errors import OpsError
 from ops.stack import bootstrap, ci_roles, github_rules, service_roles
@@ -217,11 +217,11 @@ def test_images_have_repositories_before_any_stack(session: Any) -> None:
     assert set(known) == {f"churn/{image}" for image in OWN}
     for name, item in known.items():
         assert item["repositoryUri"] == f"{variables['ECR_REGISTRY']}/{name.removeprefix('churn/')}"
-        assert item["imageTagMutability"] == "IMMUTABLE"
+        assert item["imageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
         assert item["imageScanningConfiguration"] == {"scanOnPush": True}
         assert item["encryptionConfiguration"]["encryptionType"] == "KMS"
         rules = json.loads(ecr.get_lifecycle_policy(repositoryName=name)["lifecyclePolicyText"])
-        assert rules == lifecycle(KEEP_IMAGES)
+        assert rules == lifecycle(KEEP_COMMITS)
 
 
 def test_a_repository_that_drifted_is_corrected(session: Any) -> None:
@@ -230,7 +230,7 @@ def test_a_repository_that_drifted_is_corrected(session: Any) -> None:
     ecr.put_image_tag_mutability(repositoryName="churn/api", imageTagMutability="MUTABLE")
     Bootstrap(session, REGION, "acme/churn").run()
     (item,) = ecr.describe_repositories(repositoryNames=["churn/api"])["repositories"]
-    assert item["imageTagMutability"] == "IMMUTABLE"
+    assert item["imageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
 
 
 def test_a_deployment_may_stay_as_long_as_its_workflow(session: Any) -> None:

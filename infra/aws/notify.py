@@ -1,0 +1,154 @@
+"""The function that tells people of AWS' alarms and events, by the channels and with the secret of Alertmanager."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+from pulumi_aws import cloudwatch, iam, lambda_
+
+from infra.aws.log_group import log_group
+from infra.aws.rotation import RUNTIME
+from infra.aws.scope import Scope
+from infra.config import AlertmanagerSettings
+from infra.edges import SMTP
+from infra.kit.iam import Statement, document, service_trust
+from infra.kit.options import child
+from infra.workloads.alertmanager_config import CHANNELS_OF, channels
+
+CODE: Final = Path(__file__).parents[2] / "ops" / "jobs" / "notify"
+"""A package whose only dependency is boto3, which the runtime provides."""
+HANDLER: Final = f"{CODE.name}.handler.handle"
+SECONDS: Final = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifyArgs:
+    """The stack, the receivers' secret, and the keys."""
+
+    scope: Scope
+    receivers: pulumi.Input[str]
+    """ARN of the receivers' secret."""
+    secret_key: pulumi.Input[str]
+    log_key: pulumi.Input[str]
+
+
+class Notify(pulumi.ComponentResource):
+    """Log group, role, function, and the rules that call it for events which have no metric."""
+
+    function: lambda_.Function
+
+    def __init__(self, name: str, args: NotifyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("churn:aws:Notify", name, {}, opts)
+        scope = args.scope
+        self.function = lambda_.Function(
+            f"{name}-function",
+            name=f"{scope.prefix}-notify",
+            description="Tells people of AWS' alarms: ops/jobs/notify",
+            runtime=RUNTIME,
+            architectures=["arm64"],
+            handler=HANDLER,
+            code=pulumi.AssetArchive({path: pulumi.StringAsset(text) for path, text in function_files().items()}),
+            role=self._role(name, args).arn,
+            timeout=SECONDS,
+            memory_size=128,
+            environment=lambda_.FunctionEnvironmentArgs(
+                variables={
+                    "RECEIVERS": json.dumps(receivers(scope.settings.alertmanager), sort_keys=True),
+                    "RECEIVERS_SECRET": args.receivers,
+                    "STACK": scope.settings.stack,
+                }
+            ),
+            kms_key_arn=args.secret_key,
+            tracing_config=lambda_.FunctionTracingConfigArgs(mode="PassThrough"),
+            opts=child(self),
+        )
+        for role, pattern in events(scope).items():
+            self._rule(name, role, pattern)
+        self.register_outputs({})
+
+    def _role(self, name: str, args: NotifyArgs) -> iam.Role:
+        path, days = f"/aws/lambda/{args.scope.prefix}-notify", args.scope.settings.network.log_days
+        group = log_group(self, f"{name}-logs", path=path, days=days, key=args.log_key)
+        role = iam.Role(
+            f"{name}-role", assume_role_policy=document(service_trust("lambda.amazonaws.com")), opts=child(self)
+        )
+        allowed = [
+            Statement(sid="Receivers", actions=["secretsmanager:GetSecretValue"], resources=[args.receivers]),
+            Statement(sid="Key", actions=["kms:Decrypt"], resources=[args.secret_key]),
+            Statement(
+                sid="Logs",
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[pulumi.Output.concat(group.arn, ":*")],
+            ),
+        ]
+        iam.RolePolicy(f"{name}-policy", role=role.id, policy=document(allowed), opts=child(self))
+        return role
+
+    def _rule(self, name: str, role: str, pattern: dict[str, Any]) -> None:
+        rule = cloudwatch.EventRule(
+            f"{name}-{role}",
+            description=f"Events of the {role} that people hear of",
+            event_pattern=json.dumps(pattern, sort_keys=True),
+            opts=child(self),
+        )
+        cloudwatch.EventTarget(f"{name}-{role}-target", rule=rule.name, arn=self.function.arn, opts=child(self))
+        lambda_.Permission(
+            f"{name}-{role}-permission",
+            action="lambda:InvokeFunction",
+            function=self.function.name,
+            principal="events.amazonaws.com",
+            source_arn=rule.arn,
+            opts=child(self),
+        )
+
+
+def events(scope: Scope) -> dict[str, dict[str, Any]]:
+    """Return the patterns of the events that people hear of.
+
+    A failover is an event of RDS and has no metric (RDS' user guide, "Amazon RDS event categories and event messages").
+    Those of a rotation come only where the account has a trail (Secrets Manager's user guide, "CloudTrail entries").
+    The alarm on the function's errors needs none, but sees neither RDS' own rotation nor a function that is not called.
+    """
+    own = [scope.arn("secretsmanager", f"secret:{prefix}") for prefix in (f"{scope.prefix}/", "rds!")]
+    rotation = {
+        "source": ["aws.secretsmanager"],
+        "detail-type": ["AWS Service Event via CloudTrail"],
+        "detail": {
+            "eventName": ["RotationFailed", "RotationAbandoned"],
+            "additionalEventData": {"SecretId": [{"prefix": prefix} for prefix in own]},
+        },
+    }
+    if scope.settings.database.kind != "rds":
+        return {"rotation": rotation}
+    database = {
+        "source": ["aws.rds"],
+        "detail-type": ["RDS DB Instance Event"],
+        "detail": {"EventCategories": ["failover", "failure"], "SourceIdentifier": [scope.prefix]},
+    }
+    return {"database": database, "rotation": rotation}
+
+
+def receivers(settings: AlertmanagerSettings) -> dict[str, Any]:
+    """Return who hears of what, as `ops/jobs/notify` reads it: the channels of Alertmanager, by severity."""
+    on = channels(settings)
+    return {
+        "channels": {
+            severity: [channel for channel in chosen if channel in on] or on for severity, chosen in CHANNELS_OF.items()
+        },
+        "docs_url": settings.docs_url,
+        "slack_channel": settings.slack_channel,
+        "email_to": settings.email_to,
+        "email_from": settings.email_from,
+        "smtp_host": settings.smtp_host,
+        "smtp_port": SMTP,
+        "smtp_user": settings.smtp_user,
+    }
+
+
+def function_files() -> dict[str, str]:
+    """Return the function's source by its path in the archive."""
+    return {f"{CODE.name}/{path.name}": path.read_text(encoding="utf-8") for path in sorted(CODE.glob("*.py"))}
