@@ -31,21 +31,19 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def addon_builds(asked: Asked) -> Iterator[Finding]:
     """Check that each pinned build exists for the cluster's version."""
-    eks, version = asked.settings.eks, asked.settings.eks.version
-    specs = addons.required(eks.nodes, eks.identity)
-    if eks.nodes == "managed":
-        specs = (*addons.BEFORE_NODES, *specs)
+    version = asked.settings.eks.version
     client = asked.client("eks")
-    for spec in specs:
-        answer = client.describe_addon_versions(kubernetesVersion=version, addonName=spec.name)
-        builds = [each for addon in answer["addons"] for each in addon["addonVersions"]]
+    for addon, pinned in addons.builds(asked.settings).items():
+        answer = client.describe_addon_versions(kubernetesVersion=version, addonName=addon)
+        builds = [each for known in answer["addons"] for each in known["addonVersions"]]
         names = [each["addonVersion"] for each in builds]
         default = next((each["addonVersion"] for each in builds if _is_default(each, version)), "none")
-        if spec.version in names:
-            yield finding("add-on builds", Level.OK, f"{spec.name} {spec.version} fits Kubernetes {version}")
+        if pinned in names:
+            yield finding("add-on builds", Level.OK, f"{addon} {pinned} fits Kubernetes {version}")
             continue
-        text = f"{spec.name} {spec.version} is no build for Kubernetes {version}; the default is {default}"
-        yield finding("add-on builds", Level.ERROR, text, "set the version in infra/aws/addons.py")
+        text = f"{addon} {pinned} is no build for Kubernetes {version}; the default is {default}"
+        remedy = "set it in churn:addons, or let `python -m ops.stack.eks_versions` choose"
+        yield finding("add-on builds", Level.ERROR, text, remedy)
 
 
 def _is_default(build: dict[str, list[dict[str, object]]], version: str) -> bool:

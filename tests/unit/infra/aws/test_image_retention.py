@@ -16,7 +16,7 @@ from support.paths import ROOT
 from infra.aws import image_retention as retention
 from infra.versions import OWN
 from ops.errors import OpsError
-from ops.stack import image_keep
+from ops.stack import image_keep, repositories
 
 COMMITS_A_DAY = 4
 DAYS = 120
@@ -103,13 +103,8 @@ def test_the_pipeline_pushes_the_tags_that_the_rules_count() -> None:
 def ecr() -> Iterator[Any]:
     with account():
         client = boto3.client("ecr")
-        (repository,) = [item for item in recorded("staging").resources if item.name == "registry-api"]
-        (filters,) = repository.inputs["imageTagMutabilityExclusionFilters"]
-        client.create_repository(
-            repositoryName=repository.inputs["name"],
-            imageTagMutability=repository.inputs["imageTagMutability"],
-            imageTagMutabilityExclusionFilters=[{key[0].lower() + key[1:]: value for key, value in filters.items()}],
-        )
+        number = boto3.client("sts").get_caller_identity()["Account"]
+        repositories.create(boto3, number, "us-east-1")
         yield client
 
 

@@ -33,21 +33,23 @@ def test_the_clusters_version(status: dict[str, str], level: Level) -> None:
     assert "v1_40" not in status or "set churn:eks.version to 1.40" in finding.remedy
 
 
-def builds(spec: addons.AddonSpec, *names: str) -> tuple[str, Any]:
+def builds(addon: str, *names: str) -> tuple[str, Any]:
     default = {"clusterVersion": "1.36", "defaultVersion": True}
     known = [{"addonVersion": name, "compatibilities": [default]} for name in names]
-    return "describe_addon_versions", {"addons": [{"addonName": spec.name, "addonVersions": known}]}
+    return "describe_addon_versions", {"addons": [{"addonName": addon, "addonVersions": known}]}
 
 
 def test_each_build_of_an_addon() -> None:
-    first, *others = addons.required("managed", "pod-identity")
-    specs = (*addons.BEFORE_NODES, first, *others)
-    answers = {"eks": [builds(spec, "v9" if spec is first else spec.version) for spec in specs]}
-    changed = asked(answers, eks={"nodes": "managed", "identity": "pod-identity", "version": "1.36"})
+    choice = {"nodes": "managed", "identity": "pod-identity", "version": "1.36"}
+    pinned = addons.builds(asked({}, eks=choice).settings)
+    first = next(iter(pinned))
+    assert {*(spec.name for spec in addons.BEFORE_NODES), addons.OBSERVABILITY} < set(pinned)
+    answers = {"eks": [builds(name, "v9" if name == first else build) for name, build in pinned.items()]}
+    changed = asked(answers, eks=choice)
     findings = list(preflight_versions.addon_builds(changed))
-    assert [finding.level for finding in findings] == [ERROR if spec is first else OK for spec in specs]
+    assert [finding.level for finding in findings] == [ERROR if name == first else OK for name in pinned]
     (wrong,) = [finding for finding in findings if finding.level == ERROR]
-    assert f"{first.name} {first.version} is no build for Kubernetes 1.36; the default is v9" in wrong.text
+    assert f"{first} {pinned[first]} is no build for Kubernetes 1.36; the default is v9" in wrong.text
 
 
 def orderable(**more: Any) -> list[tuple[str, Any]]:
