@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 import pulumi_eks as eks
+import pulumi_random
 
 from infra import edges
 from infra.aws import grants
@@ -69,7 +70,7 @@ def build(settings: Settings, hosts: tuple[str, ...], account: Account | None) -
     """Build the whole cloud; AWS is asked for the account and its zones unless ``account`` is given."""
     aws_provider = provider(settings, account)
     scope = Scope(settings=settings, account=account or look_up(settings, aws_provider))
-    providers: list[pulumi.ProviderResource] = [aws_provider, eks.Provider("eks")]
+    providers: list[pulumi.ProviderResource] = [aws_provider, eks.Provider("eks"), pulumi_random.Provider("random")]
     args = AwsCloudArgs(scope=scope, hosts=hosts)
     return AwsCloud("cloud", args, pulumi.ResourceOptions(providers=providers)).outputs
 

@@ -46,8 +46,8 @@ class Watch(pulumi.ComponentResource):
             *(table.function(role, f"{scope.prefix}-{role}") for role in ("rotation", "notify")),
             table.silent_logs(pod_logs.group(scope, "application")),
             *(
-                table.backup_copy(scope.bucket("backups"), scope.bucket("backups-copy"), RULE)
-                if scope.settings.buckets.copy_region
+                table.backup_copy(scope.bucket("backups"), scope.bucket("backups-copy", second), RULE)
+                if (second := scope.settings.buckets.copy_region)
                 else []
             ),
         ]

@@ -20,7 +20,14 @@ from typing import Any, Final
 from infra.naming import PROJECT
 from ops.errors import OpsError, RefusedError, exit_code
 
-LOG_PATHS: Final = ("/aws/eks/{}/", "/aws/rds/instance/{}/", "/aws/lambda/{}-", "/{}/", "aws-waf-logs-{}")
+LOG_PATHS: Final = (
+    "/aws/eks/{}/",
+    "/aws/rds/instance/{}/",
+    "/aws/lambda/{}-",
+    "/aws/containerinsights/{}/",
+    "/{}/",
+    "aws-waf-logs-{}",
+)
 """Where the services of a stack write their logs, by the stack's prefix."""
 OWNED: Final = ("eks:eks-cluster-name", "cluster.k8s.amazonaws.com/name", "elbv2.k8s.aws/cluster")
 """Tags whose value is the cluster: those of Auto Mode, the VPC CNI, and the load balancer controller."""

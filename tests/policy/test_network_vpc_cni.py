@@ -141,7 +141,7 @@ def test_who_talks_to_the_api_server_reaches_its_address(stack: str) -> None:
         assert Agent(cluster).connects(cluster.pod(name), api_server, api_server.ports[0])
 
 
-AWS_USERS = {"mlflow", "mlflow-migrate", "training", "backup", "drill", "restore"}
+AWS_USERS = {"mlflow", "mlflow-migrate", "training", "backup", "backup-expiry", "drill", "restore"}
 
 
 @pytest.mark.parametrize("stack", ["staging", "other way"])

@@ -54,7 +54,7 @@ class Network:
 
     def _function(self) -> Place:
         """The rotation function: in the VPC if it is configured so, else at some address of AWS."""
-        (item,) = [item for item in self.recording.resources if item.type == "aws:lambda/function:Function"]
+        (item,) = [item for item in self.recording.resources if item.name == "rotation-function"]
         config = item.inputs.get("vpcConfig")
         if config is None:
             return outside("203.0.113.200")

@@ -33,6 +33,7 @@ STATES: Final = {
     "ApiDown": "every pod is gone",
     "ApiKeysFileInvalid": "a rotation writes a file that cannot be read",
     "ApiPodDown": "one pod is gone",
+    "BackupExpiryFailed": "a schedule that no success follows",
     "BackupVersionsBroken": "a copy misses a file of one registered version",
     "BlackboxDown": "its only pod is gone",
     "CacheDown": "its only pod is gone",

@@ -78,6 +78,7 @@ def own(recording: Recording) -> list[str]:
     addresses = {
         entry["hostname"]
         for item in recording.resources
+        if item.type.startswith("kubernetes:")
         for entry in item.outputs.get("status", {}).get("loadBalancer", {}).get("ingress", [])
     }
     for alarm in alarms(recording):

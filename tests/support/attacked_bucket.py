@@ -47,7 +47,7 @@ def stand_in(stack: str, clock: Clock) -> VersionedBucket:
     encryption = as_api(inputs["storage-backups-encryption"]["rules"])[0]["ApplyServerSideEncryptionByDefault"]
     lock = inputs.get("storage-backups-lock")
     days = None if lock is None else int(lock["rule"]["defaultRetention"]["days"])
-    name = f"churn-{stack}-backups-000000000000"
+    name = f"churn-{stack}-backups-000000000000-eu-central-1"
     return VersionedBucket(name=name, key=encryption["KMSMasterKeyID"], rules=rules, lock_days=days, now=clock.now)
 
 

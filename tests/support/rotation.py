@@ -13,7 +13,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 import boto3
+import pytest
 from moto import mock_aws
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from support.mounted_secret import begin
 
 from app.security import parse_key_file
@@ -135,5 +137,32 @@ def create_secrets(client: Any) -> World:
 @contextmanager
 def secrets_of_a_stack() -> Iterator[World]:
     """Secrets with their first values, in a moto of this process; the environment must have some credentials."""
-    with mock_aws():
+    with mock_aws(), moved_defaults():
         yield create_secrets(boto3.client("secretsmanager", region_name=REGION))
+
+
+@contextmanager
+def moved_defaults() -> Iterator[None]:
+    """Let moto notice when the stage AWSCURRENT is moved.
+
+    It keeps the current version twice and moves one of them, so a later write would leave two current versions. In
+    Secrets Manager a stage is at one version at most (`UpdateSecretVersionStage`).
+    """
+    original = SecretsManagerBackend.update_secret_version_stage
+
+    def moving(
+        self: SecretsManagerBackend,
+        secret_id: str,
+        version_stage: str,
+        remove_from_version_id: str,
+        move_to_version_id: str,
+    ) -> Any:
+        answer = original(self, secret_id, version_stage, remove_from_version_id, move_to_version_id)
+        secret = self.secrets[secret_id]
+        if version_stage == "AWSCURRENT" and isinstance(secret, FakeSecret):
+            secret.default_version_id = move_to_version_id
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SecretsManagerBackend, "update_secret_version_stage", moving)
+        yield

@@ -195,9 +195,9 @@ class Workloads:
         names = [str(item.inputs["bucket"]) for item in of(self.recording, "Bucket")]
         own = f"churn-{self.recording.stack}-"
         return {
-            role: f"arn:aws:s3:::{own}{role}-{ACCOUNT}"
+            role: f"arn:aws:s3:::{own}{role}-{ACCOUNT}-{REGION}"
             for role in ("artifacts", "backups", "data")
-            if f"{own}{role}-{ACCOUNT}" in names
+            if f"{own}{role}-{ACCOUNT}-{REGION}" in names
         }
 
     def secrets(self, workload: str) -> list[str]:

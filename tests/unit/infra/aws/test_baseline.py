@@ -33,8 +33,8 @@ def test_one_stack_of_the_account_sets_it_up() -> None:
     "arn",
     [
         f"arn:aws:s3:::churn-pulumi-state-{ACCOUNT}/.pulumi/stacks/churn/prod.json",
-        f"arn:aws:s3:::churn-staging-backups-{ACCOUNT}/objects/aa/bb",
-        f"arn:aws:s3:::churn-prod-backups-{ACCOUNT}/postgres/a/manifest.json",
+        f"arn:aws:s3:::churn-staging-backups-{ACCOUNT}-eu-central-1/objects/aa/bb",
+        f"arn:aws:s3:::churn-prod-backups-{ACCOUNT}-eu-central-1/postgres/a/manifest.json",
     ],
 )
 def test_every_access_to_state_and_backups_of_all_stacks_is_recorded(arn: str) -> None:
@@ -55,7 +55,7 @@ def test_guardduty_reads_the_audit_logs_of_eks() -> None:
 def test_only_this_accounts_trail_and_recorder_can_deliver(service: str, folder: str) -> None:
     statements = json.loads(inputs("staging", "storage-logs-policy")["policy"])["Statement"]
     own = [each for each in statements if each.get("Principal") == {"Service": [f"{service}.amazonaws.com"]}]
-    where = f"arn:aws:s3:::churn-staging-logs-{ACCOUNT}/{folder}/{ACCOUNT}/Config/a.json"
+    where = f"arn:aws:s3:::churn-staging-logs-{ACCOUNT}-eu-central-1/{folder}/{ACCOUNT}/Config/a.json"
     source = {
         "aws:SourceArn": f"arn:aws:cloudtrail:eu-central-1:{ACCOUNT}:trail/churn-staging",
         "aws:SourceAccount": ACCOUNT,

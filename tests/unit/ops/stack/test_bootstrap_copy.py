@@ -26,7 +26,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_bucket_and_key_exist_in_the_second_region_and_s3_fills_the_bucket(session: Any) -> None:
-    first = Bootstrap(session, REGION, "acme/churn", SECOND)
+    first = Bootstrap(session, REGION, "acme/churn", second_region=SECOND)
     variables = first.run()
     copy = f"{first.bucket}-{SECOND}"
     assert variables["PULUMI_BACKEND_URL of the copy"] == f"s3://{copy}?region={SECOND}"
@@ -46,7 +46,7 @@ def test_bucket_and_key_exist_in_the_second_region_and_s3_fills_the_bucket(sessi
     assert keys[REGION]["KeyId"] == keys[SECOND]["KeyId"], "two forms of one key, with the same material"
     encryption = rule["Destination"]["EncryptionConfiguration"]
     assert encryption == {"ReplicaKmsKeyID": keys[SECOND]["Arn"]}
-    again = Bootstrap(session, REGION, "acme/churn", SECOND)
+    again = Bootstrap(session, REGION, "acme/churn", second_region=SECOND)
     assert again.run() == variables
     assert again.done == []
 
@@ -63,9 +63,9 @@ def test_a_key_of_one_region_is_refused_with_the_way_out(session: Any) -> None:
     key = kms.create_key(Description="from before")["KeyMetadata"]["KeyId"]
     kms.create_alias(AliasName="alias/churn-pulumi", TargetKeyId=key)
     with pytest.raises(OpsError, match="change-secrets-provider"):
-        Bootstrap(session, REGION, "acme/churn", SECOND).run()
+        Bootstrap(session, REGION, "acme/churn", second_region=SECOND).run()
 
 
 def test_a_copy_in_the_same_region_is_none(session: Any) -> None:
     with pytest.raises(OpsError, match="would be lost together with eu-central-1"):
-        Bootstrap(session, REGION, "acme/churn", REGION).run()
+        Bootstrap(session, REGION, "acme/churn", second_region=REGION).run()

@@ -38,7 +38,7 @@ def test_more_use_never_costs_less_and_everything_that_depends_on_use_is_a_range
     )
     assert all(little[name] <= usual[name] <= much[name] for name in usual)
     assert {name for name in usual if little[name] < much[name]} == {
-        "Nodes", "System nodes", "NAT gateways", "Load balancer", "Between zones", "Logs", "Buckets",
+        "Nodes", "System nodes", "NAT gateways", "Load balancers", "Between zones", "Logs", "Buckets",
     }  # fmt: skip
 
 
@@ -51,8 +51,9 @@ def test_every_public_address_is_counted() -> None:
 def test_a_network_balancer_has_units_of_its_own_price() -> None:
     difference = TABLE["load_balancer_unit_hour"]["alb"] - TABLE["load_balancer_unit_hour"]["nlb"]
     assert difference > 0
-    nlb, alb = (parts("staging", edge={"balancer": kind})["Load balancer"] for kind in ("nlb", "alb"))
-    assert alb - nlb == pytest.approx(difference * TABLE["hours_per_month"] * USUAL.balancer_units)
+    nlb, alb = (parts("staging", edge={"balancer": kind})["Load balancers"] for kind in ("nlb", "alb"))
+    # One for the API, one inside the VPC.
+    assert alb - nlb == pytest.approx(2 * difference * TABLE["hours_per_month"] * USUAL.balancer_units)
 
 
 def test_auto_modes_own_nodes_cost_and_managed_nodes_have_none() -> None:
