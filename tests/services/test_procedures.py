@@ -105,8 +105,8 @@ def replicate(s3: str) -> None:
 
 
 def lose(s3: str, bucket: str) -> None:
-    for item in client(s3).list_objects_v2(Bucket=bucket)["Contents"]:
-        client(s3).delete_object(Bucket=bucket, Key=item["Key"])
+    for item in client(s3).list_object_versions(Bucket=bucket)["Versions"]:
+        client(s3).delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
     client(s3).delete_bucket(Bucket=bucket)
 
 

@@ -48,6 +48,9 @@ class Account:
                 self._registry = f"{number}.dkr.ecr.{REGION}.amazonaws.com/churn"
             case [program, "-m", "ops.stack.domain", *options] if program == PROGRAM:
                 assert domain.main(options) == 1  # nobody has delegated it yet
+            case [".venv/bin/churn", "aws", "preflight", "--stack", stack]:
+                # It changes nothing, and has tests of its own.
+                assert (self.project.folder / f"Pulumi.{stack}.yaml").exists()
             case ["git", "push"]:
                 self._build()
             case [program, "-m", "ops.stack.image_tag", "commit-$(git rev-parse HEAD)", "--registry", "$ECR_REGISTRY"]:

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -130,6 +131,8 @@ def _register_parts(monitor: Any, request: Any, component: str, inputs: Properti
                 protect=request.protect,
                 dependencies=needed,
                 provider=provider,
+                # As the component's own package does for a provider, whose version is an input of it.
+                version=version("pulumi-kubernetes") if part.type.startswith("pulumi:providers:") else "",
                 acceptSecrets=True,
                 acceptResources=True,
             )
