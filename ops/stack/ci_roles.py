@@ -106,7 +106,7 @@ def rights(role: Role, place: Place) -> Statements:
     """Return what a role may do besides its managed policy."""
     if role.stack is None:
         return _images(place)
-    read = [
+    read: Statements = [
         {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": f"arn:aws:s3:::{place.bucket}"},
         {
             "Effect": "Allow",
@@ -122,6 +122,12 @@ def rights(role: Role, place: Place) -> Statements:
         # Pulumi makes a new data key when the stack's file names the key and no more.
         {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:Encrypt"], "Resource": place.stack_keys[role.stack]},
     ]
+    if role.managed == READ_ONLY:
+        # Lambda shows a function's environment only to who may decrypt it (Lambda Developer Guide, "Securing Lambda
+        # environment variables"); to others it would look as if somebody had emptied it.
+        through = {"StringEquals": {"kms:ViaService": f"lambda.{place.region}.amazonaws.com"}}
+        keys = f"arn:aws:kms:{place.region}:{place.account}:key/*"
+        read.append({"Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": keys, "Condition": through})
     if role.managed is not None:
         return read
     cluster = f"arn:aws:eks:{place.region}:{place.account}:cluster/{PROJECT}-{role.stack}"
