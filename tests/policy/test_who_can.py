@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support import who_can
+from support.eks_recordings import RECORDINGS
 from support.iam import Identity, Request, allowed, condition_holds, may_assume
 from support.paths import ROOT
 from support.recorder import recorded
@@ -35,6 +36,14 @@ def test_the_page_has_the_simulators_answers_about_workflows(make: Any) -> None:
 def test_the_page_has_the_simulators_answers_about_workloads() -> None:
     table = Workloads(recording=recorded("prod")).table()
     assert table in page(), f"put this table into docs/security.md:\n{table}"
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_the_page_is_right_about_every_stack_on_aws(name: str) -> None:
+    """A workload has the same rights in each, whatever its switches are; some workloads are prod's alone."""
+    header, rule, *rows = Workloads(recording=RECORDINGS[name]()).table().splitlines()
+    assert len(rows) > 12
+    assert [row for row in (header, rule, *rows) if row not in page()] == []
 
 
 @pytest.mark.parametrize("name", ROLES)
