@@ -98,3 +98,11 @@ def test_the_queries_read_fields_that_the_api_writes() -> None:
     written = set(re.findall(r'"(\w+)":', (ROOT / "app" / "logs.py").read_text("utf-8")))
     read = {field for query in pod_logs.QUERIES.values() for field in re.findall(r"log_processed\.(\w+)", query)}
     assert read <= written, read - written
+
+
+def test_a_runbook_that_reads_logs_says_where_those_of_a_gone_pod_are() -> None:
+    folder = ROOT / "docs" / "runbooks"
+    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md") if path.name != "logs.md"}
+    reading = {name for name, text in texts.items() if re.search(r"kubectl.* logs", text)}
+    assert len(reading) > 20
+    assert {name for name in reading if "(logs.md)" not in texts[name]} == set()
