@@ -101,7 +101,7 @@ def test_where_old_versions_go_after_a_day_the_thief_wins(tmp_path: Path) -> Non
         assert run(history, 10, history.writer, marks=False)[1]
 
 
-@pytest.mark.long(seconds=20)
+@pytest.mark.long(seconds=60)
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_a_thief_of_the_marking_role_hides_files_and_destroys_none(stack: str, tmp_path: Path) -> None:
     """The lifecycle hides what is marked and 90 days old, as the oldest contents are before the 30 days are over."""
