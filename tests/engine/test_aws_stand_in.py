@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.engine.aws import Aws
 from support.engine.provider import Asked, Journal, ProviderError
+from support.engine.secrets_manager import ResourceExistsException
 from support.engine.wire import Properties
 
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a type
@@ -37,6 +38,18 @@ def test_a_version_is_gone_after_two_other_writes_and_not_before(aws: Aws) -> No
         aws.secrets.put_secret_value(SecretId=secret["arn"], SecretString=text)
         assert (read(aws, VERSION, identity, inputs, version) is None) is gone
     assert aws.secrets.get_secret_value(SecretId=secret["arn"])["SecretString"] == "third"
+
+
+def test_a_version_cannot_be_written_twice(aws: Aws) -> None:
+    """A second write with its token is ignored, and refused if its value is another."""
+    _, secret = created(aws, SECRET, "it", namePrefix="it")
+    request = {"SecretId": secret["arn"], "ClientRequestToken": "one"}
+    aws.secrets.put_secret_value(**request, SecretString="first")
+    aws.secrets.put_secret_value(SecretId=secret["arn"], SecretString="second")
+    assert aws.secrets.put_secret_value(**request, SecretString="first") == {"VersionId": "one"}
+    with pytest.raises(ResourceExistsException):
+        aws.secrets.put_secret_value(**request, SecretString="third")
+    assert aws.secrets.get_secret_value(SecretId=secret["arn"])["SecretString"] == "second"
 
 
 def test_a_database_is_found_by_its_resource_id_under_the_name_that_it_has(aws: Aws) -> None:

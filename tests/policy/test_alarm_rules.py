@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from support import alarm_rules as rules
-from support.recorder import recorded
+from support.recorder import recorded, with_inputs
 
 from infra.aws.alarm_table import unhealthy
 from ops.stack.recording import Recording
@@ -40,10 +39,7 @@ def changed(name: str, change: Change) -> Recording:
     """Prod, which has all alarms, with the inputs of one resource changed."""
     recording = recorded("prod")
     (chosen,) = [item for item in recording.resources if item.name == name]
-    inputs = copy.deepcopy(chosen.inputs)
-    change(inputs)
-    others = [item for item in recording.resources if item is not chosen]
-    return replace(recording, resources=[*others, replace(chosen, inputs=inputs)])
+    return with_inputs(recording, chosen, change)
 
 
 def without(name: str) -> Recording:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from support import aws_rules as rules
+from support.eks_recordings import managed
 from support.endpoint_rules import passing
-from support.recorder import record_with, recorded, settings, with_inputs
+from support.recorder import recorded, settings, with_inputs
 
 from ops.stack.recording import Recording
 
@@ -49,22 +50,11 @@ def test_state_is_kept_where_the_stack_says_so(stack: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_rule_holds_with_every_option_the_other_way(rule: Rule) -> None:
-    assert rule(other_way()) == []
-
-
-def other_way() -> Recording:
-    """Staging with each option set the other way: managed nodes, Pod Identity, a private API server, no protection."""
-    if not OTHER:
-        eks = {"nodes": "managed", "identity": "pod-identity", "public_cidrs": []}
-        OTHER.append(record_with("staging", eks=eks, state={"protect": False}, network={"nat": "per-zone"}))
-    return OTHER[0]
-
-
-OTHER: list[Recording] = []
+    assert rule(managed()) == []
 
 
 def test_without_protection_nothing_is_kept() -> None:
-    assert rules.protected(other_way(), protect=False) == []
+    assert rules.protected(managed(), protect=False) == []
 
 
 def changed(name: str, change: Change) -> Recording:

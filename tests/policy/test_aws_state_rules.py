@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from support import aws_state_rules as rules
-from support.recorder import record_with, recorded
+from support.eks_recordings import managed
+from support.recorder import recorded, with_inputs, with_resource
 
 from ops.stack.recording import Recording, Resource
 
@@ -31,18 +32,12 @@ def test_rule_holds(rule: Callable[[Recording], list[str]], stack: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_rule_holds_with_every_option_the_other_way(rule: Callable[[Recording], list[str]]) -> None:
-    """With the options of `test_aws_rules.other_way`, so that both use one recording."""
-    eks = {"nodes": "managed", "identity": "pod-identity", "public_cidrs": []}
-    assert rule(record_with("staging", eks=eks, state={"protect": False}, network={"nat": "per-zone"})) == []
+    assert rule(managed()) == []
 
 
 def one(recording: Recording, name: str) -> Resource:
     (chosen,) = [item for item in recording.resources if item.name == name]
     return chosen
-
-
-def exchanged(recording: Recording, old: Resource, new: Resource) -> Recording:
-    return replace(recording, resources=[new if item is old else item for item in recording.resources])
 
 
 def test_a_secret_that_gets_no_value_is_found() -> None:
@@ -52,19 +47,19 @@ def test_a_secret_that_gets_no_value_is_found() -> None:
     arn = one(recording, "secrets-mlflow-api-secret").outputs["arn"]
     del request["secrets"][arn]
     without = replace(call, inputs={**call.inputs, "input": json.dumps(request)})
-    assert rules.values_outside(exchanged(recording, call, without)) == ["secrets-mlflow-api-secret: no value"]
+    assert rules.values_outside(with_resource(recording, call, without)) == ["secrets-mlflow-api-secret: no value"]
 
 
 def test_a_client_that_cannot_be_removed_is_found() -> None:
     recording = recorded("staging")
     secret = one(recording, "secrets-api-client-web-shop-secret")
     for bad in (replace(secret, protect=True), replace(secret, retain_on_delete=True)):
-        assert rules.removable_clients(exchanged(recording, secret, bad)) == [secret.name]
+        assert rules.removable_clients(with_resource(recording, secret, bad)) == [secret.name]
 
 
 def test_a_version_in_the_state_is_found() -> None:
     recording = recorded("staging")
-    (secret,) = [item for item in recording.resources if item.name == "secrets-mlflow-api-secret"]
+    secret = one(recording, "secrets-mlflow-api-secret")
     version = replace(secret, type="aws:secretsmanager/secretVersion:SecretVersion", name="first")
     assert rules.values_outside(replace(recording, resources=[*recording.resources, version])) == ["first: a version"]
 
@@ -88,10 +83,8 @@ def test_a_pod_that_does_not_wait_for_the_values_is_found() -> None:
 )
 def test_a_database_without_a_right_copy_of_its_backups_is_found(change: dict[str, Any], reason: str) -> None:
     recording = recorded("prod")
-    (chosen,) = [item for item in recording.resources if item.name == "database-copy-replication"]
-    others = [item for item in recording.resources if item is not chosen]
-    altered = replace(chosen, inputs={**chosen.inputs, **change})
-    violations = rules.copied_database(replace(recording, resources=[*others, altered]))
+    copy = one(recording, "database-copy-replication")
+    violations = rules.copied_database(with_inputs(recording, copy, lambda inputs: inputs.update(change)))
     assert f"database-instance: {reason}" in violations
 
 
@@ -104,9 +97,8 @@ def test_images_that_stay_in_one_region_are_found() -> None:
 
 def test_a_bucket_whose_name_is_taken_in_a_lost_region_is_found() -> None:
     recording = recorded("prod")
-    (chosen,) = [item for item in recording.resources if item.name == "storage-copy-target-bucket"]
+    chosen = one(recording, "storage-copy-target-bucket")
     name = chosen.outputs["bucket"].removesuffix("-eu-west-1")
     for other in (name, f"{name}-eu-central-1", f"{'x' * 60}-eu-west-1"):
         renamed = replace(chosen, outputs={**chosen.outputs, "bucket": other})
-        others = [item for item in recording.resources if item is not chosen]
-        assert rules.regional_buckets(replace(recording, resources=[*others, renamed])) == [other]
+        assert rules.regional_buckets(with_resource(recording, chosen, renamed)) == [other]

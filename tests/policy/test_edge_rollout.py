@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 from support.edge_rollout import DEREGISTER_SECONDS, GATE, Edge, roll_out
-from support.recorder import find, record_with, recorded
+from support.eks_recordings import managed
+from support.recorder import find, recorded
 
 from infra.naming import NAMESPACES
 from infra.workloads import ingress
@@ -51,13 +52,10 @@ def test_the_grace_leaves_time_for_open_connections(stack: str) -> None:
 def test_only_namespaces_whose_pods_are_targets_have_the_gate() -> None:
     """Elsewhere no target group exists that could make a pod ready."""
 
-    # The same recording as in `test_aws_rules.py`; the cluster's own controller registers nodes, not pods.
-    eks = {"nodes": "managed", "identity": "pod-identity", "public_cidrs": []}
-    managed = record_with("staging", eks=eks, state={"protect": False}, network={"nat": "per-zone"})
-
     def gated(recording: Recording) -> set[str]:
         labels = {name: find(recording, "Namespace", name).inputs["metadata"]["labels"] for name in NAMESPACES}
         return {name for name, values in labels.items() if GATE in values}
 
-    assert [gated(recorded("dev")), gated(managed)] == [set(), set()]
+    # With managed nodes, the cluster's own controller registers nodes, not pods.
+    assert [gated(recorded("dev")), gated(managed())] == [set(), set()]
     assert [gated(recorded(stack)) for stack in STACKS] == [{"churn-ingress"}, {"churn-ingress"}]

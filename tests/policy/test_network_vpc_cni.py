@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from support.eks_recordings import managed
 from support.network_policies import PRIVATE, Cluster, External, block_covers
 from support.recorder import cloud, record_with, recorded, settings
 from support.vpc_cni import API_SERVER, DNS, Agent, Port, Service, given_services, services
@@ -43,9 +44,7 @@ NEIGHBOURS: list[Json] = [
 @cache
 def manifests(stack: str) -> list[Json]:
     if stack == "other way":
-        # The same recording as in `test_aws_rules.py`.
-        eks = {"nodes": "managed", "identity": "pod-identity", "public_cidrs": []}
-        return record_with("staging", eks=eks, state={"protect": False}, network={"nat": "per-zone"}).manifests()
+        return managed().manifests()
     if stack == "prod with a mesh":
         return record_with("prod", namespaces={"mesh": "istio"}).manifests()
     return recorded(stack).manifests()

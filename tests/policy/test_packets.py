@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
 from support.balancers import CLUSTER, Balancer, balancers, join, reach
+from support.eks_recordings import managed
 from support.packets import Place, Vpc, outside, vpc_of
-from support.recorder import record_with, recorded
+from support.recorder import record_with, recorded, with_inputs
 
 from ops.stack.recording import Recording
 
@@ -24,11 +23,10 @@ HTTPS, POSTGRES, SMTP, SSH, KUBELET, METRICS = 443, 5432, 587, 22, 10250, 9113
 @cache
 def recording_of(stack: str) -> Recording:
     if stack == "prod with an ALB":
-        # The same recording as in `test_aws_edge.py`, and below as in `test_aws_rules.py`.
+        # The same recording as in `test_aws_edge.py`.
         return record_with("prod", edge={"balancer": "alb", "waf": True})
     if stack == "other way":
-        eks = {"nodes": "managed", "identity": "pod-identity", "public_cidrs": []}
-        return record_with("staging", eks=eks, state={"protect": False}, network={"nat": "per-zone"})
+        return managed()
     return recorded(stack)
 
 
@@ -158,10 +156,7 @@ def test_only_the_api_is_public(stack: str) -> None:
 def changed(stack: str, name: str, change: Callable[[dict[str, Any]], object]) -> Network:
     recording = recording_of(stack)
     (chosen,) = [item for item in recording.resources if item.name == name]
-    inputs = copy.deepcopy(chosen.inputs)
-    change(inputs)
-    others = [item for item in recording.resources if item is not chosen]
-    return Network(replace(recording, resources=[*others, replace(chosen, inputs=inputs)]))
+    return Network(with_inputs(recording, chosen, change))
 
 
 def without_port(port: int, way: str = "ingress") -> Callable[[dict[str, Any]], object]:

@@ -13,11 +13,11 @@ from typing import Any, Final
 import pytest
 from botocore.exceptions import ClientError
 from support.aws_api import as_api
-from support.aws_rules import documents
 from support.backups import START, artifacts_manifest, dump_manifest, write_manifest
 from support.iam import Identity
 from support.recorder import recorded
 from support.versioned_bucket import VersionedBucket
+from support.workload_roles import workload_roles
 
 from ops.backup import expiry
 from ops.backup import upload as backup_upload
@@ -32,12 +32,6 @@ KEEP_DAYS: Final = 90
 ON_VOLUME_DAYS: Final = 7
 NEEDED_DAYS: Final = 30
 DUMP: Final = "mlflow.dump"
-
-
-def identity(stack: str, workload: str) -> Identity:
-    """A workload's role with the rights that a recorded stack gives it."""
-    (policy,) = [d for item, _, d in documents(recorded(stack)) if item.name == f"identity-{workload}-policy"]
-    return Identity(arn=f"arn:aws:iam::000000000000:role/{workload}", statements=policy["Statement"])
 
 
 def stand_in(stack: str, clock: Clock) -> VersionedBucket:
@@ -75,8 +69,8 @@ class History:
     def __init__(self, stack: str, folder: Path) -> None:
         self.clock, self.folder = Clock(), folder
         self.bucket = stand_in(stack, self.clock)
-        self.writer, self.marker = identity(stack, "backup"), identity(stack, "backup-expiry")
-        self.reader = identity(stack, "restore")
+        roles = workload_roles(recorded(stack))
+        self.writer, self.marker, self.reader = (roles[name] for name in ("backup", "backup-expiry", "restore"))
         self.at: dict[int, datetime] = {}
         """When each night was over."""
 

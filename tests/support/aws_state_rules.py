@@ -6,6 +6,7 @@ import json
 from typing import Final
 
 from support.aws_rules import of
+from support.recorder import objects, under
 
 from ops.stack.recording import Recording
 
@@ -82,13 +83,9 @@ def values_outside(recording: Recording) -> list[str]:
         arn for call in calls.values() for arn in (call["keys_secret"], *call["secrets"], *call["clients"].values())
     }
     violations += [f"{item.name}: no value" for item in of(recording, "Secret") if item.outputs["arn"] not in filled]
-    mounting = [item for item in recording.resources if item.inputs.get("kind") == "SecretProviderClass"]
-    waiting = {item.urn for item in recording.resources if set(item.depends_on) & set(calls)}
-    parents = {item.urn: item.parent for item in recording.resources}
+    waiting = under(recording, {item.urn for item in recording.resources if set(item.depends_on) & set(calls)})
     return violations + [
-        f"{item.name}: does not wait for the values" for item in mounting if not _under(item.urn, waiting, parents)
+        f"{item.name}: does not wait for the values"
+        for item in objects(recording, "SecretProviderClass")
+        if item.urn not in waiting
     ]
-
-
-def _under(urn: str, roots: set[str], parents: dict[str, str]) -> bool:
-    return urn in roots or (urn in parents and _under(parents[urn], roots, parents))

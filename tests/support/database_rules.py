@@ -11,7 +11,8 @@ import json
 import re
 from typing import Any, Final
 
-from support.recorder import containers, pod_templates
+from support.aws_rules import of
+from support.recorder import containers, objects, pod_templates
 
 from ops.stack.recording import Recording
 
@@ -44,8 +45,7 @@ def _certified(recording: Recording) -> set[str]:
     """The secret classes that bring the certificates; each is named after its workload."""
     return {
         str(item.inputs["metadata"]["name"])
-        for item in recording.resources
-        if item.inputs.get("kind") == "SecretProviderClass"
+        for item in objects(recording, "SecretProviderClass")
         for described in json.loads(item.inputs["spec"]["parameters"]["objects"])
         if any(file["objectAlias"] == "ca.pem" for file in described["jmesPath"])
     }
@@ -69,7 +69,7 @@ def _wrong(container: dict[str, Any], files: set[str]) -> list[str]:
 
 def _services(recording: Recording) -> list[str]:
     """The service files that do not ask for verification."""
-    calls = [json.loads(item.inputs["input"]) for item in recording.resources if item.type.endswith(":Invocation")]
+    calls = [json.loads(item.inputs["input"]) for item in of(recording, "Invocation")]
     return [
         f"{arn}: {file}"
         for call in calls

@@ -17,6 +17,11 @@ DEFINED_BY: Final = {
     "karpenter.sh": "Auto Mode",
 }
 """What brings the kinds of a group: an add-on, or the cluster itself, which is there before its provider."""
+BUILT_IN: Final = {
+    "apps", "autoscaling", "batch", "core", "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
+    "scheduling.k8s.io", "storage.k8s.io", "admissionregistration.k8s.io",
+}  # fmt: skip
+"""Groups of the API server itself."""
 MOUNTED_BY: Final = {"secrets-store.csi.k8s.io": "aws-secrets-store-csi-driver-provider"}
 """The add-on that mounts a volume, by the driver that the volume names."""
 
@@ -28,7 +33,7 @@ def kinds_come_first(recording: Recording) -> list[str]:
     """
     addons = {item.inputs["addonName"]: item.urn for item in of(recording, "Addon")}
     earlier = before(recording)
-    auto = any(item.inputs.get("computeConfig") for item in recording.resources if item.type == CLUSTER)
+    auto = any(item.inputs.get("computeConfig") for item in of(recording, "Cluster"))
     violations = []
     for item in recording.resources:
         if not item.is_kubernetes or item.type.split(":")[1].split("/")[0] in BUILT_IN:
@@ -37,14 +42,6 @@ def kinds_come_first(recording: Recording) -> list[str]:
         if not (auto if bringer == "Auto Mode" else addons.get(bringer or "") in earlier[item.urn]):
             violations.append(f"{item.inputs['kind']} {item.name}: {bringer or 'unknown'}")
     return violations
-
-
-CLUSTER: Final = "aws:eks/cluster:Cluster"
-BUILT_IN: Final = {
-    "apps", "autoscaling", "batch", "core", "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
-    "scheduling.k8s.io", "storage.k8s.io", "admissionregistration.k8s.io",
-}  # fmt: skip
-"""Groups of the API server itself."""
 
 
 def drivers_outlive_pods(recording: Recording) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 from support.recorder import record_with, recorded
@@ -12,8 +13,9 @@ from ops.stack.recording import Recording
 Rule = Callable[[Recording], list[str]]
 
 
+@cache
 def managed() -> Recording:
-    """Staging with managed nodes and Pod Identity: the recording of `test_aws_rules.other_way`, from the same cache."""
+    """Staging with each option set the other way: managed nodes, Pod Identity, a private API server, no protection."""
     eks = {"nodes": "managed", "identity": "pod-identity", "public_cidrs": []}
     return record_with("staging", eks=eks, state={"protect": False}, network={"nat": "per-zone"})
 

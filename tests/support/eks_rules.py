@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from support.aws_rules import of
+from support.recorder import objects, under
 
 from ops.stack.eks_component import TYPE
 from ops.stack.recording import Recording
@@ -32,13 +33,13 @@ TAGGED_AT_A_LAUNCH: Final = {
 
 def nothing_unseen(recording: Recording) -> list[str]:
     """The component makes the cluster and its identity provider, and no role, profile or add-on of its own."""
-    inside = {item.urn for item in recording.resources if item.type == TYPE}
-    violations = []
-    for item in sorted(recording.resources, key=lambda item: len(item.urn)):
-        if item.parent in inside:
-            inside.add(item.urn)
-            violations += [] if item.type in OF_THE_COMPONENT else [f"{item.type} {item.name}"]
-    return violations
+    components = {item.urn for item in recording.resources if item.type == TYPE}
+    inside = under(recording, components) - components
+    return [
+        f"{item.type} {item.name}"
+        for item in recording.resources
+        if item.urn in inside and item.type not in OF_THE_COMPONENT
+    ]
 
 
 def nobody_joins(recording: Recording) -> list[str]:
@@ -55,7 +56,7 @@ def exact_addons(recording: Recording) -> list[str]:
 
 def launches_with_tags(recording: Recording) -> list[str]:
     """Where nodes are launched with our tags, the cluster's role may tag everything that a launch creates."""
-    classes = [item for item in recording.resources if item.inputs.get("kind") == "NodeClass"]
+    classes = objects(recording, "NodeClass")
     if not any(item.inputs["spec"].get("tags") for item in classes):
         return []
     allowed: dict[str, set[str]] = {"ec2:CreateFleet": set(), "ec2:RunInstances": set()}

@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Final, Literal
 
-from ops.stack.recording import Recording, Resource
+from support.aws_rules import of
+
+from ops.stack.recording import Recording
 
 PROTOCOLS: Final = {"-1": None, "tcp": "tcp", "6": "tcp", "udp": "udp", "17": "udp"}
 EPHEMERAL: Final = (1024, 65535)
@@ -201,30 +203,26 @@ def _entry(text: Mapping[str, Any], number: int = 0) -> Entry:
     )
 
 
-def _of(recording: Recording, kind: str) -> list[Resource]:
-    return [item for item in recording.resources if item.type.startswith("aws:") and item.type.endswith(f":{kind}")]
-
-
 def _routes(recording: Recording, vpc: IPv4Network) -> dict[str, dict[IPv4Network, str]]:
     """By the id of a subnet."""
-    nats = {f"{item.name}-id": item for item in _of(recording, "NatGateway")}
+    nats = {f"{item.name}-id": item for item in of(recording, "NatGateway")}
     tables: dict[str, dict[IPv4Network, str]] = {}
-    for item in _of(recording, "Route"):
+    for item in of(recording, "Route"):
         nat = nats.get(item.inputs.get("natGatewayId", ""))
         hop = "internet" if nat is None else nat.inputs["subnetId"]
         tables.setdefault(item.inputs["routeTableId"], {})[IPv4Network(item.inputs["destinationCidrBlock"])] = hop
     return {
         item.inputs["subnetId"]: {vpc: "local", **tables.get(item.inputs["routeTableId"], {})}
-        for item in _of(recording, "RouteTableAssociation")
+        for item in of(recording, "RouteTableAssociation")
     }
 
 
 def _groups(recording: Recording) -> dict[str, dict[Way, list[Entry]]]:
     """The stack's own groups; the provider removes the rule by which a new group may send everything."""
-    groups: dict[str, dict[Way, list[Entry]]] = {f"{item.name}-id": {} for item in _of(recording, "SecurityGroup")}
+    groups: dict[str, dict[Way, list[Entry]]] = {f"{item.name}-id": {} for item in of(recording, "SecurityGroup")}
     ways: dict[str, Way] = {"SecurityGroupIngressRule": "ingress", "SecurityGroupEgressRule": "egress"}
     for kind, way in ways.items():
-        for item in _of(recording, kind):
+        for item in of(recording, kind):
             text = item.inputs
             network = text.get("cidrIpv4")
             groups.setdefault(text["securityGroupId"], {}).setdefault(way, []).append(
@@ -240,16 +238,16 @@ def _groups(recording: Recording) -> dict[str, dict[Way, list[Entry]]]:
 
 def vpc_of(recording: Recording) -> Vpc:
     """The network of a recorded stack."""
-    (whole,) = _of(recording, "Vpc")
+    (whole,) = of(recording, "Vpc")
     network = IPv4Network(whole.inputs["cidrBlock"])
     lists = {
         subnet: {way: [_entry(text) for text in item.inputs[way]] for way in WAYS}
-        for item in _of(recording, "NetworkAcl")
+        for item in of(recording, "NetworkAcl")
         for subnet in item.inputs["subnetIds"]
     }
     routes = _routes(recording, network)
     subnets = {}
-    for item in _of(recording, "Subnet"):
+    for item in of(recording, "Subnet"):
         key = f"{item.name}-id"
         subnets[key] = Subnet(
             id=key,

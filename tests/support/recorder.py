@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
@@ -27,7 +27,7 @@ STACKS: Final = ("dev", "staging", "prod")
 class MadeUpDigests(dict[str, str]):
     """A digest for every image: made up, since none can be looked up here; only tests use them."""
 
-    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]  # narrower on purpose
+    def get(self, key: str, default: str | None = None) -> str:  # type: ignore[override]  # narrower on purpose
         del default
         return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
@@ -107,22 +107,29 @@ def with_inputs(recording: Recording, chosen: Resource, change: Callable[[dict[s
     return with_resource(recording, chosen, replace(chosen, inputs=inputs))
 
 
+def under(recording: Recording, roots: Collection[str]) -> set[str]:
+    """The URNs of some resources and of everything inside them, at any depth."""
+    parents = {resource.urn: resource.parent for resource in recording.resources}
+
+    def inside(urn: str) -> bool:
+        return urn in roots or (urn in parents and inside(parents[urn]))
+
+    return {urn for urn in parents if inside(urn)}
+
+
 def children(recording: Recording, component: str) -> set[tuple[str, str]]:
     """(kind, logical name) of every Kubernetes object under the component of that logical name, at any depth."""
-    parents = {resource.urn: resource.parent for resource in recording.resources}
     root = next(
         resource.urn
         for resource in recording.resources
         if not resource.custom and resource.name == component and not resource.type.startswith("churn:aws:")
     )
 
-    def under(urn: str) -> bool:
-        return urn == root or (urn in parents and under(parents[urn]))
-
+    inside = under(recording, {root})
     return {
         (resource.inputs["kind"], resource.name)
         for resource in recording.resources
-        if resource.is_kubernetes and under(resource.parent)
+        if resource.is_kubernetes and resource.urn in inside
     }
 
 

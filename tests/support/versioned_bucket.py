@@ -34,6 +34,8 @@ class Stored:
     body: bytes | None
     modified: datetime
     tags: dict[str, str] = field(default_factory=dict)
+    checksum: str = ""
+    """The algorithm that the upload named; S3 has no SHA-256 of any other object (boto3, `Object.checksum_sha256`)."""
     mode: str = ""
     until: datetime | None = None
 
@@ -146,11 +148,10 @@ class _Exceptions:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pages:
-    list_all: Callable[[str], dict[str, Any]]
+    list_all: Callable[[str, str], dict[str, Any]]
 
     def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:
-        del Bucket
-        yield self.list_all(Prefix)
+        yield self.list_all(Bucket, Prefix)
 
 
 class _Body(io.BytesIO):
@@ -168,19 +169,21 @@ class Client:
     def __init__(self, bucket: VersionedBucket, identity: Identity) -> None:
         self._bucket, self._identity = bucket, identity
 
-    def _need(self, action: str, key: str | None = None, **context: Any) -> None:
+    def _need(self, bucket: str, action: str, key: str | None = None, **context: Any) -> None:
+        if bucket != self._bucket.name:  # there is no other
+            raise refusal("NoSuchBucket", bucket)
         self._bucket.need(self._identity, action, key, **context)
 
     def get_paginator(self, name: str) -> _Pages:
         return _Pages(list_all={"list_objects_v2": self._objects, "list_object_versions": self._versions}[name])
 
-    def _objects(self, prefix: str) -> dict[str, Any]:
-        self._need("s3:ListBucket")
+    def _objects(self, bucket: str, prefix: str) -> dict[str, Any]:
+        self._need(bucket, "s3:ListBucket")
         current = [(key, versions[0]) for key, versions in self._bucket.objects.items() if key.startswith(prefix)]
         return {"Contents": [_entry(key, stored) for key, stored in current if stored.body is not None]}
 
-    def _versions(self, prefix: str) -> dict[str, Any]:
-        self._need("s3:ListBucketVersions")
+    def _versions(self, bucket: str, prefix: str) -> dict[str, Any]:
+        self._need(bucket, "s3:ListBucketVersions")
         page: dict[str, list[Any]] = {"Versions": [], "DeleteMarkers": []}
         for key, versions in self._bucket.objects.items():
             for number, stored in enumerate(versions if key.startswith(prefix) else ()):
@@ -191,19 +194,18 @@ class Client:
     def head_object(
         self, *, Bucket: str, Key: str, VersionId: str | None = None, ChecksumMode: str = ""
     ) -> dict[str, Any]:
-        del Bucket
-        self._need("s3:GetObject" if VersionId is None else "s3:GetObjectVersion", Key)
+        self._need(Bucket, "s3:GetObject" if VersionId is None else "s3:GetObjectVersion", Key)
         stored = self._bucket.version(Key, VersionId)
         body = stored.body or b""
         head = {
             **_entry(Key, stored), "ContentLength": len(body), "SSEKMSKeyId": self._bucket.key,
             "ServerSideEncryption": "aws:kms",
         }  # fmt: skip
-        if ChecksumMode == "ENABLED":
+        if ChecksumMode == "ENABLED" and stored.checksum == "SHA256":
             head["ChecksumSHA256"] = base64.b64encode(hashlib.sha256(body).digest()).decode()
         if stored.until is not None:
             try:
-                self._need("s3:GetObjectRetention", Key)
+                self._need(Bucket, "s3:GetObjectRetention", Key)
             except ClientError:  # S3 leaves the lock out of the answer then
                 return head
             head |= {"ObjectLockMode": stored.mode, "ObjectLockRetainUntilDate": stored.until}
@@ -218,39 +220,38 @@ class Client:
         del Config
         self.put_object(Bucket=bucket, Key=key, Body=Path(path).read_bytes(), **ExtraArgs)
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, Tagging: str = "", **_: Any) -> None:
-        del Bucket
-        self._need("s3:PutObject", Key)
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, Tagging: str = "", ChecksumAlgorithm: str = "") -> None:
+        self._need(Bucket, "s3:PutObject", Key)
         tags = dict([Tagging.split("=")]) if Tagging else {}
         if tags:
-            self._need("s3:PutObjectTagging", Key, **_of_tags(tags))
+            self._need(Bucket, "s3:PutObjectTagging", Key, **_of_tags(tags))
         self._bucket.need_key(self._identity, "kms:GenerateDataKey")
-        self._bucket.add(Key, Body).tags = tags
+        stored = self._bucket.add(Key, Body)
+        stored.tags, stored.checksum = tags, ChecksumAlgorithm
 
     def put_object_tagging(
         self, *, Bucket: str, Key: str, Tagging: dict[str, Any], VersionId: str | None = None
     ) -> None:
-        del Bucket
         tags = {tag["Key"]: tag["Value"] for tag in Tagging["TagSet"]}
-        self._need("s3:PutObjectTagging" if VersionId is None else "s3:PutObjectVersionTagging", Key, **_of_tags(tags))
+        self._need(
+            Bucket, "s3:PutObjectTagging" if VersionId is None else "s3:PutObjectVersionTagging", Key, **_of_tags(tags)
+        )
         self._bucket.version(Key, VersionId).tags = tags
 
     def put_object_retention(
         self, *, Bucket: str, Key: str, Retention: dict[str, Any], VersionId: str | None = None
     ) -> None:
-        del Bucket
         mode, until, now = Retention["Mode"], Retention["RetainUntilDate"], self._bucket.now()
         days = math.ceil((until - now).total_seconds() / DAY)
         context = {"s3:object-lock-mode": mode, "s3:object-lock-remaining-retention-days": days}
-        self._need("s3:PutObjectRetention", Key, **context)
+        self._need(Bucket, "s3:PutObjectRetention", Key, **context)
         stored = self._bucket.version(Key, VersionId)
         if stored.is_locked(now) and (mode != COMPLIANCE or stored.until is None or until < stored.until):
             raise refusal("AccessDenied", "a lock in COMPLIANCE mode can only become longer")
         stored.mode, stored.until = mode, until
 
     def delete_object(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> None:
-        del Bucket
-        self._need("s3:DeleteObject" if VersionId is None else "s3:DeleteObjectVersion", Key)
+        self._need(Bucket, "s3:DeleteObject" if VersionId is None else "s3:DeleteObjectVersion", Key)
         if VersionId is None:
             self._bucket.add(Key, None)
             return
@@ -263,19 +264,16 @@ class Client:
             self._bucket.objects.pop(Key, None)
 
     def get_bucket_encryption(self, *, Bucket: str) -> dict[str, Any]:
-        del Bucket
-        self._need("s3:GetEncryptionConfiguration")
+        self._need(Bucket, "s3:GetEncryptionConfiguration")
         default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": self._bucket.key}
         return {"ServerSideEncryptionConfiguration": {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}}
 
     def get_bucket_lifecycle_configuration(self, *, Bucket: str) -> dict[str, Any]:
-        del Bucket
-        self._need("s3:GetLifecycleConfiguration")
+        self._need(Bucket, "s3:GetLifecycleConfiguration")
         return {"Rules": self._bucket.rules}
 
     def get_object_lock_configuration(self, *, Bucket: str) -> dict[str, Any]:
-        del Bucket
-        self._need("s3:GetBucketObjectLockConfiguration")
+        self._need(Bucket, "s3:GetBucketObjectLockConfiguration")
         if self._bucket.lock_days is None:
             raise refusal("ObjectLockConfigurationNotFoundError", self._bucket.name)
         default = {"Mode": COMPLIANCE, "Days": self._bucket.lock_days}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from ops.stack.eks_component import TYPE
+from support.aws_rules import of
+from support.order import before
+
 from ops.stack.recording import Recording, Resource
 
 MINUTES: Final = {
@@ -35,17 +37,15 @@ def minutes(item: Resource) -> float:
 def longest(recording: Recording) -> tuple[float, list[str]]:
     """The longest way through the graph in minutes, and the names on it: what waits for each other in a row."""
     items = {item.urn: item for item in recording.resources}
-    clusters = [item.urn for item in recording.resources if item.type == "aws:eks/cluster:Cluster"]
-    components = {item.urn for item in recording.resources if item.type == TYPE}
+    earlier = before(recording)
+    clusters = {item.urn for item in of(recording, "Cluster")}
 
     @cache
     def way(urn: str) -> tuple[float, tuple[str, ...]]:
         item = items[urn]
-        # The provider of the objects inside needs the cluster's address; and whatever waits for the component of
-        # `pulumi_eks` waits for the cluster in it (see support/order.py).
-        inside = clusters if item.is_kubernetes or set(item.depends_on) & components else []
-        earlier = [way(other) for other in (*item.depends_on, item.parent, *inside) if other in items]
-        total, names = max(earlier, default=(0.0, ()))
+        # The provider of the objects inside needs the cluster's address.
+        others = earlier[urn] | (clusters if item.is_kubernetes else set())
+        total, names = max((way(other) for other in others if other in items), default=(0.0, ()))
         own = minutes(item)
         return total + own, (*names, item.name) if own else names
 

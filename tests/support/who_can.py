@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
-from support.aws_rules import documents, of
+from support.aws_rules import of
 from support.iam import Identity, Request, allowed, may_assume
+from support.workload_roles import ACCOUNT, workload_roles
 
 from ops.stack import ci_roles
 from ops.stack.ci_roles import AUDIENCE, ISSUER, Place, Role
 from ops.stack.recording import Recording
 
-ACCOUNT: Final = "000000000000"
 REGION: Final = "eu-central-1"
 REPOSITORY: Final = "acme/churn"
 KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key"
@@ -179,26 +180,17 @@ class Workloads:
     """The roles of a recorded stack's service accounts."""
 
     recording: Recording
-    identities: Mapping[str, Identity] = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Collect the statements of each role."""
-        collected = {}
-        for item, _, document in documents(self.recording):
-            if item.name.startswith("identity-") and item.name.endswith("-policy"):
-                name = item.name.removeprefix("identity-").removesuffix("-policy")
-                arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
-                collected[name] = Identity(arn=arn, statements=document["Statement"])
-        object.__setattr__(self, "identities", collected)
+    @cached_property
+    def identities(self) -> dict[str, Identity]:
+        """The roles by the names of their workloads."""
+        return workload_roles(self.recording)
 
     def _buckets(self) -> dict[str, str]:
-        names = [str(item.inputs["bucket"]) for item in of(self.recording, "Bucket")]
-        own = f"churn-{self.recording.stack}-"
-        return {
-            role: f"arn:aws:s3:::{own}{role}-{ACCOUNT}-{REGION}"
-            for role in ("artifacts", "backups", "data")
-            if f"{own}{role}-{ACCOUNT}-{REGION}" in names
-        }
+        """Every bucket's ARN by what it is for, which is the part of its name between the stack and the account."""
+        own, rest = f"churn-{self.recording.stack}-", f"-{ACCOUNT}-"
+        names = sorted(str(item.inputs["bucket"]) for item in of(self.recording, "Bucket"))
+        return {name.removeprefix(own).partition(rest)[0]: f"arn:aws:s3:::{name}" for name in names}
 
     def secrets(self, workload: str) -> list[str]:
         """The secrets that a workload can read, by the names that the stack gives them."""

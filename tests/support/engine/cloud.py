@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from support.engine.provider import Asked, Provider, ProviderError
 from support.engine.service import Service, served
 from support.engine.wire import Properties, from_wire, revealed, to_wire
 from support.paths import ROOT
-from support.recorder import settings
+from support.recorder import MadeUpDigests, settings
 
 from infra.aws.rotation import CODE
 from infra.trust import FOLDER
@@ -37,8 +36,8 @@ REGISTRY: Final = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/churn"
 def invented_digests(stack: str) -> dict[str, str]:
     """A digest for each image that a stack may require, where its own images are in that registry."""
     images = Images(settings=settings(stack).images.model_copy(update={"registry": REGISTRY}), digests={})
-    tagged = [images.tagged(name) for name in (*PUBLIC, *OWN)]
-    return {image: f"sha256:{hashlib.sha256(image.encode()).hexdigest()}" for image in tagged}
+    digests = MadeUpDigests()
+    return {image: digests.get(image) for image in (images.tagged(name) for name in (*PUBLIC, *OWN))}
 
 
 class Balanced(Kubernetes):

@@ -2,7 +2,8 @@
 
 A version without a stage is deprecated, and AWS deletes deprecated versions without further notice (Secrets Manager
 user guide, "What's in a secret"; hashicorp/terraform-provider-aws issue 37302). AWS takes its time; here they are gone
-at once, which is the worst case for whoever still counts on one.
+at once, which is the worst case for whoever still counts on one. A version is never changed: a second write under its
+token is ignored if the value is the same, and refused otherwise (API reference, `PutSecretValue`).
 """
 
 from __future__ import annotations
@@ -24,10 +25,21 @@ class ResourceNotFoundException(ClientError):  # type: ignore[misc]  # noqa: N81
         super().__init__({"Error": {"Code": "ResourceNotFoundException", "Message": what}}, "GetSecretValue")
 
 
+class ResourceExistsException(ClientError):  # type: ignore[misc]  # noqa: N818 - as above
+    """There is such a version already, with another value."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__({"Error": {"Code": "ResourceExistsException", "Message": what}}, "PutSecretValue")
+
+
 class SecretsManager:
     """Secrets by ARN, each with its versions by id."""
 
-    exceptions = SimpleNamespace(ResourceNotFoundException=ResourceNotFoundException, ClientError=ClientError)
+    exceptions = SimpleNamespace(
+        ResourceNotFoundException=ResourceNotFoundException,
+        ResourceExistsException=ResourceExistsException,
+        ClientError=ClientError,
+    )
 
     def __init__(self) -> None:
         self._secrets: dict[str, dict[str, dict[str, Any]]] = {}
@@ -46,8 +58,12 @@ class SecretsManager:
 
     def put_secret_value(self, **request: Any) -> dict[str, Any]:
         arn, identity = request["SecretId"], request.get("ClientRequestToken") or str(uuid.uuid4())
-        version = {"value": request["SecretString"], "stages": set(), "created": dt.datetime.now(dt.UTC)}
-        self._versions(arn)[identity] = version
+        versions = self._versions(arn)
+        if identity in versions:
+            if versions[identity]["value"] != request["SecretString"]:
+                raise ResourceExistsException(f"{arn} has another value in its version {identity}")
+            return {"VersionId": identity}
+        versions[identity] = {"value": request["SecretString"], "stages": set(), "created": dt.datetime.now(dt.UTC)}
         for stage in request.get("VersionStages") or [CURRENT]:
             self._move(arn, stage, identity)
         self._delete_deprecated(arn)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pulumi
 import pytest
-from support.recorder import record_with, recorded
+from support.eks_recordings import managed
+from support.recorder import recorded
 
 from infra.aws.cluster import access, without_creator
 from ops.stack.ci_roles import roles
@@ -44,9 +45,7 @@ def test_the_workflows_always_have_entries(stack: str) -> None:
 
 
 def test_managed_nodes_change_nothing_about_that() -> None:
-    eks = {"nodes": "managed", "identity": "pod-identity", "public_cidrs": []}
-    other = record_with("staging", eks=eks, state={"protect": False}, network={"nat": "per-zone"})
-    assert entries(other) == entries(recorded("staging"))
+    assert entries(managed()) == entries(recorded("staging"))
 
 
 def test_an_administrator_has_an_entry_and_a_role_never_has_two() -> None:

@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 import pytest
+from support.eks_recordings import managed
 from support.paths import ROOT
-from support.recorder import record_with, recorded
+from support.recorder import recorded
 
 from infra.aws import pod_logs
 from ops.stack.recording import Recording, Resource
@@ -66,8 +67,7 @@ def test_the_role_is_for_the_add_ons_own_account_by_either_kind_of_identity() ->
     role = one(recording, "pod-logs-identity-role")
     assert "system:serviceaccount:amazon-cloudwatch:cloudwatch-agent" in role.inputs["assumeRolePolicy"]
     assert one(recording, "pod-logs-addon").inputs["serviceAccountRoleArn"] == role.outputs["arn"]
-    other = record_with("staging", eks={"nodes": "managed", "identity": "pod-identity", "public_cidrs": []},
-                        state={"protect": False}, network={"nat": "per-zone"})  # fmt: skip
+    other = managed()
     association = one(other, "pod-logs-identity-association")
     assert (association.inputs["namespace"], association.inputs["serviceAccount"]) == (
         pod_logs.NAMESPACE, pod_logs.ACCOUNT,

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 from support.attacked_bucket import NEEDED_DAYS, History, attack
 from support.iam import Identity, Request, allowed
 
@@ -130,6 +131,17 @@ def test_a_lock_can_be_extended_by_weeks_and_not_by_years(tmp_path: Path) -> Non
     longest = aws_storage.LOCK_DAYS + backup_upload.RENEW_DAYS
     assert [may("COMPLIANCE", days) for days in (longest, longest + 1, longest + 2)] == [True, True, False]
     assert not may("GOVERNANCE", 1)
+
+
+def test_the_stand_in_has_one_bucket_and_no_checksum_that_nobody_asked_for(tmp_path: Path) -> None:
+    bucket = History("staging", tmp_path).bucket
+    client, key = bucket.client(EVERYTHING), "objects/aa/bb"
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        client.put_object(Bucket="another", Key=key, Body=b"x")
+    for options, expected in (({}, False), ({"ChecksumAlgorithm": "SHA256"}, True)):
+        client.put_object(Bucket=bucket.name, Key=key, Body=b"x", **options)
+        head = client.head_object(Bucket=bucket.name, Key=key, ChecksumMode="ENABLED")
+        assert ("ChecksumSHA256" in head) is expected
 
 
 def test_the_job_and_the_stack_agree_on_days() -> None:
