@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support import alarm_rules as rules
-from support.recorder import recorded, with_inputs
+from support.recorder import named, recorded, with_inputs
 
 from infra.aws.alarm_table import unhealthy
 from ops.stack.recording import Recording
@@ -38,8 +38,7 @@ def test_rule_holds(rule: Rule, stack: str) -> None:
 def changed(name: str, change: Change) -> Recording:
     """Prod, which has all alarms, with the inputs of one resource changed."""
     recording = recorded("prod")
-    (chosen,) = [item for item in recording.resources if item.name == name]
-    return with_inputs(recording, chosen, change)
+    return with_inputs(recording, named(recording, name), change)
 
 
 def without(name: str) -> Recording:

@@ -10,7 +10,7 @@ import pytest
 from support import aws_rules as rules
 from support.eks_recordings import managed
 from support.endpoint_rules import passing
-from support.recorder import recorded, settings, with_inputs
+from support.recorder import named, recorded, settings, with_inputs
 
 from ops.stack.recording import Recording
 
@@ -60,8 +60,7 @@ def test_without_protection_nothing_is_kept() -> None:
 def changed(name: str, change: Change) -> Recording:
     """The staging stack with the inputs of one resource changed."""
     recording = recorded("staging")
-    (chosen,) = [item for item in recording.resources if item.name == name]
-    return with_inputs(recording, chosen, change)
+    return with_inputs(recording, named(recording, name), change)
 
 
 def statement(field: str, **values: Any) -> Change:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from support import aws_state_rules as rules
-from support.eks_recordings import managed
-from support.recorder import recorded, with_inputs, with_resource
-
-from ops.stack.recording import Recording, Resource
+from support.eks_recordings import Rule, managed
+from support.recorder import named, recorded, with_inputs, with_resource
 
 STACKS = ("staging", "prod")
-RULES: list[Callable[[Recording], list[str]]] = [
+RULES: list[Rule] = [
     rules.values_outside,
     rules.removable_clients,
     rules.regional_buckets,
@@ -26,25 +23,20 @@ RULES: list[Callable[[Recording], list[str]]] = [
 
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_rule_holds(rule: Callable[[Recording], list[str]], stack: str) -> None:
+def test_rule_holds(rule: Rule, stack: str) -> None:
     assert rule(recorded(stack)) == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_rule_holds_with_every_option_the_other_way(rule: Callable[[Recording], list[str]]) -> None:
+def test_rule_holds_with_every_option_the_other_way(rule: Rule) -> None:
     assert rule(managed()) == []
-
-
-def one(recording: Recording, name: str) -> Resource:
-    (chosen,) = [item for item in recording.resources if item.name == name]
-    return chosen
 
 
 def test_a_secret_that_gets_no_value_is_found() -> None:
     recording = recorded("staging")
-    call = one(recording, "rotation-first-values")
+    call = named(recording, "rotation-first-values")
     request = json.loads(call.inputs["input"])
-    arn = one(recording, "secrets-mlflow-api-secret").outputs["arn"]
+    arn = named(recording, "secrets-mlflow-api-secret").outputs["arn"]
     del request["secrets"][arn]
     without = replace(call, inputs={**call.inputs, "input": json.dumps(request)})
     assert rules.values_outside(with_resource(recording, call, without)) == ["secrets-mlflow-api-secret: no value"]
@@ -52,14 +44,14 @@ def test_a_secret_that_gets_no_value_is_found() -> None:
 
 def test_a_client_that_cannot_be_removed_is_found() -> None:
     recording = recorded("staging")
-    secret = one(recording, "secrets-api-client-web-shop-secret")
+    secret = named(recording, "secrets-api-client-web-shop-secret")
     for bad in (replace(secret, protect=True), replace(secret, retain_on_delete=True)):
         assert rules.removable_clients(with_resource(recording, secret, bad)) == [secret.name]
 
 
 def test_a_version_in_the_state_is_found() -> None:
     recording = recorded("staging")
-    secret = one(recording, "secrets-mlflow-api-secret")
+    secret = named(recording, "secrets-mlflow-api-secret")
     version = replace(secret, type="aws:secretsmanager/secretVersion:SecretVersion", name="first")
     assert rules.values_outside(replace(recording, resources=[*recording.resources, version])) == ["first: a version"]
 
@@ -83,21 +75,21 @@ def test_a_pod_that_does_not_wait_for_the_values_is_found() -> None:
 )
 def test_a_database_without_a_right_copy_of_its_backups_is_found(change: dict[str, Any], reason: str) -> None:
     recording = recorded("prod")
-    copy = one(recording, "database-copy-replication")
-    violations = rules.copied_database(with_inputs(recording, copy, lambda inputs: inputs.update(change)))
+    chosen = named(recording, "database-copy-replication")
+    violations = rules.copied_database(with_inputs(recording, chosen, lambda inputs: inputs.update(change)))
     assert f"database-instance: {reason}" in violations
 
 
 def test_images_that_stay_in_one_region_are_found() -> None:
     recording = recorded("prod")
-    copy = one(recording, "registry-copy-replication")
+    copy = named(recording, "registry-copy-replication")
     without = replace(recording, resources=[item for item in recording.resources if item is not copy])
     assert rules.copied_images(without) == ["eu-west-1"]
 
 
 def test_a_bucket_whose_name_is_taken_in_a_lost_region_is_found() -> None:
     recording = recorded("prod")
-    chosen = one(recording, "storage-copy-target-bucket")
+    chosen = named(recording, "storage-copy-target-bucket")
     name = chosen.outputs["bucket"].removesuffix("-eu-west-1")
     for other in (name, f"{name}-eu-central-1", f"{'x' * 60}-eu-west-1"):
         renamed = replace(chosen, outputs={**chosen.outputs, "bucket": other})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from typing import Any
 
 import pytest
 from support import eks_key_rules as rules
 from support.eks_recordings import RECORDINGS, Rule, managed
+from support.recorder import named, with_inputs
 
 from ops.stack.recording import Recording
 
@@ -22,12 +24,13 @@ def test_rule_holds(rule: Rule, name: str) -> None:
 
 def without(recording: Recording, name: str, sids: set[str]) -> Recording:
     """A recording in which one document lacks statements."""
-    changed = copy.deepcopy(recording)
-    (item,) = [item for item in changed.resources if item.name == name]
-    document = json.loads(item.inputs["policy"])
-    document["Statement"] = [each for each in document["Statement"] if each["Sid"] not in sids]
-    item.inputs["policy"] = json.dumps(document)
-    return changed
+
+    def change(inputs: dict[str, Any]) -> None:
+        document = json.loads(inputs["policy"])
+        document["Statement"] = [each for each in document["Statement"] if each["Sid"] not in sids]
+        inputs["policy"] = json.dumps(document)
+
+    return with_inputs(recording, named(recording, name), change)
 
 
 @pytest.mark.parametrize("sid", ["Launch", "LaunchWithDisks"])
@@ -48,7 +51,7 @@ def test_a_key_that_the_driver_may_not_use_is_found(name: str, policy: str, sid:
 def test_only_managed_nodes_open_the_key_to_auto_scaling() -> None:
     """A key's policy that names a role of a fresh account, which lacks it, would be refused there."""
     for name, expected in (("staging", False), ("managed", True)):
-        (key,) = [item for item in RECORDINGS[name]().resources if item.name == "keys-data"]
+        key = named(RECORDINGS[name](), "keys-data")
         assert (rules.AUTO_SCALING in key.inputs["policy"]) is expected
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support import eks_rules as rules
 from support.eks_recordings import RECORDINGS, Rule
-from support.recorder import recorded
+from support.recorder import named, recorded
 
 from ops.stack import eks_component
 from ops.stack.recording import Recording
@@ -34,7 +34,7 @@ def with_options(**options: Any) -> Recording:
     recording = recorded("staging")
     (component,) = [item for item in recording.resources if item.type == eks_component.TYPE]
     changed = {key: value for key, value in {**component.inputs, **options}.items() if value is not None}
-    (sample,) = [item for item in recording.resources if item.name == f"{component.name}-eksCluster"]
+    sample = named(recording, f"{component.name}-eksCluster")
     urns = {"": component.urn}
     parts = []
     for part in eks_component.parts(component.name, changed):

@@ -10,7 +10,7 @@ import pytest
 from support.balancers import CLUSTER, Balancer, balancers, join, reach
 from support.eks_recordings import managed
 from support.packets import Place, Vpc, outside, vpc_of
-from support.recorder import record_with, recorded, with_inputs
+from support.recorder import named, record_with, recorded, with_inputs
 
 from ops.stack.recording import Recording
 
@@ -52,7 +52,7 @@ class Network:
 
     def _function(self) -> Place:
         """The rotation function: in the VPC if it is configured so, else at some address of AWS."""
-        (item,) = [item for item in self.recording.resources if item.name == "rotation-function"]
+        item = named(self.recording, "rotation-function")
         config = item.inputs.get("vpcConfig")
         if config is None:
             return outside("203.0.113.200")
@@ -61,7 +61,7 @@ class Network:
 
     def balancer(self, host: str) -> Balancer:
         """The balancer that a host's record points at."""
-        (record,) = [item for item in self.recording.resources if item.name == f"addresses-{host}"]
+        record = named(self.recording, f"addresses-{host}")
         (name,) = record.inputs["records"]
         return self.balancers[name.removesuffix(".elb.example.com")]
 
@@ -155,8 +155,7 @@ def test_only_the_api_is_public(stack: str) -> None:
 
 def changed(stack: str, name: str, change: Callable[[dict[str, Any]], object]) -> Network:
     recording = recording_of(stack)
-    (chosen,) = [item for item in recording.resources if item.name == name]
-    return Network(with_inputs(recording, chosen, change))
+    return Network(with_inputs(recording, named(recording, name), change))
 
 
 def without_port(port: int, way: str = "ingress") -> Callable[[dict[str, Any]], object]:
@@ -181,7 +180,7 @@ def test_a_list_of_the_private_subnets_without_the_edges_ports_stops_every_clien
 
 def test_where_the_balancer_hides_clients_the_private_subnets_stay_closed() -> None:
     for stack in ("prod with an ALB", "other way"):
-        (lists,) = [item for item in recording_of(stack).resources if item.name == "network-lists-private"]
+        lists = named(recording_of(stack), "network-lists-private")
         admitted = {(rule["cidrBlock"], rule["fromPort"]) for rule in lists.inputs["ingress"]}
         assert not admitted & {("0.0.0.0/0", 80), ("0.0.0.0/0", 443)}
 

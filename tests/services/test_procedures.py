@@ -162,9 +162,7 @@ def asked(api: Api, key: str) -> int:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
+def world() -> Iterator[World]:
     with secrets_of_a_stack() as running:
         yield running
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import boto3
 import pytest
 from moto import mock_aws
 
@@ -26,11 +27,14 @@ def as_api(value: Any) -> Any:
 
 
 @contextmanager
-def account(*, managed_policies: bool = False) -> Iterator[None]:
-    """An AWS account played by moto, with dummy credentials; AWS's own policies take it a second to load."""
+def account(region: str = "us-east-1", *, managed_policies: bool = False) -> Iterator[Any]:
+    """A session of boto3 in an empty account, played by moto; AWS' own policies take it a second to load.
+
+    The default region is not the stacks', so that a program that forgets its region does not find what is there.
+    """
     config: Any = {"iam": {"load_aws_managed_policies": True}} if managed_policies else {}
     with pytest.MonkeyPatch.context() as patch, mock_aws(config=config):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "none")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        yield
+        yield boto3.Session(region_name=region)

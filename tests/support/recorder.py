@@ -84,6 +84,13 @@ def find(recording: Recording, kind: str, name: str, namespace: str | None = Non
     return matches[0]
 
 
+def named(recording: Recording, name: str) -> Resource:
+    """The one resource of that logical name, of any kind."""
+    matches = [resource for resource in recording.resources if resource.name == name]
+    assert len(matches) == 1, f"{len(matches)} resources {name} in {recording.stack}"
+    return matches[0]
+
+
 def manifest(stack: str, kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
     """The manifest of the one object of that kind and name."""
     return find(recorded(stack), kind, name, namespace).manifest()

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
-import boto3
 import pytest
-from moto import mock_aws
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
+from support.aws_api import account
 from support.mounted_secret import begin
 
 from app.security import parse_key_file
@@ -136,9 +135,9 @@ def create_secrets(client: Any) -> World:
 
 @contextmanager
 def secrets_of_a_stack() -> Iterator[World]:
-    """Secrets with their first values, in a moto of this process; the environment must have some credentials."""
-    with mock_aws(), moved_defaults():
-        yield create_secrets(boto3.client("secretsmanager", region_name=REGION))
+    """Secrets with their first values, in a moto of this process."""
+    with account(REGION) as session, moved_defaults():
+        yield create_secrets(session.client("secretsmanager"))
 
 
 @contextmanager

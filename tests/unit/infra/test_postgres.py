@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.recorder import STACKS, children, find, manifest, record_with, recorded, settings
+from support.recorder import STACKS, children, find, manifest, named, record_with, recorded, settings
 
 from infra.connections import LOGIN_LIMITS, MAX_CONNECTIONS, POOLS, RDS_OWN, RESERVED, demand
 from infra.workloads import postgres
@@ -168,7 +168,7 @@ def test_all_pools_together_fit_the_server(stack: str) -> None:
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_rds_has_room_for_every_login_beside_what_it_keeps(stack: str) -> None:
     """What nobody can change there is 3 and 2 by default; sessions of RDS itself count like any other."""
-    (group,) = [item for item in recorded(stack).resources if item.name == "database-parameters"]
+    group = named(recorded(stack), "database-parameters")
     parameters = {item["name"]: item["value"] for item in group.inputs["parameters"]}
     kept_back = 3 + 2
     assert "superuser_reserved_connections" not in parameters

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from support.recorder import find, record_with, settings
+from support.recorder import find, named, record_with, settings
 
 from infra.config import ConfigError
 from infra.config_loader import parse
@@ -27,7 +27,7 @@ def test_nginx_is_reached_through_the_alb_alone() -> None:
     assert annotations["backend-protocol"] == "HTTPS"
     assert annotations["target-type"] == "ip"
     assert annotations["wafv2-acl-arn"].startswith("arn:aws:wafv2:")
-    (config,) = [item for item in recording.resources if item.name == "ingress-config"]
+    config = named(recording, "ingress-config")
     trusted = {key: value for key, value in config.inputs["data"].items() if "real-ip" in key}
     assert trusted == {
         "set-real-ip-from": settings("prod").network.cidr,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.aws_rules import of
 from support.iam import Request, verdicts
-from support.recorder import recorded
+from support.recorder import named, recorded
 
 from infra.aws.endpoints import GATEWAYS, INTERFACES
 
@@ -16,8 +16,7 @@ ACCOUNT, OTHER = "000000000000", "999999999999"
 
 
 def inputs(stack: str, name: str) -> dict[str, Any]:
-    (resource,) = [item for item in recorded(stack).resources if item.name == name]
-    return resource.inputs
+    return named(recorded(stack), name).inputs
 
 
 def test_one_stack_of_the_account_sets_it_up() -> None:

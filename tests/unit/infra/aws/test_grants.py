@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from support.recorder import record_with, recorded
+from support.recorder import named, record_with, recorded
 
 from infra import secret_files
 from infra.kit.iam import Statement
@@ -16,8 +16,7 @@ STACKS = ("staging", "prod")
 
 
 def document(recording: Recording, name: str, field: str = "policy") -> dict[str, Any]:
-    (resource,) = [item for item in recording.resources if item.name == name]
-    content: dict[str, Any] = json.loads(resource.inputs[field])
+    content: dict[str, Any] = json.loads(named(recording, name).inputs[field])
     return content
 
 

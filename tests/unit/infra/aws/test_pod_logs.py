@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from support.eks_recordings import managed
 from support.paths import ROOT
-from support.recorder import recorded
+from support.recorder import named, recorded
 
 from infra.aws import pod_logs
-from ops.stack.recording import Recording, Resource
 
 STACKS = ("staging", "prod")
 FEATURES = (
@@ -22,13 +21,8 @@ FEATURES = (
 """Switches of the chart besides `containerLogs` (aws-observability/helm-charts, `values.yaml` of version 6)."""
 
 
-def one(recording: Recording, name: str) -> Resource:
-    (item,) = [item for item in recording.resources if item.name == name]
-    return item
-
-
 def configuration(stack: str) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(one(recorded(stack), "pod-logs-addon").inputs["configurationValues"])
+    values: dict[str, Any] = json.loads(named(recorded(stack), "pod-logs-addon").inputs["configurationValues"])
     return values
 
 
@@ -44,37 +38,36 @@ def test_only_the_logs_of_containers_are_on(stack: str) -> None:
 def test_the_groups_exist_before_the_add_on_with_retention_and_key(stack: str) -> None:
     """Fluent Bit would create a group that is missing, without either (its `auto_create_group` is on)."""
     recording = recorded(stack)
-    addon = one(recording, "pod-logs-addon")
+    addon = named(recording, "pod-logs-addon")
     for kind in pod_logs.KINDS:
-        group = one(recording, f"pod-logs-{kind}")
+        group = named(recording, f"pod-logs-{kind}")
         assert group.inputs["name"] == f"/aws/containerinsights/churn-{stack}/{kind}"
         assert group.inputs["retentionInDays"] > 0
-        assert group.inputs["kmsKeyId"] == one(recording, "keys-logs").outputs["arn"]
+        assert group.inputs["kmsKeyId"] == named(recording, "keys-logs").outputs["arn"]
         assert group.urn in addon.depends_on
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_collector_may_write_to_these_groups_and_create_none(stack: str) -> None:
     recording = recorded(stack)
-    (statement,) = json.loads(one(recording, "pod-logs-identity-policy").inputs["policy"])["Statement"]
+    (statement,) = json.loads(named(recording, "pod-logs-identity-policy").inputs["policy"])["Statement"]
     assert set(statement["Action"]) == {"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"}
-    arns = {one(recording, f"pod-logs-{kind}").outputs["arn"] for kind in pod_logs.KINDS}
+    arns = {named(recording, f"pod-logs-{kind}").outputs["arn"] for kind in pod_logs.KINDS}
     assert {resource.removesuffix(":*") for resource in statement["Resource"]} == arns
 
 
 def test_the_role_is_for_the_add_ons_own_account_by_either_kind_of_identity() -> None:
     recording = recorded("staging")
-    role = one(recording, "pod-logs-identity-role")
+    role = named(recording, "pod-logs-identity-role")
     assert "system:serviceaccount:amazon-cloudwatch:cloudwatch-agent" in role.inputs["assumeRolePolicy"]
-    assert one(recording, "pod-logs-addon").inputs["serviceAccountRoleArn"] == role.outputs["arn"]
-    other = managed()
-    association = one(other, "pod-logs-identity-association")
+    assert named(recording, "pod-logs-addon").inputs["serviceAccountRoleArn"] == role.outputs["arn"]
+    association = named(managed(), "pod-logs-identity-association")
     assert (association.inputs["namespace"], association.inputs["serviceAccount"]) == (
         pod_logs.NAMESPACE, pod_logs.ACCOUNT,
     )  # fmt: skip
-    addon = one(other, "pod-logs-addon")
+    addon = named(managed(), "pod-logs-addon")
     assert "serviceAccountRoleArn" not in addon.inputs
-    assert {association.urn, one(other, "pod-logs-identity").urn} & set(addon.depends_on)
+    assert {association.urn, named(managed(), "pod-logs-identity").urn} & set(addon.depends_on)
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from support.recorder import recorded
+from support.recorder import named, recorded
 
 from infra.aws.rotation import function_files
 
@@ -26,7 +26,7 @@ print(getattr(importlib.import_module(module), function)({"action": "retire"}, N
 
 def archive(stack: str) -> tuple[str, dict[str, str]]:
     """The recorded handler, and the digest of each file by its path in the archive."""
-    (function,) = [item for item in recorded(stack).resources if item.name == "rotation-function"]
+    function = named(recorded(stack), "rotation-function")
     return function.inputs["handler"], function.inputs["code"]
 
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from support.recorder import recorded
-
-from ops.stack.recording import Resource
-
-
-def resource(stack: str, name: str) -> Resource:
-    (only,) = [item for item in recorded(stack).resources if item.name == name]
-    return only
+from support.recorder import named, recorded
 
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_it_is_in_the_private_subnets_and_sends_only_https_within_the_vpc(stack: str) -> None:
-    config = resource(stack, "rotation-function").inputs["vpcConfig"]
+    config = named(recorded(stack), "rotation-function").inputs["vpcConfig"]
     assert config["subnetIds"]
     assert all(subnet.startswith("network-private-") for subnet in config["subnetIds"])
     assert config["securityGroupIds"] == ["rotation-group-id"]
@@ -27,6 +20,6 @@ def test_it_is_in_the_private_subnets_and_sends_only_https_within_the_vpc(stack:
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_its_role_may_make_interfaces_before_it_is_created(stack: str) -> None:
     """Lambda checks that when it creates the function (terraform-provider-aws, internal/service/lambda/function.go)."""
-    attachment = resource(stack, "rotation-interfaces")
+    attachment = named(recorded(stack), "rotation-interfaces")
     assert attachment.inputs["policyArn"].endswith("/AWSLambdaVPCAccessExecutionRole")
-    assert attachment.urn in resource(stack, "rotation-function").depends_on
+    assert attachment.urn in named(recorded(stack), "rotation-function").depends_on

@@ -10,7 +10,7 @@ import pytest
 from support import aws_rules as rules
 from support.balancers import CLUSTER, balancers, join
 from support.packets import outside, vpc_of
-from support.recorder import config, recorded
+from support.recorder import config, named, recorded
 
 from infra.aws.account import stand_in
 from infra.aws.runner import Runner, RunnerArgs
@@ -47,8 +47,7 @@ def runner() -> Recording:
 
 
 def inputs(name: str) -> dict[str, Any]:
-    (only,) = [item.inputs for item in runner().resources if item.name == name]
-    return only
+    return named(runner(), name).inputs
 
 
 def test_it_runs_in_the_private_subnets_and_starts_for_jobs_of_workflows() -> None:
@@ -71,7 +70,7 @@ def test_it_keeps_the_rules_of_all_aws_resources(rule: Any) -> None:
 
 def test_its_rights_exist_before_the_project_that_is_checked_for_them() -> None:
     rights = {item.urn for item in runner().resources if item.name in {"runner-policy", "runner-describe"}}
-    (project,) = [item for item in runner().resources if item.name == "runner-project"]
+    project = named(runner(), "runner-project")
     assert len(rights) == 2
     assert rights <= set(project.depends_on)
 

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from support.aws_api import account, as_api
-from support.recorder import recorded
+from support.recorder import named, recorded
 
 from infra.aws.storage import BACKUP_DAYS, EXPIRED
 from ops.backup import upload as backup_upload
@@ -22,8 +22,7 @@ BUCKETS = [("staging", "storage-backups"), ("prod", "storage-backups"), ("prod",
 
 def rules(stack: str, name: str) -> list[dict[str, Any]]:
     """Return the rules of a recorded lifecycle or encryption, in the form of S3's API."""
-    (resource,) = [item for item in recorded(stack).resources if item.name == name]
-    s3_rules: list[dict[str, Any]] = as_api(resource.inputs["rules"])
+    s3_rules: list[dict[str, Any]] = as_api(named(recorded(stack), name).inputs["rules"])
     return s3_rules
 
 

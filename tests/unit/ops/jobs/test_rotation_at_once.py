@@ -7,27 +7,19 @@ nothing above that (awslabs/fhir-works-on-aws-deployment 691; aws-samples/alarm-
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.rotation import World, secrets_of_a_stack
+from support.rotation import World
 
 from ops.jobs.rotation.options import RotationError
 from ops.jobs.rotation.secrets_manager import CURRENT, MOST_TRIES, PENDING
 from ops.jobs.rotation.steps import digest, retire_old_keys, take_step
 
 Content = dict[str, str]
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    with secrets_of_a_stack() as world:
-        yield world
 
 
 class Between:

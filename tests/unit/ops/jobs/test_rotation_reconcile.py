@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from support.recorder import recorded
-from support.rotation import REGION, World, secrets_of_a_stack
+from support.rotation import REGION, World
 
 from app.security import parse_key_file
 from infra.secret_files import ALL, POSTGRES_SUPERUSER
@@ -23,14 +23,6 @@ from ops.jobs.rotation.reconcile import Reconciliation, Request
 from ops.jobs.rotation.secrets_manager import SecretsManager
 
 SERVICE = "[churn]\nhost={host}\npassword={{{{postgres-mlflow}}}}\n"
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    with secrets_of_a_stack() as world:
-        yield world
 
 
 def created(world: World, name: str) -> str:

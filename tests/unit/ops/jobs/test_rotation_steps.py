@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import urllib.request
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
-from support.rotation import STEP_NAMES, Service, World, secrets_of_a_stack
+from support.rotation import STEP_NAMES, Service, World
 
 from app.security import KeyEntry
 from infra.aws import secret_store
@@ -21,14 +20,6 @@ from ops.jobs.rotation.handler import handle
 from ops.jobs.rotation.options import RotationError
 from ops.jobs.rotation.secrets_manager import PENDING
 from ops.jobs.rotation.steps import retire_old_keys, rotation_of, take_step
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    with secrets_of_a_stack() as world:
-        yield world
 
 
 @pytest.mark.parametrize("repeat", [1, 2])

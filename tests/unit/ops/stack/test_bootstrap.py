@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import boto3
 import pytest
-from moto import mock_aws
+from support.aws_api import account
 
 from infra.aws.image_retention import KEEP_COMMITS, lifecycle
 from infra.aws.keys import LAUNCHER
@@ -23,20 +21,10 @@ from ops.stack.ci_roles import ISSUER
 REGION = "eu-central-1"
 
 
-@contextmanager
-def account() -> Iterator[Any]:
-    """A session of an empty account, which has AWS' own policies."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "none")
-        patch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
-        with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
-            yield boto3.Session(region_name=REGION)
-
-
 @pytest.fixture
 def session() -> Iterator[Any]:
-    with account() as opened:
+    """A session in an account that has AWS' own policies, which the roles get."""
+    with account(REGION, managed_policies=True) as opened:
         yield opened
 
 
@@ -59,7 +47,7 @@ class Prepared(NamedTuple):
 @pytest.fixture(scope="module")
 def prepared() -> Prepared:
     """Look at everything once, since an account with AWS' own policies takes seconds to make."""
-    with account() as opened:
+    with account(REGION, managed_policies=True) as opened:
         bootstrapped = Bootstrap(opened, REGION, "acme/churn")
         variables = bootstrapped.run()
         s3, iam, where = opened.client("s3"), opened.client("iam"), {"Bucket": bootstrapped.bucket}

@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
+from support.aws_api import account
 
 from ops.errors import OpsError
 from ops.stack.bootstrap import Bootstrap
@@ -18,11 +17,10 @@ REGION, SECOND = "eu-central-1", "eu-west-1"
 
 
 @pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
-        yield boto3.Session(region_name=REGION)
+def session() -> Iterator[Any]:
+    """A session in an account that has AWS' own policies, which the roles get."""
+    with account(REGION, managed_policies=True) as opened:
+        yield opened
 
 
 def test_bucket_and_key_exist_in_the_second_region_and_s3_fills_the_bucket(session: Any) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import moto.settings
 import pytest
-from support.aws_api import account
 
 from infra.workloads.routes import hosts
 from ops.errors import TemporaryError
@@ -16,12 +13,6 @@ from ops.stack import domain
 from ops.stack.domain import KEY_TYPES, Domain
 
 REGION, NAME = "eu-central-1", "staging.churn.example.com"
-
-
-@pytest.fixture
-def session() -> Iterator[Any]:
-    with account():
-        yield boto3.Session(region_name=REGION)
 
 
 def delegated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from support.aws_api import account
 from support.aws_rules import of
 from support.eks_recordings import RECORDINGS
 from support.engine.aws import Aws
@@ -18,13 +15,6 @@ from ops.stack import leftovers
 from ops.stack.leftovers import LOG_PATHS, Account, clear
 
 REGION = "eu-central-1"
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    with account():
-        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-        yield boto3.Session(region_name=REGION)
 
 
 def left_behind(session: Any, stack: str) -> None:

@@ -7,14 +7,13 @@ service's description, as that of each request.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from support.asked import REGION, asked, one
-from support.aws_api import account
 from typer.testing import CliRunner
 
 from ops.cli import main as cli
@@ -24,13 +23,6 @@ from ops.stack.checkout import ROOT
 from ops.stack.doctor_checks import Finding, Level
 
 OK, WARNING, ERROR = Level.OK, Level.WARNING, Level.ERROR
-
-
-@pytest.fixture
-def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with account():
-        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-        yield
 
 
 def test_placeholders_are_named_with_their_keys() -> None:
@@ -46,7 +38,7 @@ def test_placeholders_are_named_with_their_keys() -> None:
     ("expected", "level", "text"),
     [("", WARNING, "account_id is empty"), ("123456789012", OK, "arn:aws"), ("210987654321", ERROR, "210987654321")],
 )
-@pytest.mark.usefixtures("moto")
+@pytest.mark.usefixtures("session")
 def test_the_account(expected: str, level: Level, text: str) -> None:
     finding = one(preflight_account.account(asked(account={"account_id": expected})))
     assert finding.level == level
@@ -54,7 +46,7 @@ def test_the_account(expected: str, level: Level, text: str) -> None:
 
 
 @pytest.mark.parametrize(("zones", "level"), [(["eu-central-1a", "eu-central-1b"], OK), (["eu-central-1z"], ERROR)])
-@pytest.mark.usefixtures("moto")
+@pytest.mark.usefixtures("session")
 def test_the_zones(zones: list[str], level: Level) -> None:
     finding = one(preflight_account.zones(asked(network={"zones": zones})))
     assert finding.level == level
@@ -65,7 +57,7 @@ def quota(value: float) -> tuple[str, Any]:
     return "get_service_quota", {"Quota": {"Value": value}}
 
 
-@pytest.mark.usefixtures("moto")
+@pytest.mark.usefixtures("session")
 def test_enough_of_everything() -> None:
     answers = {"service-quotas": [quota(value) for value in (32, 16, 5, 5)]}
     assert [finding.level for finding in preflight_account.quotas(asked(answers))] == [OK] * 4
@@ -75,7 +67,7 @@ def test_enough_of_everything() -> None:
     ("which", "code", "remedy"),
     [(0, "L-1216C47A", "cpu_limit"), (1, "L-34B43A08", "spot"), (2, "L-0263D0A3", "nat"), (3, "L-F678F1CE", "delete")],
 )
-@pytest.mark.usefixtures("moto")
+@pytest.mark.usefixtures("session")
 def test_each_quota_is_named_with_the_command_that_asks_for_more(which: int, code: str, remedy: str) -> None:
     limits = [32.0, 16.0, 5.0, 5.0]
     limits[which] = 0
@@ -85,7 +77,7 @@ def test_each_quota_is_named_with_the_command_that_asks_for_more(which: int, cod
     assert remedy in findings[which].remedy
 
 
-@pytest.mark.usefixtures("moto")
+@pytest.mark.usefixtures("session")
 def test_gateways_and_addresses_that_are_taken_count() -> None:
     ec2 = boto3.client("ec2", region_name=REGION)
     for _ in range(3):
@@ -97,7 +89,7 @@ def test_gateways_and_addresses_that_are_taken_count() -> None:
     assert "5 are allowed, and up to 6 are needed" in findings[2].text
 
 
-@pytest.mark.usefixtures("moto")
+@pytest.mark.usefixtures("session")
 def test_managed_nodes_count_by_their_type() -> None:
     answers = {"service-quotas": [quota(value) for value in (7, 8, 5, 5)]}
     findings = list(preflight_account.quotas(asked(answers, eks={"nodes": "managed"})))
@@ -113,7 +105,7 @@ def test_a_new_account_has_few_functions(count: int, level: Level) -> None:
     assert str(count) in finding.text
 
 
-@pytest.mark.usefixtures("moto")
+@pytest.mark.usefixtures("session")
 def test_without_the_bootstrap_no_role_can_be_created() -> None:
     finding = one(preflight_account.bootstrap(asked()))
     assert (finding.level, "ops.stack.bootstrap" in finding.remedy) == (ERROR, True)
@@ -133,7 +125,7 @@ def test_without_the_bootstrap_no_role_can_be_created() -> None:
         ("acme.io", "churn.notacme.io", "own", ERROR, "make them agree"),
     ],
 )
-@pytest.mark.usefixtures("moto")
+@pytest.mark.usefixtures("session")
 def test_the_delegation(
     monkeypatch: pytest.MonkeyPatch, zone: str, domain: str, public: str, level: Level, text: str
 ) -> None:
