@@ -15,6 +15,7 @@ from typing import Any, Self
 import pytest
 from support.recorder import settings
 
+from infra.aws import functions
 from infra.aws import notify as program
 from infra.workloads.alertmanager_config import CHANNELS_OF
 from ops.jobs.notify.channels import ChannelError, Channels, Receivers, mail
@@ -158,11 +159,11 @@ def test_the_receivers_are_those_of_alertmanager(stack: str) -> None:
 
 
 def test_the_handler_loads_with_nothing_beside_the_archive(tmp_path: Path) -> None:
-    for path, text in program.function_files().items():
+    for path, text in functions.files(program.PACKAGE).items():
         target = tmp_path / path
         target.parent.mkdir(exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    module, _, function = program.HANDLER.rpartition(".")
+    module, _, function = functions.handler(program.PACKAGE).rpartition(".")
     command = f"import importlib; print(callable(getattr(importlib.import_module({module!r}), {function!r})))"
     done = subprocess.run(
         [sys.executable, "-S", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
