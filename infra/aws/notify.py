@@ -91,7 +91,7 @@ def events(scope: Scope) -> dict[str, dict[str, Any]]:
             "additionalEventData": {"SecretId": [{"prefix": prefix} for prefix in own]},
         },
     }
-    if scope.settings.database.kind != "rds":
+    if not scope.has_database:
         return {"rotation": rotation}
     database = {
         "source": ["aws.rds"],
