@@ -35,6 +35,8 @@ and `rds.rds_superuser_reserved_connections`, at their defaults (AWS knowledge c
 RDS_OWN: Final = 5
 """Room for the sessions of RDS itself, which count like any other (the same article of the knowledge center)."""
 RDS_MAX_CONNECTIONS: Final = sum(LOGIN_LIMITS.values()) + RDS_RESERVED + RDS_OWN
+CERTIFIED: Final = LOGINS["mlflow"]
+"""Its secret has the certificates for whoever logs in as the superuser, whose secret RDS makes, without any."""
 
 
 def login_options() -> list[str]:

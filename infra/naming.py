@@ -16,6 +16,10 @@ NODES: Final = f"{PROJECT}-nodes"
 NAMESPACES: Final = (INGRESS_NAMESPACE, SERVING, MLOPS, MONITORING, NODES)
 
 
+ENVIRONMENTS: Final = ("staging", "prod")
+"""The stacks on AWS, which workflows deploy."""
+
+
 def deploy_role(stack: str) -> str:
     """Return the name of the role with which the workflows deploy a stack."""
     return f"{PROJECT}-deploy-{stack}"

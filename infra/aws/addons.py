@@ -81,6 +81,24 @@ def builds(settings: Settings) -> dict[str, str]:
     return {name: build(settings.addons, name) for name in names}
 
 
+def create(
+    name: str, addon: AddonSpec, scope: Scope, role: pulumi.Input[str] | None, opts: pulumi.ResourceOptions
+) -> eks.Addon:
+    """Create one add-on; ``role`` is that of its service account, if an annotation names it."""
+    return eks.Addon(
+        name,
+        cluster_name=scope.prefix,
+        addon_name=addon.name,
+        addon_version=build(scope.settings.addons, addon.name),
+        configuration_values=json.dumps(addon.configuration, sort_keys=True) if addon.configuration else None,
+        service_account_role_arn=role,
+        # An update reverts what somebody changed by hand.
+        resolve_conflicts_on_create="OVERWRITE",
+        resolve_conflicts_on_update="OVERWRITE",
+        opts=opts,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class AddonsArgs:
     """The add-ons, and by their names the ``roles`` of those that call AWS."""
@@ -96,16 +114,5 @@ class Addons(pulumi.ComponentResource):
     def __init__(self, name: str, args: AddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Addons", name, {}, opts)
         for addon in args.addons:
-            eks.Addon(
-                f"{name}-{addon.name}",
-                cluster_name=args.scope.prefix,
-                addon_name=addon.name,
-                addon_version=build(args.scope.settings.addons, addon.name),
-                configuration_values=json.dumps(addon.configuration, sort_keys=True) if addon.configuration else None,
-                service_account_role_arn=args.roles.get(addon.name),
-                # An update reverts what somebody changed by hand.
-                resolve_conflicts_on_create="OVERWRITE",
-                resolve_conflicts_on_update="OVERWRITE",
-                opts=child(self),
-            )
+            create(f"{name}-{addon.name}", addon, args.scope, args.roles.get(addon.name), child(self))
         self.register_outputs({})

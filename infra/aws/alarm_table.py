@@ -16,7 +16,7 @@ RUNBOOK: Final = "docs/runbooks/aws.md"
 GIB: Final = 1024**3
 FIVE_MINUTES: Final = 300
 FREE_SHARE: Final = 0.08
-"""Of the database's first disk. RDS makes a disk larger when a tenth is left, so below that it has not."""
+"""Of the database's first disk. RDS enlarges a disk when a tenth is left, so a smaller share means that it has not."""
 CPU_PERCENT: Final = 90
 LATE_SECONDS: Final = 3600
 """A backup is one file a day; S3 copies most files within 15 minutes."""

@@ -16,7 +16,7 @@ from infra.aws.bucket import Bucket
 from infra.aws.scope import Scope
 from infra.kit.iam import Statement, document, service_trust
 from infra.kit.options import child
-from infra.naming import PROJECT
+from infra.naming import ENVIRONMENTS, PROJECT
 
 TRAIL: Final = "trail"
 CONFIG: Final = "config"
@@ -33,7 +33,7 @@ def watched(scope: Scope) -> list[str]:
     """Return how the ARNs of the objects begin whose every access is recorded, whichever stack has them."""
     return [
         f"arn:aws:s3:::{PROJECT}-pulumi-state-",
-        *(f"arn:aws:s3:::{PROJECT}-{stack}-backups-{scope.account.id}-" for stack in ("staging", "prod")),
+        *(f"arn:aws:s3:::{PROJECT}-{stack}-backups-{scope.account.id}-" for stack in ENVIRONMENTS),
     ]
 
 

@@ -115,8 +115,7 @@ class AwsCloud(pulumi.ComponentResource):
             cluster_group=self._compute.cluster.node_group,
             log_key=self._keys.logs,
         )
-        after = pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[self._network]))
-        Runner("runner", args, after)
+        Runner("runner", args, self._after(self._network))
 
     def _postgres(self) -> tuple[Database, pulumi.Output[str] | None]:
         """Return where PostgreSQL is reached, and its superuser's secret if RDS creates one."""
@@ -160,8 +159,7 @@ class AwsCloud(pulumi.ComponentResource):
             urls={name: f"https://{name}.{domain}" for name in ("mlflow", "grafana")},
         )
         # Its interfaces need the subnets' routes, and with it gone these can go.
-        after = pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[self._network]))
-        self._first_values = Rotation("rotation", rotation_args, after).first_values
+        self._first_values = Rotation("rotation", rotation_args, self._after(self._network)).first_values
         return store
 
     def _watched(self) -> Watch:
@@ -184,8 +182,10 @@ class AwsCloud(pulumi.ComponentResource):
         args = PodLogsArgs(
             scope=self._scope, log_key=self._keys.logs, issuer=cluster.issuer, issuer_arn=cluster.issuer_arn
         )
-        after = pulumi.ResourceOptions(parent=self, depends_on=[self._compute])
-        PodLogs("pod-logs", args, after)
+        PodLogs("pod-logs", args, self._after(self._compute))
+
+    def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, depends_on=list(resources))
 
     def _identities(self) -> dict[str, Identity]:
         """Create a role for each workload that uses AWS; return them by the workload's name."""

@@ -9,10 +9,10 @@ import pulumi
 from pulumi_aws import iam, kms, s3
 
 from infra.aws.bucket import Bucket, BucketArgs
-from infra.aws.keys import DELETION_DAYS, policy
+from infra.aws.keys import customer_key
 from infra.aws.scope import Scope
 from infra.kit.iam import Statement, document, service_trust
-from infra.kit.options import child, stateful
+from infra.kit.options import child
 
 RULE: Final = "all"
 """Name of the one rule, which the figures of CloudWatch have as a dimension."""
@@ -35,15 +35,7 @@ class Copy(pulumi.ComponentResource):
     def __init__(self, name: str, args: CopyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Copy", name, {}, opts)
         scope = args.scope
-        key = kms.Key(
-            f"{name}-key",
-            region=args.region,
-            description=f"{scope.prefix}: Second copy of the backups",
-            enable_key_rotation=True,
-            deletion_window_in_days=DELETION_DAYS,
-            policy=document(policy(scope.account_root)),
-            opts=stateful(self, scope.settings.state),
-        )
+        key = customer_key(self, f"{name}-key", scope, "Second copy of the backups", region=args.region)
         bucket = scope.bucket("backups-copy", args.region)
         like = replace(args.like, bucket=bucket, key=key.arn, region=args.region, logs=None)
         target = Bucket(f"{name}-target", like, pulumi.ResourceOptions(parent=self))

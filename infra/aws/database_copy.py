@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_aws import kms, rds
+from pulumi_aws import rds
 
-from infra.aws.keys import DELETION_DAYS, policy
+from infra.aws.keys import customer_key
 from infra.aws.scope import Scope
-from infra.kit.iam import document
-from infra.kit.options import child, stateful
+from infra.kit.options import child
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +27,7 @@ class DatabaseCopy(pulumi.ComponentResource):
     def __init__(self, name: str, args: DatabaseCopyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:DatabaseCopy", name, {}, opts)
         scope = args.scope
-        key = kms.Key(
-            f"{name}-key",
-            region=args.region,
-            description=f"{scope.prefix}: Second copy of the database's backups",
-            enable_key_rotation=True,
-            deletion_window_in_days=DELETION_DAYS,
-            policy=document(policy(scope.account_root)),
-            opts=stateful(self, scope.settings.state),
-        )
+        key = customer_key(self, f"{name}-key", scope, "Second copy of the database's backups", region=args.region)
         rds.InstanceAutomatedBackupsReplication(
             f"{name}-replication",
             region=args.region,

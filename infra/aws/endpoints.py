@@ -11,6 +11,7 @@ from pulumi_aws import ec2, vpc
 
 from infra.aws import endpoint_policies
 from infra.aws.scope import Scope, named
+from infra.edges import HTTPS
 from infra.kit.options import child
 
 GATEWAYS: Final = {"s3": "s3"}
@@ -25,7 +26,6 @@ INTERFACES: Final = {
     "balancers": "elasticloadbalancing",
 }
 """Names of AWS's services by our own names."""
-HTTPS: Final = 443
 
 
 @dataclass(frozen=True, kw_only=True)

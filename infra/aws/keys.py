@@ -94,6 +94,26 @@ def launching(role: str) -> list[Statement]:
     ]
 
 
+def customer_key(
+    parent: pulumi.Resource,
+    name: str,
+    scope: Scope,
+    description: str,
+    statements: list[Statement] | None = None,
+    region: str | None = None,
+) -> kms.Key:
+    """Create a key that rotates; by default its policy leaves rights to IAM, and it is in the stack's region."""
+    return kms.Key(
+        name,
+        region=region,
+        description=f"{scope.prefix}: {description}",
+        enable_key_rotation=True,
+        deletion_window_in_days=DELETION_DAYS,
+        policy=document(policy(scope.account_root) if statements is None else statements),
+        opts=stateful(parent, scope.settings.state),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeysArgs:
     """The stack and its account."""
@@ -128,14 +148,7 @@ class Keys(pulumi.ComponentResource):
     def _key(
         self, name: str, role: str, description: str, statements: list[Statement], scope: Scope
     ) -> pulumi.Output[str]:
-        key = kms.Key(
-            f"{name}-{role}",
-            description=f"{scope.prefix}: {description}",
-            enable_key_rotation=True,
-            deletion_window_in_days=DELETION_DAYS,
-            policy=document(statements),
-            opts=stateful(self, scope.settings.state),
-        )
+        key = customer_key(self, f"{name}-{role}", scope, description, statements)
         kms.Alias(
             f"{name}-{role}-alias", name=f"alias/{scope.prefix}-{role}", target_key_id=key.key_id, opts=child(self)
         )

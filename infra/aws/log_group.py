@@ -5,6 +5,7 @@ from __future__ import annotations
 import pulumi
 from pulumi_aws import cloudwatch
 
+from infra.kit.iam import Statement
 from infra.kit.options import child
 
 
@@ -13,3 +14,12 @@ def log_group(
 ) -> cloudwatch.LogGroup:
     """Create a group at ``path``, the name under which its writers find it."""
     return cloudwatch.LogGroup(name, name=path, retention_in_days=days, kms_key_id=key, opts=child(parent))
+
+
+def writing(group: cloudwatch.LogGroup) -> Statement:
+    """Return the right to write to a log group."""
+    return Statement(
+        sid="Logs",
+        actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+        resources=[pulumi.Output.concat(group.arn, ":*")],
+    )

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pulumi
-from pulumi_aws import cloudwatch, iam, lambda_
+from pulumi_aws import cloudwatch, lambda_
 
-from infra.aws.log_group import log_group
-from infra.aws.rotation import RUNTIME
+from infra.aws import functions
 from infra.aws.scope import Scope
 from infra.config import AlertmanagerSettings
 from infra.edges import SMTP
-from infra.kit.iam import Statement, document, service_trust
+from infra.kit.iam import Statement
 from infra.kit.options import child
 from infra.workloads.alertmanager_config import CHANNELS_OF, channels
 
-CODE: Final = Path(__file__).parents[2] / "ops" / "jobs" / "notify"
-"""A package whose only dependency is boto3, which the runtime provides."""
-HANDLER: Final = f"{CODE.name}.handler.handle"
+PACKAGE: Final = "notify"
 SECONDS: Final = 60
 
 
@@ -44,49 +40,30 @@ class Notify(pulumi.ComponentResource):
     def __init__(self, name: str, args: NotifyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:aws:Notify", name, {}, opts)
         scope = args.scope
-        self.function = lambda_.Function(
-            f"{name}-function",
-            name=f"{scope.prefix}-notify",
-            description="Tells people of AWS' alarms: ops/jobs/notify",
-            runtime=RUNTIME,
-            architectures=["arm64"],
-            handler=HANDLER,
-            code=pulumi.AssetArchive({path: pulumi.StringAsset(text) for path, text in function_files().items()}),
-            role=self._role(name, args).arn,
-            timeout=SECONDS,
-            memory_size=128,
-            environment=lambda_.FunctionEnvironmentArgs(
-                variables={
-                    "RECEIVERS": json.dumps(receivers(scope.settings.alertmanager), sort_keys=True),
-                    "RECEIVERS_SECRET": args.receivers,
-                    "STACK": scope.settings.stack,
-                }
-            ),
-            kms_key_arn=args.secret_key,
-            tracing_config=lambda_.FunctionTracingConfigArgs(mode="PassThrough"),
-            opts=child(self),
-        )
-        for role, pattern in events(scope).items():
-            self._rule(name, role, pattern)
-        self.register_outputs({})
-
-    def _role(self, name: str, args: NotifyArgs) -> iam.Role:
-        path, days = f"/aws/lambda/{args.scope.prefix}-notify", args.scope.settings.network.log_days
-        group = log_group(self, f"{name}-logs", path=path, days=days, key=args.log_key)
-        role = iam.Role(
-            f"{name}-role", assume_role_policy=document(service_trust("lambda.amazonaws.com")), opts=child(self)
-        )
         allowed = [
             Statement(sid="Receivers", actions=["secretsmanager:GetSecretValue"], resources=[args.receivers]),
             Statement(sid="Key", actions=["kms:Decrypt"], resources=[args.secret_key]),
-            Statement(
-                sid="Logs",
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                resources=[pulumi.Output.concat(group.arn, ":*")],
-            ),
         ]
-        iam.RolePolicy(f"{name}-policy", role=role.id, policy=document(allowed), opts=child(self))
-        return role
+        role_args = functions.RoleArgs(scope=scope, package=PACKAGE, log_key=args.log_key, statements=allowed)
+        own, _ = functions.role(self, name, role_args)
+        function_args = functions.FunctionArgs(
+            scope=scope,
+            package=PACKAGE,
+            description="Tells people of AWS' alarms: ops/jobs/notify",
+            role=own,
+            key=args.secret_key,
+            seconds=SECONDS,
+            mebibytes=128,
+            variables={
+                "RECEIVERS": json.dumps(receivers(scope.settings.alertmanager), sort_keys=True),
+                "RECEIVERS_SECRET": args.receivers,
+                "STACK": scope.settings.stack,
+            },
+        )
+        self.function = functions.function(self, name, function_args)
+        for role, pattern in events(scope).items():
+            self._rule(name, role, pattern)
+        self.register_outputs({})
 
     def _rule(self, name: str, role: str, pattern: dict[str, Any]) -> None:
         rule = cloudwatch.EventRule(
@@ -95,15 +72,7 @@ class Notify(pulumi.ComponentResource):
             event_pattern=json.dumps(pattern, sort_keys=True),
             opts=child(self),
         )
-        cloudwatch.EventTarget(f"{name}-{role}-target", rule=rule.name, arn=self.function.arn, opts=child(self))
-        lambda_.Permission(
-            f"{name}-{role}-permission",
-            action="lambda:InvokeFunction",
-            function=self.function.name,
-            principal="events.amazonaws.com",
-            source_arn=rule.arn,
-            opts=child(self),
-        )
+        functions.call_by(self, rule, f"{name}-{role}", self.function)
 
 
 def events(scope: Scope) -> dict[str, dict[str, Any]]:
@@ -122,7 +91,7 @@ def events(scope: Scope) -> dict[str, dict[str, Any]]:
             "additionalEventData": {"SecretId": [{"prefix": prefix} for prefix in own]},
         },
     }
-    if scope.settings.database.kind != "rds":
+    if not scope.has_database:
         return {"rotation": rotation}
     database = {
         "source": ["aws.rds"],
@@ -147,8 +116,3 @@ def receivers(settings: AlertmanagerSettings) -> dict[str, Any]:
         "smtp_port": SMTP,
         "smtp_user": settings.smtp_user,
     }
-
-
-def function_files() -> dict[str, str]:
-    """Return the function's source by its path in the archive."""
-    return {f"{CODE.name}/{path.name}": path.read_text(encoding="utf-8") for path in sorted(CODE.glob("*.py"))}

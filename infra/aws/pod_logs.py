@@ -6,15 +6,14 @@ nodes' directories as root and uses the host's network, which no namespace of ou
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi_aws import cloudwatch, eks
+from pulumi_aws import cloudwatch
 
-from infra.aws.addons import OBSERVABILITY, build
+from infra.aws.addons import OBSERVABILITY, AddonSpec, create
 from infra.aws.identity import Identity, IdentityArgs
 from infra.aws.log_group import log_group
 from infra.aws.scope import Scope
@@ -105,18 +104,10 @@ class PodLogs(pulumi.ComponentResource):
             issuer_arn=args.issuer_arn,
         )
         identity = Identity(f"{name}-identity", identity_args, pulumi.ResourceOptions(parent=self))
-        eks.Addon(
-            f"{name}-addon",
-            cluster_name=scope.prefix,
-            addon_name=OBSERVABILITY,
-            addon_version=build(scope.settings.addons, OBSERVABILITY),
-            configuration_values=json.dumps(CONFIGURATION, sort_keys=True),
-            service_account_role_arn=identity.arn if identity.annotated else None,
-            resolve_conflicts_on_create="OVERWRITE",
-            resolve_conflicts_on_update="OVERWRITE",
-            # Fluent Bit would otherwise start without a right to write, or find no group.
-            opts=child(self, after=[identity, *groups.values()]),
-        )
+        # Fluent Bit would otherwise start without a right to write, or find no group.
+        after = child(self, after=[identity, *groups.values()])
+        addon = AddonSpec(name=OBSERVABILITY, configuration=CONFIGURATION)
+        create(f"{name}-addon", addon, scope, identity.arn if identity.annotated else None, after)
         for query, text in QUERIES.items():
             cloudwatch.QueryDefinition(
                 f"{name}-query-{query}",

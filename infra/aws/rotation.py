@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pulumi
 from pulumi_aws import cloudwatch, ec2, iam, lambda_, secretsmanager, vpc
 
 from infra import secret_files
+from infra.aws import functions
 from infra.aws.addons import POLL_SECONDS
 from infra.aws.first_values import FirstValuesArgs, call
-from infra.aws.log_group import log_group
 from infra.aws.scope import Scope, named
 from infra.aws.secret_store import SecretStore
-from infra.kit.iam import Statement, document, service_trust
+from infra.edges import HTTPS
+from infra.kit.iam import Statement
 from infra.kit.options import child
 from infra.secret_files import AwsSource
 
-CODE: Final = Path(__file__).parents[2] / "ops" / "jobs" / "rotation"
-"""A package whose only dependency is boto3, which the runtime provides."""
+PACKAGE: Final = "rotation"
 INTERFACES_POLICY: Final = "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"
 """Lets Lambda put network interfaces of the function into the subnets (Lambda developer guide, configuration-vpc)."""
-HTTPS: Final = 443
-HANDLER: Final = f"{CODE.name}.handler.handle"
-RUNTIME: Final = "python3.13"
 MOST_SECONDS: Final = 900
 """The longest that a function may run; it waits until pods have read the new files."""
 SETTLE_SECONDS: Final = 2 * POLL_SECONDS + 60
@@ -94,23 +90,12 @@ class Rotation(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _role(self, name: str, args: RotationArgs, secrets: list[pulumi.Input[str]]) -> tuple[iam.Role, iam.RolePolicy]:
-        path = f"/aws/lambda/{args.scope.prefix}-rotation"
-        days = args.scope.settings.network.log_days
-        group = log_group(self, f"{name}-logs", path=path, days=days, key=args.log_key)
-        role = iam.Role(
-            f"{name}-role", assume_role_policy=document(service_trust("lambda.amazonaws.com")), opts=child(self)
-        )
         allowed = [
             Statement(sid="Secrets", actions=EACH_SECRET, resources=secrets),
             Statement(sid="Key", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[args.secret_key]),
-            Statement(
-                sid="Logs",
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                resources=[pulumi.Output.concat(group.arn, ":*")],
-            ),
         ]
-        policy = iam.RolePolicy(f"{name}-policy", role=role.id, policy=document(allowed), opts=child(self))
-        return role, policy
+        role_args = functions.RoleArgs(scope=args.scope, package=PACKAGE, log_key=args.log_key, statements=allowed)
+        return functions.role(self, name, role_args)
 
     def _group(self, name: str, args: RotationArgs) -> ec2.SecurityGroup:
         """Create the function's security group: it sends HTTPS within the VPC, and nothing is sent to it."""
@@ -149,26 +134,21 @@ class Rotation(pulumi.ComponentResource):
             "API_CLIENT_SECRETS": pulumi.Output.json_dumps(args.store.clients),
             **secrets,
         }
-        return lambda_.Function(
-            f"{name}-function",
-            name=f"{args.scope.prefix}-rotation",
+        function_args = functions.FunctionArgs(
+            scope=args.scope,
+            package=PACKAGE,
             description="Rotates API keys and logins: ops/jobs/rotation",
-            runtime=RUNTIME,
-            architectures=["arm64"],
-            handler=HANDLER,
-            code=pulumi.AssetArchive({path: pulumi.StringAsset(text) for path, text in function_files().items()}),
-            role=role.arn,
-            timeout=MOST_SECONDS,
-            memory_size=256,
+            role=role,
+            key=args.secret_key,
+            seconds=MOST_SECONDS,
+            mebibytes=256,
+            variables=environment,
             # MLflow and Grafana are not public; Secrets Manager has an endpoint in these subnets.
-            vpc_config=lambda_.FunctionVpcConfigArgs(
+            network=lambda_.FunctionVpcConfigArgs(
                 subnet_ids=list(args.subnets), security_group_ids=[self._group(name, args).id]
             ),
-            environment=lambda_.FunctionEnvironmentArgs(variables=environment),
-            kms_key_arn=args.secret_key,
-            tracing_config=lambda_.FunctionTracingConfigArgs(mode="PassThrough"),
-            opts=child(self, after=[interfaces]),
         )
+        return functions.function(self, name, function_args, after=[interfaces])
 
     def _retire(self, name: str, function: lambda_.Function) -> None:
         rule = cloudwatch.EventRule(
@@ -177,19 +157,4 @@ class Rotation(pulumi.ComponentResource):
             schedule_expression="rate(1 day)",
             opts=child(self),
         )
-        cloudwatch.EventTarget(
-            f"{name}-daily-target", rule=rule.name, arn=function.arn, input='{"action": "retire"}', opts=child(self)
-        )
-        lambda_.Permission(
-            f"{name}-daily-permission",
-            action="lambda:InvokeFunction",
-            function=function.name,
-            principal="events.amazonaws.com",
-            source_arn=rule.arn,
-            opts=child(self),
-        )
-
-
-def function_files() -> dict[str, str]:
-    """Return the function's source by its path in the archive."""
-    return {f"{CODE.name}/{path.name}": path.read_text(encoding="utf-8") for path in sorted(CODE.glob("*.py"))}
+        functions.call_by(self, rule, f"{name}-daily", function, '{"action": "retire"}')

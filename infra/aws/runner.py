@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_aws import codebuild, ec2, iam, vpc
+from pulumi_aws import cloudwatch, codebuild, ec2, iam, vpc
 
-from infra.aws.log_group import log_group
+from infra.aws.access_lists import ANYWHERE
+from infra.aws.log_group import log_group, writing
 from infra.aws.scope import Scope, named
+from infra.edges import HTTPS
 from infra.kit.iam import Statement, document, service_trust
 from infra.kit.options import child
 
@@ -23,7 +25,6 @@ IMAGE: Final = "aws/codebuild/standard:7.0"
 SIZE: Final = "BUILD_GENERAL1_MEDIUM"
 MINUTES: Final = 60
 """The longest job of a workflow."""
-HTTPS: Final = 443
 DESCRIBE_POLICY: Final = "arn:aws:iam::aws:policy/AmazonVPCReadOnlyAccess"
 """CodeBuild looks the subnets and groups up; these actions cannot be limited to single resources."""
 
@@ -54,7 +55,7 @@ class Runner(pulumi.ComponentResource):
         # CodeBuild checks both when it creates the project.
         rights: list[pulumi.Resource] = [
             iam.RolePolicy(
-                f"{name}-policy", role=role.id, policy=document(statements(args, logs.arn, group.id)), opts=child(self)
+                f"{name}-policy", role=role.id, policy=document(statements(args, logs, group.id)), opts=child(self)
             ),
             iam.RolePolicyAttachment(f"{name}-describe", role=role.name, policy_arn=DESCRIBE_POLICY, opts=child(self)),
         ]
@@ -103,7 +104,7 @@ class Runner(pulumi.ComponentResource):
             ip_protocol="tcp",
             from_port=HTTPS,
             to_port=HTTPS,
-            cidr_ipv4="0.0.0.0/0",
+            cidr_ipv4=ANYWHERE,
             opts=child(self),
         )
         vpc.SecurityGroupIngressRule(
@@ -119,7 +120,7 @@ class Runner(pulumi.ComponentResource):
         return group
 
 
-def statements(args: RunnerArgs, logs: pulumi.Input[str], group: pulumi.Input[str]) -> list[Statement]:
+def statements(args: RunnerArgs, logs: cloudwatch.LogGroup, group: pulumi.Input[str]) -> list[Statement]:
     """Return what CodeBuild itself may do: write logs, read the repository's connection, be in the subnets.
 
     The actions are those that the CodeBuild user guide lists for projects in a VPC and for connections.
@@ -128,11 +129,7 @@ def statements(args: RunnerArgs, logs: pulumi.Input[str], group: pulumi.Input[st
     interfaces = scope.arn("ec2", "network-interface/*")
     subnets = [pulumi.Output.concat(scope.arn("ec2", "subnet/"), subnet) for subnet in args.subnets]
     return [
-        Statement(
-            sid="Logs",
-            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-            resources=[pulumi.Output.concat(logs, ":*")],
-        ),
+        writing(logs),
         Statement(
             sid="Repository",
             actions=["codeconnections:GetConnection", "codeconnections:GetConnectionToken"],

@@ -67,6 +67,11 @@ class Scope:
         """Return the ARN of a resource in this account and region."""
         return f"arn:aws:{service}:{self.region}:{self.account.id}:{resource}"
 
+    @property
+    def has_database(self) -> bool:
+        """Whether the stack has an instance on RDS."""
+        return self.settings.database.kind == "rds"
+
     def bucket(self, role: str, region: str | None = None) -> str:
         """Return the name of a bucket, which must be unique in the world; ``region`` is that of the stack by default.
 

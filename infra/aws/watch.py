@@ -41,7 +41,7 @@ class Watch(pulumi.ComponentResource):
         self._name, self._scope = name, scope
         self._topic = Topic(f"{name}-alarms", topic_args, inside)
         everything = [
-            *(table.database(scope.prefix, scope.settings.rds.storage_gib) if has_database(scope) else []),
+            *(table.database(scope.prefix, scope.settings.rds.storage_gib) if scope.has_database else []),
             *(table.nat(number, gateway) for number, gateway in enumerate(args.nat_gateways, start=1)),
             *(table.function(role, f"{scope.prefix}-{role}") for role in ("rotation", "notify")),
             table.silent_logs(pod_logs.group(scope, "application")),
@@ -59,8 +59,3 @@ class Watch(pulumi.ComponentResource):
         alarm = table.edge(self._scope.settings.edge.balancer, host)
         args = AlarmsArgs(scope=self._scope, topic=self._topic.arn, alarms=[alarm])
         Alarms(f"{self._name}-edge", args, child(self))
-
-
-def has_database(scope: Scope) -> bool:
-    """Whether the stack has an instance on RDS."""
-    return scope.settings.database.kind == "rds"

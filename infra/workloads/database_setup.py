@@ -16,7 +16,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpe
 
 from infra import secret_files
 from infra.config import Resources
-from infra.connections import LOGINS, login_options, trust
+from infra.connections import CERTIFIED, LOGINS, login_options, trust
 from infra.kit import jobs, pod
 from infra.kit.meta import named
 from infra.kit.options import child
@@ -84,8 +84,7 @@ class DatabaseSetup(pulumi.ComponentResource):
             resources=pod.resources(SIZE),
             command=["python", "-m", "ops.jobs.database_setup"],
             args=options,
-            # The superuser's secret is made by RDS and has no certificates, but every other login's does.
-            env=pod.environment(trust(where, LOGINS["mlflow"])),
+            env=pod.environment(trust(where, CERTIFIED)),
             volume_mounts=[*(secret.mount for secret in secrets), pod.tmp_mount()],
         )
         spec = PodSpecArgs(

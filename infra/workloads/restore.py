@@ -17,7 +17,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpe
 
 from infra import secret_files
 from infra.config import Resources
-from infra.connections import LOGINS, login_options, trust
+from infra.connections import CERTIFIED, LOGINS, login_options, trust
 from infra.kit import jobs, pod
 from infra.kit.meta import named
 from infra.kit.options import child
@@ -81,11 +81,9 @@ def _databases(args: RestoreArgs, secrets: Mapping[str, MountedSecret]) -> Conta
     where = args.context.cloud.database
     to = pulumi.Output.concat("host=", where.host, f" port={where.port} sslmode={where.ssl_mode}")
     superuser = secrets[secret_files.POSTGRES_SUPERUSER.name]
-    # The superuser's secret is made by RDS and has no certificates, but every other login's does.
-    certified = LOGINS["mlflow"]
-    mounts = [superuser.mount, *([secrets[certified.name].mount] if where.cidrs else [])]
+    mounts = [superuser.mount, *([secrets[CERTIFIED.name].mount] if where.cidrs else [])]
     options: list[pulumi.Input[str]] = ["--to", to, "--login", superuser.path, "--wait", str(WAIT_SECONDS)]
-    return _data(args, "databases", options, mounts, trust(where, certified))
+    return _data(args, "databases", options, mounts, trust(where, CERTIFIED))
 
 
 def _artifacts(args: RestoreArgs) -> ContainerArgs:
@@ -149,7 +147,7 @@ def _logins(args: RestoreArgs, secrets: Mapping[str, MountedSecret]) -> list[Con
     of_mlflow = database_env(MLFLOW_MIGRATE, where)
     reset = [*server, "--database", LOGINS["grafana"].path, "--admin", grafana.path]
     return [
-        step("roles", "database_setup", administer, [superuser, *LOGINS.values()], trust(where, LOGINS["mlflow"])),
+        step("roles", "database_setup", administer, [superuser, *LOGINS.values()], trust(where, CERTIFIED)),
         step("mlflow-users", "migrate", migrate, [LOGINS["mlflow"], *USERS.values()], of_mlflow),
         step(RESTORE.name, "grafana_admin", reset, [LOGINS["grafana"], grafana], trust(where, LOGINS["grafana"])),
     ]

@@ -17,11 +17,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from infra.naming import PREVIEWED, boundary_name
+from infra.naming import ENVIRONMENTS, PREVIEWED, boundary_name
 from ops.errors import OpsError, exit_code
 from ops.stack import ci_roles, github_rules, repositories, service_roles
 from ops.stack.bootstrap_copy import StateCopy
-from ops.stack.ci_roles import AUDIENCE, ENVIRONMENTS, ISSUER, Place, Role
+from ops.stack.ci_roles import AUDIENCE, ISSUER, Place, Role
 
 REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
 KEY: Final = "alias/churn-pulumi"

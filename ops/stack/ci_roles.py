@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infra.naming import PREVIEWED, PROJECT, boundary_name
+from infra.naming import ENVIRONMENTS, PREVIEWED, PROJECT, boundary_name
 
 ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
-ENVIRONMENTS: Final = ("staging", "prod")
 READ_ONLY: Final = "ReadOnlyAccess"
 ADMINISTRATOR: Final = "AdministratorAccess"
 Statements = list[dict[str, Any]]

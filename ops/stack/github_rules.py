@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ops.stack.ci_roles import ENVIRONMENTS
+from infra.naming import ENVIRONMENTS
 
 REVIEWED: Final = "prod"
 REVIEWERS: Final = ("REVIEWER_ID",)

@@ -1,9 +1,9 @@
 """Find what a destroyed stack has left behind: ``python -m ops.stack.leftovers --stack staging --region eu-central-1``.
 
 Some things come after a destroy, or are none of Pulumi's. Services write their last log lines minutes later, and create
-the log group again for them, which the next `pulumi up` then finds in its way (terraform-aws-eks #920). To deny it to
-the cluster's role does not help: EKS' own role does it (#2446, #2763). Controllers of a cluster that went
-too early leave load balancers, their groups, and interfaces of nodes, and the network cannot be deleted before them.
+the log group again for them, which the next `pulumi up` then finds in its way (terraform-aws-eks #920). Denying that to
+the cluster's role does not help, since EKS' own role does it (#2446, #2763). Controllers of a cluster that went too
+early leave load balancers, their groups, and interfaces of nodes, and the network cannot be deleted before them.
 
 With ``--delete``, everything that holds no data is removed. Volumes and snapshots are only listed.
 """

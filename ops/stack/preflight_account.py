@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infra.naming import PROJECT, boundary_name
+from infra.naming import PROJECT, boundary_name, deploy_role
 from infra.placeholders import placeholders
 from ops.stack.doctor_checks import Finding, Level
 from ops.stack.nameservers import name_servers
@@ -170,11 +170,12 @@ def access(asked: Asked) -> Iterator[Finding]:
         yield finding("access", Level.OK, f"there is no cluster {cluster} yet")
         return
     names = {arn.rpartition("/")[2] for arn in answer["accessEntries"]}
-    if f"{PROJECT}-deploy-{stack}" in names:
+    deploys = deploy_role(stack)
+    if deploys in names:
         yield finding("access", Level.OK, f"the deployment's role can enter {cluster}")
         return
-    text = f"no access entry of {cluster} is for {PROJECT}-deploy-{stack}: the workflow can change nothing in it"
-    remedy = "run `pulumi up` as the cluster's creator, with the role's ARN in churn:eks.admins"
+    text = f"no access entry of {cluster} is for {deploys}: the workflow can change nothing in it"
+    remedy = "run `pulumi up` once as an administrator of the cluster, which makes the entry"
     yield finding("access", Level.ERROR, text, remedy)
 
 

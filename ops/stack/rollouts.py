@@ -1,7 +1,7 @@
 """Waits until every workload of the platform runs its newest pods: ``churn cluster wait``.
 
-`pulumi up` waits as well, but not always to the end: a Deployment with the strategy `Recreate` looks
-finished as soon as the old pods are not wanted any more (pulumi-kubernetes, provider/pkg/await/deployment.go).
+`pulumi up` waits as well, but not always to the end: a Deployment with the strategy `Recreate` looks finished as soon
+as the old pods are not wanted any more (pulumi-kubernetes, provider/pkg/await/deployment.go).
 """
 
 from __future__ import annotations

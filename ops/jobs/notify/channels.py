@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import smtplib
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -64,7 +65,8 @@ def mail(receivers: Receivers, password: str, message: EmailMessage) -> None:
     """
     try:
         with smtplib.SMTP(receivers.smtp_host, receivers.smtp_port, timeout=CALL_SECONDS) as server:
-            server.starttls()
+            # Without a context, smtplib would encrypt but take any certificate.
+            server.starttls(context=ssl.create_default_context())
             server.login(receivers.smtp_user, password)
             server.send_message(message)
     except (OSError, smtplib.SMTPException) as error:

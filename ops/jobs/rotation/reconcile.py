@@ -96,10 +96,21 @@ class Reconciliation:
     def _correct_keys(self) -> None:
         """Give each client its place in the key file, with the hash of its present key, and nobody else one.
 
-        The hashes that a client has stay: an old key is valid until its overlap is over.
+        The hashes that a client has stay: an old key is valid until its overlap is over. A rotation may change the file
+        at the same time, so a change that was worked out from old content is not written.
         """
-        current = self.manager.value(self.request.keys_secret) or {}
-        known = json.loads(current.get(KEYS_FILE, '{"keys": []}'))["keys"]
+        arn = self.request.keys_secret
+        if self.manager.value(arn) is None:
+            self._write(arn, {KEYS_FILE: json.dumps({"keys": self._entries([])})})
+        elif self.manager.update(arn, self._with_listed_clients):
+            self.written.append(arn)
+
+    def _with_listed_clients(self, content: dict[str, str]) -> dict[str, str] | None:
+        known = json.loads(content.get(KEYS_FILE, '{"keys": []}'))["keys"]
+        entries = self._entries(known)
+        return None if entries == known else {**content, KEYS_FILE: json.dumps({"keys": entries})}
+
+    def _entries(self, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         hashes = {entry["id"]: entry["sha256"] for entry in known}
         scopes = {entry["id"]: entry["scopes"] for entry in known}
         entries = []
@@ -107,8 +118,7 @@ class Reconciliation:
             own, present = hashes.get(client, []), digest(self.manager.read(arn)["key"])
             newest = own if present in own else [*own, present][-MAX_HASHES:]
             entries.append({"id": client, "sha256": newest, "scopes": scopes.get(client, list(self.request.scopes))})
-        if entries != known:
-            self._write(self.request.keys_secret, {**current, KEYS_FILE: json.dumps({"keys": entries})})
+        return entries
 
     def _write(self, arn: str, content: Mapping[str, str]) -> None:
         self.manager.write(arn, content)

@@ -25,7 +25,7 @@ from support.engine.wire import Properties, from_wire, revealed, to_wire
 from support.paths import ROOT
 from support.recorder import MadeUpDigests, settings
 
-from infra.aws.rotation import CODE
+from infra.aws import functions, notify, rotation
 from infra.trust import FOLDER
 from infra.versions import OWN, PUBLIC, Images
 from ops.stack.eks_component import parts
@@ -153,7 +153,8 @@ class CloudProject(Project[MemoryCluster]):
         for reserved, own in OWN_VALUES.items():
             text = text.replace(reserved, own)
         self.settings.write_text(text)
-        shutil.copytree(CODE, self.folder / CODE.relative_to(ROOT))
+        for package in (rotation.PACKAGE, notify.PACKAGE):
+            shutil.copytree(functions.CODE / package, self.folder / (functions.CODE / package).relative_to(ROOT))
         rds_authority.write(self.folder / FOLDER.relative_to(ROOT))
 
     @contextmanager

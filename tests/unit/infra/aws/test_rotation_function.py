@@ -12,7 +12,8 @@ from typing import Final
 import pytest
 from support.recorder import named, recorded
 
-from infra.aws.rotation import function_files
+from infra.aws import functions
+from infra.aws.rotation import PACKAGE
 
 BOTO3: Final = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 """What Lambda's runtime has."""
@@ -31,7 +32,7 @@ def archive(stack: str) -> tuple[str, dict[str, str]]:
 
 
 def unpacked(folder: Path) -> Path:
-    for path, text in function_files().items():
+    for path, text in functions.files(PACKAGE).items():
         target = folder / "task" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
@@ -71,7 +72,7 @@ def call(task: Path, runtime: Path, handler: str) -> subprocess.CompletedProcess
 def test_the_archive_holds_the_functions_files(stack: str) -> None:
     _, files = archive(stack)
     assert files == {
-        path: f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" for path, text in function_files().items()
+        path: f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" for path, text in functions.files(PACKAGE).items()
     }
 
 

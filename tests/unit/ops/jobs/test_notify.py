@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import smtplib
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from support.recorder import settings
 
+from infra.aws import functions
 from infra.aws import notify as program
 from infra.workloads.alertmanager_config import CHANNELS_OF
-from ops.jobs.notify.channels import ChannelError, Channels, Receivers
+from ops.jobs.notify.channels import ChannelError, Channels, Receivers, mail
 from ops.jobs.notify.notices import notices
 
 SECRET = {"slack_url": "https://hooks.example.com/T/B/x", "pagerduty_routing_key": "r0", "smtp_password": "p0"}
@@ -156,13 +159,42 @@ def test_the_receivers_are_those_of_alertmanager(stack: str) -> None:
 
 
 def test_the_handler_loads_with_nothing_beside_the_archive(tmp_path: Path) -> None:
-    for path, text in program.function_files().items():
+    for path, text in functions.files(program.PACKAGE).items():
         target = tmp_path / path
         target.parent.mkdir(exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    module, _, function = program.HANDLER.rpartition(".")
+    module, _, function = functions.handler(program.PACKAGE).rpartition(".")
     command = f"import importlib; print(callable(getattr(importlib.import_module({module!r}), {function!r})))"
     done = subprocess.run(
         [sys.executable, "-S", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "True", done.stderr
+
+
+def test_a_mail_server_must_prove_who_it_is_before_it_gets_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The standard library encrypts without looking at the certificate, unless it is given a context that does."""
+    contexts: list[ssl.SSLContext] = []
+
+    class Server:
+        def __init__(self, *_place: object, timeout: float) -> None:
+            assert timeout > 0
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_error: object) -> None: ...
+
+        def starttls(self, *, context: ssl.SSLContext) -> None:
+            contexts.append(context)
+
+        def login(self, user: str, password: str) -> None:
+            assert (contexts[0].verify_mode, contexts[0].check_hostname) == (ssl.CERT_REQUIRED, True), (user, password)
+
+        def send_message(self, message: EmailMessage) -> None:
+            assert message["Subject"] == "x"
+
+    monkeypatch.setattr(smtplib, "SMTP", Server)
+    message = EmailMessage()
+    message["Subject"] = "x"
+    mail(RECEIVERS, "secret", message)
+    assert len(contexts) == 1

@@ -16,26 +16,28 @@ import pytest
 from support.rotation import World
 
 from ops.jobs.rotation.options import RotationError
-from ops.jobs.rotation.secrets_manager import CURRENT, MOST_TRIES, PENDING
+from ops.jobs.rotation.reconcile import Reconciliation, Request
+from ops.jobs.rotation.secrets_manager import CURRENT, MOST_TRIES, PENDING, SecretsManager
 from ops.jobs.rotation.steps import digest, retire_old_keys, take_step
 
 Content = dict[str, str]
 
 
 class Between:
-    """Boto3's client, which lets something else happen after the first time that the key file is read."""
+    """Boto3's client, which lets something else happen once, after the key file has been read ``reads`` times."""
 
-    def __init__(self, world: World, happens: Any) -> None:
-        self._world, self._happens = world, happens
+    def __init__(self, world: World, happens: Any, reads: int = 1) -> None:
+        self._world, self._happens, self._reads = world, happens, reads
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._world.client, name)
 
     def get_secret_value(self, **arguments: Any) -> Mapping[str, Any]:
         answer: Mapping[str, Any] = self._world.client.get_secret_value(**arguments)
-        if arguments["SecretId"] == self._world.arns["api-keys"] and self._happens:
-            happens, self._happens = self._happens, None
-            happens()
+        if arguments["SecretId"] == self._world.arns["api-keys"]:
+            self._reads -= 1
+            if self._reads == 0:
+                self._happens()
         return answer
 
 
@@ -102,3 +104,20 @@ def test_content_that_changes_each_time_is_given_up_in_words(world: World) -> No
         world.manager.update(arn, change)
     assert len(seen) == MOST_TRIES
     assert world.manager.read(arn) == {"keys.json": str(MOST_TRIES)}
+
+
+def test_a_deployment_that_removes_a_client_does_not_undo_a_rotation(world: World) -> None:
+    version = world.begin("web-shop")
+    take_step(world.rotation("web-shop", version), "createSecret")
+
+    def other() -> None:
+        take_step(world.rotation("web-shop", version), "setSecret")
+
+    # It reads the file to see whether it may and whether there is one, and then to change it.
+    manager = SecretsManager(Between(world, other, reads=3))
+    clients = {"web-shop": world.arns["web-shop"]}
+    request = Request(secrets={}, keys_secret=world.arns["api-keys"], clients=clients, scopes=["predict"])
+    Reconciliation(manager=manager, request=request).run()
+    pending = world.manager.read(world.arns["web-shop"], stage=PENDING, version=version)
+    assert hashes(world, "web-shop") == [digest(world.keys["web-shop"]), digest(pending["key"])]
+    assert [entry["id"] for entry in json.loads(world.value("api-keys")["keys.json"])["keys"]] == ["web-shop"]
