@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
-from support.long_tests import left_out
+import pytest
+from support.long_tests import deselect, left_out
 from support.paths import ROOT
 
 NODES = {f"test_{number}": float(number) for number in range(1, 11)}
@@ -28,6 +32,39 @@ def test_a_sample_fits_its_budget_and_in_time_every_test_is_in_one() -> None:
     assert set.union(*samples) == NODES.keys()
     assert samples[0] == chosen(20, "0")
     assert len({frozenset(sample) for sample in samples}) > 10
+
+
+@dataclass(frozen=True)
+class Collected:
+    """As much of a collected test as the choice looks at."""
+
+    nodeid: str
+    group: str = ""
+    seconds: float = 0.0
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        kwargs: dict[str, Any] = {"seconds": self.seconds} | ({"together": self.group} if self.group else {})
+        return pytest.Mark(name, (), kwargs, _ispytest=True) if self.seconds else None
+
+
+def test_a_group_runs_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone: list[Collected] = []
+
+    def pytest_deselected(items: list[Collected]) -> None:
+        gone.extend(items)
+
+    config = cast("pytest.Config", SimpleNamespace(hook=SimpleNamespace(pytest_deselected=pytest_deselected)))
+    upgrade, restore = [[Collected(f"{name}{n}", name, 60) for n in range(3)] for name in ("upgrade", "restore")]
+    monkeypatch.setenv("LONG_SECONDS", "100")
+    chosen = set()
+    for seed in range(10):
+        monkeypatch.setenv("LONG_SEED", str(seed))
+        items = [Collected("always"), *upgrade, *restore, Collected("alone", seconds=30)]
+        deselect(config, cast("list[pytest.Item]", items))
+        assert items in ([Collected("always"), *group, Collected("alone", seconds=30)] for group in (upgrade, restore))
+        chosen.add(items[1].nodeid)
+    assert len(chosen) == 2
+    assert len(gone) == 10 * 3
 
 
 def table(folder: Path, steps: str, *, document: str) -> str:

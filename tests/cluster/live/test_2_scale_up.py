@@ -8,7 +8,11 @@ from support.servers import wait_until
 
 from infra.naming import API
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(1800),
+    pytest.mark.long(seconds=60, together="scale-up"),
+]
 
 RATE = 600
 """Requests a second: two pods with a tenth of a CPU requested use well over 70 % of it. A key may send 1,000, which

@@ -14,7 +14,11 @@ from support.servers import wait_until
 
 from infra import naming as n
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(1800),
+    pytest.mark.long(seconds=240, together="changes"),
+]
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 GONE = httpx.codes.UNAUTHORIZED

@@ -9,7 +9,11 @@ from support.live import Live
 
 from infra.naming import MLFLOW_MIGRATE, MLOPS
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(1800),
+    pytest.mark.long(seconds=120, together="failed job"),
+]
 
 GOOD = 'args=["--database", DATABASE_URI, *user_options(), "--backups", backups],'
 BAD = 'args=["--database", DATABASE_URI, *user_options(), "--backups", backups, "--no-such-option"],'

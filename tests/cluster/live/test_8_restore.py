@@ -20,7 +20,11 @@ from support.servers import DOMAIN, wait_until
 from infra import naming as n
 from infra.workloads import mlflow
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(3600),
+    pytest.mark.long(seconds=240, together="restore"),
+]
 
 RATE = 20
 UNAUTHORIZED = httpx.codes.UNAUTHORIZED

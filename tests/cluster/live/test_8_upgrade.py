@@ -17,7 +17,11 @@ from support.tools import missing
 from infra import naming as n
 from infra.versions import PUBLIC
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(3600),
+    pytest.mark.long(seconds=240, together="upgrade"),
+]
 
 NEXT = "docker.io/library/postgres:16-stand-in"
 TABLES = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"

@@ -27,7 +27,11 @@ from support.shims.kind import TOOL
 from infra.naming import API, MLFLOW, NAMESPACES, Workload
 from ops.errors import OpsError
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(2400)]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(2400),
+    pytest.mark.long(seconds=480, together="local commands"),
+]
 HOW = (
     "set CHURN_LIVE_CLUSTER to the tool of the cluster and CHURN_LIVE_BUILD to a build command of buildah: see .ci/run"
 )
