@@ -16,9 +16,22 @@ def workflow(name: str) -> dict[str, Any]:
     return document
 
 
+def _expanded(step: dict[str, Any]) -> list[dict[str, Any]]:
+    """A step, or those of the action of this repository that it uses."""
+    action = step.get("uses", "")
+    if not action.startswith("./"):
+        return [step]
+    document = yaml.safe_load((ROOT / action / "action.yml").read_text("utf-8"))
+    own: list[dict[str, Any]] = document["runs"]["steps"]
+    return own
+
+
 def steps(name: str) -> list[tuple[str, dict[str, Any]]]:
-    """All steps, each with its job."""
-    return [(job, step) for job, content in workflow(name)["jobs"].items() for step in content["steps"]]
+    """All steps, each with its job; those of this repository's own actions are in the place of their use."""
+    return [
+        (job, part) for job, content in workflow(name)["jobs"].items() for step in content["steps"]
+        for part in _expanded(step)
+    ]  # fmt: skip
 
 
 def script(name: str, title: str) -> str:
