@@ -60,7 +60,6 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
         | _flat(run.config.model_dump(mode="json", exclude={"tracking_uri"}))
         | {"source": without_credentials(run.config.source), "cost.threshold": facts.threshold}
     )
-    mlflow.log_metrics(evaluation.grouped_metrics() | {"data_warnings": float(len(evaluation.warnings))})
     card = folder / CARD
     mlflow.set_tags(
         {
@@ -89,6 +88,9 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
             pyfunc_predict_fn="predict_proba",
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS],
         )
+    # After the model: MLflow asks for the history of each metric that the run has when a model is logged.
+    metrics = evaluation.grouped_metrics() | {"data_warnings": float(len(evaluation.warnings))}
+    mlflow.log_metrics(metrics, model_id=info.model_id)
     for name in (ARTIFACT_FOLDER, EVALUATION_FOLDER):
         run.client.log_model_artifacts(info.model_id, str(folder / name), name)
     # skops never writes the same file twice, so the digest is taken from the file that MLflow stores.

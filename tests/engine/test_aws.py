@@ -24,8 +24,10 @@ from ops.stack.rds_state import INSTANCE, Run, adopt
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900, func_only=True)]
 
-EACH_TIME = "staging"
-STACKS = (EACH_TIME, pytest.param("prod", marks=pytest.mark.long(seconds=20)))
+STACKS = [
+    pytest.param(stack, marks=pytest.mark.long(seconds=150, together=f"{stack} on the engine"))
+    for stack in ("staging", "prod")
+]
 ENGINES_OWN = "pulumi:providers:pulumi"
 """The provider with which the engine passes things to the component of `pulumi_eks`, sometimes in a preview only."""
 Edit = Callable[[dict[str, Any]], None]
@@ -186,7 +188,7 @@ def test_destroy_needs_protection_off_and_goes_from_the_inside_out(up: tuple[Clo
     driver = order.index("compute-addons-aws-secrets-store-csi-driver-provider")
     assert max(order.index(pod) for pod in ("api-deployment", "mlflow-deployment", "grafana-deployment")) < driver
     assert project.aws.resources == {}
-    if project.stack == EACH_TIME:
+    if project.stack == "staging":
         comes_up_and_goes_again(project)
 
 

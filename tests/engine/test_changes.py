@@ -8,7 +8,11 @@ import pytest
 from support.engine.project import Deployed
 from support.procedures import pulumi_up
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.timeout(300, func_only=True),
+    pytest.mark.long(seconds=110, together=__name__),
+]
 
 
 def touched_by_up(deployed: Deployed) -> list[tuple[str, str]]:

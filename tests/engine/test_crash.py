@@ -15,7 +15,11 @@ from support.engine.project import Project
 from support.engine.provider import Stage
 from support.engine.recovery import crash, recover, same_as_the_state
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.timeout(300, func_only=True),
+    pytest.mark.long(seconds=80, together=__name__),
+]
 
 CRASHES = 2
 

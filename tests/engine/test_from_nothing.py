@@ -55,6 +55,7 @@ def test_staging_is_up_after_the_commands_of_its_document(command: auto.PulumiCo
         assert account.promotions == []
 
 
+@pytest.mark.long(seconds=70, together="prod from nothing")
 def test_prod_is_up_after_the_commands_of_its_document_and_a_persons_promotion(
     command: auto.PulumiCommand, tmp_path: Path
 ) -> None:

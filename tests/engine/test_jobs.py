@@ -10,7 +10,11 @@ from support.engine.project import Project
 
 from infra.naming import MLFLOW_MIGRATE
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.timeout(300, func_only=True),
+    pytest.mark.long(seconds=45, together=__name__),
+]
 
 MIGRATION = "mlflow-migration-job"
 

@@ -7,7 +7,11 @@ from support.engine.cluster import Key
 from support.engine.project import Deployed, Project
 from support.engine.recovery import crash_updating, recover, same_as_the_state
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.timeout(300, func_only=True),
+    pytest.mark.long(seconds=120, together=__name__),
+]
 
 
 def test_up_creates_what_the_preview_showed(deployed: Deployed) -> None:

@@ -16,7 +16,11 @@ from support.engine.bridge import Bridge
 from support.engine.cluster import MemoryCluster
 from support.engine.project import Project
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.timeout(900, func_only=True),
+    pytest.mark.long(seconds=60, together=__name__),
+]
 
 
 def test_a_second_up_fills_a_cluster_that_was_made_again(

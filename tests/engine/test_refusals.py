@@ -11,6 +11,7 @@ from support.engine.cluster import MemoryCluster
 from support.engine.project import Project
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
+SELDOM = pytest.mark.long(seconds=30, together=__name__)
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,9 @@ def choose_unknown_ingress(config: dict[str, Any]) -> None:
     [
         (drop_key, ["churn:backup.time_zone is missing"]),
         (misspell_key, ["churn:api.max_replica is not a known key", "churn:api.max_replicas is missing"]),
-        (invert_range, ["churn:api: max_replicas 1 is below min_replicas 2"]),
-        (keep_nothing, ["churn:backup.retention_days is 0"]),
-        (choose_unknown_ingress, ["churn:ingress.kind is 'traefik'"]),
+        pytest.param(invert_range, ["churn:api: max_replicas 1 is below min_replicas 2"], marks=SELDOM),
+        pytest.param(keep_nothing, ["churn:backup.retention_days is 0"], marks=SELDOM),
+        pytest.param(choose_unknown_ingress, ["churn:ingress.kind is 'traefik'"], marks=SELDOM),
     ],
 )
 def test_what_cannot_work_is_refused_with_a_line_for_each_key(
@@ -83,7 +84,7 @@ def test_what_cannot_work_is_refused_with_a_line_for_each_key(
         assert line.strip().startswith(key)
 
 
-@pytest.mark.parametrize("edit", [drop_section, misspell_section])
+@pytest.mark.parametrize("edit", [drop_section, pytest.param(misspell_section, marks=SELDOM)])
 def test_a_missing_section_is_refused_by_the_engine_itself(
     project: Project, edit: Callable[[dict[str, Any]], None]
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_missing_section_is_refused_by_the_engine_itself(
     assert refused.printed.strip().endswith("Stack 'dev' is missing configuration value 'churn:backup'")
 
 
+@SELDOM
 def test_a_missing_kubeconfig_is_refused_by_its_path(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(project.environment, "KUBECONFIG", "/nowhere/kubeconfig")
     refused = project.run("up")

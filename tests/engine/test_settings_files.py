@@ -16,7 +16,10 @@ from support.recorder import STACKS
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300, func_only=True)]
 
 
-@pytest.fixture(params=STACKS)
+SELDOM = pytest.mark.long(seconds=10, together=__name__)
+
+
+@pytest.fixture(params=[stack if stack == "dev" else pytest.param(stack, marks=SELDOM) for stack in STACKS])
 def project(request: pytest.FixtureRequest, command: auto.PulumiCommand, tmp_path: Path) -> Iterator[Project]:
     with Project(request.param, command=command, folder=tmp_path, cluster=MemoryCluster()).open() as opened:
         yield opened

@@ -14,7 +14,11 @@ from support.watched import watched
 from infra import naming as n
 from infra.rules_files import rule_files
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.timeout(600),
+    pytest.mark.long(seconds=150, together=__name__),
+]
 PAGE_SECONDS = 180
 """What the platform promises from the kill to the page."""
 

@@ -18,6 +18,7 @@ from ops.errors import OpsError
 from ops.jobs import migrate
 
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+SELDOM = pytest.mark.long(seconds=50, together=__name__)
 
 
 def test_an_uploaded_backup_restores_without_the_volume(
@@ -52,6 +53,7 @@ def test_the_drill_proves_the_bucket_without_the_volume(bucket_jobs: Jobs, serve
     assert "the backup is not proven" in done.stderr
 
 
+@SELDOM
 def test_a_night_without_the_bucket_is_uploaded_the_next_night(bucket_jobs: Jobs) -> None:
     bucket_jobs.both()
     bucket_jobs.both("--upload", STORE)
@@ -92,6 +94,7 @@ def test_damage_in_the_bucket_is_detected_and_refused(
     assert not (tmp_path / "target").exists() or not list((tmp_path / "target").iterdir())
 
 
+@SELDOM
 def test_a_bucket_without_kms_is_refused(bucket_jobs: Jobs, s3: str) -> None:
     client(s3).delete_bucket_encryption(Bucket=BUCKET)
     done = bucket_jobs.postgres("--upload", STORE)
@@ -99,6 +102,7 @@ def test_a_bucket_without_kms_is_refused(bucket_jobs: Jobs, s3: str) -> None:
     assert "not encrypted with KMS by default" in done.stderr
 
 
+@SELDOM
 def test_a_missing_bucket_is_reported_and_the_backup_on_the_volume_stays(bucket_jobs: Jobs) -> None:
     done = bucket_jobs.postgres("--upload", "s3://churn-no-such-bucket")
     assert done.returncode == 2
@@ -106,6 +110,7 @@ def test_a_missing_bucket_is_reported_and_the_backup_on_the_volume_stays(bucket_
     assert len(list(bucket_jobs.root.glob("postgres/*/manifest.json"))) == 1
 
 
+@SELDOM
 def test_artifacts_come_from_a_bucket_and_go_back_into_one(bucket_jobs: Jobs, s3: str) -> None:
     encrypted_bucket(s3, "churn-test-artifacts")
     for path, content in files_of(bucket_jobs.artifacts).items():
@@ -132,6 +137,7 @@ def test_artifacts_come_from_a_bucket_and_go_back_into_one(bucket_jobs: Jobs, s3
     assert "is not empty" in refused.stderr
 
 
+@SELDOM
 def test_a_migration_finds_a_recent_dump_in_the_bucket_and_reads_no_more_than_manifests_of_dumps(
     bucket_jobs: Jobs, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

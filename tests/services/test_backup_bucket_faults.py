@@ -11,7 +11,11 @@ from support.backup_jobs import Jobs, files_of
 from support.postgres import Postgres
 from support.s3 import FaultyProxy, client, environment
 
-pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.long(seconds=50, together=__name__),
+]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from ops.backup.storage.folder import FolderStorage
 from ops.backup.verify import verify
 
 pytestmark = pytest.mark.service
+SELDOM = pytest.mark.long(seconds=20, together=__name__)
 KILLS, MOST_RUNS = 50, 200
 
 
@@ -84,6 +85,7 @@ def test_two_at_once_one_is_turned_away_and_both_kinds_are_whole(jobs: Jobs, tmp
         assert verify(store, catalog.pair(dump.id), tmp_path).problems == []
 
 
+@SELDOM
 def test_a_second_one_is_turned_away_while_the_first_writes(jobs: Jobs) -> None:
     jobs.both()
     before = sorted(jobs.root.rglob("*"))
@@ -95,6 +97,7 @@ def test_a_second_one_is_turned_away_while_the_first_writes(jobs: Jobs) -> None:
     assert sorted(jobs.root.rglob("*")) == before
 
 
+@SELDOM
 def test_a_backup_during_a_restore_deletes_nothing_under_it(jobs: Jobs) -> None:
     for _ in range(3):
         jobs.both()
@@ -111,6 +114,7 @@ def test_a_backup_during_a_restore_deletes_nothing_under_it(jobs: Jobs) -> None:
     assert (jobs.root / READING).exists()
 
 
+@SELDOM
 def test_a_backup_that_is_asked_to_stop_leaves_nothing_behind(jobs: Jobs) -> None:
     jobs.both()
     (jobs.artifacts / "large").write_bytes(os.urandom(64 * 1024 * 1024))

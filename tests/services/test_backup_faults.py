@@ -18,6 +18,7 @@ from support.pushing import Pushgateway
 from support.servers import HOST, free_port
 
 pytestmark = pytest.mark.service
+SELDOM = pytest.mark.long(seconds=50, together=__name__)
 
 
 @pytest.fixture
@@ -44,6 +45,7 @@ def fails(jobs: Jobs, gateway: Pushgateway) -> Iterator[list[subprocess.Complete
     assert "last_success" not in pushed
 
 
+@SELDOM
 def test_a_wrong_password(backed_up: Jobs, gateway: Pushgateway, server: Postgres) -> None:
     backed_up.service_file = server.service_file("backup", "wrong", "mlflow")
     with fails(backed_up, gateway) as ran:
@@ -61,6 +63,7 @@ def test_no_server(backed_up: Jobs, gateway: Pushgateway) -> None:
     assert "Connection refused" in ran[0].stderr
 
 
+@SELDOM
 def test_an_unknown_service_and_an_unknown_database(backed_up: Jobs, gateway: Pushgateway) -> None:
     with fails(backed_up, gateway) as ran:
         ran.append(
@@ -77,6 +80,7 @@ def test_an_unknown_service_and_an_unknown_database(backed_up: Jobs, gateway: Pu
     assert 'database "nowhere" does not exist' in ran[0].stderr
 
 
+@SELDOM
 def test_the_server_is_restarted_in_the_middle_of_a_dump(
     bundles: list[Path], tmp_path: Path, backed_up: Jobs, gateway: Pushgateway
 ) -> None:
@@ -106,6 +110,7 @@ def test_the_server_is_restarted_in_the_middle_of_a_dump(
         assert backed_up.postgres().returncode == 0, "it works after the restart"
 
 
+@SELDOM
 def test_artifacts_that_are_not_there(backed_up: Jobs, gateway: Pushgateway) -> None:
     backed_up.artifacts = backed_up.artifacts / "missing"
     with fails(backed_up, gateway) as ran:
@@ -114,6 +119,7 @@ def test_artifacts_that_are_not_there(backed_up: Jobs, gateway: Pushgateway) -> 
     assert "there is no such folder" in ran[0].stderr
 
 
+@SELDOM
 def test_artifacts_before_any_dump(backed_up: Jobs, tmp_path: Path) -> None:
     backed_up.root = tmp_path / "fresh"
     done = backed_up.copy()
@@ -159,6 +165,7 @@ def test_a_full_disk(backed_up: Jobs, gateway: Pushgateway, server: Postgres, tm
             assert done.returncode == 0, done.stderr
 
 
+@SELDOM
 def test_a_model_without_its_artifacts_fails_the_job_and_is_named(
     backed_up: Jobs, gateway: Pushgateway, tmp_path: Path
 ) -> None:
@@ -177,6 +184,7 @@ def test_a_model_without_its_artifacts_fails_the_job_and_is_named(
     assert backed_up.run("restore", *where, "--accept-broken").returncode == 0
 
 
+@SELDOM
 def test_a_gateway_that_is_not_there_changes_nothing(backed_up: Jobs) -> None:
     backed_up.environment["PUSHGATEWAY_URL"] = f"http://{HOST}:{free_port()}"
     done = backed_up.postgres()

@@ -24,6 +24,7 @@ from ops.backup.upload import upload
 
 NIGHTS = 95
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+SELDOM = pytest.mark.long(seconds=70, together=__name__)
 
 
 def test_a_second_night_uploads_only_what_is_new(bucket_jobs: Jobs, s3: str) -> None:
@@ -35,6 +36,7 @@ def test_a_second_night_uploads_only_what_is_new(bucket_jobs: Jobs, s3: str) -> 
     assert not expired(s3)
 
 
+@SELDOM
 def test_after_90_days_dumps_and_contents_are_left_to_the_lifecycle_but_never_the_last(
     bucket_jobs: Jobs, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +79,7 @@ def put_nights(s3: str, count: int) -> str:
     return sha256
 
 
+@SELDOM
 def test_content_that_is_needed_again_is_uploaded_again(
     bucket_jobs: Jobs, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +98,7 @@ def test_content_that_is_needed_again_is_uploaded_again(
     assert not expired(s3)
 
 
+@SELDOM
 def test_what_was_overwritten_is_uploaded_again_and_restored_as_it_was(
     bucket_jobs: Jobs, empty_postgres: Postgres, s3: str, tmp_path: Path
 ) -> None:
@@ -116,6 +120,7 @@ def test_what_was_overwritten_is_uploaded_again_and_restored_as_it_was(
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+@SELDOM
 def test_a_lifecycle_by_age_alone_is_refused(bucket_jobs: Jobs, s3: str) -> None:
     rule = {"ID": "age", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 90}}
     where = {"Bucket": BUCKET, "LifecycleConfiguration": {"Rules": [rule]}}

@@ -25,6 +25,7 @@ from support.servers import Api
 from app.bundle import GOLDEN, Golden
 
 pytestmark = MARKS
+SELDOM = pytest.mark.long(seconds=40, together=__name__)
 
 RUNS, METRICS, VERSIONS = 1_000, 100, 50
 
@@ -171,6 +172,7 @@ def test_the_drill_proves_it_and_says_how_long_it_took(filled: Jobs, source: Pos
     assert "RPO" in done.stdout
 
 
+@SELDOM
 def test_unchanged_artifacts_are_not_copied_again(filled: Jobs) -> None:
     before = {path: path.stat().st_ino for path in (filled.root / "objects").rglob("*")}
     done = filled.copy()
@@ -179,6 +181,7 @@ def test_unchanged_artifacts_are_not_copied_again(filled: Jobs) -> None:
     assert {path: path.stat().st_ino for path in (filled.root / "objects").rglob("*")} == before
 
 
+@SELDOM
 def test_a_backup_during_writes_is_consistent(
     source: Postgres, empty_postgres: Postgres, filled: Jobs, tmp_path: Path
 ) -> None:
@@ -227,6 +230,7 @@ def test_a_backup_during_writes_is_consistent(
         source.psql(sql="DROP TABLE pulse; DROP TABLE echo", database=database)
 
 
+@SELDOM
 def test_a_replaced_target_keeps_what_was_there(filled: Jobs, empty_postgres: Postgres, tmp_path: Path) -> None:
     empty_postgres.psql(sql="CREATE DATABASE mlflow")
     empty_postgres.psql(sql="CREATE TABLE mine (n int)", database="mlflow")
@@ -252,6 +256,7 @@ def test_no_password_is_in_the_roles_or_the_output(filled: Jobs) -> None:
     assert "PASSWORD" not in text
 
 
+@SELDOM
 def test_the_metrics_reach_the_gateway(filled: Jobs) -> None:
     with Pushgateway() as gateway:
         jobs = Jobs(

@@ -106,7 +106,11 @@ DAMAGE: dict[str, Callable[[Backups], object]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+EACH_TIME = ("a bit of a dump", "a bit of an artifact", "no manifest of the dump", "a path that leads out")
+SELDOM = pytest.mark.long(seconds=40, together=__name__)
+
+
+@pytest.mark.parametrize("damage", [name if name in EACH_TIME else pytest.param(name, marks=SELDOM) for name in DAMAGE])
 def test_damage_is_detected_and_refused(copied: Jobs, server: Postgres, damage: str, tmp_path: Path) -> None:
     backups = Backups(copied.root)
     newest = backups.copies[-1].name

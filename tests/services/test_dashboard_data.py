@@ -19,7 +19,11 @@ from infra.rules_files import rule_files
 from ops.stack.dashboard_preview import draw
 from ops.stack.dashboard_queries import PanelQueries
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.timeout(600),
+    pytest.mark.long(seconds=60, together=__name__),
+]
 TRAFFIC_SECONDS = 120
 CLUSTER = "a cluster's kubelets and exporters tell of it, of which there are none here"
 EMPTY = {

@@ -31,7 +31,7 @@ from training.registry import DecisionNeededError, Responsibility
 from training.train import train
 from training.truth import GeneratorConfig
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.long(seconds=45, together=__name__)]
 
 CUSTOMER = random_customers(1, seed=17)[0]
 FIRST = Options(data=None, rows=1000, data_seed=1, first=True, when_drifting=None, not_within_hours=0)

@@ -26,6 +26,7 @@ from ops.jobs import migrate
 from ops.jobs.logins import Login
 
 pytestmark = MARKS
+SELDOM = pytest.mark.long(seconds=50, together=__name__)
 
 
 @contextmanager
@@ -111,6 +112,7 @@ def test_the_backup_login_reads_everything_and_writes_nothing(migrated: Postgres
             connection.exec_driver_sql("DELETE FROM users")
 
 
+@SELDOM
 def test_a_second_migration_changes_nothing(migrated: Postgres, capsys: pytest.CaptureFixture[str]) -> None:
     def revisions() -> str:
         sql = "SELECT version_num FROM alembic_version; SELECT version_num FROM alembic_version_auth"
@@ -127,6 +129,7 @@ def test_a_second_migration_changes_nothing(migrated: Postgres, capsys: pytest.C
     assert revisions().split() == before
 
 
+@SELDOM
 def test_a_changed_password_is_taken_over(migrated: Postgres, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PASSWORDS, "training", "before-that-password")
@@ -175,6 +178,7 @@ def make_backup(root: Path, *, hours_ago: float) -> None:
     write_manifest(root, dump_manifest(round(hours_ago), finished_at=datetime.now(UTC) - timedelta(hours=hours_ago)))
 
 
+@SELDOM
 def test_older_tables_are_upgraded_only_after_a_fresh_backup(
     postgres: Postgres, older: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,10 +195,12 @@ def test_older_tables_are_upgraded_only_after_a_fresh_backup(
     assert "runs and models: older, now at" in printed
 
 
+@SELDOM
 def test_older_tables_can_be_upgraded_without_a_backup_if_said_so(postgres: Postgres, older: str) -> None:
     assert run_migration(postgres, "--without-backup", database=older) == 0
 
 
+@SELDOM
 def test_tables_of_a_newer_mlflow_are_refused(
     postgres: Postgres, older: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +209,7 @@ def test_tables_of_a_newer_mlflow_are_refused(
     assert "a newer MLflow has upgraded them" in capsys.readouterr().err
 
 
+@SELDOM
 def test_two_migrations_at_once_follow_one_another(postgres: Postgres) -> None:
     postgres.psql(sql="CREATE DATABASE twice OWNER mlflow")
     with pod_environment(postgres, "twice"), ThreadPoolExecutor(2) as pool:

@@ -31,6 +31,7 @@ from training.train import train
 from training.truth import GeneratorConfig
 
 pytestmark = MARKS
+SELDOM = pytest.mark.long(seconds=25, together=__name__)
 
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
 MODELS = "/api/2.0/mlflow/registered-models"
@@ -118,6 +119,7 @@ def test_a_page_of_another_site_may_not(edge: Edge, origin: str) -> None:
     assert search(edge, OUTSIDE, origin).status_code == 403
 
 
+@SELDOM
 def test_the_interface_shows_runs_in_a_browser(tracking: Tracking, edge: Edge) -> None:
     require_tool("chromedriver")
     body = {"experiment_id": "0", "run_name": "seen-in-a-browser"}
@@ -224,6 +226,7 @@ def gc(tracking: Tracking, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=tracking.environment, capture_output=True, text=True, check=False)
 
 
+@SELDOM
 def test_removal_takes_a_deleted_run_and_its_artifacts(
     tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

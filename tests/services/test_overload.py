@@ -10,7 +10,10 @@ import pytest
 from support.bundles import random_customers, write_keys
 from support.servers import Api
 
-pytestmark = pytest.mark.service
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.long(seconds=30, together=__name__),
+]
 
 CUSTOMERS = random_customers(1000, seed=16)
 CLIENTS = 100

@@ -20,6 +20,7 @@ from ops.backup.catalog import Catalog
 from ops.backup.storage.folder import FolderStorage
 
 pytestmark = pytest.mark.service
+SELDOM = pytest.mark.long(seconds=30, together=__name__)
 
 ADMINISTRATOR = "churn_admin"
 TABLES = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
@@ -79,6 +80,7 @@ def test_all_data_and_logins_move_to_the_next_major_and_are_backed_up_there(
     assert manifest.client_version.startswith("16.")
 
 
+@SELDOM
 def test_an_administrator_who_is_no_superuser_restores_into_the_next_major_too(
     jobs: Jobs, server: Postgres, programs: Path
 ) -> None:
@@ -100,6 +102,7 @@ def test_an_administrator_who_is_no_superuser_restores_into_the_next_major_too(
         assert contents(newer) == contents(server)
 
 
+@SELDOM
 def test_a_server_of_a_newer_major_than_pg_dump_is_one_line_with_the_remedy(newer: Postgres, tmp_path: Path) -> None:
     done = Jobs.on(newer, tmp_path).postgres()
     assert done.returncode == 2, "another try would fail as well"

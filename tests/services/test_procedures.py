@@ -25,6 +25,7 @@ from support.servers import TOOL_FOLDERS, Api, Mlflow, wait_until
 from app.names import MODEL_NAME
 
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+SELDOM = pytest.mark.long(seconds=60, together=__name__)
 
 BUCKET, COPY, ARTIFACTS = "churn-test-backups", "churn-test-copy", "churn-test-new-artifacts"
 OTHER_REGION = "eu-west-1"
@@ -118,6 +119,7 @@ def objects(s3: str, bucket: str, prefix: str) -> dict[str, bytes]:
     }
 
 
+@SELDOM
 def test_region_lost(server: Postgres, fresh: Postgres, jobs: Jobs, desk: Path) -> None:
     with moto() as s3:
         encrypted_bucket(s3, BUCKET)
@@ -188,6 +190,7 @@ def test_secret_leaked_an_api_key_on_aws(world: World, bundles: list[Path], tmp_
         assert asked(api, other) == 200, "another client's key is not touched"
 
 
+@SELDOM
 def test_bad_model_promoted(bundles: list[Path], tmp_path: Path) -> None:
     with Mlflow(tmp_path / "mlflow") as mlflow:
         registered = Registered(mlflow.url, MODEL_NAME)

@@ -27,6 +27,7 @@ from support.servers import Api, Redis, wait_until
 from support.traffic import Traffic
 
 pytestmark = pytest.mark.service
+SELDOM = pytest.mark.long(seconds=20, together=__name__)
 
 
 def test_processes_share_the_rate_of_a_key(redis_server: Redis, bundles: list[Path], tmp_path: Path) -> None:
@@ -166,6 +167,7 @@ def test_the_calls_of_one_request_share_its_time(redis_server: Redis, bundles: l
             assert up(api), "one failure does not close the gate"
 
 
+@SELDOM
 def test_answers_stay_whole_when_redis_is_slow_now_and_then(
     redis_server: Redis, bundles: list[Path], redis_scores: list[float], tmp_path: Path
 ) -> None:

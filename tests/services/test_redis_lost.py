@@ -29,6 +29,7 @@ from support.traffic import Traffic
 from app.redis_gate import FAILURES_IN_A_ROW
 
 pytestmark = pytest.mark.service
+SELDOM = pytest.mark.long(seconds=12, together=__name__)
 
 
 @pytest.mark.parametrize("fault", ["slow", "frozen"])
@@ -77,6 +78,7 @@ def test_the_rate_of_a_key_holds_without_redis(
         assert alone(api) == 10
 
 
+@SELDOM
 def test_a_primary_that_was_failed_over_counts_as_down(
     redis_server: Redis, bundles: list[Path], redis_scores: list[float], tmp_path: Path
 ) -> None:
@@ -107,6 +109,7 @@ def test_a_primary_that_was_failed_over_counts_as_down(
             assert alone(api) == counted
 
 
+@SELDOM
 def test_a_process_that_is_stopped_now_and_then_keeps_redis(
     redis_server: Redis, bundles: list[Path], redis_scores: list[float], tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from support.servers import Api, Mlflow, wait_until
 from app.bundle import EXPLAIN, GOLDEN, MANIFEST, MANIFEST_TAG, MODEL, digest
 
 pytestmark = pytest.mark.service
+SELDOM = pytest.mark.long(seconds=30, together=__name__)
 
 CUSTOMER = random_customers(1, seed=13)[0]
 
@@ -198,6 +199,7 @@ def test_a_pickle_beside_the_bundle_is_never_opened(following: Following, tmp_pa
     assert not following.canary.exists()
 
 
+@SELDOM
 def test_predictions_outlive_mlflow(bundles: list[Path], tmp_path: Path) -> None:
     with Mlflow(tmp_path / "mlflow") as mlflow:
         registered = Registered(mlflow.url, "churn")

@@ -20,6 +20,7 @@ from training.train import train
 from training.truth import GeneratorConfig
 
 pytestmark = pytest.mark.service
+SELDOM = pytest.mark.long(seconds=40, together=__name__)
 
 REASON = "the auditor wants to see it answer"
 
@@ -153,6 +154,7 @@ def test_nothing_is_overridden_where_nothing_was_refused(world: tuple[str, str])
         registry.promote(server, name, "4", responsibility=Responsibility(acknowledged=("leak",)))
 
 
+@SELDOM
 def test_a_near_leak_is_promoted_once_somebody_has_acknowledged_it(files: dict[str, Path], mlflow_server: str) -> None:
     name = "near"
     result = train(config(files["near"], mlflow_server, name))
@@ -164,6 +166,7 @@ def test_a_near_leak_is_promoted_once_somebody_has_acknowledged_it(files: dict[s
     assert registry.history(mlflow_server, name)[-1].acknowledged == ["--acknowledge leak"]
 
 
+@SELDOM
 @pytest.mark.parametrize(("kind", "words"), [("schema", "another customer schema"), ("foreign", "not made by")])
 def test_production_that_cannot_be_compared_with_asks_a_person(
     files: dict[str, Path], mlflow_server: str, kind: str, words: str
@@ -187,6 +190,7 @@ def test_production_that_cannot_be_compared_with_asks_a_person(
     assert move.acknowledged == ["--replace-schema"]
 
 
+@SELDOM
 def test_warnings_about_the_data_are_in_the_result_and_the_card(files: dict[str, Path], mlflow_server: str) -> None:
     frame = pd.read_parquet(files["honest"])
     odd = files["honest"].with_name("odd.parquet")

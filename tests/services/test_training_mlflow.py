@@ -25,6 +25,7 @@ from training.train import train
 from training.truth import GeneratorConfig
 
 pytestmark = pytest.mark.service
+SELDOM = pytest.mark.long(seconds=15, together=__name__)
 
 STAGES = ["load", "validate", "split", "choose", "fit", "score", "evaluate", "export", "gates", "report", "register"]
 
@@ -124,6 +125,7 @@ def test_the_experiment_opens_as_model_training_with_the_figures_in_a_view(
     assert addresses.runs_address(run.info.experiment_id) in experiment.tags["mlflow.note.content"]
 
 
+@SELDOM
 def test_what_a_person_changed_of_an_experiment_stays(customers_file: Path, mlflow_server: str) -> None:
     client = MlflowClient(mlflow_server)
     number = client.create_experiment("ours", tags={"mlflow.note.content": "our own words"})
@@ -198,6 +200,7 @@ def test_too_few_customers_of_one_class_are_a_data_error(
         train(config(tmp_path / "few.parquet", mlflow_server, "few"))
 
 
+@SELDOM
 def test_the_command_shows_figures_and_stages_the_version(
     customers_file: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

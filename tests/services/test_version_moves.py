@@ -19,6 +19,7 @@ from training.registry import GateRefusedError, RegistryError
 from training.train import train
 
 pytestmark = pytest.mark.service
+SELDOM = pytest.mark.long(seconds=60, together=__name__)
 
 
 def test_promote_rollback_and_history(customers_file: Path, mlflow_server: str) -> None:
@@ -72,6 +73,7 @@ def test_promote_rollback_and_history(customers_file: Path, mlflow_server: str) 
     assert "| complaints |" in text
 
 
+@SELDOM
 def test_a_leak_is_registered_but_refused(customers_file: Path, mlflow_server: str, tmp_path: Path) -> None:
     frame = pd.read_parquet(customers_file)
     frame["total_charges"] = np.where(frame["churned"] == 1, 9000.0, 10.0)
@@ -91,6 +93,7 @@ def test_a_leak_is_registered_but_refused(customers_file: Path, mlflow_server: s
     assert registry.history(mlflow_server, "leaky") == []
 
 
+@SELDOM
 def test_a_version_worse_than_production_is_refused(
     customers_file: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_version_worse_than_production_is_refused(
     assert aliases(mlflow_server, name) == {"production": good}
 
 
+@SELDOM
 def test_promotion_compares_with_what_is_in_production_by_then(customers_file: Path, mlflow_server: str) -> None:
     """Two versions pass against nothing; once one is in production, the other has to hold against it."""
     name = "race"
@@ -128,6 +132,7 @@ def test_promotion_compares_with_what_is_in_production_by_then(customers_file: P
     assert aliases(mlflow_server, name)["production"] == logistic
 
 
+@SELDOM
 def test_a_changed_artifact_is_not_promoted(customers_file: Path, mlflow_server: str, tmp_path: Path) -> None:
     version = train(config(customers_file, mlflow_server, "changed")).version
     client = MlflowClient(mlflow_server)

@@ -27,6 +27,7 @@ from ops.stack.recording import MASK, STAND_IN, Recording, record
 from ops.stack.render import MARKER, Rendered
 
 RECEIVERS = "churn:receivers"
+SELDOM = pytest.mark.long(seconds=60, together=__name__)
 
 
 def churn(*arguments: str) -> Result:
@@ -69,6 +70,7 @@ def render_in_a_process(folder: Path, hash_seed: str) -> Path:
     return out
 
 
+@SELDOM
 def test_two_renders_are_the_same_to_the_byte(out: Path, tmp_path: Path) -> None:
     first, second = tree(out), tree(render_in_a_process(tmp_path, hash_seed="4711"))
     assert first == second
@@ -136,6 +138,7 @@ def test_secret_outputs_are_masked_and_others_are_not() -> None:
     assert written == {"api_url": "https://api.example", "api_key": MASK}
 
 
+@SELDOM
 def test_a_changed_encrypted_value_shows_as_pods_that_roll() -> None:
     before = rendered_with({"slack_url": {"secure": "v1:aaaa"}})
     assert before == rendered_with({"slack_url": {"secure": "v1:aaaa"}})
@@ -158,6 +161,7 @@ def test_texts_are_blocks_and_nothing_is_folded_or_abbreviated() -> None:
     assert lines == [f"long: '{'word ' * 60}'", "one:", "- x", "sql: |", "  a", "  b", "two:", "- x"]
 
 
+@SELDOM
 def test_it_asks_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*_: object, **__: object) -> NoReturn:
         raise AssertionError("a render reached for the network")
@@ -167,6 +171,7 @@ def test_it_asks_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert churn("--stack", "prod", "--out", str(tmp_path / "out")).exit_code == 0
 
 
+@SELDOM
 def test_a_made_up_account_and_missing_digests_are_noted_on_stderr(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
