@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -65,6 +66,29 @@ def test_a_group_runs_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> No
         chosen.add(items[1].nodeid)
     assert len(chosen) == 2
     assert len(gone) == 10 * 3
+
+
+NIGHTLY_ALONE = {"tests/unit/ops/backup/test_backup_attack.py"}
+"""Files with a test that is longer than a whole sample."""
+
+
+def test_every_long_test_is_listed_and_fits_into_a_sample() -> None:
+    document = (ROOT / "docs" / "status.md").read_text("utf-8").partition("## What does not run each time")[2]
+    listed = tuple(re.findall(r"`(tests/[^`]+)`", document))
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    (budget,), (live,) = (
+        re.findall(r"^LONG_SECONDS=(\d+)", script, re.MULTILINE),
+        re.findall(r"^live_seconds=(\d+)", script, re.MULTILINE),
+    )
+    files = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if costs := re.findall(r"mark\.long\(seconds=(\d+)", path.read_text("utf-8")):
+            files[str(path.relative_to(ROOT))] = max(map(int, costs))
+    assert "tests/services/test_backup_faults.py" in files
+    assert [name for name in files if not name.startswith(listed)] == []
+    assert {
+        name for name, cost in files.items() if cost > int(live if name.startswith("tests/cluster") else budget)
+    } == NIGHTLY_ALONE
 
 
 def table(folder: Path, steps: str, *, document: str) -> str:

@@ -40,7 +40,7 @@ def _managed_policies() -> str:
 
 @contextmanager
 def account(region: str = "us-east-1", *, managed_policies: bool = False) -> Iterator[Any]:
-    """A session of boto3 in an empty account, played by moto; on request it has those of AWS' policies that are attached.
+    """A session of boto3 in an empty account, played by moto, on request with AWS' policies that are attached.
 
     The default region is not the stacks', so that a program that forgets its region does not find what is there.
     """
