@@ -20,10 +20,7 @@ from support.servers import HOST, TOOL_FOLDERS
 
 from ops.jobs.grafana_admin import hashed
 
-pytestmark = [
-    MARKS,
-    pytest.mark.long(seconds=60, together=__name__),
-]
+pytestmark = [*MARKS, pytest.mark.long(seconds=60, together=__name__)]
 
 OLD = dict(PASSWORDS)
 NEW = {name: f"{name}-{password[::-1]}:2" for name, password in PASSWORDS.items()}
