@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -256,7 +257,7 @@ def record(stack: str, program: Callable[[], None], config: Mapping[str, Any]) -
 def _record(stack: str, program: Callable[[], None], config: Mapping[str, Any]) -> Recording:
     recording = Recording(stack=stack)
     flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    with _event_loop() as loop:
+    with _no_collection(), _event_loop() as loop:
         reset_options(project=PROJECT, stack=stack)
         set_mocks(_Answers(), project=PROJECT, stack=stack, preview=False, monitor=_Monitor(recording))
         set_root_resource(None)  # type: ignore[arg-type]  # none yet: the stack makes its own
@@ -264,6 +265,18 @@ def _record(stack: str, program: Callable[[], None], config: Mapping[str, Any]) 
         loop.run_until_complete(run_in_stack(program))
     recording.resources.sort(key=lambda resource: resource.urn)
     return recording
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Look for no garbage meanwhile: nearly all objects live until the end, and looking takes a fifth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager

@@ -39,6 +39,9 @@ def insert(path: Path, block: str) -> None:
     path.write_text("\n".join([*lines[:at], *added, *lines[at:], ""]), encoding="utf-8")
 
 
+SELDOM = pytest.mark.long(seconds=60, together=__name__)
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program with the workload added."""
@@ -67,11 +70,13 @@ def test_there_are_six_steps() -> None:
     assert re.findall(r"^\*\*(\d)\. ", text, re.MULTILINE) == ["1", "2", "3", "4", "5", "6"]
 
 
+@SELDOM
 def test_the_new_workload_keeps_every_rule(copy: Path) -> None:
     done = run(copy, "-m", "pytest", "-q", *RULES)
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+@SELDOM
 def test_its_identities_are_new_and_then_locked(copy: Path) -> None:
     before = run(copy, "-m", "pytest", "-q", "tests/contracts/test_identities.py")
     assert before.returncode == 1

@@ -13,6 +13,7 @@ from support.recorder import recorded
 from support.tools import venv_tool
 from support.who_can import PLACE, PROVIDER, REPOSITORY
 
+from infra.naming import ENVIRONMENTS
 from ops.stack import bootstrap, ci_roles
 
 pytestmark = pytest.mark.timeout(600)  # the first run of a machine installs the tool
@@ -81,7 +82,7 @@ def of_bootstrap() -> dict[str, Any]:
         by_name[f"Role/{field}/bootstrap-{role.name}"] = whole(trust, field)
         rights = ci_roles.rights(role, PLACE)
         by_name[f"RolePolicy/policy/bootstrap-{role.name}"] = {"Version": "2012-10-17", "Statement": rights}
-    for stack in ci_roles.ENVIRONMENTS:
+    for stack in ENVIRONMENTS:
         by_name[f"Policy/policy/bootstrap-boundary-{stack}"] = ci_roles.boundary(stack, PLACE)
     return by_name
 

@@ -12,6 +12,7 @@ from support.iam import Identity, Request, allowed, condition_holds, may_assume
 from support.paths import ROOT
 from support.recorder import recorded
 from support.who_can import PLACE, Workloads
+from support.workload_roles import ACCOUNT
 
 from infra.aws.boundary import LONGEST_PREFIX, ROLE
 from infra.naming import boundary_name
@@ -65,7 +66,7 @@ def test_no_stacks_role_reaches_the_other_stacks_objects(action: str) -> None:
         for name in (f"deploy-{stack}", f"drift-{stack}"):
             role = who_can.identity(ROLES[name])
             paths = [path.replace("*", "x") for path in (*ci_roles.state(other), ci_roles.locks(other))]
-            objects = [*PLACE.objects(paths), f"arn:aws:s3:::churn-{other}-data-{who_can.ACCOUNT}/customers.parquet"]
+            objects = [*PLACE.objects(paths), f"arn:aws:s3:::churn-{other}-data-{ACCOUNT}/customers.parquet"]
             for resource in objects:
                 assert not allowed(role, Request(action=action, resource=resource)), resource
 
@@ -91,9 +92,8 @@ def test_a_boundary_is_a_valid_managed_policy(stack: str) -> None:
 def test_every_role_of_a_stack_has_the_boundary_and_the_stacks_name(stack: str) -> None:
     roles = [item for item in recorded(stack).resources if item.type == ROLE]
     assert len(roles) > 10
-    account = who_can.ACCOUNT
     for item in roles:
-        assert item.inputs["permissionsBoundary"] == f"arn:aws:iam::{account}:policy/{boundary_name(stack)}", item.name
+        assert item.inputs["permissionsBoundary"] == f"arn:aws:iam::{ACCOUNT}:policy/{boundary_name(stack)}", item.name
         assert item.inputs["namePrefix"].startswith(f"churn-{stack}-"), item.name
         assert len(item.inputs["namePrefix"]) <= LONGEST_PREFIX, item.name
 
@@ -169,7 +169,7 @@ def test_a_deny_wins_and_a_boundary_grants_nothing() -> None:
     assert not allowed(Identity(arn=arn, statements=[yes]), request, [no | {"Principal": "*"}])
     by_resource = [yes | {"Principal": {"AWS": arn}}]
     assert allowed(Identity(arn=arn, statements=[]), request, by_resource)
-    by_root = [yes | {"Principal": {"AWS": f"arn:aws:iam::{who_can.ACCOUNT}:root"}}]
+    by_root = [yes | {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}]
     assert not allowed(Identity(arn=arn, statements=[]), request, by_root)
 
 

@@ -25,7 +25,7 @@ from support.servers import Api
 from app.bundle import GOLDEN, Golden
 
 pytestmark = MARKS
-SELDOM = pytest.mark.long(seconds=40, together=__name__)
+SELDOM = pytest.mark.long(seconds=60, together=__name__)
 
 RUNS, METRICS, VERSIONS = 1_000, 100, 50
 
@@ -133,6 +133,7 @@ def test_into_an_empty_server_everything_comes_back(
     assert "nothing was changed; use --replace" in again.stderr
 
 
+@SELDOM
 def test_mlflow_on_the_restored_data_serves_the_production_model_with_identical_scores(
     filled: Jobs, empty_postgres: Postgres, bundles: list[Path], tmp_path: Path
 ) -> None:

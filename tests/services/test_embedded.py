@@ -19,7 +19,7 @@ from support.servers import HOST, Server, free_port, require_tool, wait_until
 
 from ops.local import monitoring
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.long(seconds=90, together=__name__)]
 
 CHURN = [sys.executable, "-m", "ops.cli"]
 SERVING = "Press Ctrl-C to stop."

@@ -48,7 +48,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=get_args(ModelType))
+@pytest.fixture(
+    scope="module",
+    params=[
+        name if name == "logistic_regression" else pytest.param(name, marks=pytest.mark.long(seconds=30, together=name))
+        for name in get_args(ModelType)
+    ],
+)
 def pair(
     request: pytest.FixtureRequest, data: Path, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pair]:

@@ -18,8 +18,7 @@ from support.servers import Mlflow
 from ops.plain_http import NO_TLS
 from training.generate import GeneratorConfig, write
 
-pytestmark = pytest.mark.service
-SELDOM = pytest.mark.long(seconds=50, together=__name__)
+pytestmark = [pytest.mark.service, pytest.mark.long(seconds=90, together=__name__)]
 
 ADMIN: Final = ("admin", "a-password-of-the-test")
 TRAINER: Final = ("training", "another-password-of-the-test")
@@ -144,7 +143,6 @@ def test_the_first_version_is_promoted(
     assert pushed["last_success_timestamp_seconds"] == pushed["last_run_timestamp_seconds"] > 0
 
 
-@SELDOM
 def test_the_same_job_again_does_nothing(first: str, mlflow: str, gateway: TrainingGateway, login: Path) -> None:
     del first
     before = dict(gateway.metrics)
@@ -153,7 +151,6 @@ def test_the_same_job_again_does_nothing(first: str, mlflow: str, gateway: Train
     assert gateway.metrics == before
 
 
-@SELDOM
 def test_bad_data_is_named_and_the_time_of_the_last_success_stays(
     first: str, mlflow: str, gateway: TrainingGateway, login: Path, tmp_path: Path
 ) -> None:
@@ -168,7 +165,6 @@ def test_bad_data_is_named_and_the_time_of_the_last_success_stays(
     assert gateway.metrics["last_run_timestamp_seconds"] > success
 
 
-@SELDOM
 def test_a_scheduled_run_on_a_file_stages_and_leaves_production_to_people(
     first: str, mlflow: str, gateway: TrainingGateway, login: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +177,6 @@ def test_a_scheduled_run_on_a_file_stages_and_leaves_production_to_people(
     assert gateway.metrics["rows"] == 6000
 
 
-@SELDOM
 def test_a_wrong_password_is_a_failure_in_words(mlflow: str, gateway: TrainingGateway, login: Path) -> None:
     (login / "password").write_text("not-the-password")
     done = retrain(mlflow, gateway, login, "--rows", "1000")

@@ -19,7 +19,7 @@ from ops.errors import OpsError
 from training.generate import write
 from training.truth import GeneratorConfig
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.long(seconds=30, together=__name__)]
 
 
 @pytest.fixture(scope="module")

@@ -234,13 +234,16 @@ class Api(Server):
             self.close()
 
 
+MLFLOW = Path(__file__).parent / "mlflow_in_one_process.py"
+
+
 class Mlflow(Server):
     """MLflow with SQLite and a local artifact folder that it serves itself; it can be ended and started again."""
 
     def __init__(self, folder: Path) -> None:
         port = free_port()
         command = [
-            *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+            *(sys.executable, str(MLFLOW), "server", "--host", HOST, "--port", str(port), "--workers", "1"),
             *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
             *("--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"),
         ]

@@ -11,6 +11,7 @@ from support.aws_rules import of
 from support.iam import Identity, Request, allowed, may_assume
 from support.workload_roles import ACCOUNT, workload_roles
 
+from infra.naming import ENVIRONMENTS
 from ops.stack import ci_roles
 from ops.stack.ci_roles import AUDIENCE, ISSUER, Place, Role
 from ops.stack.recording import Recording
@@ -23,7 +24,7 @@ PLACE: Final = Place(
     region=REGION,
     bucket=f"churn-pulumi-state-{ACCOUNT}",
     bucket_key=f"{KEY}/state",
-    stack_keys={stack: f"{KEY}/{stack}" for stack in ci_roles.ENVIRONMENTS},
+    stack_keys={stack: f"{KEY}/{stack}" for stack in ENVIRONMENTS},
 )
 PROVIDER: Final = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{ISSUER}"
 ANY: Final = ("Get", "List", "Describe", "BatchGet", "Head", "View", "Select", "Scan", "Query", "Search")
@@ -169,7 +170,7 @@ def jobs_table() -> str:
 def roles_table() -> str:
     """What each role of the workflows can do; a column is a role, since there are fewer of them."""
     roles = ci_roles.roles()
-    questions = [question for stack in ci_roles.ENVIRONMENTS for question in _on_stack(stack)] + _on_account()
+    questions = [question for stack in ENVIRONMENTS for question in _on_stack(stack)] + _on_account()
     identities = [identity(role) for role in roles]
     rows = [[question.title, *(_yes(can(each, question)) for each in identities)] for question in questions]
     return _table(["", *(role.name for role in roles)], rows)

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.anyio
 _JSON = {"content-type": "application/json"}
 
 
+@pytest.mark.long(seconds=12)
 async def test_a_hundred_thousand_random_requests_add_no_series(api: Api) -> None:
     # Sent straight into the application, with everything that a stranger can choose: path, method, headers, key, query.
     rng = random.Random(5)  # noqa: S311  # no secret

@@ -23,6 +23,7 @@ EVERYTHING = Identity(
     arn="arn:aws:iam::000000000000:role/administrator",
     statements=[{"Effect": "Allow", "Action": ["s3:*", "kms:*"], "Resource": "*"}],
 )
+SELDOM = pytest.mark.long(seconds=60, together=__name__)
 ON_BUCKET = (
     "s3:BypassGovernanceRetention", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:DeleteObject",
     "s3:DeleteObjectTagging", "s3:DeleteObjectVersion", "s3:PutBucketObjectLockConfiguration", "s3:PutBucketPolicy",
@@ -51,7 +52,7 @@ def run(history: History, days: int, attacker: Identity, *, marks: bool = True) 
     return done, history.lost(range(max(0, days - NEEDED_DAYS), days), before)
 
 
-@pytest.mark.parametrize("stack", ["staging", "prod"])
+@pytest.mark.parametrize("stack", [pytest.param("staging", marks=SELDOM), "prod"])
 def test_a_thief_of_the_backups_role_destroys_no_day_of_the_last_30(stack: str, tmp_path: Path) -> None:
     history = History(stack, tmp_path)
     done, lost = run(history, 12, history.writer)
@@ -78,6 +79,7 @@ def test_an_administrator_cannot_delete_a_day_of_the_last_30_from_prod(tmp_path:
     assert history.lost(range(45 - NEEDED_DAYS + 1, 45), before) == []
 
 
+@SELDOM
 def test_without_extended_locks_an_administrator_deletes_old_contents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +104,7 @@ def test_where_old_versions_go_after_a_day_the_thief_wins(tmp_path: Path) -> Non
         assert run(history, 10, history.writer, marks=False)[1]
 
 
-@pytest.mark.long(seconds=60)
+@SELDOM
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_a_thief_of_the_marking_role_hides_files_and_destroys_none(stack: str, tmp_path: Path) -> None:
     """The lifecycle hides what is marked and 90 days old, as the oldest contents are before the 30 days are over."""
