@@ -42,6 +42,8 @@ def boundary_name(stack: str) -> str:
 
 PART_OF: Final = "app.kubernetes.io/part-of"
 """The label by which everything of the platform is found."""
+COMPARISON_GROUP: Final = f"{PROJECT}:comparison"
+"""Group in a cluster on AWS of the workflow that compares it with the program."""
 OWNER_LABELS: Final = {PART_OF: PROJECT, "app.kubernetes.io/managed-by": "pulumi"}
 """Labels of every object that the program creates."""
 

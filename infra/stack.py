@@ -17,7 +17,7 @@ from infra.config import ConfigError, Settings
 from infra.config_loader import registry_logins
 from infra.kubeconfig import require_context
 from infra.local import LocalCloud, LocalCloudArgs
-from infra.naming import PROMETHEUS, THANOS_QUERY
+from infra.naming import INGRESS, NAMESPACES, PROMETHEUS, THANOS_QUERY
 from infra.parts.context import Context
 from infra.parts.pull_secret import PullSecrets, PullSecretsArgs
 from infra.trust import check_certificates
@@ -31,6 +31,7 @@ from infra.workloads.balancer import Balancer, BalancerArgs
 from infra.workloads.blackbox import Blackbox, BlackboxArgs
 from infra.workloads.cache import Cache, CacheArgs
 from infra.workloads.certificate import Certificate, CertificateArgs
+from infra.workloads.comparison import Comparison, ComparisonArgs
 from infra.workloads.database_setup import DatabaseSetup, DatabaseSetupArgs
 from infra.workloads.drill import Drill, DrillArgs
 from infra.workloads.grafana import Grafana, GrafanaArgs
@@ -154,6 +155,10 @@ def _ground(settings: Settings, cloud: CloudOutputs, provider: pulumi.ProviderRe
         ground.append(cloud.first_values)
     if settings.images.pull_secret:
         ground.append(PullSecrets("pull-secrets", PullSecretsArgs(logins=registry_logins()), after))
+    if settings.cluster.kind == "eks":
+        everywhere, edge = settings.images.pull_secret, settings.ingress.kind == "nginx"
+        secrets_in = NAMESPACES if everywhere else [INGRESS.namespace] if edge else []
+        Comparison("comparison", ComparisonArgs(secrets_in=secrets_in), after)
     if meshed:
         ground.append(Mesh("mesh", MeshArgs(workloads=workloads, edges=allowed), after))
     return ground

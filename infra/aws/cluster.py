@@ -15,7 +15,7 @@ from infra.aws.log_group import log_group
 from infra.aws.scope import Scope
 from infra.config_aws import EksSettings
 from infra.kit.options import child
-from infra.naming import PREVIEW_ROLE, PREVIEWED, deploy_role, drift_role
+from infra.naming import COMPARISON_GROUP, PREVIEW_ROLE, PREVIEWED, deploy_role, drift_role
 
 SERVICES: Final = "172.20.0.0/16"
 """Addresses of Services inside the cluster."""
@@ -28,7 +28,7 @@ SYSTEM_POOL: Final = "system"
 POLICIES: Final = "arn:aws:eks::aws:cluster-access-policy"
 ADMIN: Final = f"{POLICIES}/AmazonEKSClusterAdminPolicy"
 VIEW: Final = f"{POLICIES}/AmazonEKSViewPolicy"
-"""Reads everything but Secrets."""
+"""Reads pods and what holds them, but no roles, Secrets and custom resources; see `infra/workloads/comparison.py`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +116,7 @@ def access(account_id: str, stack: str, admins: Sequence[str]) -> dict[str, eks.
     return {
         name: eks.AccessEntryArgs(
             principal_arn=arn,
+            kubernetes_groups=[COMPARISON_GROUP] if arn == roles["drift"][0] else None,
             access_policies={"rights": eks.AccessPolicyAssociationArgs(access_scope=whole, policy_arn=policy)},
         )
         for name, (arn, policy) in (roles | people).items()
