@@ -94,6 +94,10 @@ class Rotation(pulumi.ComponentResource):
             Statement(sid="Secrets", actions=EACH_SECRET, resources=secrets),
             Statement(sid="Key", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[args.secret_key]),
         ]
+        if args.store.copy_key is not None:
+            # Whoever has a secret copied needs these (API reference, ReplicateSecretToRegions).
+            copying = ["kms:Encrypt", "kms:GenerateDataKey"]
+            allowed.append(Statement(sid="CopyKey", actions=copying, resources=[args.store.copy_key]))
         role_args = functions.RoleArgs(scope=args.scope, package=PACKAGE, log_key=args.log_key, statements=allowed)
         return functions.role(self, name, role_args)
 

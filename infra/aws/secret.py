@@ -6,7 +6,7 @@ would write it again as the current one; see `ops/jobs/rotation/reconcile.py`, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -25,6 +25,8 @@ class SecretArgs:
     description: str
     key: pulumi.Input[str]
     tags: Mapping[str, str] = field(default_factory=dict)
+    replicas: Sequence[secretsmanager.SecretReplicaArgs] = ()
+    """Where Secrets Manager maintains copies."""
     keep: bool = True
     """Whether it is protected where the stack protects its state; a deleted one can be recovered for a while anyway."""
 
@@ -44,6 +46,7 @@ class Secret(pulumi.ComponentResource):
             description=args.description,
             kms_key_id=args.key,
             tags=dict(args.tags),
+            replicas=list(args.replicas) or None,
             recovery_window_in_days=scope.settings.secrets.recovery_days,
             opts=stateful(self, scope.settings.state) if args.keep else child(self),
         )

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import pulumi
+from pulumi_aws import secretsmanager
 
 from infra import secret_files as s
+from infra.aws.keys import customer_key
 from infra.aws.scope import Scope
 from infra.aws.secret import Secret, SecretArgs
 from infra.cloud import Database
@@ -57,6 +59,8 @@ class SecretStore(pulumi.ComponentResource):
     sources: dict[str, s.SecretSource]
     clients: dict[str, pulumi.Output[str]]
     """ARN of the secret with a client's key, by the client's name."""
+    copy_key: pulumi.Output[str] | None = None
+    """The second region's key, if secrets are copied there."""
     templates: dict[str, Mapping[str, pulumi.Output[str]]]
     """Template of each file, by the secret's name, for all secrets but those with API keys."""
 
@@ -69,7 +73,8 @@ class SecretStore(pulumi.ComponentResource):
             self.templates[s.POSTGRES_SUPERUSER.name] = maker.login(s.POSTGRES_SUPERUSER, "postgres")
         else:
             self.sources[s.POSTGRES_SUPERUSER.name] = s.AwsSource(arn=args.superuser)
-        plain = SecretArgs(scope=args.scope, key=args.key, role="", description="")
+        replicas = self._replicas(name, args.scope)
+        plain = SecretArgs(scope=args.scope, key=args.key, role="", description="", replicas=replicas)
         for secret in (s.API_KEYS.name, *self.templates):
             kind = ROTATED.get(secret)
             tags = {KIND: kind} if kind else {}
@@ -78,6 +83,14 @@ class SecretStore(pulumi.ComponentResource):
             self.sources[secret] = s.AwsSource(arn=self._secret(name, own).arn, more=more)
         self.clients = {client: self._client(name, plain, client) for client in args.scope.settings.secrets.api_clients}
         self.register_outputs({})
+
+    def _replicas(self, name: str, scope: Scope) -> list[secretsmanager.SecretReplicaArgs]:
+        """Return where each secret is copied to, which is where backups are, with a key of that region."""
+        region = scope.settings.buckets.copy_region
+        if not region:
+            return []
+        self.copy_key = customer_key(self, f"{name}-copy-key", scope, "Copies of the secrets", region=region).arn
+        return [secretsmanager.SecretReplicaArgs(region=region, kms_key_id=self.copy_key)]
 
     def _client(self, name: str, plain: SecretArgs, client: str) -> pulumi.Output[str]:
         args = replace(

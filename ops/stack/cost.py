@@ -132,11 +132,14 @@ def _keeping(recording: Recording, use: Use) -> list[Item]:
     """Return the lines of what is stored and watched."""
     kinds = _kinds(recording)
     _, gib = _pods(recording, scaled=use.scaled)
+    # A copy in another region costs as much as a secret.
+    copies = sum(len(item.inputs.get("replicas") or ()) for item in recording.resources)
+    secrets = kinds["Secret"] + copies
     logs = use.log_gib * (TABLE["log_gib"] + TABLE["log_stored_gib_month"])
     return [
         Item(name="Volumes", usd=gib * TABLE["ebs_gib_month"], why=f"{gib} GiB"),
         Item(name="Logs", usd=logs, why=f"{use.log_gib} GiB written, and kept for a month"),
-        Item(name="Secrets and keys", usd=kinds["Secret"] * TABLE["secret_month"] + kinds["Key"] * TABLE["kms_key_month"], why=f"{kinds['Key']} keys"),
+        Item(name="Secrets and keys", usd=secrets * TABLE["secret_month"] + kinds["Key"] * TABLE["kms_key_month"], why=f"{secrets} secrets and copies of them, {kinds['Key']} keys"),
         Item(name="Buckets", usd=use.object_gib * TABLE["s3_gib_month"], why=f"{use.object_gib} GiB"),
         Item(name="Alarms", usd=kinds["MetricAlarm"] * TABLE["alarm_month"], why=f"{kinds['MetricAlarm']}"),
     ]  # fmt: skip

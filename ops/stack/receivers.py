@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from infra.config import RECEIVER_SECRETS
 from infra.naming import PROJECT
 from infra.secret_files import ALERT_RECEIVERS
-from ops.errors import OpsError, TemporaryError
+from ops.errors import OpsError
 from ops.stack.checkout import stack_config
+from ops.stack.stack_secrets import look_up, plain_errors
 
 FILES: Final = frozenset(ALERT_RECEIVERS.files)
 
@@ -49,15 +48,7 @@ def put(client: Any, stack: str, content: Mapping[str, str]) -> str:
     Raises:
         OpsError: the stack has no such secret, or Secrets Manager refuses.
     """
-    prefix = f"{PROJECT}-{stack}/{ALERT_RECEIVERS.name}-"
-    try:
-        pages = client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}])
-        names = [item["Name"] for page in pages for item in page["SecretList"] if item["Name"].startswith(prefix)]
-        if len(names) != 1:
-            raise OpsError(f"{len(names)} secrets are called {prefix}...: there must be one, which `pulumi up` creates")
-        client.put_secret_value(SecretId=names[0], SecretString=json.dumps(dict(content)))
-    except ClientError as error:
-        raise OpsError(f"Secrets Manager answers {error.response['Error']['Code']}") from None
-    except BotoCoreError as error:
-        raise TemporaryError(f"no answer from Secrets Manager: {error}") from None
-    return str(names[0])
+    name = look_up(client, stack).only(ALERT_RECEIVERS.name)
+    with plain_errors():
+        client.put_secret_value(SecretId=name, SecretString=json.dumps(dict(content)))
+    return name

@@ -18,6 +18,7 @@ RULES: list[Rule] = [
     rules.regional_buckets,
     rules.copied_database,
     rules.copied_images,
+    rules.copied_secrets,
 ]
 
 
@@ -78,6 +79,21 @@ def test_a_database_without_a_right_copy_of_its_backups_is_found(change: dict[st
     chosen = named(recording, "database-copy-replication")
     violations = rules.copied_database(with_inputs(recording, chosen, lambda inputs: inputs.update(change)))
     assert f"database-instance: {reason}" in violations
+
+
+@pytest.mark.parametrize(
+    ("replicas", "reason"),
+    [
+        (None, "regions"),
+        ([{"region": "eu-west-1"}], "key"),
+        ([{"region": "eu-north-1", "kmsKeyId": "of another region"}], "regions"),
+    ],
+)
+def test_a_secret_without_a_right_copy_is_found(replicas: Any, reason: str) -> None:
+    recording = recorded("prod")
+    secret = named(recording, "secrets-api-client-web-shop-secret")
+    violations = rules.copied_secrets(with_inputs(recording, secret, lambda inputs: inputs.update(replicas=replicas)))
+    assert f"{secret.name}: {reason}" in violations
 
 
 def test_images_that_stay_in_one_region_are_found() -> None:

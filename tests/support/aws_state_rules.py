@@ -70,6 +70,20 @@ def copied_database(recording: Recording) -> list[str]:
     return violations
 
 
+def copied_secrets(recording: Recording) -> list[str]:
+    """Where backups have a second copy, each secret has one in its region, with a key of that region."""
+    copies = {item.inputs["region"] for item in of(recording, "Bucket") if item.inputs.get("region")}
+    keys = {item.outputs["arn"]: item.inputs.get("region") for item in of(recording, "Key")}
+    violations = []
+    for item in of(recording, "Secret"):
+        replicas = item.inputs.get("replicas") or []
+        if {replica["region"] for replica in replicas} != copies:
+            violations.append(f"{item.name}: regions")
+        if any(keys.get(replica.get("kmsKeyId")) != replica["region"] for replica in replicas):
+            violations.append(f"{item.name}: key")
+    return violations
+
+
 def values_outside(recording: Recording) -> list[str]:
     """The program holds no value of a secret in Secrets Manager, and pods wait for the call that makes the first ones.
 
