@@ -24,6 +24,7 @@ from ops.stack.bootstrap_copy import StateCopy
 from ops.stack.ci_roles import AUDIENCE, ISSUER, Place, Role
 
 REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
+ACCOUNT: Final = re.compile(r"\d{12}")
 KEY: Final = "alias/churn-pulumi"
 """Encrypts the state's bucket; each stack's secrets have a key of their own, so that no state opens another."""
 SESSION_HOURS: Final = 5
@@ -41,9 +42,14 @@ class Bootstrap:
         repository: str,
         environments: Sequence[str] = ENVIRONMENTS,
         second_region: str = "",
+        pullers: Sequence[str] = (),
     ) -> None:
         if not REPOSITORY.fullmatch(repository):
             raise OpsError(f"{repository!r} is not a repository: give OWNER/NAME")
+        for number in pullers:
+            if not ACCOUNT.fullmatch(number):
+                raise OpsError(f"{number!r} is not an account: give its twelve digits")
+        self._pullers = tuple(pullers)
         self._session = session
         self._s3 = session.client("s3", region_name=region)
         self._kms = session.client("kms", region_name=region)
@@ -75,7 +81,7 @@ class Bootstrap:
         """Create the repositories, which are where the images are pushed; other accounts pull from there."""
         if PREVIEWED not in self.environments:
             return {}
-        address, created = repositories.create(self._session, self.account, self.region)
+        address, created = repositories.create(self._session, self.account, self.region, self._pullers)
         self.done += created
         return {"ECR_REGISTRY": address}
 
@@ -224,12 +230,21 @@ def main(argv: Sequence[str]) -> int:
         choices=ENVIRONMENTS,
         help="environment in this account; may be repeated (default: all)",
     )
+    parser.add_argument(
+        "--puller",
+        action="append",
+        default=[],
+        metavar="ACCOUNT",
+        help="another account whose clusters pull the images",
+    )
     parser.add_argument("--second-region", default="", help="region with a copy of the state; none by default")
     options = parser.parse_args(argv)
     environments = options.environment or ENVIRONMENTS
     try:
         session = boto3.Session()
-        bootstrap = Bootstrap(session, options.region, options.repository, environments, options.second_region)
+        bootstrap = Bootstrap(
+            session, options.region, options.repository, environments, options.second_region, options.puller
+        )
         variables = bootstrap.run()
     except OpsError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - a program that an administrator runs

@@ -7,18 +7,21 @@ what another one runs.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from infra.aws.image_retention import DEPLOYED_TAGS, KEEP_COMMITS, lifecycle
 from infra.aws.registry import address
-from infra.naming import PROJECT
+from infra.naming import PROJECT, deploy_role
 from infra.versions import OWN
 
 ALIAS: Final = f"alias/{PROJECT}-images"
 
 
-def create(session: Any, account: str, region: str) -> tuple[str, list[str]]:
+def create(session: Any, account: str, region: str, pullers: Sequence[str] = ()) -> tuple[str, list[str]]:
     """Create what is missing and correct what has drifted; ``session`` is boto3's.
+
+    ``pullers`` are the accounts besides this one whose clusters run the images. Without any, a policy stays as it is.
 
     Returns:
         What precedes the images' names, and what was created.
@@ -43,7 +46,32 @@ def create(session: Any, account: str, region: str) -> tuple[str, list[str]]:
         )
         ecr.put_image_scanning_configuration(repositoryName=name, imageScanningConfiguration={"scanOnPush": True})
         ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=json.dumps(lifecycle(KEEP_COMMITS)))
+        if pullers:
+            ecr.set_repository_policy(repositoryName=name, policyText=json.dumps(policy(pullers)))
     return address(account, region), created
+
+
+def policy(pullers: Sequence[str]) -> dict[str, Any]:
+    """Return the policy by which other accounts pull, and their deployments mark what runs (`churn images keep`)."""
+    accounts = [f"arn:aws:iam::{account}:root" for account in pullers]
+    deployments = [f"arn:aws:iam::{account}:role/{deploy_role('*')}" for account in pullers]
+    pull = {
+        "Sid": "Pull",
+        "Effect": "Allow",
+        "Principal": {"AWS": accounts},
+        "Action": [
+            "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer",
+        ],
+    }  # fmt: skip
+    # All tags but those for what runs are immutable, so this right replaces no image.
+    mark = {
+        "Sid": "Mark",
+        "Effect": "Allow",
+        "Principal": {"AWS": accounts},
+        "Action": ["ecr:PutImage"],
+        "Condition": {"ArnLike": {"aws:PrincipalArn": deployments}},
+    }
+    return {"Version": "2012-10-17", "Statement": [pull, mark]}
 
 
 def _key(kms: Any) -> tuple[str, bool]:

@@ -18,7 +18,7 @@ CLIENT: Final = "api-client-"
 """How the roles of the secrets with a client's key begin (`infra/aws/secret_store.py`)."""
 
 
-def wanted(secrets: StackSecrets) -> list[str]:
+def relied_on(secrets: StackSecrets) -> list[str]:
     """Return the roles whose values others rely on: keys of clients, and then the file by which the API knows them."""
     clients = sorted(role for role in secrets.copies if role.startswith(CLIENT))
     return [role for role in (*clients, ALERT_RECEIVERS.name, API_KEYS.name) if role in secrets.copies]
@@ -32,7 +32,7 @@ def take_over(client: Any, stack: str, say: Callable[[str], object]) -> int:
             nothing was written before all secrets were found.
     """
     secrets = look_up(client, stack)
-    roles = wanted(secrets)
+    roles = relied_on(secrets)
     if not roles:
         raise OpsError(f"there are no copies of {stack}'s secrets here: name the region that has them with --region")
     several = [role for role in roles if len(secrets.copies[role]) > 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -157,6 +158,30 @@ def test_a_stage_can_have_an_account_of_its_own(session: Any) -> None:
     assert {name for name in names if name.startswith("churn-")} == {"churn-drift-prod", "churn-deploy-prod"}
     assert "AWS_PREVIEW_ROLE" not in variables
     assert variables["prod/AWS_DEPLOY_ROLE"].endswith(":role/churn-deploy-prod")
+
+
+def test_the_other_account_pulls_from_the_repositories_and_its_deployments_mark_what_runs(session: Any) -> None:
+    other = "210987654321"
+    Bootstrap(session, REGION, "acme/churn", ["staging"], pullers=[other]).run()
+    policies = [
+        json.loads(session.client("ecr").get_repository_policy(repositoryName=f"churn/{image}")["policyText"])
+        for image in OWN
+    ]
+    (pull, mark), *_ = (policy["Statement"] for policy in policies)
+    assert {json.dumps(policy, sort_keys=True) for policy in policies} == {json.dumps(policies[0], sort_keys=True)}
+    assert pull["Principal"] == mark["Principal"] == {"AWS": [f"arn:aws:iam::{other}:root"]}
+    assert not [
+        action for action in pull["Action"] if not re.match("ecr:(BatchGet|BatchCheck|Describe|GetDownload)", action)
+    ]
+    assert mark["Action"] == ["ecr:PutImage"]
+    assert mark["Condition"] == {"ArnLike": {"aws:PrincipalArn": [f"arn:aws:iam::{other}:role/churn-deploy-*"]}}
+    Bootstrap(session, REGION, "acme/churn", ["staging"]).run()
+    assert session.client("ecr").get_repository_policy(repositoryName="churn/api"), "a policy is not taken away"
+
+
+def test_an_account_that_is_none_is_refused(session: Any) -> None:
+    with pytest.raises(OpsError, match="'prod' is not an account: give its twelve digits"):
+        Bootstrap(session, REGION, "acme/churn", pullers=["prod"])
 
 
 def test_a_boundary_that_was_changed_is_put_right(session: Any) -> None:

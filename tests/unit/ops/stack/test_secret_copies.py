@@ -54,14 +54,14 @@ def test_clients_keep_their_keys_and_all_else_stays_new(second: Any, capsys: pyt
 
 
 def test_a_second_run_writes_nothing(second: Any) -> None:
-    said: list[str] = []
-    secret_copies.take_over(second, "prod", said.append)
+    lines: list[str] = []
+    secret_copies.take_over(second, "prod", lines.append)
     versions = [second.describe_secret(SecretId=f"churn-prod/{role}-new")["VersionIdsToStages"] for role in ROLES]
-    secret_copies.take_over(second, "prod", said.append)
+    secret_copies.take_over(second, "prod", lines.append)
     assert versions == [
         second.describe_secret(SecretId=f"churn-prod/{role}-new")["VersionIdsToStages"] for role in ROLES
     ]
-    assert said[3:] == [f"{role}: had it already" for role in (ROLES[0], ROLES[2], ROLES[1])]
+    assert lines[3:] == [f"{role}: had it already" for role in (ROLES[0], ROLES[2], ROLES[1])]
 
 
 def test_a_client_that_the_new_stack_does_not_list_is_named_and_nothing_is_written(second: Any) -> None:
