@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -66,6 +67,22 @@ def test_a_group_runs_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> No
         chosen.add(items[1].nodeid)
     assert len(chosen) == 2
     assert len(gone) == 10 * 3
+
+
+def test_tests_that_a_run_is_not_for_use_up_nothing_of_its_budget() -> None:
+    """The scale-up fits by itself; with the overload, which `-m live` takes out, this seed would leave it out."""
+    live, other = "tests/cluster/live/test_2_scale_up.py", "tests/services/test_overload.py"
+    assert left_out({"scale-up": 60, "test_overload": 30}, 60, "4") == {"scale-up"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-m", "live", live, other],
+        cwd=ROOT,
+        env=os.environ | {"LONG_SECONDS": "60", "LONG_SEED": "4"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert [line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line] == [live]
 
 
 NIGHTLY_ALONE = {"tests/unit/ops/backup/test_backup_attack.py"}
