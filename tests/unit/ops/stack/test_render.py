@@ -64,7 +64,7 @@ def render_in_a_process(folder: Path, hash_seed: str) -> Path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=250,
     )
     assert done.returncode == 0, done.stderr
     return out
