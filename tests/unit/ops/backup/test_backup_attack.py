@@ -60,7 +60,7 @@ def test_a_thief_of_the_backups_role_destroys_no_day_of_the_last_30(stack: str, 
     assert lost == []
 
 
-@pytest.mark.long(seconds=600)
+@pytest.mark.long(seconds=150)
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_so_it_is_after_400_days(stack: str, tmp_path: Path) -> None:
