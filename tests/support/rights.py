@@ -34,7 +34,7 @@ def declared(objects: Iterable[Json], account: str, of: str, within: str) -> set
         where = binding["metadata"].get("namespace")
         if binding["kind"] not in {"RoleBinding", "ClusterRoleBinding"} or where not in {None, within}:
             continue
-        subjects = {(subject["kind"], subject["namespace"], subject["name"]) for subject in binding["subjects"]}
+        subjects = {(subject["kind"], subject.get("namespace"), subject["name"]) for subject in binding["subjects"]}
         if ("ServiceAccount", of, account) in subjects:
             role = binding["roleRef"]
             rights |= _rights(roles[role["kind"], where if role["kind"] == "Role" else None, role["name"]])
