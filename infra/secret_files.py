@@ -63,6 +63,8 @@ CA_FILE: Final = "ca.pem"
 
 It is in the secret of each of its logins, so that every pod that can log in can also tell whom it talks to."""
 
+CLIENT_ROLE: Final = "api-client-"
+"""Begins the role of the secret with a client's API key; the client's name follows."""
 API_KEYS: Final = SecretSpec(name="api-keys", files=("keys.json",))
 MLFLOW_ADMIN: Final = SecretSpec(name="mlflow-admin", files=("username", "password", "session_key"))
 MLFLOW_API: Final = SecretSpec(name="mlflow-api", files=("username", "password"))

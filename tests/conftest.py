@@ -19,9 +19,8 @@ ENGINE = Path(__file__).parent / "tools" / "engine.sh"
 NO_GO = 3
 
 
-@pytest.hookimpl(
-    trylast=True
-)  # once `-m` has taken out what this run is not for, so that it uses up nothing of the budget
+# The last to choose: what `-m` takes out of a run must use up nothing of its budget.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the long tests that this run does not ask for."""
     long_tests.deselect(config, items)

@@ -116,7 +116,7 @@ def access(account_id: str, stack: str, admins: Sequence[str]) -> dict[str, eks.
     return {
         name: eks.AccessEntryArgs(
             principal_arn=arn,
-            kubernetes_groups=[COMPARISON_GROUP] if arn == roles["drift"][0] else None,
+            kubernetes_groups=[COMPARISON_GROUP] if name == "drift" else None,
             access_policies={"rights": eks.AccessPolicyAssociationArgs(access_scope=whole, policy_arn=policy)},
         )
         for name, (arn, policy) in (roles | people).items()

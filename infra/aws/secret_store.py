@@ -95,7 +95,7 @@ class SecretStore(pulumi.ComponentResource):
     def _client(self, name: str, plain: SecretArgs, client: str) -> pulumi.Output[str]:
         args = replace(
             plain,
-            role=f"api-client-{client}",
+            role=f"{s.CLIENT_ROLE}{client}",
             description=f"API key of the client {client}",
             tags={KIND: "api-key", CLIENT: client},
             # A client is removed by taking it off the list, which must not fail at a protected secret.
@@ -109,10 +109,10 @@ class SecretStore(pulumi.ComponentResource):
     def rotated(self) -> dict[str, pulumi.Input[str]]:
         """Return the ARN of every rotating secret by its name."""
         own = {secret: source.arn for secret in ROTATED if isinstance(source := self.sources[secret], s.AwsSource)}
-        return {**own, **{f"api-client-{client}": arn for client, arn in self.clients.items()}}
+        return {**own, **{f"{s.CLIENT_ROLE}{client}": arn for client, arn in self.clients.items()}}
 
     def own(self) -> dict[str, pulumi.Input[str]]:
         """Return the ARN of every secret whose value is made here, by its name; RDS makes that of its superuser."""
         names = (s.API_KEYS.name, *self.templates)
         shared = {secret: source.arn for secret in names if isinstance(source := self.sources[secret], s.AwsSource)}
-        return {**shared, **{f"api-client-{client}": arn for client, arn in self.clients.items()}}
+        return {**shared, **{f"{s.CLIENT_ROLE}{client}": arn for client, arn in self.clients.items()}}

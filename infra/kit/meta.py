@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
-from infra.naming import OWNER_LABELS, PROJECT, Workload
+from infra.naming import OWNER_LABELS, Workload
 
 Annotations = Mapping[str, pulumi.Input[str]]
 
@@ -37,11 +37,6 @@ def unnamed(workload: Workload, *, annotations: Annotations | None = None) -> Ob
     return ObjectMetaArgs(
         namespace=workload.namespace, labels=labels(workload), annotations=dict(annotations or {}) or None
     )
-
-
-def cluster_wide(workload: Workload) -> ObjectMetaArgs:
-    """Return the metadata of an object without a namespace."""
-    return ObjectMetaArgs(name=f"{PROJECT}-{workload.name}", labels=labels(workload))
 
 
 def selector(workload: Workload) -> LabelSelectorArgs:

@@ -7,24 +7,14 @@ That policy leaves out roles, Secrets, custom resources, and kinds without a nam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-from pulumi_kubernetes.rbac.v1 import (
-    ClusterRole,
-    ClusterRoleBinding,
-    PolicyRuleArgs,
-    Role,
-    RoleBinding,
-    RoleRefArgs,
-    SubjectArgs,
-)
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs, SubjectArgs
 
-from infra.kit.options import child
 from infra.naming import COMPARISON_GROUP, OWNER_LABELS, PROJECT
-from infra.parts.access import RBAC
+from infra.parts.access import RBAC, Grant
 
 READ: Final = ("get", "list", "watch")
 KINDS: Final = {
@@ -54,36 +44,13 @@ class Comparison(pulumi.ComponentResource):
     def __init__(self, name: str, args: ComparisonArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Comparison", name, {}, opts)
         group = SubjectArgs(kind="Group", name=COMPARISON_GROUP, api_group=RBAC)
-        everywhere = ObjectMetaArgs(name=NAME, labels=OWNER_LABELS)
-        role = ClusterRole(
-            f"{name}-cluster-role",
-            metadata=everywhere,
-            rules=[
-                PolicyRuleArgs(api_groups=[api], resources=list(kinds), verbs=list(READ))
-                for api, kinds in KINDS.items()
-            ],
-            opts=child(self),
-        )
-        ClusterRoleBinding(
-            f"{name}-cluster-binding",
-            metadata=everywhere,
-            role_ref=RoleRefArgs(api_group=RBAC, kind="ClusterRole", name=NAME),
-            subjects=[group],
-            opts=child(self, after=[role]),
-        )
+        rules = [
+            PolicyRuleArgs(api_groups=[api], resources=list(kinds), verbs=list(READ)) for api, kinds in KINDS.items()
+        ]
+        plain = Grant(called=NAME, labels=OWNER_LABELS, rules=rules, subject=group)
+        plain.in_cluster(self, name)
+        # The values of these Secrets are in the stack's state as well, which the group's members can read.
+        secrets = PolicyRuleArgs(api_groups=[""], resources=["secrets"], verbs=["get"])
         for namespace in args.secrets_in:
-            self._secrets(name, namespace, group)
+            replace(plain, rules=[secrets]).in_namespace(self, name, namespace)
         self.register_outputs({})
-
-    def _secrets(self, name: str, namespace: str, group: SubjectArgs) -> None:
-        """Let the group read the Secrets of one namespace, whose values are in the stack's state as well."""
-        metadata = ObjectMetaArgs(name=NAME, namespace=namespace, labels=OWNER_LABELS)
-        rule = PolicyRuleArgs(api_groups=[""], resources=["secrets"], verbs=["get"])
-        role = Role(f"{name}-{namespace}-role", metadata=metadata, rules=[rule], opts=child(self))
-        RoleBinding(
-            f"{name}-{namespace}-binding",
-            metadata=metadata,
-            role_ref=RoleRefArgs(api_group=RBAC, kind="Role", name=NAME),
-            subjects=[group],
-            opts=child(self, after=[role]),
-        )

@@ -230,7 +230,7 @@ def document(bills: Mapping[str, Sequence[Sequence[Item]]]) -> str:
         *_assumptions(),
         "",
         "Logs are the part that grows unnoticed: a GiB costs more to write than to keep for a year. Not counted: traffic to clients,",
-        "training on spot nodes, backups, the second region, taxes.",
+        "training on spot nodes, backups, storage in the second region, taxes.",
         "",
     ]  # fmt: skip
     return "\n".join(lines)

@@ -8,24 +8,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
-from infra.secret_files import ALERT_RECEIVERS, API_KEYS
+from infra.secret_files import ALERT_RECEIVERS, API_KEYS, CLIENT_ROLE
 from ops.errors import OpsError, exit_code
 from ops.stack.stack_secrets import StackSecrets, look_up, plain_errors
-
-CLIENT: Final = "api-client-"
-"""How the roles of the secrets with a client's key begin (`infra/aws/secret_store.py`)."""
 
 
 def relied_on(secrets: StackSecrets) -> list[str]:
     """Return the roles whose values others rely on: keys of clients, and then the file by which the API knows them."""
-    clients = sorted(role for role in secrets.copies if role.startswith(CLIENT))
+    clients = sorted(role for role in secrets.copies if role.startswith(CLIENT_ROLE))
     return [role for role in (*clients, ALERT_RECEIVERS.name, API_KEYS.name) if role in secrets.copies]
 
 
-def take_over(client: Any, stack: str, say: Callable[[str], object]) -> int:
-    """Write the copies' current values into the stack's own secrets; returns how many were written.
+def take_over(client: Any, stack: str, say: Callable[[str], object]) -> None:
+    """Write the copies' current values into the stack's own secrets, where they differ; each gets a line.
 
     Raises:
         OpsError: there are no copies, a client of the lost stack is not in this one, or Secrets Manager refuses;
@@ -49,7 +46,6 @@ def take_over(client: Any, stack: str, say: Callable[[str], object]) -> int:
                 say(f"{role}: has the value of the copy")
             else:
                 say(f"{role}: had it already")
-    return len(pairs)
 
 
 def main(argv: Sequence[str]) -> int:

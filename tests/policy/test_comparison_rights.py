@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from support.eks_recordings import RECORDINGS
@@ -25,7 +23,6 @@ VIEWED = {
     "policy": {"poddisruptionbudgets"},
 }  # fmt: skip
 """What AmazonEKSViewPolicy reads of the kinds in a stack (EKS user guide, "Review access policy permissions")."""
-Change = Callable[[dict[str, Any]], object]
 
 
 def plural(kind: str) -> str:

@@ -17,7 +17,7 @@ from infra import naming as n
 pytestmark = [
     pytest.mark.live,
     pytest.mark.timeout(1800),
-    pytest.mark.long(seconds=240, together="changes"),
+    pytest.mark.long(seconds=320, together="changes"),
 ]
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, SecurityContextArgs
+from support.recorder import STACKS, find, recorded
 
 from infra import naming as n
 from infra.config import Resources
 from infra.kit import pod, probes
-from infra.kit.meta import cluster_wide, labels, named, unnamed
+from infra.kit.meta import labels, named, unnamed
 
 SIZE = Resources(cpu_request="100m", cpu_limit="1", memory_request="64Mi", memory_limit="128Mi")
 
@@ -115,8 +116,14 @@ def test_metadata() -> None:
     assert set_fields(named(n.API))["name"] == "api"
     assert set_fields(named(n.API, role="data"))["name"] == "api-data"
     assert "name" not in set_fields(unnamed(n.API))
-    assert set_fields(cluster_wide(n.PROMETHEUS))["name"] == "churn-prometheus"
-    assert "namespace" not in set_fields(cluster_wide(n.PROMETHEUS))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_roles_of_the_whole_cluster_have_the_projects_name_before_the_workloads(stack: str) -> None:
+    for kind in ("ClusterRole", "ClusterRoleBinding"):
+        metadata = find(recorded(stack), kind, "churn-prometheus").inputs["metadata"]
+        assert metadata["name"] == "churn-prometheus"
+        assert "namespace" not in metadata
 
 
 @pytest.mark.parametrize(("zones", "rule"), [(1, "ScheduleAnyway"), (3, "DoNotSchedule")])
