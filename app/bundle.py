@@ -14,9 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.contract import Contract
 from app.names import PRODUCTION, STAGING
+from app.schemas import SCHEMA_VERSION, telco
 
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.onnx"
@@ -40,7 +42,7 @@ STAGES: Final = {PRODUCTION: "Production", STAGING: "Staging"}
 """Value of that tag for a version that ``churn`` put behind an alias, by alias; other aliases have none."""
 
 INPUT_NAME: Final = "features"
-"""The graph's one input: float32 (rows, 19), as :func:`app.schemas.encode` makes it."""
+"""The graph's one input: float32 (rows, features), as :class:`app.coding.Coder` makes it."""
 OUTPUT_NAME: Final = "probabilities"
 """The output that is read: float32 (rows, 2); column 1 is the probability of churn."""
 
@@ -144,8 +146,13 @@ class Manifest(Frozen):
     ``gates`` is None in a bundle of an old release, which stored verdicts only in editable tags.
     """
 
-    format: Literal[1] = 1
-    schema_version: int
+    format: Literal[1, 2] = 2
+    schema_version: int | None = None
+    """Format 1 only: 1, for the customers of :func:`app.schemas.telco`."""
+    contract: Contract | None = None
+    contract_sha256: Sha256 | None = None
+    medians: dict[str, float] = Field(default_factory=dict)
+    """Median of the training rows of each feature whose blanks count as one."""
     model_name: str
     model_type: Literal["logistic_regression", "gradient_boosting"]
     created_at: datetime
@@ -157,6 +164,26 @@ class Manifest(Frozen):
     metrics: dict[str, float]
     gates: list[GateResult] | None = None
     files: dict[Literal["model.onnx", "golden.json", "reference.json", "explain.json"], FileDigest]
+
+    @model_validator(mode="after")
+    def _of_its_format(self) -> Manifest:
+        if self.format == 1:
+            if self.schema_version != SCHEMA_VERSION:
+                raise ValueError(f"made for customer schema {self.schema_version}; this process has {SCHEMA_VERSION}")
+            if self.contract or self.contract_sha256 or self.medians:
+                raise ValueError("a manifest of format 1 has no contract")
+            return self
+        if self.contract is None or self.contract_sha256 != self.contract.sha256:
+            raise ValueError("contract: its sha256 is not contract_sha256")
+        medians = {f.name for f in self.contract.features if f.blank == "median"}
+        if medians != self.medians.keys():
+            raise ValueError(f"medians: of {sorted(self.medians)}, not of {sorted(medians)}")
+        return self
+
+    @property
+    def customers(self) -> Contract:
+        """The contract of the customers that the model scores."""
+        return self.contract or telco()
 
     @property
     def refusals(self) -> list[GateResult]:
@@ -179,7 +206,7 @@ class Bins(Frozen):
 
     ``edges`` are the inner edges of a number's bins, ascending: bin i holds edges[i-1] < x <= edges[i], with no
     lower end for the first and no upper end for the last, so len(proportions) == len(edges) + 1. A category
-    has no edges: bin i is category i of :data:`app.schemas.FEATURES`.
+    has no edges: bin i is category i of the contract.
     """
 
     edges: list[float] | None

@@ -24,7 +24,7 @@ from app import bundle
 from app.bundle import BundleError, Golden, Manifest, Reference
 from app.decisions import Thresholds
 from app.explain import Explain, Explained, Linear, Occlusion, explain
-from app.schemas import FEATURES, SCHEMA_VERSION, Customer, Features, Scores, encode
+from app.schemas import FEATURES, Customer, Features, Scores, encode
 from app.verification import (
     check_explainer,
     check_file,
@@ -116,8 +116,6 @@ def load(
     """
     manifest_bytes = _read(folder, bundle.MANIFEST, bundle.MAX_MANIFEST_BYTES)
     manifest = parse_manifest(manifest_bytes, manifest_sha256)
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise BundleError(f"made for customer schema {manifest.schema_version}; this process has {SCHEMA_VERSION}")
     fingerprint = bundle.sha256(manifest_bytes)
     if verdict_required:
         by_hand = manifest_sha256 is None

@@ -37,7 +37,7 @@ from app.bundle import (
 )
 from app.explain import Explain, Linear, Occlusion
 from app.model import new_session
-from app.schemas import FEATURES, SCHEMA_VERSION, Features, Scores, blank_total
+from app.schemas import FEATURES, Features, Scores, blank_total, telco
 from training.config import ModelType
 from training.onnx_graph import to_onnx
 from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, NUMBERS, SCALE, classifier_parts, predict
@@ -201,7 +201,8 @@ def write_files(
 def write_manifest(folder: Path, facts: Facts, results: list[GateResult]) -> str:
     """Seal a bundle: the digests of its files and the verdicts of its gates, under one digest, which is returned."""
     manifest = Manifest(
-        schema_version=SCHEMA_VERSION,
+        contract=telco(),
+        contract_sha256=telco().sha256,
         created_at=datetime.now(UTC),
         risk_bands=RiskBands.around(facts.threshold),
         gates=results,

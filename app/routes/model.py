@@ -24,7 +24,8 @@ class ModelReport(BaseModel):
     alias: str | None
     source: str = Field(description="'registry', 'cache' (the verified local copy) or 'folder'.")
     model_type: str
-    schema_version: int
+    contract: str = Field(description="Name of the contract of its customers; GET /v1/contract gives it.")
+    contract_sha256: str
     threshold: float
     risk_bands: RiskBands
     metrics: dict[str, float] = Field(description="Measured on the hold-out at training.")
@@ -44,7 +45,8 @@ def _describe(counters: ModelCounters) -> ModelReport:
         alias=origin.alias,
         source=origin.source,
         model_type=manifest.model_type,
-        schema_version=manifest.schema_version,
+        contract=manifest.customers.name,
+        contract_sha256=manifest.customers.sha256,
         threshold=manifest.threshold,
         risk_bands=manifest.risk_bands,
         metrics=manifest.metrics,
