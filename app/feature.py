@@ -35,6 +35,14 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
+class Misfits(ValueError):  # noqa: N818 - several at once, not one error
+    """What is wrong with a part of a contract, each problem by itself."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
 class Constant(Part):
     """A blank counts as this value."""
 
@@ -138,7 +146,7 @@ class Feature(Part):
     def _consistent(self) -> Feature:
         problems = list(self._misfits())
         if problems:
-            raise ValueError("; ".join(problems))
+            raise Misfits(problems)
         return self
 
     def _misfits(self) -> Iterator[str]:
