@@ -122,7 +122,7 @@ class Feature(Part):
             words = "true or false"
         else:
             kind = "a whole number" if self.integer else "a number"
-            words = f"{kind} from {_plain(self.lowest)} to {_plain(self.highest)}"
+            words = f"{kind} from {plain(self.lowest)} to {plain(self.highest)}"
         return words + (", or blank" if self.nullable else "")
 
     @cached_property
@@ -184,6 +184,6 @@ def repeated(texts: Iterable[str]) -> list[str]:
     return [text for text, count in Counter(texts).items() if count > 1]
 
 
-def _plain(number: float) -> str:
+def plain(number: float) -> str:
     """A bound in words: without exponent or needless decimals."""
     return f"{number:.0f}" if number == math.floor(number) else repr(number)
