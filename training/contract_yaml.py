@@ -124,6 +124,7 @@ class _Builder:
             return {key: self.value(child, (*path, key)) for key, child in self._items(node, path)}
         if isinstance(node, SequenceNode):
             return [self.value(child, (*path, at)) for at, child in enumerate(node.value)]
+        assert isinstance(node, ScalarNode), node  # noqa: S101 - there is no fourth kind
         return self._scalar(node, path)
 
     def _items(self, node: MappingNode, path: Path) -> Iterator[tuple[str, Node]]:
