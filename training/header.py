@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from app.schemas import FEATURES
 from training import formats
-from training.names import recognised
+from training.names import Names
 from training.violations import file_error, shown
 
 HEADER_BYTES: Final = 64 * 1024
@@ -21,11 +20,10 @@ _TELLS: Final = 3
 """Fewest known columns that make a line a header; a title above it has fewer."""
 _SEP_LINE: Final = re.compile(r'^"?sep=.?"?$', re.IGNORECASE)
 _DECIMAL_COMMA: Final = re.compile(r"^-?\d+,\d+$")
-_CATEGORIES: Final = frozenset(c for feature in FEATURES for c in feature.categories) - {"No", "Yes"}
 
 
-def read_header(path: Path) -> list[str]:
-    """Read the column names of a CSV file.
+def read_header(path: Path, names: Names) -> list[str]:
+    """Read the column names of a CSV file; ``names`` are those of the contract.
 
     Raises:
         DataError: the first line is no header, or the file is not CSV; the message names the cause and the remedy.
@@ -54,11 +52,11 @@ def read_header(path: Path) -> list[str]:
         ) from error
     # From here on the code only explains a first line that is no header; bytes that are not UTF-8 do not matter.
     below = [line.decode("utf-8", errors="replace") for line in lines[1 : TITLE_LINES + 1]]
-    _refuse_sep_line(path, text, below)
-    names = _cells(text, ",")
-    _refuse_title(path, names, below)
-    _refuse_delimiter(path, text, names, below)
-    if not recognised(names) and (values := [name for name in names if name.strip() in _CATEGORIES]):
+    _refuse_sep_line(path, text, below, names)
+    header = _cells(text, ",")
+    _refuse_title(path, header, below, names)
+    _refuse_delimiter(path, text, below, names)
+    if not names.recognised(header) and (values := [name for name in header if name.strip() in names.telling]):
         raise file_error(
             str(path),
             f"the first line has values ({shown(values[0])}), not column names",
@@ -66,14 +64,14 @@ def read_header(path: Path) -> list[str]:
             cause="no-header",
             hint="add a first line with the column names",
         )
-    return names
+    return header
 
 
-def _refuse_sep_line(path: Path, text: str, below: Sequence[str]) -> None:
+def _refuse_sep_line(path: Path, text: str, below: Sequence[str], names: Names) -> None:
     # A spreadsheet may have saved this line with commas for its empty columns.
     if not _SEP_LINE.match(text.strip().rstrip(",;")):
         return
-    delimiter = _best_delimiter(below[0]) if below else ","
+    delimiter = _best_delimiter(below[0], names) if below else ","
     separated = f", and the columns are separated by {delimiter!r}" if delimiter != "," else ""
     raise file_error(
         str(path),
@@ -84,12 +82,12 @@ def _refuse_sep_line(path: Path, text: str, below: Sequence[str]) -> None:
     )
 
 
-def _refuse_title(path: Path, names: Sequence[str], below: Sequence[str]) -> None:
+def _refuse_title(path: Path, header: Sequence[str], below: Sequence[str], names: Names) -> None:
     """Refuse a file whose header stands below other lines."""
-    known = recognised(names)
-    at = next((i for i, line in enumerate(below, start=2) if _known_columns(line) > max(known, _TELLS)), None)
+    known = names.recognised(header)
+    at = next((i for i, line in enumerate(below, start=2) if _known_columns(line, names) > max(known, _TELLS)), None)
     above = "" if at is None else "remove the first line" if at == 2 else f"remove the first {at - 1} lines"  # noqa: PLR2004
-    if not any(name.strip() for name in names):
+    if not any(name.strip() for name in header):
         raise file_error(
             str(path), "the first line is blank", "a header with the column names", cause="blank-header", hint=above
         )
@@ -103,8 +101,9 @@ def _refuse_title(path: Path, names: Sequence[str], below: Sequence[str]) -> Non
         )
 
 
-def _refuse_delimiter(path: Path, text: str, names: Sequence[str], below: Sequence[str]) -> None:
-    if len(names) == 1 and len(_cells(names[0], ",")) > 1:
+def _refuse_delimiter(path: Path, text: str, below: Sequence[str], names: Names) -> None:
+    header = _cells(text, ",")
+    if len(header) == 1 and len(_cells(header[0], ",")) > 1:
         raise file_error(
             str(path),
             "each line is one value in quotes",
@@ -112,8 +111,8 @@ def _refuse_delimiter(path: Path, text: str, names: Sequence[str], below: Sequen
             cause="quoted-lines",
             hint="remove the quotes around the lines",
         )
-    delimiter = _best_delimiter(text)
-    if delimiter == "," and len(names) == 1:
+    delimiter = _best_delimiter(text, names)
+    if delimiter == "," and len(header) == 1:
         delimiter = next((d for d in ";\t|" if d in text), ",")
     if delimiter == ",":
         return
@@ -129,13 +128,13 @@ def _refuse_delimiter(path: Path, text: str, names: Sequence[str], below: Sequen
     )
 
 
-def _best_delimiter(text: str) -> str:
+def _best_delimiter(text: str, names: Names) -> str:
     """The character that splits a header into the most known columns; the comma if no other does better."""
-    return max("," + _DELIMITERS, key=lambda delimiter: recognised(_cells(text, delimiter)))
+    return max("," + _DELIMITERS, key=lambda delimiter: names.recognised(_cells(text, delimiter)))
 
 
-def _known_columns(line: str) -> int:
-    return recognised(_cells(line, _best_delimiter(line)))
+def _known_columns(line: str, names: Names) -> int:
+    return names.recognised(_cells(line, _best_delimiter(line, names)))
 
 
 def _cells(text: str, delimiter: str) -> list[str]:

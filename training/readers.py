@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from app.schemas import CODES, FEATURES, LABEL_COLUMN, Feature
+from app.feature import Feature
 from training import causes, formats
 from training.files import EXTENSIONS
 from training.header import read_header
-from training.hints import LABELS, number_causes
+from training.hints import number_causes
 from training.lines import lines_of, not_utf8
-from training.names import known, ours
+from training.names import Names
 from training.violations import FILE, DataError, Findings, RowNumbers, Violation, file_error, shown
 
 CSV_BLOCK_BYTES: Final = 4 * 1024 * 1024
@@ -28,9 +28,6 @@ RAGGED_ROWS_KEPT: Final = 1000
 """A CSV file with more rows of the wrong width is read no further: it has another format."""
 ROW_CHARACTERS: Final = 10_000
 """A longer row of the wrong width is not examined."""
-_DICTIONARIES: Final = (*CODES, LABEL_COLUMN)
-"""Columns with few distinct values: those are checked instead of the rows."""
-_DECIMALS: Final[Mapping[str | None, Feature]] = {f.name: f for f in FEATURES if not f.categories and not f.integer}
 
 Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 
@@ -49,12 +46,13 @@ class Table(Protocol):
     def close(self) -> None: ...
 
 
-def open_table(path: Path, findings: Findings) -> AbstractContextManager[Table]:
+def open_table(path: Path, findings: Findings, names: Names) -> AbstractContextManager[Table]:
     """Open a CSV or Parquet file, distinguished by extension.
 
     Args:
         path: a local file.
         findings: receives what only a reader sees, such as rows of the wrong width.
+        names: the columns of the contract.
 
     Raises:
         DataError: unknown extension, empty file, or not a file of that format.
@@ -64,20 +62,22 @@ def open_table(path: Path, findings: Findings) -> AbstractContextManager[Table]:
         raise _other_extension(path)
     if path.stat().st_size == 0:
         raise file_error(str(path), "the file is empty", "a header and at least one customer")
-    table: Table = _Csv(path, findings) if suffix == ".csv" else _Parquet(path, findings)
+    table: Table = _Csv(path, findings, names) if suffix == ".csv" else _Parquet(path, findings, names)
     return closing(table)
 
 
 class _Csv:
-    def __init__(self, path: Path, findings: Findings) -> None:
+    def __init__(self, path: Path, findings: Findings, names: Names) -> None:
         self._path = path
         self._findings = findings
-        self._header = read_header(path)
+        self._names = names
+        self._header = read_header(path, names)
         self._ragged: list[int] = []
+        decimals = {f.name: f for f in names.contract.features if f.type == "number"}
         self._decimals = {
-            position: _DECIMALS[name]
+            position: decimals[name]
             for position, theirs in enumerate(self._header)
-            if (name := known(theirs)) in _DECIMALS
+            if (name := names.known(theirs)) in decimals
         }
         self.fields = [pa.field(name, pa.string()) for name in self._header]
 
@@ -85,7 +85,7 @@ class _Csv:
         # Positions instead of names, which may repeat in the file.
         position = {name: str(self._header.index(theirs)) for name, theirs in columns.items()}
         kinds = {
-            position[name]: pa.dictionary(pa.int32(), pa.string()) if name in _DICTIONARIES else pa.string()
+            position[name]: pa.dictionary(pa.int32(), pa.string()) if name in self._names.few_values else pa.string()
             for name in columns
         }
         rows_read = 0
@@ -145,7 +145,8 @@ class _Csv:
 
     def _may_be_last(self, cell: str) -> bool:
         """Whether the last field of a row that is too wide fits the last column, moved there by a split number."""
-        return bool(cell) if known(self._header[-1]) != LABEL_COLUMN else cell.lower() in LABELS
+        is_label = self._names.known(self._header[-1]) == self._names.contract.label.name
+        return cell.lower() in self._names.label_texts if is_label else bool(cell)
 
     def _numbers(self, rows_read: int, rows: int) -> RowNumbers:
         """Data row numbers of the next ``rows`` rows; rows of the wrong width count too."""
@@ -156,11 +157,11 @@ class _Csv:
 
 
 class _Parquet:
-    def __init__(self, path: Path, findings: Findings) -> None:
+    def __init__(self, path: Path, findings: Findings, names: Names) -> None:
         self._findings = findings
         try:
             schema = pq.read_schema(path)
-            categories = [f.name for f in schema if is_text(f.type) and ours(f.name) in _DICTIONARIES]
+            categories = [f.name for f in schema if is_text(f.type) and names.ours(f.name) in names.few_values]
             # Use small buffers instead of whole column chunks: a row group may hold the whole file.
             self._file = pq.ParquetFile(path, read_dictionary=categories, pre_buffer=False, buffer_size=1024 * 1024)
         except (pa.ArrowException, OSError) as error:
