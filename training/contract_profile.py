@@ -15,7 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from app.contract import Contract
 from training.identities import MISSING
+from training.names import Names
 from training.readers import is_text, open_table
 from training.sources import fetched
 from training.violations import DataError, Findings
@@ -29,6 +31,12 @@ _COMMA: Final = re.compile(r"[+-]?\d+(,\d+)?")
 _EITHER: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _CODE: Final = re.compile(r"0\d+")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
+_NOBODY: Final = Contract.model_validate_json(
+    b'{"contract":1,"name":"unknown","key":{"name":"no_key_here"},"label":{"name":"no_label_here"},'
+    b'"features":[{"name":"no_feature_here","type":"boolean"}],"example":{"no_feature_here":true}}'
+)
+"""Stands for the contract that is not known yet: no column of a file is one of its own."""
+
 Kind: TypeAlias = Literal["empty", "boolean", "integer", "number", "date", "text", "ambiguous"]
 _KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ("boolean", re.compile(r"true|false", re.IGNORECASE)),
@@ -120,9 +128,9 @@ def profile(source: str) -> Profile:
 
 def _read(source: str) -> tuple[list[str], list[Mapping[str, pa.Array]], int, Findings]:
     """The names of the columns, and their values in parts: the one place that knows how files are read."""
-    findings, parts, rows = Findings(), [], 0
+    findings, parts, rows = Findings(_NOBODY), [], 0
     try:
-        with fetched(source) as path, open_table(path, findings) as table:
+        with fetched(source) as path, open_table(path, findings, Names(_NOBODY)) as table:
             names = list(dict.fromkeys(field.name for field in table.fields))
             for _, columns in table.batches({name: name for name in names}, _BATCH):
                 parts.append(columns)
