@@ -78,8 +78,14 @@ def key_of(columns: Sequence[Column]) -> Column | None:
 
 def label_of(columns: Sequence[Column]) -> Column | None:
     """The column that tells who churned: two values, and called like it."""
-    two = [c for c in columns if len(c.counts) == 2 and not c.blanks]  # noqa: PLR2004 - churned and stayed
-    return next((c for pattern in _LABEL_NAMES for c in two if re.fullmatch(pattern, snake_case(c.name))), None)
+    two = {c.name: c for c in columns if len(c.counts) == 2 and not c.blanks}  # noqa: PLR2004 - churned and stayed
+    name = label_name([*two])
+    return None if name is None else two[name]
+
+
+def label_name(names: Sequence[str]) -> str | None:
+    """The name that is most like a label's."""
+    return next((n for pattern in _LABEL_NAMES for n in names if re.fullmatch(pattern, snake_case(n))), None)
 
 
 def churned_text(column: Column) -> tuple[str, bool]:

@@ -20,8 +20,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 MAX_BYTES: Final = 512 * 1024
-MAX_DEPTH: Final = 12
-"""A contract is five deep; deeper nesting costs time that grows with its square."""
+MAX_DEPTH: Final = 20
+"""A contract is five deep, one of ODCS thirteen; deeper nesting costs time that grows with its square."""
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and indexes that lead to a value."""

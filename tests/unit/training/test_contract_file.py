@@ -166,7 +166,7 @@ def test_a_mistake_is_named_with_its_remedy(before: str, after: str, expected: s
         ("# nothing\n", "line 1: the file is empty"),
         ("3", "line 1: it is not a contract: expected keys such as contract, name and features"),
         ("a,b\n1,2\n", "line 1: it is not a contract: expected keys such as contract, name and features"),
-        ("[" * 100_000, "line 1: nested more than 12 deep"),
+        ("[" * 100_000, "line 1: nested more than 20 deep"),
         ("a: \x01", "line 1: not YAML: special characters are not allowed: remove that character"),
         ("\t- a", "line 1: not YAML: found character '\\t' that cannot start any token"),
     ],
