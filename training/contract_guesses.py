@@ -126,10 +126,10 @@ def unusable(column: Column, churned: npt.NDArray[np.bool_] | None) -> str | Non
         return "its name is empty, too long, or has quotes or control characters: rename it"
     if column.kind in _NO_FEATURE:
         return _NO_FEATURE[column.kind]
-    if len(column.counts) == 1:
-        return f"constant, always {next(iter(column.counts))}"
     if (leak := leak_reason(column, churned)) is not None:
         return f"suspected leak, {leak}; name it under leaks to refuse files that have it"
+    if len(column.counts) == 1 and (not column.blanks or column.kind != "text"):
+        return f"constant, always {next(iter(column.counts))}{' or blank' if column.blanks else ''}"
     return _unusable_text(column) if column.kind == "text" else _unusable_number(column)
 
 
@@ -151,7 +151,7 @@ def _called_identifier(column: Column) -> bool:
 
 def _unusable_text(column: Column) -> str | None:
     distinct = len(column.counts)
-    if column.unique:
+    if column.unique or (distinct > 1 and distinct == column.filled):
         return "an identifier or free text: every row has another"
     if distinct >= MAX_CATEGORIES or distinct > max(2, column.filled / 2):
         return f"free text or too many categories: {distinct:,} different"

@@ -197,7 +197,8 @@ def infer(
     from training.contract_infer import infer as propose
 
     output = Output(as_json=as_json)
-    with output.waiting("Reading the customers"):
+    # Standard output is the contract's, unless it is written to a file.
+    with Output(as_json=as_json or out is None).waiting("Reading the customers"):
         proposal = propose(data, label=label, key=key)
     if out is not None:
         _deliver(proposal.yaml, out, overwrite=force, quiet=True)
