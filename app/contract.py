@@ -19,7 +19,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE
 from app.expressions import Expression
-from app.feature import Description, Feature, Formula, Name, Part, Text, repeated
+from app.feature import Description, Feature, Formula, Misfits, Name, Part, Text, repeated
 
 FORMAT: Final = 1
 """Format of the contract itself, its key ``contract``."""
@@ -137,11 +137,14 @@ class Contract(Part):
     def by_name(self) -> Mapping[str, Feature]:
         return {feature.name: feature for feature in self.features}
 
+    @property
+    def _named(self) -> tuple[Key | Label | Feature, ...]:
+        return (self.key, self.label, *self.features)
+
     @cached_property
     def aliases(self) -> Mapping[str, tuple[str, ...]]:
         """The other names that a column of a file may have, by name: of the key, the label and each feature."""
-        columns: tuple[Key | Label | Feature, ...] = (self.key, self.label, *self.features)
-        return {column.name: column.aliases for column in columns}
+        return {column.name: column.aliases for column in self._named}
 
     @cached_property
     def canonical(self) -> bytes:
@@ -167,7 +170,7 @@ class Contract(Part):
     def _consistent(self) -> Contract:
         problems = list(self._misfits())
         if problems:
-            raise ValueError("; ".join(problems))
+            raise Misfits(problems)
         return self
 
     def _misfits(self) -> Iterator[str]:
@@ -184,8 +187,8 @@ class Contract(Part):
         yield from self._example_misfits()
 
     def _columns(self) -> Iterator[str]:
-        for name, aliases in self.aliases.items():
-            yield from {name, *aliases}
+        for column in self._named:
+            yield from {column.name, *column.aliases}
         yield from self.ignored
         yield from self.leaks
         if self.as_of is not None:

@@ -35,6 +35,14 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
+class Misfits(ValueError):  # noqa: N818 - several at once, not one error
+    """What is wrong with a part of a contract, each problem by itself."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
 class Constant(Part):
     """A blank counts as this value."""
 
@@ -114,7 +122,7 @@ class Feature(Part):
             words = "true or false"
         else:
             kind = "a whole number" if self.integer else "a number"
-            words = f"{kind} from {_plain(self.lowest)} to {_plain(self.highest)}"
+            words = f"{kind} from {plain(self.lowest)} to {plain(self.highest)}"
         return words + (", or blank" if self.nullable else "")
 
     @cached_property
@@ -138,7 +146,7 @@ class Feature(Part):
     def _consistent(self) -> Feature:
         problems = list(self._misfits())
         if problems:
-            raise ValueError("; ".join(problems))
+            raise Misfits(problems)
         return self
 
     def _misfits(self) -> Iterator[str]:
@@ -178,6 +186,6 @@ def repeated(texts: Iterable[str]) -> list[str]:
     return [text for text, count in Counter(texts).items() if count > 1]
 
 
-def _plain(number: float) -> str:
+def plain(number: float) -> str:
     """A bound in words: without exponent or needless decimals."""
     return f"{number:.0f}" if number == math.floor(number) else repr(number)

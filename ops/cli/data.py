@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
 from ops.cli.options import HELP_STYLE, Force, Json
 from ops.console import Output
+
+FIBRE_SHARE: Final = 0.44
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 
@@ -29,13 +32,21 @@ def generate(
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Customers to generate.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 7,
-    fibre_share: Annotated[float, typer.Option(help="Covariate shift: share of customers with fibre.")] = 0.44,
+    fibre_share: Annotated[float, typer.Option(help="Covariate shift: share of customers with fibre.")] = FIBRE_SHARE,
     prior_shift: Annotated[float, typer.Option(help="Prior shift: added to every customer's logit.")] = 0.0,
     tenure_coefficient_change: Annotated[
         float, typer.Option(help="Concept drift: added to the coefficient of a month of tenure.")
     ] = 0.0,
     missing_total_share: Annotated[float, typer.Option(help="Share of customers whose total charges are blank.")] = 0.0,
     label_delay_share: Annotated[float, typer.Option(help="Share of the churners not yet labelled as such.")] = 0.0,
+    contract: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Customers of this contract instead. Their best AUC is not known, and the options for shifts, drift, "
+            "missing totals and delays are not for them.",
+        ),
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -44,12 +55,21 @@ def generate(
     The best AUC, Brier score and log loss that any model can reach are written beside the data (.truth.json).
 
     Example: churn data generate --rows 100000 --seed 1 --out customers.parquet
+
+    Example: churn data generate --contract contracts/bank.yaml --rows 20000 --out bank.csv
     """
     from ops.local.home import Home
     from training.files import check_output
 
     path = out or str(Home.from_environment().customers)
     check_output(path, overwrite=force)
+    output = Output(as_json=as_json)
+    if contract is not None:
+        faults = (fibre_share != FIBRE_SHARE, prior_shift, tenure_coefficient_change, missing_total_share)
+        if any((*faults, label_delay_share)):
+            raise typer.BadParameter("the options for shifts, drift, missing totals and delays are for Telco alone")
+        _generate_by_contract(contract, path, rows=rows, seed=seed, overwrite=force, output=output)
+        return
     from training.generate import write
     from training.truth import GeneratorConfig
 
@@ -62,7 +82,6 @@ def generate(
         missing_total_share=missing_total_share,
         label_delay_share=label_delay_share,
     )
-    output = Output(as_json=as_json)
     with output.counted("Generating") as progress:
         truth = write(config, path, overwrite=force, on_progress=lambda done: progress(done, done / rows))
     output.result(
@@ -71,6 +90,25 @@ def generate(
             f"Wrote {rows:,} customers to {path}: {truth.recorded_churn_rate:.1%} churned, "
             f"no model can exceed an AUC of {truth.ceiling.auc:.4f}"
         ),
+    )
+
+
+def _generate_by_contract(contract: Path, path: str, *, rows: int, seed: int, overwrite: bool, output: Output) -> None:
+    from training.contract_file import read
+    from training.contract_rows import RowsConfig, write
+
+    parsed = read(contract)
+    with output.counted("Generating") as progress:
+        written = write(
+            parsed,
+            RowsConfig(rows=rows, seed=seed),
+            path,
+            overwrite=overwrite,
+            on_progress=lambda done: progress(done, done / rows),
+        )
+    output.result(
+        {"path": path, "contract": parsed.name, "rows": rows, "churned": written.churned},
+        lambda: output.say(f"Wrote {rows:,} customers of {parsed.name} to {path}: {written.churned:,} churned"),
     )
 
 

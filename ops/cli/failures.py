@@ -58,6 +58,9 @@ def problems(error: Exception) -> list[Any]:
     """Each problem by itself, for a program; empty if there is only the message."""
     if is_error_of(error, "training.files", "PathError"):
         return [error.as_dict()]  # type: ignore[attr-defined]  # a PathError, recognised without an import
+    if is_error_of(error, "training.contract_file", "ContractError"):
+        mistakes: list[Any] = error.as_dict()["problems"]  # type: ignore[attr-defined]  # a ContractError, likewise
+        return mistakes
     if is_error_of(error, "pydantic", "ValidationError"):
         return [{"setting": where, "problem": what} for where, what in _wrong_settings(error)]
     if is_error_of(error, "training.violations", "DataError"):

@@ -17,6 +17,7 @@ from ops.cli import aliases as alias_commands
 from ops.cli import aws as aws_commands
 from ops.cli import backup as backup_commands
 from ops.cli import cluster as cluster_commands
+from ops.cli import contract as contract_commands
 from ops.cli import cost as cost_commands
 from ops.cli import dashboards as dashboards_commands
 from ops.cli import data as data_commands
@@ -160,6 +161,7 @@ for command in (
     app.command()(command)
 app.command(cls=serve_command.ServeCommand)(serve_command.serve)
 app.add_typer(cluster_commands.app, name="cluster")
+app.add_typer(contract_commands.app, name="contract")
 app.add_typer(cost_commands.app, name="cost")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(dashboards_commands.app, name="dashboards")
