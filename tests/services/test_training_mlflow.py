@@ -15,7 +15,7 @@ from mlflow.artifacts import download_artifacts
 from support.commands import churn
 from support.training_runs import GATES, aliases, config, stage_of
 
-from app.schemas import FEATURE_NAMES
+from app.schemas import FEATURE_NAMES, telco
 from training import addresses, mlflow_store, native, pipeline, registry
 from training.data import DataError, encode_frame
 from training.generate import generate
@@ -149,7 +149,18 @@ def test_a_version_has_a_verified_bundle_that_agrees_with_the_native_model_on_10
     )
     model = native.load_native(Path(file), result.model_type, version.tags[native.DIGEST_TAG])
     frame = customers(10_000, seed=99)
-    assert np.abs(served.score(encode_frame(frame)) - pipeline.predict(model, frame)).max() < 1e-6
+    assert np.abs(served.score(encode_frame(telco(), frame, {})) - pipeline.predict(model, frame)).max() < 1e-6
+
+
+def test_a_version_and_its_run_name_the_contract(trained: tuple[TrainResult, list[str]], mlflow_server: str) -> None:
+    client = MlflowClient(mlflow_server)
+    expected = {"contract": "telco", "contract_sha256": telco().sha256}
+    tags, params = (
+        client.get_model_version("run", trained[0].version).tags,
+        client.get_run(trained[0].run_id).data.params,
+    )
+    assert {name: tags[name] for name in expected} == {name: params[name] for name in expected} == expected
+    assert "schema_version" not in tags
 
 
 def test_a_native_model_with_another_digest_is_not_loaded(tmp_path: Path) -> None:

@@ -40,7 +40,14 @@ def trained(model_type: ModelType) -> Trained:
     with TemporaryDirectory() as folder:
         source = f"{folder}/bank.csv"
         small_bank_customers(3000, 5).to_csv(source, index=False)
-        config = TrainConfig(source=source, contract=BANK, model=model_type, tracking_uri="http://127.0.0.1:1")
+        config = TrainConfig(
+            source=source,
+            contract=BANK,
+            model=model_type,
+            cv_folds=2,
+            calibration_folds=2,
+            tracking_uri="http://127.0.0.1:1",
+        )
         data = load(source, BANK)
         fitted = fit(config, data, validate(data), lambda *_: None)
     facts = export.Facts(
