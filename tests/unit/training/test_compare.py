@@ -34,7 +34,7 @@ def test_names_in_files_bounds_and_words_do_not_change_the_codes() -> None:
 
 
 def tagged(version: str, tags: dict[str, str]) -> ModelVersion:
-    return ModelVersion("churn", version, 0, tags=[ModelVersionTag(name, value) for name, value in tags.items()])
+    return ModelVersion("churn", version, 0, tags=[ModelVersionTag(*tag) for tag in tags.items()])  # type: ignore[no-untyped-call]  # MLflow has no types here
 
 
 @pytest.mark.parametrize(
