@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from support.commands import churn
+from support.contracts import small_bank, small_bank_customers
 from support.training_runs import GATES, aliases, config, stage_of
 
 from app.schemas import FEATURE_NAMES, telco
@@ -227,3 +228,22 @@ def test_an_option_that_cannot_be_exits_2(monkeypatch: pytest.MonkeyPatch, capsy
     arguments = ["--data", "x.csv", "--tracking-uri", "http://127.0.0.1:1", "--offer-cost", "9999"]
     assert churn(monkeypatch, "train", *arguments) == 2
     assert "can never pay" in capsys.readouterr().err
+
+
+def test_another_business_is_trained_promoted_and_scored(mlflow_server: str, tmp_path: Path) -> None:
+    """From a file of the bank's customers to a promoted version, and a second one that is compared with it."""
+    name, source = "bank", tmp_path / "bank.csv"
+    small_bank_customers(2000, 4).to_csv(source, index=False)
+    settings = config(source, mlflow_server, name).model_copy(update={"contract": small_bank()})
+    first, second = (train(settings.model_copy(update={"seed": seed})) for seed in (1, 2))
+    assert [gate.name for result in (first, second) for gate in result.gates if not gate.passed] == []
+    assert first.staged
+    registry.promote(mlflow_server, name, first.version)
+    move = registry.promote(mlflow_server, name, second.version)
+    assert (move.from_version, move.to_version) == (first.version, second.version)
+    client = mlflow_store.connect(mlflow_server)
+    version = mlflow_store.get_version(client, name, second.version)
+    assert (version.tags["contract"], version.tags["contract_sha256"]) == ("small-bank", small_bank().sha256)
+    model = mlflow_store.fetch_model(client, version)
+    assert model.manifest.customers == small_bank()
+    assert model.manifest.medians.keys() == {"balance"}
