@@ -71,9 +71,14 @@ def is_row_number(column: Column) -> bool:
 
 
 def key_of(columns: Sequence[Column]) -> Column | None:
-    """The column that names the customers: unique, whole numbers or texts, and called like a key."""
-    unique = [c for c in columns if c.unique and c.kind in {"integer", "text"} and not is_row_number(c)]
-    return next((c for pattern in _KEY_NAMES for c in unique if re.fullmatch(pattern, snake_case(c.name))), None)
+    """The column that names the customers: unique, whole numbers or texts, and called like a key.
+
+    One that is called like a customer's key may be blank or repeated in some rows.
+    """
+    possible = [c for c in columns if c.kind in {"integer", "text"} and not is_row_number(c)]
+    unique = [(c, pattern) for pattern in _KEY_NAMES for c in possible if c.unique]
+    likely = [(c, _KEY_NAMES[0]) for c in possible if len(c.counts) > min(MAX_CATEGORIES, c.filled / 2)]
+    return next((c for c, pattern in unique + likely if re.fullmatch(pattern, snake_case(c.name))), None)
 
 
 def label_of(columns: Sequence[Column]) -> Column | None:

@@ -151,9 +151,7 @@ def _key(key: Column | None, draft: _Draft) -> dict[str, Any]:
         draft.remarks.append("No column is a key: unique, and called like one. Name it with --id if there is one.")
         return {}
     if not key.unique:
-        draft.remarks.append(
-            f"The key {key.name} is blank or repeated in some rows: rows of one key count as one customer."
-        )
+        draft.remarks.append(f"{key.name} is blank or repeated in some rows: rows of one key count as one customer.")
     characters = set("".join(key.counts))
     outside = {c for c in characters if not (c.isascii() and c.isalnum())}
     symbols = {c for c in outside if not c.isalnum()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ from training.readers import is_text, open_table
 from training.sources import fetched
 from training.violations import DataError, Findings
 
-MAX_ROWS: Final = 1_000_000
+MAX_ROWS: Final = 500_000
 """Rows that are looked at: a contract needs no more, and memory stays bounded."""
 _BATCH: Final = 65_536
 _BLANKS: Final = frozenset(MISSING)
@@ -55,7 +54,7 @@ class Column:
     @cached_property
     def counts(self) -> Mapping[str, int]:
         """How often each text occurs, blanks left out, the most frequent first."""
-        return dict(Counter(self.texts.dropna()).most_common())
+        return {str(text): int(count) for text, count in self.texts.value_counts().items()}
 
     @property
     def blanks(self) -> int:
@@ -145,7 +144,7 @@ def _read(source: str) -> tuple[list[str], list[Mapping[str, pa.Array]], int, Fi
 def _texts(parts: Sequence[pa.Array]) -> pd.Series[str]:
     """The values as trimmed texts without what stands for a blank."""
     if not parts:
-        return pd.Series([], dtype=object)
+        return pd.Series([], dtype="str")
     texts = pd.concat([_as_text(part) for part in parts], ignore_index=True)[:MAX_ROWS]
     return texts.mask(texts.str.lower().isin(_BLANKS), None)
 
@@ -155,4 +154,4 @@ def _as_text(part: pa.Array) -> pd.Series[str]:
         part = part.dictionary_decode()
     if not is_text(part.type):
         part = pc.cast(part, pa.string(), safe=False)
-    return pd.Series(pc.utf8_trim_whitespace(part).to_pylist(), dtype=object)
+    return pd.Series(pc.utf8_trim_whitespace(part).to_pandas(), dtype="str")

@@ -12,6 +12,18 @@ from ops.cli.options import HELP_STYLE, Force, Json
 from ops.console import Output
 
 FIBRE_SHARE: Final = 0.44
+Customers = Annotated[
+    str | None,
+    typer.Option(help="File to write, .csv or .parquet, a path or s3://bucket/key. Default: .churn/data/customers.csv"),
+]
+ContractFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Customers of this contract instead. Their best AUC is not known, and the options for shifts, drift, "
+        "missing totals and delays are not for them.",
+    ),
+]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 
@@ -24,12 +36,7 @@ def data() -> None:
 @app.command()
 def generate(
     *,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            help="File to write, .csv or .parquet, a path or s3://bucket/key. Default: .churn/data/customers.csv"
-        ),
-    ] = None,
+    out: Customers = None,
     rows: Annotated[int, typer.Option(min=1, help="Customers to generate.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 7,
     fibre_share: Annotated[float, typer.Option(help="Covariate shift: share of customers with fibre.")] = FIBRE_SHARE,
@@ -39,14 +46,7 @@ def generate(
     ] = 0.0,
     missing_total_share: Annotated[float, typer.Option(help="Share of customers whose total charges are blank.")] = 0.0,
     label_delay_share: Annotated[float, typer.Option(help="Share of the churners not yet labelled as such.")] = 0.0,
-    contract: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Customers of this contract instead. Their best AUC is not known, and the options for shifts, drift, "
-            "missing totals and delays are not for them.",
-        ),
-    ] = None,
+    contract: ContractFile = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:

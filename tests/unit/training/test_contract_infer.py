@@ -188,6 +188,15 @@ def test_a_blank_category_is_a_category_of_its_own(tmp_path: Path) -> None:
     assert str(feature.blank) == "constant='Unknown'"
 
 
+def test_the_key_may_be_blank_or_repeated_in_some_rows(tmp_path: Path) -> None:
+    table = shop()
+    table.loc[:9, "AccountNo"] = "NULL"
+    table.loc[10:12, "AccountNo"] = "k-1@shop.de"
+    proposed = proposal(table, tmp_path)
+    assert proposed.contract.key.aliases == ("AccountNo",)
+    assert "AccountNo is blank or repeated in some rows: rows of one key count as one customer." in proposed.remarks
+
+
 def test_decimal_commas_are_set_as_an_option(tmp_path: Path) -> None:
     table = shop().drop(columns="Grouped")
     table["Monthly Spend"] = table["Monthly Spend"].map(lambda spend: f"{spend:.2f}".replace(".", ","))
