@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from app.contract import Reading
 from app.schemas import FEATURES, ID_COLUMN, LABEL_COLUMN, Feature, Features, blank_total
 from training.identities import repeated, with_unique_missing
 from training.sources import fetched, file_sha256, read_truth
@@ -44,14 +45,16 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
-def load(source: str, *, labelled: bool = True) -> Dataset:
+def load(source: str, *, labelled: bool = True, reading: Reading | None = None) -> Dataset:
     """Load and check customers.
 
     IBM's own column names are understood, so the public Telco file loads as it is.
 
     Args:
-        source: CSV or Parquet file, a local path or ``s3://bucket/key``.
+        source: CSV, Excel or Parquet, a local path or ``s3://bucket/key``; a folder, a pattern or a prefix in S3 that
+            ends in ``/`` is a table in parts.
         labelled: whether ``churned`` is required; if not, it is ignored.
+        reading: how the file is written, where that is not to be found out or differs from the contract.
 
     Raises:
         DataError: the file cannot be read, or has violations; all of them are in the message.
@@ -59,7 +62,7 @@ def load(source: str, *, labelled: bool = True) -> Dataset:
     findings = Findings()
     try:
         with fetched(source) as path:
-            batches = list(checked_batches(path, findings, labelled=labelled))
+            batches = list(checked_batches(path, findings, labelled=labelled, reading=reading))
             sha256 = file_sha256(path)
             truth = read_truth(path, sha256, source)
     except DataError as error:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from app.contract import Reading
 from app.schemas import (
     CODES,
     FEATURE_NAMES,
@@ -25,6 +26,7 @@ from training.hints import category_causes, number_causes
 from training.identities import ID_EXPECTED, IdCheck
 from training.names import columns_of
 from training.readers import is_text, open_table
+from training.reading_parts import Parts
 from training.violations import FILE, Findings, RowNumbers
 
 
@@ -55,23 +57,24 @@ class CheckedBatch:
 
 
 def checked_batches(
-    path: Path, findings: Findings, *, labelled: bool, batch_rows: int = 65_536
+    path: Path | Parts, findings: Findings, *, labelled: bool, batch_rows: int = 65_536, reading: Reading | None = None
 ) -> Iterator[CheckedBatch]:
-    """Read a CSV or Parquet file in batches and check every value of every row.
+    """Read a table in batches and check every value of every row.
 
     Violations go into ``findings``. After the first one no batch is yielded, but the file is checked to its end. Notes
     about what was read differently from how it is written go there too; they are complete after the last batch.
 
     Args:
-        path: a local file; its extension gives the format.
+        path: a local file, or the parts of a table.
         findings: receives every violation.
         labelled: whether ``churned`` is required and checked; if not, it is ignored.
         batch_rows: rows per batch of a Parquet file (a CSV file comes in blocks of bytes).
+        reading: how the file is written, where that is not to be found out or differs from the contract.
 
     Raises:
         DataError: the file is not a readable table at all.
     """
-    with open_table(path, findings) as table:
+    with open_table(path, findings, reading=reading) as table:
         columns = _columns(table.fields, findings, labelled=labelled)
         rows_seen = 0
         id_check = IdCheck(findings)
