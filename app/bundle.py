@@ -193,7 +193,7 @@ class Manifest(Frozen):
 class GoldenRow(Frozen):
     """One customer, as a client would send it, and the score the model must give."""
 
-    customer: dict[str, str | int | float | None]
+    customer: dict[str, str | bool | int | float | None]
     score: Probability
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from app.contract import Contract, Features
 from app.feature import Constant, Feature, Formula
 
+LARGEST: Final = float(np.finfo(np.float32).max)
+"""Largest number that a model's input can hold."""
 Row: TypeAlias = Mapping[str, Any]
 """One validated customer by feature name."""
 Filler: TypeAlias = Callable[[Row], float]
@@ -19,7 +20,8 @@ Filler: TypeAlias = Callable[[Row], float]
 
 def finite(value: float, feature: Feature) -> float:
     """The result of a formula, or the minimum of its feature where there is no finite one (a division by zero)."""
-    return value if math.isfinite(value) else feature.lowest
+    # Written so that NaN is replaced too.
+    return value if abs(value) <= LARGEST else feature.lowest
 
 
 def _filler(feature: Feature, medians: Mapping[str, float]) -> Filler:

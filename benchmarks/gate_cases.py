@@ -10,10 +10,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from app.schemas import FEATURE_NAMES, ID_COLUMN, LABEL_COLUMN, blank_total
+from app.schemas import telco
 from training.data import Dataset
 from training.generate import generate
 from training.truth import GeneratorConfig
+
+ID_COLUMN, LABEL_COLUMN = telco().key.name, telco().label.name
 
 Kind = Literal["no skill", "honest", "leak", "copies", "worse", "mixed"]
 
@@ -100,9 +102,10 @@ def dataset(case: Case, seed: int) -> Dataset:
 
 
 def loaded(frame: pd.DataFrame) -> Dataset:
-    total = frame["total_charges"].fillna(blank_total(frame["tenure_months"], frame["monthly_charges"]))  # type: ignore[arg-type]  # elementwise
+    total = frame["total_charges"].fillna(frame["tenure_months"] * frame["monthly_charges"])
     return Dataset(
-        customers=frame[list(FEATURE_NAMES)].assign(total_charges=total),
+        contract=telco(),
+        customers=frame[list(telco().names)].assign(total_charges=total),
         ids=frame.get(ID_COLUMN),
         churned=frame[LABEL_COLUMN].to_numpy().astype(np.int8),
         source="generated",

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from app.contract import Scores
 from app.decisions import DECISIONS, RISK_BANDS
 from app.model import Model
-from app.schemas import ID_COLUMN, SCHEMA_VERSION, Scores
 
 PROBABILITY: Final = "churn_probability"
 CSV_ROWS: Final = 16_384
@@ -37,11 +37,16 @@ class Answers:
     csv: bool
     _constants: list[pa.Array] = field(default_factory=list, init=False)
 
+    @property
+    def key(self) -> str:
+        """Name of the column with the customer's key."""
+        return self.model.manifest.customers.key.name
+
     def batch(
         self, ids: pa.Array | None, probability: Scores, decision: npt.NDArray[np.int8], risk: npt.NDArray[np.int8]
     ) -> pa.RecordBatch:
         """The answers of some customers; ``decision`` and ``risk`` are indices of DECISIONS and RISK_BANDS."""
-        columns = {} if ids is None else {ID_COLUMN: ids}
+        columns = {} if ids is None else {self.key: ids}
         columns |= {
             PROBABILITY: pa.array(probability),
             "decision": pa.DictionaryArray.from_arrays(decision, list(DECISIONS)),
@@ -60,7 +65,8 @@ class Answers:
             "churn.model_version": self.model.origin.version,
             "churn.run_id": manifest.run_id,
             "churn.manifest_sha256": self.model.fingerprint.hex(),
-            "churn.schema_version": str(SCHEMA_VERSION),
+            "churn.contract": manifest.customers.name,
+            "churn.contract_sha256": manifest.customers.sha256,
             "churn.threshold": repr(manifest.threshold),
             "churn.scored_at": self._moment(),
         }
@@ -114,7 +120,7 @@ def _opened(path: Path, schema: pa.Schema, answers: Answers) -> pa_csv.CSVWriter
         return pa_csv.CSVWriter(path, schema, write_options=options)
     # Without Arrow's own schema inside: any reader sees plain strings and numbers.
     # Identifiers and probabilities hardly repeat: a dictionary of them takes longer and is larger than they are.
-    repeating = [column.name for column in schema if column.name not in {ID_COLUMN, PROBABILITY}]
+    repeating = [column.name for column in schema if column.name not in {answers.key, PROBABILITY}]
     parquet = pq.ParquetWriter(path, schema, compression="zstd", store_schema=False, use_dictionary=repeating)
     parquet.add_key_value_metadata(answers.metadata())
     return parquet

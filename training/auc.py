@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from app.schemas import Scores
+from app.contract import Scores
 from training.pipeline import Labels
 
 

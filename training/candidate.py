@@ -9,7 +9,7 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from app.bundle import GateResult
-from app.schemas import Features, Scores
+from app.contract import Features, Scores
 from training.config import TrainConfig
 from training.data import Dataset
 from training.export import Facts
@@ -29,8 +29,8 @@ class Run:
 
     @property
     def holdout(self) -> pd.DataFrame:
-        """The held-out customers, as in the file."""
-        return self.data.customers.iloc[self.fitted.split.test]
+        """The held-out customers, every blank filled."""
+        return self.fitted.customers.iloc[self.fitted.split.test]
 
     @property
     def holdout_features(self) -> Features:

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from app.schemas import FEATURES
-
 if TYPE_CHECKING:
     from training.violations import Violation
 
 OTHER: Final = "other"
 """Cause of a violation whose own text says everything."""
 BLANK: Final = "blank"
+MISSING_WORD: Final = "missing-word"
 RENAME: Final = "rename"
 NEAR_NAME: Final = "near-name"
 LEAK: Final = "leak"
@@ -30,7 +29,6 @@ VALUES_SHOWN: Final = 5
 MEANINGS_SHOWN: Final = 3
 NAMES_SHOWN: Final = 30
 """Column names shown in one line; the others are only counted."""
-_MAY_BE_BLANK: Final = " and ".join(feature.name for feature in FEATURES if feature.nullable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +63,10 @@ VALUES: Final = {
     "unit": ValueCause(
         one="has a unit after the number", many="have a unit after the number", remedy="write the number alone"
     ),
-    "missing-word": ValueCause(
+    MISSING_WORD: ValueCause(
         one="stands for a missing value",
         many="stand for missing values",
-        remedy=f"fill in what is missing; only {_MAY_BE_BLANK} may be left blank",
+        remedy="fill in what is missing",
     ),
     "spelling": ValueCause(
         one="differs from the accepted one only by case or punctuation",
@@ -136,7 +134,6 @@ GENERIC: Final = {
 """Causes that say no more than what is wrong: each line is about one column and what it expects."""
 _REMEDIES: Final = {
     BLANK: "fill in what is missing",
-    BAD_ID: "use letters, digits, _, . and - only, at most 64 of them",
     WRONG_WIDTH: "put values with a comma in quotes, and remove commas at the end of lines",
 }
 

@@ -10,8 +10,9 @@ from mlflow.entities.model_registry import ModelVersion
 
 from app import model as serving
 from app.bundle import MANIFEST_TAG, OVERRIDE_TAG, GateResult
+from app.contract import Contract, Features, Scores
 from app.names import PRODUCTION
-from app.schemas import SCHEMA_VERSION, Features, Scores
+from app.schemas import SCHEMA_VERSION
 from training import ledger, regression
 from training.auc import Estimate
 from training.config import GateLimits
@@ -53,7 +54,7 @@ class Production:
         """Sentences about how these customers differ from those that it was trained on."""
         if self.model is None:
             return []
-        check = PopulationCheck(self.model.reference)
+        check = PopulationCheck(self.model.manifest.customers, self.model.reference)
         check.add(features, scores)
         return [
             f"unlike the customers of version {self.version.version} in production: {difference.words}"
@@ -62,24 +63,41 @@ class Production:
         ]
 
 
-def production(client: MlflowClient, version: AnyVersion | None) -> Production | None:
-    """The :func:`incumbent` with its model; None if there is none."""
+def coded_alike(one: Contract, other: Contract) -> bool:
+    """Whether the same customer has the same codes by two contracts, so that one model can score the other's rows.
+
+    Bounds, names in files and descriptions may differ. A blank must count as the same, too.
+    """
+    return [(f.name, f.is_category, f.categories, f.blank) for f in one.features] == [
+        (f.name, f.is_category, f.categories, f.blank) for f in other.features
+    ]
+
+
+def production(client: MlflowClient, version: AnyVersion | None, contract: Contract) -> Production | None:
+    """The :func:`incumbent` with its model, if it can score customers of ``contract``; None if there is none."""
     if version is None:
         return None
     if isinstance(version, DeletedVersion):
         return Production(version=version, doubt="was deleted in MLflow")
-    return _loaded(client, version)
+    return _loaded(client, version, contract)
 
 
-def _loaded(client: MlflowClient, version: ModelVersion) -> Production:
+def _loaded(client: MlflowClient, version: ModelVersion, contract: Contract) -> Production:
     if version.tags.get(MANIFEST_TAG) is None:
         return Production(version=version, doubt="was not made by `churn train`")
-    if version.tags.get(SCHEMA_TAG) != str(SCHEMA_VERSION):
+    if version.tags.get(SCHEMA_TAG, str(SCHEMA_VERSION)) != str(SCHEMA_VERSION):
         return Production(version=version, doubt="was made for another customer schema")
     try:
         model = fetch_model(client, version, verdict_required=False)
     except RegistryError as error:
         return Production(version=version, doubt=f"cannot be loaded ({error})")
+    if not coded_alike(model.manifest.customers, contract):
+        return Production(
+            version=version,
+            doubt=f"was made for another contract, {model.manifest.customers.name!r} and not {contract.name!r}"
+            if model.manifest.customers.name != contract.name
+            else f"was made for another contract of the name {contract.name!r}, with other features",
+        )
     if model.manifest.refusals and version.tags.get(OVERRIDE_TAG) is None:
         return Production(version=version, doubt="was refused by its gates")
     return Production(version=version, model=model)

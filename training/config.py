@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.contract import Contract, Cost
 from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 from app.names import MODEL_NAME
+from app.schemas import telco
 
 ModelType = Literal["logistic_regression", "gradient_boosting"]
 MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")
@@ -29,12 +31,17 @@ class CostModel(_Frozen):
         threshold = offer_cost / (retained_share * customer_value)
 
     (Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001, for two classes). Amounts are in the currency
-    of ``monthly_charges``.
+    of the bills.
     """
 
     offer_cost: Annotated[float, Field(gt=0)] = OFFER_COST
     customer_value: Annotated[float, Field(gt=0)] = CUSTOMER_VALUE
     retained_share: Annotated[float, Field(gt=0, le=1)] = RETAINED_SHARE
+
+    @classmethod
+    def of(cls, cost: Cost) -> Self:
+        """The cost model that a contract states."""
+        return cls(**cost.model_dump())
 
     @property
     def threshold(self) -> float:
@@ -97,20 +104,29 @@ class GateLimits(_Frozen):
     regression_standard_errors: Annotated[float, Field(ge=0)] = 3.0
 
 
+def _cost(validated: dict[str, Any]) -> CostModel:
+    """The cost model of the contract; without a valid one, an error is reported anyway."""
+    contract: Contract = validated.get("contract", telco())
+    return CostModel.of(contract.cost)
+
+
 class TrainConfig(_Frozen):
     """One training run.
 
     Attributes:
-        source: CSV or Parquet file with the 19 features and ``churned``; a local path or ``s3://``.
+        source: CSV or Parquet file with the contract's features and label; a local path or ``s3://``.
+        contract: what the customers look like.
         model: ``auto`` takes the candidate with the best cross-validated AUC.
         test_share: share of the customers held out from fitting, and used for every reported figure.
         cv_folds: folds of the cross-validated AUC, on at most ``cv_rows_max`` training rows.
         calibration_folds: folds of the out-of-fold scores that the calibration is fitted on.
         bootstrap_count: resamples of the holdout for the 95 % intervals.
+        cost: by default the contract's.
         tracking_uri: of the MLflow server.
     """
 
     source: Annotated[str, Field(min_length=1)]
+    contract: Contract = Field(default_factory=telco)
     model: Literal["auto", "logistic_regression", "gradient_boosting"] = "logistic_regression"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
     test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
@@ -118,7 +134,7 @@ class TrainConfig(_Frozen):
     cv_rows_max: Annotated[int, Field(ge=1000)] = 50_000
     calibration_folds: Annotated[int, Field(ge=2, le=10)] = 3
     bootstrap_count: Annotated[int, Field(ge=100, le=10_000)] = 300
-    cost: CostModel = CostModel()
+    cost: CostModel = Field(default_factory=_cost)
     gates: GateLimits = GateLimits()
     tracking_uri: Annotated[str, Field(min_length=1)]
     model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = MODEL_NAME

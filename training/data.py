@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from app.contract import Reading
-from app.schemas import FEATURES, ID_COLUMN, LABEL_COLUMN, Feature, Features, blank_total
+from app.contract import Contract, Features, Reading
+from app.feature import Feature
+from app.schemas import telco
+from training.filling import assumed
 from training.identities import repeated, with_unique_missing
 from training.sources import fetched, file_sha256, read_truth
 from training.truth import Truth
@@ -25,10 +28,12 @@ class Dataset:
     """Validated customers.
 
     Attributes:
-        customers: exactly the 19 features in order: categories as pandas categories in the schema's order, numbers as
-            float64, blank totals filled by :func:`app.schemas.blank_total`.
-        ids: customer_id of each row (may repeat), or ``None`` when the file has none. A row without an id has a text of
-            its own that cannot be an id, so that it counts as one more customer.
+        contract: what these customers look like.
+        customers: exactly the contract's features in order: categories as pandas categories in the contract's order,
+            numbers as float64, booleans as 0 and 1. Blanks are filled, but for those that count as the median of the
+            training rows: they are NaN until the rows are split.
+        ids: key of each row (may repeat), or ``None`` when the file has none. A row without a key has a text of its
+            own that cannot be a key, so that it counts as one more customer.
         churned: 0 or 1 for each row, or ``None`` when loaded without labels.
         source: as given to :func:`load`.
         sha256: of the file's bytes.
@@ -36,6 +41,7 @@ class Dataset:
         notes: sentences about what was read differently from how it is written, and what looks odd.
     """
 
+    contract: Contract
     customers: pd.DataFrame
     ids: pd.Series[str] | None
     churned: npt.NDArray[np.int8] | None
@@ -45,24 +51,28 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
-def load(source: str, *, labelled: bool = True, reading: Reading | None = None) -> Dataset:
+def load(
+    source: str, contract: Contract | None = None, *, labelled: bool = True, reading: Reading | None = None
+) -> Dataset:
     """Load and check customers.
 
-    IBM's own column names are understood, so the public Telco file loads as it is.
+    The other names of a contract's columns are understood, so the public Telco file loads as it is.
 
     Args:
         source: CSV, Excel or Parquet, a local path or ``s3://bucket/key``; a folder, a pattern or a prefix in S3 that
             ends in ``/`` is a table in parts.
-        labelled: whether ``churned`` is required; if not, it is ignored.
+        contract: what the customers look like; by default those of :func:`app.schemas.telco`.
+        labelled: whether the label is required; if not, it is ignored.
         reading: how the file is written, where that is not to be found out or differs from the contract.
 
     Raises:
         DataError: the file cannot be read, or has violations; all of them are in the message.
     """
-    findings = Findings()
+    contract = contract or telco()
+    findings = Findings(contract)
     try:
         with fetched(source) as path:
-            batches = list(checked_batches(path, findings, labelled=labelled, reading=reading))
+            batches = list(checked_batches(path, contract, findings, labelled=labelled, reading=reading))
             sha256 = file_sha256(path)
             truth = read_truth(path, sha256, source)
     except DataError as error:
@@ -71,13 +81,14 @@ def load(source: str, *, labelled: bool = True, reading: Reading | None = None) 
     churned = np.concatenate([b.churned for b in batches if b.churned is not None]) if labelled and batches else None
     if churned is not None and not findings and len(np.unique(churned)) == 1:
         findings.add_column(
-            LABEL_COLUMN, f"every row is {churned[0]}", "customers who churned and customers who stayed"
+            contract.label.name, f"every row is {churned[0]}", "customers who churned and customers who stayed"
         )
     findings.raise_if_any(source)
-    customers, ids = _frame(batches), _ids(batches)
+    customers, ids = _frame(contract, batches), _ids(contract, batches)
     if ids is not None and (note := repeated(ids, customers)):
         findings.changes.add_sentence(note)
     return Dataset(
+        contract=contract,
         customers=customers,
         ids=ids,
         churned=churned,
@@ -88,35 +99,39 @@ def load(source: str, *, labelled: bool = True, reading: Reading | None = None) 
     )
 
 
-def encode_frame(frame: pd.DataFrame) -> Features:
-    """Code customers for a model: :func:`app.schemas.encode` for a whole frame.
+def encode_frame(contract: Contract, frame: pd.DataFrame, medians: Mapping[str, float]) -> Features:
+    """Code customers for a model: :class:`app.coding.Coder` for a whole frame.
 
     Args:
-        frame: the 19 features as in :attr:`Dataset.customers`; other columns are ignored, a blank total may be NaN.
+        contract: what the customers look like.
+        frame: its features as in :attr:`Dataset.customers`; other columns are ignored, a blank number may be NaN.
+        medians: of the training rows, of each feature whose blanks count as one.
 
     Returns:
-        float32 array of shape (len(frame), 19), C-contiguous.
+        float32 array of shape (len(frame), features), C-contiguous.
 
     Raises:
-        ValueError: a category column without the schema's categories, or with a blank.
+        ValueError: a category column without the contract's categories, or a blank that the contract does not allow.
     """
-    coded = np.empty((len(frame), len(FEATURES)), dtype=np.float32)
-    for position, feature in enumerate(FEATURES):
-        column = frame[feature.name]
-        if feature.categories:
-            if not isinstance(column.dtype, pd.CategoricalDtype) or tuple(column.cat.categories) != feature.categories:
-                raise ValueError(f"{feature.name}: not a category column of {', '.join(feature.categories)}")
-            codes = column.cat.codes.to_numpy()
-            if (codes < 0).any():
+    coded = np.empty((len(frame), len(contract.features)), dtype=np.float32)
+    numbers = {f.name: frame[f.name].to_numpy(dtype=np.float64) for f in contract.features if not f.is_category}
+    for position, feature in enumerate(contract.features):
+        values = _category_codes(feature, frame[feature.name]) if feature.is_category else numbers[feature.name]
+        blank = np.isnan(values)
+        if blank.any():
+            if not feature.nullable:
                 raise ValueError(f"{feature.name}: blank; expected {feature.expected}")
-            coded[:, position] = codes
-        else:
-            numbers = column.to_numpy(dtype=np.float64)
-            if feature.nullable:
-                tenure, monthly = (frame[n].to_numpy(dtype=np.float64) for n in ("tenure_months", "monthly_charges"))
-                numbers = np.where(np.isnan(numbers), blank_total(tenure, monthly), numbers)  # type: ignore[arg-type]  # elementwise
-            coded[:, position] = numbers
+            values = np.where(blank, assumed(feature, numbers, medians), values)
+        coded[:, position] = values
     return coded
+
+
+def _category_codes(feature: Feature, column: pd.Series) -> npt.NDArray[np.float64]:
+    """Code of each category; a blank's is NaN."""
+    if not isinstance(column.dtype, pd.CategoricalDtype) or tuple(column.cat.categories) != feature.categories:
+        raise ValueError(f"{feature.name}: not a category column of {', '.join(feature.categories)}")
+    codes = column.cat.codes.to_numpy()
+    return np.where(codes < 0, np.nan, codes.astype(np.float64))
 
 
 def category(feature: Feature, codes: npt.NDArray[np.int8]) -> pd.Categorical[str]:
@@ -124,18 +139,23 @@ def category(feature: Feature, codes: npt.NDArray[np.int8]) -> pd.Categorical[st
     return pd.Categorical.from_codes(codes, categories=pd.Index(feature.categories))
 
 
-def _frame(batches: list[CheckedBatch]) -> pd.DataFrame:
+def filled_medians(customers: pd.DataFrame, medians: Mapping[str, float]) -> pd.DataFrame:
+    """The same customers with the median of each of these features where it is blank."""
+    return customers.fillna(dict(medians)) if medians else customers
+
+
+def _frame(contract: Contract, batches: list[CheckedBatch]) -> pd.DataFrame:
     columns: dict[str, object] = {}
-    for feature in FEATURES:
+    for feature in contract.features:
         values = np.concatenate([batch.columns[feature.name] for batch in batches])
         columns[feature.name] = category(feature, values.astype(np.int8)) if feature.categories else values
     return pd.DataFrame(columns)
 
 
-def _ids(batches: list[CheckedBatch]) -> pd.Series[str] | None:
+def _ids(contract: Contract, batches: list[CheckedBatch]) -> pd.Series[str] | None:
     """The id of each row, a missing one replaced by a text of its own; ``None`` when the file has no ids."""
     parts = [(b.ids, b.ids_missing) for b in batches if b.ids is not None and b.ids_missing is not None]
     if not parts:
         return None
-    ids = pa.chunked_array([texts for texts, _ in parts]).to_pandas().rename(ID_COLUMN)
+    ids = pa.chunked_array([texts for texts, _ in parts]).to_pandas().rename(contract.key.name)
     return with_unique_missing(ids, np.concatenate([missing for _, missing in parts]))

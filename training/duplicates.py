@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from app.bundle import GateResult
-from app.schemas import Features
+from app.contract import Features
 from training.config import GateLimits
 from training.pipeline import Labels, Split
 
@@ -69,7 +69,7 @@ def gate(rows: Content, churned: Labels, split: Split, *, with_ids: bool, limits
     if refused:
         detail += (
             f", and {agreement:.1%} of these have its label: they are copies under other ids, so every figure is too "
-            "good. Remove the copies, or drop the column customer_id so that the split goes by content"
+            "good. Remove the copies, or drop the column with the ids so that the split goes by content"
         )
     return GateResult(
         name="duplicates", passed=not refused, detail=detail, value=share, limit=limits.duplicate_share_max

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
-from app.schemas import Scores
+from app.contract import NUMBER_BINS, Contract, Scores
 from training.auc import Clusters
 from training.config import CostModel
 from training.pipeline import Labels
@@ -25,8 +25,6 @@ _ONE_IN_A_THOUSAND: Final = 3.09
 """Standard deviations of a normal distribution: a sum over bins is close to one."""
 _IMPORTANCE_ROWS: Final = 5_000
 _IMPORTANCE_REPEATS: Final = 3
-
-SLICES: Final = ("senior_citizen", "gender", "contract")
 
 METRICS: Final[dict[str, str]] = {
     "auc": "area under the ROC curve",
@@ -174,11 +172,23 @@ class Slice:
     auc: float | None
 
 
-def evaluate_slices(customers: pd.DataFrame, churned: Labels, scores: Scores, threshold: float) -> list[Slice]:
-    """Compute the figures of every value of :data:`SLICES` that occurs."""
+def _groups(values: pd.Series) -> pd.Series:
+    """What a slice's rows are grouped by: the values, or their quarters if there are many."""
+    if isinstance(values.dtype, pd.CategoricalDtype) or values.nunique() <= NUMBER_BINS:
+        return values
+    quarters = pd.qcut(values, 4, duplicates="drop")
+    parts = list(quarters.cat.categories)
+    names = [f"up to {parts[0].right:g}", *(f"over {part.left:g} to {part.right:g}" for part in parts[1:])]
+    return quarters.cat.rename_categories(names)
+
+
+def evaluate_slices(
+    contract: Contract, customers: pd.DataFrame, churned: Labels, scores: Scores, threshold: float
+) -> list[Slice]:
+    """Compute the figures of every value that occurs of the contract's slices, of a long range by quarters."""
     slices = []
-    for feature in SLICES:
-        for value, positions in customers.groupby(feature, observed=True).indices.items():
+    for feature in contract.slices:
+        for value, positions in customers.groupby(_groups(customers[feature]), observed=True).indices.items():
             y, p = churned[positions], scores[positions]
             slices.append(
                 Slice(

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from app.schemas import Features, Scores
+from app.contract import Contract, Features, Scores
 from training import duplicates, pipeline
 from training.auc import Clusters
 from training.config import MODEL_TYPES, ModelType, TrainConfig
-from training.data import DataError, Dataset, Violation, encode_frame
+from training.data import DataError, Dataset, Violation, encode_frame, filled_medians
 from training.duplicates import Content
+from training.filling import medians_of
 from training.pipeline import CrossValidation, Labels, Split
 
 CUSTOMERS_MIN = 50
@@ -24,12 +25,15 @@ CUSTOMERS_MIN = 50
 class Fitted:
     """A fitted model with its native scores of every row of the file.
 
-    ``groups`` keeps rows on one side of the split (:func:`training.duplicates.groups`), ``validations`` the
-    cross-validations of the candidates, the best first.
+    ``customers`` are those of the file with every blank filled, ``medians`` what filled those that count as a median of
+    the training rows. ``groups`` keeps rows on one side of the split (:func:`training.duplicates.groups`),
+    ``validations`` the cross-validations of the candidates, the best first.
     """
 
     model: Pipeline
     model_type: ModelType
+    customers: pd.DataFrame
+    medians: dict[str, float]
     scores: Scores
     features: Features
     churned: Labels
@@ -55,7 +59,7 @@ def validate(data: Dataset) -> Labels:
     churners = int(data.churned.sum())
     if min(churners, len(data.churned) - churners) < CUSTOMERS_MIN:
         shortage = Violation(
-            column="churned",
+            column=data.contract.label.name,
             rows=(),
             count=0,
             value=f"{churners} churners among {len(data.churned)} rows",
@@ -66,29 +70,35 @@ def validate(data: Dataset) -> Labels:
 
 
 def choose(
-    config: TrainConfig, customers: pd.DataFrame, churned: Labels, groups: pd.Series[str]
+    config: TrainConfig, contract: Contract, customers: pd.DataFrame, churned: Labels, groups: pd.Series[str]
 ) -> tuple[CrossValidation, ...]:
     """Cross-validate the candidates, or only the one that ``config.model`` names, and sort them, the best first."""
     parts = list(pipeline.folds(groups, churned, count=config.cv_folds, rows_max=config.cv_rows_max, seed=config.seed))
     candidates = MODEL_TYPES if config.model == "auto" else (config.model,)
-    results = [pipeline.cross_validate(name, customers, churned, parts, seed=config.seed) for name in candidates]
+    results = [
+        pipeline.cross_validate(name, contract, customers, churned, parts, seed=config.seed) for name in candidates
+    ]
     return tuple(sorted(results, key=lambda result: result.mean, reverse=True))
 
 
 def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[str, str], None]) -> Fitted:
     """Split, choose, fit and score; ``enter`` is called with the name of each stage and a line about it."""
     enter("split", f"{config.test_share:.0%} of the customers held out, seed {config.seed}")
-    features = encode_frame(data.customers)
-    content = duplicates.content(features)
+    contract = data.contract
+    # Blanks that count as a median are NaN here: only the split says which rows it is taken from.
+    content = duplicates.content(encode_frame(contract, data.customers, {}))
     groups = duplicates.groups(data.ids, content)
     parts = pipeline.split(groups, churned, test_share=config.test_share, seed=config.seed)
-    train_customers, train_labels = data.customers.iloc[parts.train], churned[parts.train]
+    medians = _medians(data, parts)
+    customers = filled_medians(data.customers, medians)
+    train_customers, train_labels = customers.iloc[parts.train], churned[parts.train]
     enter("choose", f"{config.cv_folds}-fold cross-validation, model {config.model}")
-    validations = choose(config, train_customers, train_labels, groups.iloc[parts.train])
+    validations = choose(config, contract, train_customers, train_labels, groups.iloc[parts.train])
     best = validations[0]
     enter("fit", f"{best.model_type} on {len(parts.train):,} rows (cross-validated AUC {best.mean:.4f}), calibrated")
     model = pipeline.fit(
         best.model_type,
+        contract,
         train_customers,
         train_labels,
         seed=config.seed,
@@ -98,11 +108,27 @@ def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[st
     return Fitted(
         model=model,
         model_type=best.model_type,
-        scores=pipeline.predict(model, data.customers),
-        features=features,
+        customers=customers,
+        medians=medians,
+        scores=pipeline.predict(model, customers),
+        features=encode_frame(contract, customers, medians),
         churned=churned,
         split=parts,
         content=content,
         groups=groups,
         validations=validations,
     )
+
+
+def _medians(data: Dataset, parts: Split) -> dict[str, float]:
+    """The medians of the training rows.
+
+    Raises:
+        DataError: a feature whose blanks count as its median is blank in all of them.
+    """
+    try:
+        return medians_of(data.contract, data.customers.iloc[parts.train])
+    except ValueError as error:
+        column = str(error).partition(" ")[0]
+        blank = Violation(column=column, rows=(), count=0, value=str(error), expected="values in some training rows")
+        raise DataError(data.source, [blank]) from error

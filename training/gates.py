@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from app.bundle import GateResult
-from app.schemas import Scores
+from app.contract import Scores
 from training.auc import Clusters, Estimate, auc, standard_error
 from training.config import GateLimits
 from training.evaluate import Ranked

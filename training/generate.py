@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from app.schemas import CODES, FEATURES, ID_COLUMN, LABEL_COLUMN, Feature
+from app.feature import Feature
+from app.schemas import telco
 from training.data import category
 from training.files import check_output
 from training.outputs import delivered, is_csv
@@ -25,7 +26,7 @@ from training.truth import GeneratorConfig, Probabilities, Truth, ceiling, store
 __all__ = ["Generated", "GeneratorConfig", "generate", "write"]
 
 _CENTS: Final = pa.decimal128(9, 2)
-_FIBRE: Final = CODES["internet_service"]["Fiber optic"]
+_FIBRE: Final = telco().by_name["internet_service"].codes["Fiber optic"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +48,11 @@ def generate(config: GeneratorConfig) -> Generated:
     frames = []
     for chunk in chunks(config):
         tally.add(chunk)
-        columns: dict[str, object] = {ID_COLUMN: customer_ids(chunk.first, len(chunk.probability))}
-        for feature in FEATURES:
+        columns: dict[str, object] = {telco().key.name: customer_ids(chunk.first, len(chunk.probability))}
+        for feature in telco().features:
             name = feature.name
             columns[name] = category(feature, chunk.codes[name]) if feature.categories else chunk.numbers[name]
-        frames.append(pd.DataFrame(columns | {LABEL_COLUMN: chunk.recorded}))
+        frames.append(pd.DataFrame(columns | {telco().label.name: chunk.recorded}))
     return Generated(
         customers=pd.concat(frames, ignore_index=True), probability=tally.probability(), truth=tally.truth()
     )
@@ -149,10 +150,10 @@ class _Tally:
 
 
 def _batch(chunk: Chunk) -> pa.RecordBatch:
-    columns = {ID_COLUMN: pa.array(customer_ids(chunk.first, len(chunk.probability)))}
-    for feature in FEATURES:
+    columns = {telco().key.name: pa.array(customer_ids(chunk.first, len(chunk.probability)))}
+    for feature in telco().features:
         columns[feature.name] = _column(feature, chunk)
-    return pa.record_batch(columns | {LABEL_COLUMN: pa.array(chunk.recorded)})
+    return pa.record_batch(columns | {telco().label.name: pa.array(chunk.recorded)})
 
 
 def _column(feature: Feature, chunk: Chunk) -> pa.Array:

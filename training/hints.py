@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.schemas import FEATURES, Feature
+from app.contract import Contract
+from app.feature import Feature
 from training import causes
 
 LABELS: Final = ("0", "false", "no", "1", "true", "yes")
@@ -37,7 +38,7 @@ _SIGN: Final = r"(?:[$€£¥₹₽₺₩₪฿]|[A-Za-z]{1,2}\$|R\$|(?i:usd|eur
 _ANYWHERE: Final = (
     (causes.BLANK, r"^\s*$"),
     (
-        "missing-word",
+        causes.MISSING_WORD,
         r"(?i)^\s*(?:null|none|nan|n/?a|<na>|#n/a|nil|\\n|-+|\x{2013}|\x{2014}|\?+|\.|unknown|missing)\s*$",
     ),
 )
@@ -82,9 +83,9 @@ def number_causes(feature: Feature, values: pa.Array) -> Codes:
     trimmed = pc.utf8_trim_whitespace(values)
     spelled = _matches(trimmed, NUMBER)
     numbers = np.asarray(pc.fill_null(pc.cast(pc.if_else(pa.array(spelled), trimmed, None), pa.float64()), 0.0))
-    inside = (numbers >= feature.minimum) & (numbers <= feature.maximum)
+    inside = (numbers >= feature.lowest) & (numbers <= feature.highest)
     codes[spelled] = np.where(inside, "not-whole", "out-of-range")[spelled]
-    if feature.integer and (feature.minimum, feature.maximum) == (0, 1):
+    if feature.integer and (feature.lowest, feature.highest) == (0, 1):
         codes[_among(values, _FLAG)] = "flag"
     return codes
 
@@ -95,7 +96,7 @@ def _decimal(feature: Feature, values: pa.Array, codes: Codes) -> npt.NDArray[np
         return np.ones(len(values), dtype=np.bool_)
     digits = pc.replace_substring_regex(values, r"\D", "")
     whole = pc.if_else(pa.array(_matches(values, _AMBIGUOUS)), digits, None)
-    return np.asarray(pc.fill_null(pc.cast(whole, pa.float64()), 0.0)) > feature.maximum
+    return np.asarray(pc.fill_null(pc.cast(whole, pa.float64()), 0.0)) > feature.highest
 
 
 def category_causes(feature: Feature, values: pa.Array) -> Codes:
@@ -108,10 +109,10 @@ def label_causes(values: pa.Array) -> Codes:
     return _judged(values, _label_cause, "unknown-label")
 
 
-def meant(column: str, value: str) -> str:
+def meant(contract: Contract, column: str, value: str) -> str:
     """The category that ``value`` of ``column`` was probably meant to be, quoted, or an empty text."""
-    feature = _CATEGORIES.get(column)
-    if feature is None:
+    feature = contract.by_name.get(column)
+    if feature is None or not feature.is_category:
         return ""
     answer = _ANSWER.get(value.strip().lower())
     close = answer if answer in feature.categories else _closest(feature.categories, value)
@@ -121,9 +122,6 @@ def meant(column: str, value: str) -> str:
 def fold(name: str) -> str:
     """Reduce ``name`` to its letters and digits in one case, to compare different spellings."""
     return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if c.isalnum())
-
-
-_CATEGORIES: Final = {feature.name: feature for feature in FEATURES if feature.categories}
 
 
 def _judged(values: pa.Array, judge: Callable[[str], str | None], otherwise: str) -> Codes:

@@ -10,19 +10,25 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import TypeAdapter
 
-from app.schemas import ID_COLUMN, CustomerId
+from app.contract import Key
 from training import causes, notes
 from training.notes import counted
 from training.violations import Findings, RowNumbers
 
-ID_PATTERN: Final[str] = TypeAdapter(CustomerId).json_schema()["pattern"]
-ID_EXPECTED: Final = f"a text that matches {ID_PATTERN}"
 MISSING: Final = ("", "null", "none", "nan", "n/a", "na", "<na>", "#n/a")
 """Texts that stand for a missing id, in lower case."""
 _LONGEST: Final = max(map(len, MISSING))
-_DECIMAL: Final = r"^\d+\.0$"
+_DECIMAL: Final = r"^\d+\.0+$"
+"""An id that some program wrote as a decimal number."""
+_WHOLE: Final = r"^-?\d+$"
+_EXACT: Final = 2**53
+"""From here on, a float does not tell an integer from the next."""
+
+_FIXED: Final = "gender"
+"""A feature in which the rows of one customer do not differ."""
+_TENURE: Final = "tenure_months"
+"""A feature in which they do: other rows of one customer are from other months."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -38,44 +44,52 @@ class Ids:
 class IdCheck:
     """Checks the ids of a file batch by batch."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, key: Key, findings: Findings) -> None:
+        self._key = key
         self._findings = findings
-        self._rows = 0
-        self._decimal_rows = 0
 
     def check(self, column: pa.Array, rows: RowNumbers) -> Ids:
-        """Read the ids of a batch; values that cannot be an id become violations."""
-        texts = pc.cast(column, pa.string())
+        """Read the ids of a batch; values that cannot be an id become violations.
+
+        An id that is a number, such as 5 or 5.0, is read as its digits.
+        """
+        name, pattern = self._key.name, self._key.pattern
+        floating = pa.types.is_floating(column.type)
+        texts = _digits(column) if floating else pc.cast(column, pa.string())
         if texts.null_count:
             texts = pc.fill_null(texts, "")
-        fits = _matches(texts, ID_PATTERN)
+        fits = _matches(texts, pattern)
         if not fits.all():
             trimmed = pc.utf8_trim_whitespace(texts)
             if pc.any(pc.and_(pc.not_equal(trimmed, texts), pc.not_equal(trimmed, ""))).as_py():
-                self._findings.changes.add(notes.TRIMMED, ID_COLUMN)
-            texts, fits = trimmed, _matches(trimmed, ID_PATTERN)
+                self._findings.changes.add(notes.TRIMMED, name)
+            texts, fits = trimmed, _matches(trimmed, pattern)
+        # Faster than the pattern, which few of them match.
+        if pc.any(pc.match_substring(texts, ".0")).as_py() and (decimal := _matches(texts, _DECIMAL)).any():
+            self._findings.changes.add(notes.DECIMAL_IDS, name, int(decimal.sum()))
+            texts = pc.if_else(pa.array(decimal), pc.replace_substring_regex(texts, r"\.0+$", ""), texts)
         missing = _missing(texts)
         if missing.any():
-            self._findings.changes.add(notes.IDS_MISSING, ID_COLUMN, int(missing.sum()))
+            self._findings.changes.add(notes.IDS_MISSING, name, int(missing.sum()))
+        if floating:
+            fits &= _matches(texts, _WHOLE)
         wrong = ~(fits | missing)
         if wrong.any():
-            self._findings.add_cells(ID_COLUMN, ID_EXPECTED, rows[wrong], texts.filter(pa.array(wrong)), _bad_id)
-        self._count_decimals(texts)
+            self._findings.add_cells(name, expected(self._key), rows[wrong], texts.filter(pa.array(wrong)), _bad_id)
         return Ids(texts=texts, missing=missing)
 
-    def finish(self) -> None:
-        """Note what only the whole file shows."""
-        if self._rows and self._decimal_rows == self._rows:
-            self._findings.changes.add_sentence(
-                f"Every {ID_COLUMN} ends in .0, as when whole numbers were saved as decimals: "
-                "it is kept so, and is another id than the one without it."
-            )
 
-    def _count_decimals(self, texts: pa.Array) -> None:
-        # Look further only if the first id is such a number.
-        if self._decimal_rows == self._rows and _matches(texts[:1], _DECIMAL).all():
-            self._decimal_rows += int(_matches(texts, _DECIMAL).sum())
-        self._rows += len(texts)
+def expected(key: Key) -> str:
+    """What an id must be, in words for an error message."""
+    return f"a text that matches {key.pattern}"
+
+
+def _digits(column: pa.Array) -> pa.Array:
+    """Whole numbers as their digits, other numbers as they are written."""
+    numbers = np.asarray(pc.fill_null(pc.cast(column, pa.float64()), np.nan))
+    whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < _EXACT)
+    digits = pc.cast(pa.array(np.where(whole, numbers, 0).astype(np.int64)), pa.string())
+    return pc.if_else(pa.array(whole), digits, pc.cast(column, pa.string()))
 
 
 def with_unique_missing(ids: pd.Series[str], missing: Mask) -> pd.Series[str]:
@@ -93,7 +107,7 @@ def repeated(ids: pd.Series[str], customers: pd.DataFrame) -> str | None:
 
     The rows of one customer are from different months: they differ in tenure and perhaps in services, but not in
     gender. An id whose rows differ in gender, or in anything else in the same month of tenure, belongs to several
-    customers.
+    customers. Where a contract has no such features, nothing is known about that.
 
     Args:
         ids: the id of each row; a missing one is unique.
@@ -104,10 +118,7 @@ def repeated(ids: pd.Series[str], customers: pd.DataFrame) -> str | None:
         return None
     rows = customers.loc[several]
     keys = pd.Series(pd.factorize(ids[several])[0], index=rows.index)
-    genders = rows["gender"].cat.codes.groupby(keys).nunique()
-    distinct = rows.assign(_id=keys).drop_duplicates()
-    months = distinct.groupby(["_id", "tenure_months"]).size().groupby("_id").max()
-    different = set(genders.index[genders > 1]) | set(months.index[months > 1])
+    different = _different(rows, keys)
     contradicted = keys.isin(different)
     if not different:
         return (
@@ -118,6 +129,19 @@ def repeated(ids: pd.Series[str], customers: pd.DataFrame) -> str | None:
         f"{int(contradicted.sum()):,} rows share {counted(len(different), 'id', 'ids')} but describe different "
         "customers: give each customer an id of its own, since rows of one id count as one customer."
     )
+
+
+def _different(rows: pd.DataFrame, keys: pd.Series[int]) -> set[int]:
+    """The keys whose rows cannot be of one customer."""
+    different: set[int] = set()
+    if _FIXED in rows:
+        values = rows[_FIXED].groupby(keys, observed=True).nunique()
+        different |= set(values.index[values > 1])
+    if _TENURE in rows:
+        distinct = rows.assign(_id=keys).drop_duplicates()
+        months = distinct.groupby(["_id", _TENURE]).size().groupby("_id").max()
+        different |= set(months.index[months > 1])
+    return different
 
 
 def _missing(texts: pa.Array) -> Mask:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.bundle import GateResult
-from app.schemas import Scores
+from app.contract import Scores
 from training import duplicates, evaluate, gates, leaks
 from training.auc import auc
 from training.config import TrainConfig
@@ -27,7 +27,7 @@ def judge(config: TrainConfig, data: Dataset, fitted: Fitted, exported: Scores) 
         duplicates.gate(fitted.content, fitted.churned, fitted.split, with_ids=data.ids is not None, limits=limits),
         leaks.gate(
             auc(churned, scores, clusters),
-            leaks.single_features(fitted.features, fitted.churned, fitted.split, clusters),
+            leaks.single_features(data.contract, fitted.features, fitted.churned, fitted.split, clusters),
             churners=churners,
             stayers=len(churned) - churners,
             ceiling_auc=data.truth.ceiling.auc if data.truth else None,

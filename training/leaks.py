@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.bundle import GateResult
-from app.schemas import FEATURES, Features
+from app.contract import Contract, Features
 from training.auc import Clusters, Estimate, auc, standard_error
 from training.config import GateLimits
 from training.pipeline import Labels, Split
@@ -27,17 +27,19 @@ class SingleFeature:
     auc: Estimate
 
 
-def single_features(features: Features, churned: Labels, split: Split, clusters: Clusters) -> list[SingleFeature]:
+def single_features(
+    contract: Contract, features: Features, churned: Labels, split: Split, clusters: Clusters
+) -> list[SingleFeature]:
     """Measure every feature by itself, and sort them, the strongest first.
 
     Args:
-        features: all customers, coded, shape (rows, 19).
+        features: all customers, coded, shape (rows, features).
         churned: 0 or 1 of each row.
         split: the rates come from ``train``, the AUC from ``test``, so that no feature looks strong by chance.
         clusters: of the rows of ``test``.
     """
     singles = []
-    for column, feature in enumerate(FEATURES):
+    for column, feature in enumerate(contract.features):
         bins = _binned(features[:, column], split, number=not feature.is_category)
         rates = _rates(bins[split.train], churned[split.train])
         singles.append(

@@ -12,7 +12,6 @@ from mlflow.entities import DatasetInput, InputTag
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from app.schemas import FEATURES, LABEL_COLUMN
 from training.config import ModelType
 from training.data import Dataset
 from training.files import S3, is_s3
@@ -44,8 +43,9 @@ def run_name(model_type: ModelType, data: Dataset) -> str:
 def training_input(data: Dataset) -> DatasetInput:
     """The file as the input of a run, built from known facts, since MLflow's own function reads every value."""
     source = without_credentials(data.source)
-    columns = [ColSpec(DataType.string if f.is_category else DataType.double, f.name) for f in FEATURES]
-    schema = Schema([*columns, ColSpec(DataType.integer, LABEL_COLUMN)])
+    contract = data.contract
+    columns = [ColSpec(DataType.string if f.is_category else DataType.double, f.name) for f in contract.features]
+    schema = Schema([*columns, ColSpec(DataType.integer, contract.label.name)])
     dataset = MlflowDataset(
         name=file_name(data.source),
         digest=data.sha256[:_DIGEST_LENGTH],

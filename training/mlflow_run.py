@@ -57,7 +57,8 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
     facts, evaluation, folder, model = candidate.facts, candidate.evaluation, candidate.folder, run.fitted.model
     mlflow.log_params(
         {"model_type": facts.model_type}
-        | _flat(run.config.model_dump(mode="json", exclude={"tracking_uri"}))
+        | _flat(run.config.model_dump(mode="json", exclude={"tracking_uri", "contract"}))
+        | {"contract": run.config.contract.name, "contract_sha256": run.config.contract.sha256}
         | {"source": without_credentials(run.config.source), "cost.threshold": facts.threshold}
     )
     card = folder / CARD

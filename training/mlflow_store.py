@@ -30,12 +30,16 @@ from app.bundle import (
     digest,
     write_json,
 )
-from app.schemas import FEATURE_NAMES, LABEL_COLUMN, Features
+from app.contract import Contract, Features
 from training import descriptions
 from training.ledger import AnyVersion, DeletedVersion
 from training.pipeline import Labels
 
+CONTRACT_TAG: Final = "contract"
+"""Version tag with the name of the contract of its customers."""
+CONTRACT_SHA256_TAG: Final = "contract_sha256"
 SCHEMA_TAG: Final = "schema_version"
+"""Tag of versions of older releases instead of those two."""
 
 EVALUATION_FOLDER: Final = "evaluation"
 HOLDOUT: Final = "holdout.parquet"
@@ -227,17 +231,18 @@ def store_override(client: MlflowClient, version: ModelVersion, override: Overri
         client.set_model_version_tag(version.name, version.version, OVERRIDE_TAG, digest(path).sha256)
 
 
-def write_holdout(folder: Path, features: Features, churned: Labels, seed: int) -> None:
+def write_holdout(folder: Path, contract: Contract, features: Features, churned: Labels, seed: int) -> None:
     """Write the rows a version is judged on, at most 50,000 drawn with ``seed``: coded features and label, no ids."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(churned))[:HOLDOUT_ROWS_MAX])
-    frame = pd.DataFrame(features[rows], columns=list(FEATURE_NAMES)).assign(**{LABEL_COLUMN: churned[rows]})
+    frame = pd.DataFrame(features[rows], columns=list(contract.names)).assign(**{contract.label.name: churned[rows]})
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(folder / HOLDOUT, index=False)
 
 
 def fetch_holdout(client: MlflowClient, version: ModelVersion) -> tuple[Features, Labels]:
-    """Download the rows that a version was judged on: features of shape (rows, 19), and labels."""
+    """Download the rows that a version was judged on: features as its contract codes them, and labels."""
     with tempfile.TemporaryDirectory() as folder:
         frame = pd.read_parquet(_download(client, version, f"{EVALUATION_FOLDER}/{HOLDOUT}", Path(folder)))
-    features = np.ascontiguousarray(frame[list(FEATURE_NAMES)].to_numpy(dtype=np.float32))
-    return features, frame[LABEL_COLUMN].to_numpy(dtype=np.int8)
+    # The label is the last column.
+    features = np.ascontiguousarray(frame.iloc[:, :-1].to_numpy(dtype=np.float32))
+    return features, frame.iloc[:, -1].to_numpy(dtype=np.int8)

@@ -1,4 +1,4 @@
-"""Matches the columns of a file to ours, and guesses what its other names mean."""
+"""Matches the columns of a file to those of a contract, and guesses what its other names mean."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from app.schemas import FEATURE_NAMES, FEATURES, IBM_COLUMNS, ID_COLUMN, LABEL_COLUMN
+from app.contract import Contract
 from training import causes, notes
-from training.hints import fold
+from training.hints import LABELS, fold
 from training.violations import FILE, Findings, shown
 
 SIMILAR: Final = 0.8
@@ -18,14 +18,8 @@ SIMILAR: Final = 0.8
 COMPARED: Final = 100
 """Largest number of unknown names that are compared with the missing ones; a file with more has another schema."""
 
-_OURS: Final = (*FEATURE_NAMES, ID_COLUMN, LABEL_COLUMN)
-_FOLDED: Final = {
-    **{fold(theirs): ours for theirs, ours in IBM_COLUMNS.items()},
-    **{fold(ours): ours for ours in _OURS},
-    # IBM's newer file has the label both in words and as a number.
-    "churnlabel": LABEL_COLUMN,
-    "churnvalue": LABEL_COLUMN,
-}
+_LABEL_IN_USE: Final = ("churnlabel", "churnvalue")
+"""Folded names of the label in IBM's newer file, which has it both in words and as a number."""
 _INDEX: Final = re.compile(r"^(Unnamed: 0(\.\d+)*|__index_level_\d+__)$")
 """Names under which pandas writes the row index of a frame."""
 _EXPECTED: Final = {
@@ -40,102 +34,141 @@ _LABEL: Final = re.compile(
 _LEAK: Final = re.compile(r"^(churn|customerstatus$)")
 """Folded names of columns that can be known only after a customer churned: IBM's Churn Score, Churn Reason and so
 on."""
+_TELLS_NOTHING: Final = frozenset({"No", "Yes"})
 
 
-def ours(name: str) -> str:
-    """Our name for a column: the same name, or the one that IBM's name stands for."""
-    return IBM_COLUMNS.get(name, name)
+class Names:
+    """The names that the columns of a file may have by a contract, compiled once."""
 
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self.few_values: Final = frozenset(
+            {f.name for f in contract.features if f.is_category or f.type == "boolean"} | {contract.label.name}
+        )
+        """Columns with few distinct values: those are checked instead of the rows."""
+        self.telling: Final = frozenset(c for f in contract.features for c in f.categories) - _TELLS_NOTHING
+        """Values that are no column names."""
+        self.label_texts: Final = frozenset(
+            {*LABELS, *(text.lower() for text in (*contract.label.churned, *contract.label.stayed))}
+        )
+        """Accepted texts of the label in lower case."""
+        self._columns = (*contract.names, contract.key.name, contract.label.name)
+        self._theirs = {alias: name for name, aliases in contract.aliases.items() for alias in aliases}
+        self._unused = frozenset({*contract.ignored} | ({contract.as_of} if contract.as_of else set()))
+        self._leaks = frozenset(map(fold, contract.leaks))
+        self._folded = (
+            dict.fromkeys(set(_LABEL_IN_USE) - self._leaks, contract.label.name)
+            | {fold(theirs): ours for theirs, ours in self._theirs.items()}
+            | {fold(ours): ours for ours in self._columns}
+        )
 
-def known(name: str) -> str | None:
-    """The column of ours that ``name`` spells, ignoring case, spaces and punctuation."""
-    return _FOLDED.get(fold(name))
+    def ours(self, name: str) -> str:
+        """The contract's name for a column: the same name, or the one that an alias stands for."""
+        return name if name in self._columns else self._theirs.get(name, name)
 
+    def known(self, name: str) -> str | None:
+        """The column of the contract that ``name`` spells, ignoring case, spaces and punctuation."""
+        return self._folded.get(fold(name))
 
-def recognised(names: Iterable[str]) -> int:
-    """Count the ``names`` that are columns of ours, in any spelling."""
-    return len({known(name) for name in names} - {None})
+    def recognised(self, names: Iterable[str]) -> int:
+        """Count the columns of the contract among ``names``, in any spelling."""
+        return len({self.known(name) for name in names} - {None})
 
+    def columns_of(self, names: Sequence[str], required: Mapping[str, str], findings: Findings) -> dict[str, str]:
+        """Map each column of the contract to its name in the file; everything wrong with names becomes a violation.
 
-def columns_of(names: Sequence[str], required: Mapping[str, str], findings: Findings) -> dict[str, str]:
-    """Map each of our columns to its name in the file; everything wrong with the names becomes a violation.
+        A column that only needs another name is mapped all the same, so that its values are checked too.
 
-    A column that only needs another name is mapped all the same, so that its values are checked too.
+        Args:
+            names: the columns of the file, in order.
+            required: what a value must be, of each column that must be there.
+            findings: receives violations, and a note about a row index and about ignored columns.
+        """
+        counts = Counter(self.ours(name) for name in self._used(names, findings))
+        exact = {self.ours(name): name for name in names if counts[self.ours(name)] == 1 and self._has(name)}
+        unknown = [name for name in counts if name not in self._columns]
+        renamed = self._renamed(unknown, set(counts))
+        matched = (counts.keys() | renamed.keys()) & self.contract.by_name.keys()
+        others = len(unknown) - len(renamed)
+        if len(matched) < len(self.contract.features) / 2 and others > len(matched):
+            self._another_schema(sorted(matched), findings)
+            return {}
+        for name, count in counts.items():
+            if name in self._columns and count > 1:
+                findings.add_column(name, f"{count} columns stand for it", "one", cause="doubled-column")
+        missing = [name for name in required if name not in counts and name not in renamed]
+        near = self._explain(unknown, renamed, missing, findings)
+        for name in missing:
+            if name not in near:
+                findings.add_column(name, "column is missing", required[name], cause=causes.MISSING_COLUMN)
+        return exact | renamed
 
-    Args:
-        names: the columns of the file, in order.
-        required: what a value must be, of each column that must be there.
-        findings: receives violations, and a note about a row index.
-    """
-    counts = Counter(ours(name) for name in _without_index(names, findings))
-    exact = {ours(name): name for name in names if ours(name) in _OURS and counts[ours(name)] == 1}
-    unknown = [name for name in counts if name not in _OURS]
-    renamed = _renamed(unknown, set(counts))
-    matched = (counts.keys() | renamed.keys()) & set(FEATURE_NAMES)
-    others = len(unknown) - len(renamed)
-    if len(matched) < len(FEATURES) / 2 and others > len(matched):
-        match = f"only {', '.join(sorted(matched))} match; " if matched else ""
+    def _has(self, name: str) -> bool:
+        return self.ours(name) in self._columns
+
+    def _another_schema(self, matched: Sequence[str], findings: Findings) -> None:
+        contract = self.contract
+        match = f"only {', '.join(matched)} match; " if matched else ""
         findings.add_column(
             FILE,
-            f"this looks like another schema: {len(matched)} of {len(FEATURES)} columns match",
-            "the documented customer columns, in our names or IBM's",
+            f"this looks like another schema: {len(matched)} of {len(contract.features)} columns match",
+            f"the columns of the contract {contract.name!r}, in its names or their aliases",
             cause="other-schema",
-            hint=f"{match}map your columns to {', '.join(FEATURE_NAMES)} first",
+            hint=f"{match}map your columns to {', '.join(contract.names)} first, or give the contract of these "
+            "customers with --contract: `churn contract infer` describes a file",
         )
-        return {}
-    for name, count in counts.items():
-        if name in _OURS and count > 1:
-            findings.add_column(name, f"{count} columns stand for it", "one", cause="doubled-column")
-    missing = [name for name in required if name not in counts and name not in renamed]
-    near = _explain(unknown, renamed, missing, findings)
-    for name in missing:
-        if name not in near:
-            findings.add_column(name, "column is missing", required[name], cause=causes.MISSING_COLUMN)
-    return exact | renamed
 
+    def _used(self, names: Sequence[str], findings: Findings) -> list[str]:
+        """The names without those of a row index and of columns that are known and not used."""
+        used = []
+        for position, name in enumerate(names):
+            if _INDEX.match(name) or (position == 0 and not name.strip() and len(names) > 1):
+                findings.changes.add(notes.INDEX, repr(name))
+            elif name not in self._unused:
+                used.append(name)
+            elif name in self.contract.ignored:
+                findings.changes.add(notes.IGNORED, name)
+        return used
 
-def _without_index(names: Sequence[str], findings: Findings) -> list[str]:
-    unexplained = []
-    for position, name in enumerate(names):
-        if _INDEX.match(name) or (position == 0 and not name.strip() and len(names) > 1):
-            findings.changes.add(notes.INDEX, repr(name))
-        else:
-            unexplained.append(name)
-    return unexplained
+    def _renamed(self, unknown: Sequence[str], taken: set[str]) -> dict[str, str]:
+        """The unknown names that differ from ours only in case, spaces and punctuation, by our name."""
+        renamed: dict[str, str] = {}
+        for name in unknown:
+            target = self.known(name)
+            if target and target not in taken:
+                renamed.setdefault(target, name)
+        return renamed
 
+    def _explain(
+        self, unknown: Sequence[str], renamed: Mapping[str, str], missing: Sequence[str], findings: Findings
+    ) -> set[str]:
+        """Report every unknown name with its probable meaning; returns the missing columns that this explains."""
+        by_fold = {fold(name): name for name in missing}
+        by_fold |= {fold(theirs): name for theirs, name in self._theirs.items() if name in missing}
+        targets = {name: target for target, name in renamed.items()}
+        near: set[str] = set()
+        for position, name in enumerate(unknown):
+            if name in targets:
+                cause, meant = causes.RENAME, targets[name]
+            elif target := self.known(name):
+                cause, meant = causes.AGAIN, target
+            else:
+                cause, meant = self._guess(name, by_fold if position < COMPARED else {}, missing, near)
+            if cause == causes.NEAR_NAME:
+                near.add(meant)
+            expected = _EXPECTED.get(cause, "only the documented columns").format(meant)
+            findings.add_column(shown(repr(name)), "unknown column", expected, cause=cause, meant=meant)
+        return near
 
-def _renamed(unknown: Sequence[str], taken: set[str]) -> dict[str, str]:
-    """The unknown names that differ from ours only in case, spaces and punctuation, by our name."""
-    renamed: dict[str, str] = {}
-    for name in unknown:
-        target = known(name)
-        if target and target not in taken:
-            renamed.setdefault(target, name)
-    return renamed
-
-
-def _explain(
-    unknown: Sequence[str], renamed: Mapping[str, str], missing: Sequence[str], findings: Findings
-) -> set[str]:
-    """Report every unknown name with its probable meaning; returns the missing columns that this explains."""
-    by_fold = {fold(name): name for name in missing}
-    by_fold |= {fold(theirs): name for theirs, name in IBM_COLUMNS.items() if name in missing}
-    targets = {name: target for target, name in renamed.items()}
-    near: set[str] = set()
-    for position, name in enumerate(unknown):
-        cause, meant = (causes.UNKNOWN_COLUMN if name.strip() else causes.UNNAMED_COLUMN), ""
-        if name in targets:
-            cause, meant = causes.RENAME, targets[name]
-        elif target := _FOLDED.get(fold(name)):
-            cause, meant = causes.AGAIN, target
-        elif _LABEL.match(fold(name)) and LABEL_COLUMN in by_fold.values() and LABEL_COLUMN not in near:
-            cause, meant = causes.NEAR_NAME, LABEL_COLUMN
-        elif _LEAK.match(fold(name)) or _LABEL.match(fold(name)):
-            cause = causes.LEAK
-        elif position < COMPARED and (similar := difflib.get_close_matches(fold(name), by_fold, 1, SIMILAR)):
-            cause, meant = causes.NEAR_NAME, by_fold[similar[0]]
-        if cause == causes.NEAR_NAME:
-            near.add(meant)
-        expected = _EXPECTED.get(cause, "only the documented columns").format(meant)
-        findings.add_column(shown(repr(name)), "unknown column", expected, cause=cause, meant=meant)
-    return near
+    def _guess(self, name: str, by_fold: Mapping[str, str], missing: Sequence[str], near: set[str]) -> tuple[str, str]:
+        """The cause of a name that spells no column, and the column that it probably means."""
+        folded, label = fold(name), self.contract.label.name
+        if folded in self._leaks:
+            return causes.LEAK, ""
+        if _LABEL.match(folded) and label in missing and label not in near:
+            return causes.NEAR_NAME, label
+        if _LEAK.match(folded) or _LABEL.match(folded):
+            return causes.LEAK, ""
+        if similar := difflib.get_close_matches(folded, by_fold, 1, SIMILAR):
+            return causes.NEAR_NAME, by_fold[similar[0]]
+        return (causes.UNKNOWN_COLUMN if name.strip() else causes.UNNAMED_COLUMN), ""

@@ -5,24 +5,29 @@ from __future__ import annotations
 from typing import Final
 
 INDEX: Final = "index"
+IGNORED: Final = "ignored"
+SPELT: Final = "spelt"
+MISSING: Final = "missing"
 TRIMMED: Final = "trimmed"
 BOOLEANS: Final = "booleans"
 NAN: Final = "nan"
 IDS_MISSING: Final = "ids-missing"
-WORDS: Final = "words"
 CURRENCY: Final = "currency"
 THOUSANDS: Final = "thousands"
 DECIMAL_COMMA: Final = "decimal-comma"
+DECIMAL_IDS: Final = "decimal-ids"
 
 _COLUMNS: Final = {
     INDEX: "A row index was ignored: the column named {columns}.",
+    IGNORED: "Ignored, as the contract says: the column {columns}.",
+    SPELT: "Other spellings of values in {columns} were read as the contract says.",
+    MISSING: "Words such as NULL or NA in {columns} count as blank.",
     TRIMMED: "Spaces around values of {columns} were removed.",
     BOOLEANS: "True and false in {columns} were read as Yes and No.",
     DECIMAL_COMMA: "Zeros and ones of {columns} are written with a decimal comma.",
 }
 """The sentence of each kind that is about columns; the other kinds are about rows."""
 _VALUES: Final = {
-    WORDS: "Words for a missing value (such as NULL or NA) count as blank: {values}.",
     CURRENCY: "Signs of currencies were removed: {values}.",
     THOUSANDS: "Marks between thousands were removed: {values}.",
 }
@@ -63,6 +68,9 @@ def _sentence(kind: str, columns: dict[str, int]) -> str:
     name, rows = next(iter(columns.items()))
     if kind == NAN:
         return f"NaN in {name} counts as blank ({counted(rows, 'row', 'rows')})."
+    if kind == DECIMAL_IDS:
+        have = counted(rows, "row has", "rows have")
+        return f"{have} a {name} that ends in .0, as when whole numbers were saved as decimals: its digits are the id."
     return (
         f"{counted(rows, 'row has', 'rows have')} no {name} (blank, or a word such as NULL): "
         "each counts as a customer of its own."

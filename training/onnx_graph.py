@@ -15,32 +15,32 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
 
 from app.bundle import INPUT_NAME, OUTPUT_NAME
-from app.schemas import FEATURE_NAMES, FEATURES
-from training.pipeline import CATEGORY_BRANCH, CLASSIFY, ENCODE, NUMBER_BRANCH, SCALE, classifier_parts
+from app.contract import Contract
+from training.pipeline import CATEGORY_BRANCH, CLASSIFY, ENCODE, NUMBER_BRANCH, SCALE, branches, classifier_parts
 
 _BOOSTING: Final = "SklearnHistGradientBoostingClassifier"
 _OPSET: Final = {"": 18, "ai.onnx.ml": 3}
 """Supported by every ONNX Runtime since 1.14, and by the server that scores."""
 
 
-def to_onnx(model: Pipeline) -> bytes:
-    """The graph of a fitted pipeline.
+def to_onnx(model: Pipeline, contract: Contract) -> bytes:
+    """The graph of a pipeline that was fitted on customers of ``contract``.
 
-    The pipeline reads category names; the graph reads their codes (:func:`app.schemas.encode`), which takes no string
+    The pipeline reads category names; the graph reads their codes (:class:`app.coding.Coder`), which takes no string
     handling at run time. So a copy is converted whose encoder reads positions and codes instead of names.
 
     Returns:
-        the serialised graph, with input :data:`INPUT_NAME`, float32 (rows, 19), and output :data:`OUTPUT_NAME`,
+        the serialised graph, with input :data:`INPUT_NAME`, float32 (rows, features), and output :data:`OUTPUT_NAME`,
         float32 (rows, 2).
     """
     coded = copy.deepcopy(model)
-    coded.steps[0] = (ENCODE, _coded_encoder(coded[ENCODE]))
     classifier, _, _ = classifier_parts(coded)
-    shape = [None, len(FEATURES)]
-    if isinstance(classifier, HistGradientBoostingClassifier):
+    boosting = isinstance(classifier, HistGradientBoostingClassifier)
+    coded.steps[0] = (ENCODE, _coded_encoder(coded[ENCODE], contract, as_they_are=boosting))
+    shape = [None, len(contract.features)]
+    if boosting:
         _round_thresholds_down(classifier)
         received = FloatTensorType(shape)
     else:
@@ -79,21 +79,24 @@ def _compute_in_double(graph: onnx.GraphProto) -> None:
         value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
 
 
-def _coded_encoder(fitted: ColumnTransformer) -> ColumnTransformer:
-    """The same transformation over the float32 matrix of codes instead of the frame of names."""
-    one_hot = fitted.named_transformers_[CATEGORY_BRANCH]
-    positions = {
-        CATEGORY_BRANCH: [i for i, f in enumerate(FEATURES) if f.is_category],
-        NUMBER_BRANCH: [i for i, f in enumerate(FEATURES) if not f.is_category],
-    }
-    if isinstance(one_hot, OneHotEncoder):
-        one_hot.categories_ = [np.arange(len(names), dtype=np.float32) for names in one_hot.categories_]
-        branches = {CATEGORY_BRANCH: one_hot, NUMBER_BRANCH: fitted.named_transformers_[NUMBER_BRANCH][SCALE]}
-    else:  # boosting reads the codes and the float32 numbers as they are
-        branches = dict.fromkeys(positions, "passthrough")
-    coded = ColumnTransformer([(name, branches[name], columns) for name, columns in positions.items()])
-    coded.transformers_ = [(name, branches[name], columns) for name, columns in positions.items()]
-    coded.n_features_in_ = len(FEATURE_NAMES)
+def _coded_encoder(fitted: ColumnTransformer, contract: Contract, *, as_they_are: bool) -> ColumnTransformer:
+    """The same transformation over the float32 matrix of codes instead of the frame of names.
+
+    Args:
+        as_they_are: whether the classifier reads the codes and the float32 numbers unchanged, as boosting does.
+    """
+    positions = {branch: [contract.names.index(name) for name in names] for branch, names in branches(contract).items()}
+    steps: dict[str, Any] = dict.fromkeys(positions, "passthrough")
+    if not as_they_are:
+        if CATEGORY_BRANCH in positions:
+            one_hot = fitted.named_transformers_[CATEGORY_BRANCH]
+            one_hot.categories_ = [np.arange(len(names), dtype=np.float32) for names in one_hot.categories_]
+            steps[CATEGORY_BRANCH] = one_hot
+        if NUMBER_BRANCH in positions:
+            steps[NUMBER_BRANCH] = fitted.named_transformers_[NUMBER_BRANCH][SCALE]
+    coded = ColumnTransformer([(name, steps[name], columns) for name, columns in positions.items()])
+    coded.transformers_ = [(name, steps[name], columns) for name, columns in positions.items()]
+    coded.n_features_in_ = len(contract.names)
     coded.sparse_output_ = False
     return coded
 

@@ -23,14 +23,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from app.schemas import FEATURES, Scores
+from app.contract import Contract, Scores
 from training.config import ModelType
 
 Labels = npt.NDArray[np.int8]
 Indices = npt.NDArray[np.int64]
-
-CATEGORIES: Final = [f.name for f in FEATURES if f.is_category]
-NUMBERS: Final = [f.name for f in FEATURES if not f.is_category]
 
 ENCODE: Final = "encode"
 CLASSIFY: Final = "classify"
@@ -108,21 +105,28 @@ def _rounded(*kinds: type) -> list[tuple[str, FunctionTransformer]]:
     return [(k.__name__, FunctionTransformer(k, feature_names_out="one-to-one")) for k in kinds]
 
 
-def _encoder(model_type: ModelType) -> ColumnTransformer:
-    categories = [list(f.categories) for f in FEATURES if f.is_category]
+def branches(contract: Contract) -> dict[str, list[str]]:
+    """The features of each branch of the encoder, in the contract's order; a branch without any is left out."""
+    parts = {
+        CATEGORY_BRANCH: [f.name for f in contract.features if f.is_category],
+        NUMBER_BRANCH: [f.name for f in contract.features if not f.is_category],
+    }
+    return {branch: names for branch, names in parts.items() if names}
+
+
+def _encoder(model_type: ModelType, contract: Contract) -> ColumnTransformer:
+    categories = [list(f.categories) for f in contract.features if f.is_category]
     if model_type == "logistic_regression":
-        return ColumnTransformer(
-            [
-                (CATEGORY_BRANCH, OneHotEncoder(categories=categories, sparse_output=False), CATEGORIES),
-                (NUMBER_BRANCH, Pipeline([*_rounded(np.float32, np.float64), (SCALE, StandardScaler())]), NUMBERS),
-            ]
-        )
-    return ColumnTransformer(
-        [
-            (CATEGORY_BRANCH, OrdinalEncoder(categories=categories, dtype=np.float32), CATEGORIES),
-            (NUMBER_BRANCH, Pipeline(_rounded(np.float32)), NUMBERS),
-        ]
-    )
+        steps = {
+            CATEGORY_BRANCH: OneHotEncoder(categories=categories, sparse_output=False),
+            NUMBER_BRANCH: Pipeline([*_rounded(np.float32, np.float64), (SCALE, StandardScaler())]),
+        }
+    else:
+        steps = {
+            CATEGORY_BRANCH: OrdinalEncoder(categories=categories, dtype=np.float32),
+            NUMBER_BRANCH: Pipeline(_rounded(np.float32)),
+        }
+    return ColumnTransformer([(branch, steps[branch], names) for branch, names in branches(contract).items()])
 
 
 def _classifier(model_type: ModelType, seed: int) -> LogisticRegression | HistGradientBoostingClassifier:
@@ -135,7 +139,7 @@ def _classifier(model_type: ModelType, seed: int) -> LogisticRegression | HistGr
     )  # fmt: skip
 
 
-def build(model_type: ModelType, *, seed: int, calibration_folds: int) -> Pipeline:
+def build(model_type: ModelType, contract: Contract, *, seed: int, calibration_folds: int) -> Pipeline:
     """The unfitted model: raw features in, calibrated probabilities out.
 
     ``ensemble=False`` keeps one classifier, fitted on all rows, and one sigmoid, fitted on out-of-fold scores.
@@ -143,14 +147,20 @@ def build(model_type: ModelType, *, seed: int, calibration_folds: int) -> Pipeli
     calibrated = CalibratedClassifierCV(
         _classifier(model_type, seed), method="sigmoid", ensemble=False, cv=calibration_folds
     )
-    return Pipeline([(ENCODE, _encoder(model_type)), (CLASSIFY, calibrated)])
+    return Pipeline([(ENCODE, _encoder(model_type, contract)), (CLASSIFY, calibrated)])
 
 
 def fit(
-    model_type: ModelType, customers: pd.DataFrame, churned: Labels, *, seed: int, calibration_folds: int
+    model_type: ModelType,
+    contract: Contract,
+    customers: pd.DataFrame,
+    churned: Labels,
+    *,
+    seed: int,
+    calibration_folds: int,
 ) -> Pipeline:
     """Fit and calibrate on ``customers``; see :func:`build`."""
-    return build(model_type, seed=seed, calibration_folds=calibration_folds).fit(customers, churned)
+    return build(model_type, contract, seed=seed, calibration_folds=calibration_folds).fit(customers, churned)
 
 
 def predict(model: Pipeline, customers: pd.DataFrame) -> Scores:
@@ -180,6 +190,7 @@ class CrossValidation:
 
 def cross_validate(
     model_type: ModelType,
+    contract: Contract,
     customers: pd.DataFrame,
     churned: Labels,
     parts: list[tuple[Indices, Indices]],
@@ -189,7 +200,7 @@ def cross_validate(
     """AUC on each fold, without the calibration: a rising function of the score leaves the AUC as it is."""
     aucs = []
     for train, test in parts:
-        model = Pipeline([(ENCODE, _encoder(model_type)), (CLASSIFY, _classifier(model_type, seed))])
+        model = Pipeline([(ENCODE, _encoder(model_type, contract)), (CLASSIFY, _classifier(model_type, seed))])
         model.fit(customers.iloc[train], churned[train])
         aucs.append(float(roc_auc_score(churned[test], model.predict_proba(customers.iloc[test])[:, 1])))
     return CrossValidation(model_type=model_type, auc=tuple(aucs))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
-from app.schemas import Scores
+from app.contract import Scores
 from training.config import CostModel
 from training.evaluate import BINS, Metric, offer_value
 from training.pipeline import Labels

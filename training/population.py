@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from app.schemas import CODES
+from app.schemas import telco
 from training.truth import GeneratorConfig, Probabilities
 
 CHUNK_ROWS: Final = 250_000
@@ -141,7 +141,7 @@ def _pick(uniform: Numbers, *shares: float) -> Codes:
 
 
 def _coded(feature: str, value: str) -> np.int8:
-    return np.int8(CODES[feature][value])
+    return np.int8(telco().by_name[feature].codes[value])
 
 
 def _categories(config: GeneratorConfig, uniform: Mapping[str, Numbers]) -> dict[str, Codes]:

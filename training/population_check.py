@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.bundle import Bins, Reference
-from app.schemas import FEATURES, Feature, Features, Scores
+from app.contract import Contract, Features, Scores
+from app.feature import Feature
 
 SERIOUS: Final = 0.25
 """A shift that usually calls for a new model; the alerts on served requests already begin at 0.1."""
@@ -60,7 +61,8 @@ class PopulationError(Exception):
 class PopulationCheck:
     """Counts the bins of a file's customers batch by batch, and compares them with a reference."""
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, contract: Contract, reference: Reference) -> None:
+        self._contract = contract
         self._reference = reference
         self._counts = {name: np.zeros(len(bins.proportions)) for name, bins in reference.features.items()}
         self._scores = np.zeros(len(reference.score.proportions))
@@ -71,14 +73,14 @@ class PopulationCheck:
         """Count a batch.
 
         Args:
-            features: coded customers, shape (rows, 19), as the model gets them: the reference has the same rounding.
+            features: coded customers, shape (rows, features), as the model gets them: the reference is rounded alike.
             scores: their probabilities, shape (rows,).
         """
         step = -(-len(scores) // BATCH_SAMPLE)
         # Each column contiguous in memory: counting a strided one takes three times as long.
         sampled, some = np.ascontiguousarray(features[::step].T), scores[::step]
         weight = len(scores) / len(some)
-        for feature, values in zip(FEATURES, sampled, strict=True):
+        for feature, values in zip(self._contract.features, sampled, strict=True):
             bins = self._reference.features[feature.name]
             self._counts[feature.name] += weight * _count(bins, values)
         self._scores += weight * _count(self._reference.score, some)
@@ -87,13 +89,13 @@ class PopulationCheck:
         self._squares += weight * len(scores)
 
     def differences(self) -> tuple[Difference, ...]:
-        """Every feature that differs, in the order of the schema, then the score."""
+        """Every feature that differs, in the order of the contract, then the score."""
         if not self._rows:
             return ()
         # Kish's effective size of a sample whose rows have different weights.
         size = self._rows**2 / self._squares
         differing = []
-        for feature in FEATURES:
+        for feature in self._contract.features:
             counts, bins = self._counts[feature.name], self._reference.features[feature.name]
             psi, limit = _psi(counts, bins, self._reference.rows), _limit(len(counts), size, self._reference.rows)
             if psi > limit:

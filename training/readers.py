@@ -9,9 +9,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from app.contract import Contract, Reading
-from app.schemas import telco
+from app.contract import Reading
 from training import formats
+from training.names import Names
 from training.reading_bytes import COMPRESSIONS, Compression
 from training.reading_csv import CsvTable
 from training.reading_parquet import ParquetTable, is_text
@@ -39,7 +39,7 @@ class Table(Protocol):
 
 
 def open_table(
-    source: Path | Parts, findings: Findings, contract: Contract | None = None, reading: Reading | None = None
+    source: Path | Parts, findings: Findings, names: Names, reading: Reading | None = None
 ) -> AbstractContextManager[Table]:
     """Open a table: CSV with any delimiter, encoding and packing, Excel, Parquet, or parts of these.
 
@@ -49,18 +49,17 @@ def open_table(
     Args:
         source: a local file, or parts that are read one after another.
         findings: receives what only a reader sees, such as rows of the wrong width and numbers with two readings.
-        contract: whose columns are looked for.
+        names: the columns of the contract.
         reading: options, which decide before the contract's own.
 
     Raises:
         DataError: empty, of another format, or not readable in one way.
     """
-    contract = contract or telco()
-    options = merged(contract.reading, reading)
+    options = merged(names.contract.reading, reading)
     if isinstance(source, Parts):
-        table: Table = PartsTable(source, findings, lambda path, part: _open(path, part, contract, options))
+        table: Table = PartsTable(source, findings, lambda path, part: _open(path, part, names, options))
     else:
-        table = _open(source, findings, contract, options)
+        table = _open(source, findings, names, options)
     return closing(table)
 
 
@@ -71,13 +70,13 @@ def merged(contract: Reading, options: Reading | None) -> Reading:
     return contract.model_copy(update=options.model_dump(exclude_unset=True))
 
 
-def _open(path: Path, findings: Findings, contract: Contract, reading: Reading) -> Table:
+def _open(path: Path, findings: Findings, names: Names, reading: Reading) -> Table:
     if path.stat().st_size == 0:
         raise file_error(str(path), "the file is empty", "a header and at least one customer")
     kind = formats.real_format(path)
     if kind == formats.PARQUET:
-        return ParquetTable(path, findings, contract, reading)
+        return ParquetTable(path, findings, names, reading)
     if kind == formats.XLSX:
-        return XlsxTable(path, findings, contract, reading)
+        return XlsxTable(path, findings, names, reading)
     compression: Compression | None = next((c for c in COMPRESSIONS if c == kind), None)
-    return CsvTable(path, findings, contract, reading, compression)
+    return CsvTable(path, findings, names, reading, compression)

@@ -1,4 +1,4 @@
-"""What happens to every column of text before its values are judged: blanks, numbers, and letters in doubt."""
+"""What happens to every column of text before its values are judged: its numbers, and letters in doubt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from app.contract import Contract, Reading
 from training import notes
-from training.reading_blanks import Blanks
 from training.reading_encoding import other_readings
 from training.reading_numbers import Numbers, Rescan
 from training.violations import Findings, RowNumbers, Violation
@@ -24,7 +23,7 @@ class Columns:
 
     def __init__(
         self,
-        contract: Contract | None,
+        contract: Contract,
         reading: Reading,
         findings: Findings,
         rescan: Rescan,
@@ -34,7 +33,7 @@ class Columns:
         """Wire the parts.
 
         Args:
-            contract: whose columns these are; without it nothing is known of a column, and nothing is done.
+            contract: whose columns these are.
             reading: the options.
             findings: receives notes, and what could be read two ways.
             rescan: reads columns of the file from its beginning.
@@ -43,12 +42,11 @@ class Columns:
         self._contract = contract
         self._findings = findings
         self._guessed = guessed
-        self._blanks = Blanks(contract, reading, findings)
-        self.numbers = Numbers(contract, reading, findings, self._blanks, rescan)
+        self.numbers = Numbers(contract, reading, findings, rescan)
         self._doubted: set[str] = set()
 
     def clean(self, batch: Mapping[str, pa.Array], rows: RowNumbers) -> dict[str, pa.Array]:
-        """The same columns with plain numbers, and nulls for words that stand for a blank."""
+        """The same columns with plain numbers."""
         return {name: self._clean(name, column, rows) for name, column in batch.items()}
 
     def _clean(self, name: str, column: pa.Array, rows: RowNumbers) -> pa.Array:
@@ -56,11 +54,12 @@ class Columns:
             self._doubt(name, column, rows)
         if not pa.types.is_dictionary(column.type):
             return self.numbers.clean(name, column, rows) if self.numbers.holds(name) else column
-        return self._blanks.replace(name, self._flags(name, column))
+        return self._flags(name, column)
 
     def _flags(self, name: str, column: pa.Array) -> pa.Array:
         """Zeros and ones of a label or a flag that were written with a decimal comma, written with a point."""
-        if self._contract is None or ((feature := self._contract.by_name.get(name)) and feature.is_category):
+        feature = self._contract.by_name.get(name)
+        if feature is not None and feature.is_category:
             return column
         texts = column.dictionary
         with_comma = pc.match_substring_regex(texts, _FLAG)
@@ -86,7 +85,7 @@ class Columns:
 
     def _is_value(self, name: str, text: str, others: list[str]) -> bool:
         """Whether the contract knows the text as a value of the column, and none of its other readings."""
-        feature = self._contract.by_name.get(name) if self._contract else None
+        feature = self._contract.by_name.get(name)
         if feature is None:
             return False
         values = {*feature.categories, *feature.spellings}

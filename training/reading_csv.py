@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from app.contract import Contract, Reading
+from app.contract import Reading
 from app.feature import Feature
 from training import causes
-from training.hints import LABELS, number_causes
+from training.hints import number_causes
 from training.lines import lines_of, swallowed
+from training.names import Names
 from training.reading_bytes import ByteError, Compression, TextFile, rows_in
 from training.reading_columns import Columns
 from training.reading_encoding import byte_refusal, detect, unpacking_error, words
@@ -42,13 +43,13 @@ class CsvTable:
         self,
         path: Path,
         findings: Findings,
-        contract: Contract | None,
+        names: Names,
         reading: Reading,
         compression: Compression | None = None,
     ) -> None:
         self._findings = findings
         self._reading = reading
-        self._known = Known(contract)
+        self._known = Known(names)
         try:
             self._file, sentences = detect(path, compression, reading)
         except ByteError as error:
@@ -59,13 +60,12 @@ class CsvTable:
             findings.changes.add_sentence(sentence)
         self._layout, self._start = _layout(self._file, self._known, reading)
         self._header = list(self._layout.names)
+        self._names = names
         guessed = self._file.encoding == "cp1252" and reading.encoding is None
-        self._columns = Columns(contract, reading, findings, self._rescan, guessed=guessed)
+        self._columns = Columns(names.contract, reading, findings, self._rescan, guessed=guessed)
         self._ragged: list[int] = []
         self._position: dict[str, str] = {}
-        self._by_position = _numbers_of(contract, self._known, self._header)
-        self._label = contract.label.name if contract else None
-        self._texts = _dictionaries(contract)
+        self._by_position = _numbers_of(names, self._header)
         self.fields = [pa.field(name, pa.string()) for name in self._header]
 
     def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:  # noqa: ARG002 - a file of text comes in blocks of bytes
@@ -98,7 +98,9 @@ class CsvTable:
 
     def _reader(self, names: Sequence[str], ragged: Any) -> Any:
         kinds = {
-            self._position[name]: pa.dictionary(pa.int32(), pa.string()) if name in self._texts else pa.string()
+            self._position[name]: pa.dictionary(pa.int32(), pa.string())
+            if name in self._names.few_values
+            else pa.string()
             for name in names
         }
         return pa_csv.open_csv(
@@ -132,7 +134,7 @@ class CsvTable:
             return
 
     def _check_rows(self, rows_read: int) -> None:
-        """Compare the rows with the file's lines: a quote that is never closed may swallow rows without an error."""
+        """Compare the rows with the lines: a quote that is never closed may swallow rows without an error."""
         if not self._file.quotes or rows_in(self._file, self._start) == rows_read + len(self._ragged):
             return
         with self._file.as_utf8(self._start) as stream:
@@ -183,8 +185,8 @@ class CsvTable:
 
     def _may_be_last(self, cell: str) -> bool:
         """Whether the last field of a row that is too wide fits the last column, moved there by a split number."""
-        is_label = self._label is not None and self._known.name(self._header[-1]) == self._label
-        return cell.lower() in LABELS if is_label else bool(cell)
+        is_label = self._names.known(self._header[-1]) == self._names.contract.label.name
+        return cell.lower() in self._names.label_texts if is_label else bool(cell)
 
     def _byte_error(self, file: TextFile, error: ByteError) -> DataError:
         """The refusal of a byte, with the names of the columns if the header can be read."""
@@ -239,19 +241,10 @@ def _layout(file: TextFile, known: Known, reading: Reading) -> tuple[Layout, int
     return layout, file.bom + len(above.encode(file.encoding))
 
 
-def _dictionaries(contract: Contract | None) -> frozenset[str]:
-    """Columns with few distinct values: those are checked instead of the rows."""
-    if contract is None:
-        return frozenset()
-    few = {feature.name for feature in contract.features if feature.type in {"category", "boolean"}}
-    return frozenset({*few, contract.label.name})
-
-
-def _numbers_of(contract: Contract | None, known: Known, header: Sequence[str]) -> dict[int, Feature]:
+def _numbers_of(names: Names, header: Sequence[str]) -> dict[int, Feature]:
     """The numbers that may have decimals, by position."""
-    features = contract.by_name if contract else {}
-    found = {position: features.get(known.name(theirs) or "") for position, theirs in enumerate(header)}
-    return {position: feature for position, feature in found.items() if feature and feature.type == "number"}
+    found = {at: names.contract.by_name.get(names.known(theirs) or "") for at, theirs in enumerate(header)}
+    return {at: feature for at, feature in found.items() if feature and feature.type == "number"}
 
 
 def _row_numbers(ragged: Sequence[int], rows_read: int, rows: int) -> RowNumbers:

@@ -11,8 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from app.contract import Contract
-from training.hints import fold
+from training.names import Names
 from training.violations import DataError, file_error, shown
 
 SAMPLE_RECORDS: Final = 1000
@@ -54,24 +53,22 @@ class Layout:
 
 
 class Known:
-    """The columns of a contract, to recognise a header by; without a contract nothing is recognised."""
+    """The columns of a contract, to recognise a header by."""
 
-    def __init__(self, contract: Contract | None) -> None:
-        aliases = contract.aliases if contract else {}
-        more = (*contract.ignored, *contract.leaks) if contract else ()
-        self._names = {fold(alias): name for name, several in aliases.items() for alias in (name, *several)}
-        self._names |= {fold(name): name for name in more}
-        self.enough = min(_TELLS, len(aliases)) or _TELLS
-        features = contract.features if contract else ()
-        self.numbers = frozenset(feature.name for feature in features if not feature.is_category)
-        self.categories = frozenset(c for f in features for c in f.categories) - {"No", "Yes"}
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        contract = names.contract
+        self.enough = min(_TELLS, len(contract.aliases))
+        self.numbers = frozenset(feature.name for feature in contract.features if not feature.is_category)
+        self.categories = names.telling
 
     def name(self, theirs: str) -> str | None:
         """The column of the contract that a name spells, ignoring case, spaces and punctuation."""
-        return self._names.get(fold(theirs))
+        return self._names.known(theirs)
 
     def count(self, names: Collection[str]) -> int:
-        return len({self.name(name) for name in names} - {None})
+        """The columns of the contract among the names."""
+        return self._names.recognised(names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +121,7 @@ def find_layout(source: str, text: str, known: Known, delimiter: str | None = No
     names = [name.strip().removeprefix("\ufeff") for name in chosen.names]
     if chosen.row_names:
         names.insert(0, ROW_NAMES)
-    titles = [] if sep is None else [f"sep={sep}"]
+    titles = [] if sep is None else [text.split("\n", 1)[0].strip()]
     titles += [",".join(filter(None, cells)) for cells, _ in chosen.records[: chosen.header]]
     return Layout(
         delimiter=chosen.delimiter,

@@ -40,11 +40,12 @@ _DIGIT: Final = r"[0-9]"
 
 @dataclass
 class Ambiguous:
-    """The values of a column with one mark before three digits: how many, an example, and their range as decimals."""
+    """The values of a column with one mark before three digits: how many, an example, and what they are as decimals."""
 
     count: int = 0
     example: str = ""
     row: int = 0
+    whole: bool = True
     low: float = np.inf
     high: float = -np.inf
 
@@ -83,6 +84,7 @@ class Evidence:
         if not seen.count:
             seen.example, seen.row = chosen[0].as_py(), int(rows[unsure.argmax()])
         seen.count += len(chosen)
+        seen.whole = seen.whole and bool((values == np.floor(values)).all())
         seen.low, seen.high = min(seen.low, values.min()), max(seen.high, values.max())
 
 
@@ -134,7 +136,7 @@ def _by_bounds(feature: Feature | None, mark: Mark, seen: Ambiguous) -> Mark | R
     """The decimal mark, if only one reading lets every ambiguous value be a value of the feature."""
     other = "," if mark == "." else "."
     whole = feature is not None and feature.integer
-    as_decimal = _inside(feature, seen.low, seen.high) and not (whole and seen.low != np.floor(seen.low))
+    as_decimal = _inside(feature, seen.low, seen.high) and (seen.whole or not whole)
     as_thousands = _inside(feature, 1000 * seen.low, 1000 * seen.high)
     if as_decimal != as_thousands:
         return mark if as_decimal else other  # type: ignore[return-value]

@@ -13,7 +13,6 @@ from app.contract import Contract, Reading
 from app.feature import Feature
 from training import notes
 from training.hints import NUMBER
-from training.reading_blanks import Blanks
 from training.reading_marks import Evidence, Mark, Refusal, decimal_mark, matches, plain, undressed
 from training.violations import Findings, RowNumbers, Violation
 
@@ -32,15 +31,11 @@ class Numbers:
     whole column is looked at, once, before anything of it is handed over.
     """
 
-    def __init__(
-        self, contract: Contract | None, reading: Reading, findings: Findings, blanks: Blanks, rescan: Rescan
-    ) -> None:
+    def __init__(self, contract: Contract, reading: Reading, findings: Findings, rescan: Rescan) -> None:
         self._reading = reading
         self._findings = findings
-        self._blanks = blanks
         self._rescan = rescan
-        features = contract.features if contract else ()
-        self._features: Mapping[str, Feature] = {f.name: f for f in features if not f.is_category}
+        self._features: Mapping[str, Feature] = {f.name: f for f in contract.features if not f.is_category}
         self._spelt = {f.name: pa.array(f.spellings, pa.string()) for f in self._features.values() if f.spellings}
         self.decimals: dict[str, Mark] = {}
         """The decimal mark of each column that shows one."""
@@ -51,12 +46,12 @@ class Numbers:
         return name in self._features
 
     def clean(self, name: str, column: pa.Array, rows: RowNumbers) -> pa.Array:
-        """Numbers with a decimal point, and nulls; texts that are no number stay as they are."""
+        """Numbers with a decimal point; texts that are no number stay as they are."""
         data = _bytes(column)
         marks = data.translate(None, delete=_PLAIN)
         if not marks or (not marks.strip(b".") and self._point(name, column, rows)):
             return column
-        texts = self._blanks.replace(name, pc.utf8_trim_whitespace(column))
+        texts = pc.utf8_trim_whitespace(column)
         odd = ~(matches(texts, NUMBER) | np.asarray(pc.is_null(texts)) | self._is_spelling(name, texts))
         odd &= ~np.asarray(pc.fill_null(pc.equal(texts, ""), True), dtype=bool)  # noqa: FBT003 - a value of the array
         if not odd.any() and self._point(name, texts, rows):

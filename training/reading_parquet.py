@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from app.contract import Contract, Reading
-from training.hints import fold
+from app.contract import Reading
+from training.names import Names
 from training.reading_columns import Columns
 from training.violations import FILE, DataError, Findings, RowNumbers, file_error
 
@@ -21,20 +21,19 @@ Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 class ParquetTable:
     """A Parquet file; its text columns are cleaned as those of a text file are."""
 
-    def __init__(self, path: Path, findings: Findings, contract: Contract | None, reading: Reading) -> None:
+    def __init__(self, path: Path, findings: Findings, names: Names, reading: Reading) -> None:
         self._path = path
         self._findings = findings
-        categories = _categories(contract)
         try:
             schema = pq.read_schema(path)
-            few = [f.name for f in schema if _is_plain_text(f.type) and fold(f.name) in categories]
+            few = [f.name for f in schema if _is_plain_text(f.type) and names.known(f.name) in names.few_values]
             # Use small buffers instead of whole column chunks: a row group may hold the whole file.
             self._file = pq.ParquetFile(path, read_dictionary=few, pre_buffer=False, buffer_size=1024 * 1024)
         except (pa.ArrowException, OSError) as error:
             raise _not_parquet(path, error) from error
         self.fields = list(self._file.schema_arrow)
         self._position: Mapping[str, str] = {}
-        self._columns = Columns(contract, reading, findings, self._rescan)
+        self._columns = Columns(names.contract, reading, findings, self._rescan)
 
     def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:
         self._position = columns
@@ -91,16 +90,6 @@ def _values(kind: pa.DataType) -> pa.DataType:
 def _is_plain_text(kind: pa.DataType) -> bool:
     # Arrow reads only these two into dictionaries itself.
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _categories(contract: Contract | None) -> frozenset[str]:
-    """The names, reduced to letters and digits, of columns with few distinct values."""
-    if contract is None:
-        return frozenset()
-    few = {feature.name for feature in contract.features if feature.type in {"category", "boolean"}}
-    return frozenset(
-        fold(alias) for name in (*few, contract.label.name) for alias in (name, *contract.aliases[name])
-    )  # fmt: skip
 
 
 def _not_parquet(path: Path, error: Exception) -> DataError:

@@ -214,7 +214,7 @@ class _PartFindings(Findings):
     """Passes on what a reader finds in one part, with the rows counted over all parts, and the name of the part."""
 
     def __init__(self, all_: Findings, name: str, before: int) -> None:
-        super().__init__()
+        super().__init__(all_.contract)
         self.changes = all_.changes
         self._all = all_
         self._name = name

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.contract import Contract, Reading
+from app.contract import Reading
 from training import causes
+from training.names import Names
 from training.reading_columns import Columns
 from training.reading_layout import SAMPLE_RECORDS, Known, find_header
 from training.reading_workbook import EXACT, opened_sheet, rows_of, text_of
@@ -31,12 +32,12 @@ WIDE_ROWS_KEPT: Final = 1000
 class XlsxTable:
     """A sheet of a workbook. Numbers in cells are exact; texts in number columns are read as in a text file."""
 
-    def __init__(self, path: Path, findings: Findings, contract: Contract | None, reading: Reading) -> None:
+    def __init__(self, path: Path, findings: Findings, names: Names, reading: Reading) -> None:
         self._path = path
         self._findings = findings
         self._sheet = reading.sheet
-        self._key = contract.key.name if contract else None
-        known = Known(contract)
+        self._key = names.contract.key.name
+        known = Known(names)
         with opened_sheet(path, self._sheet) as (table, sheets):
             first = [_texts(cells) for cells in islice(rows_of(path, table), SAMPLE_RECORDS)]
             title = table.title
@@ -49,7 +50,7 @@ class XlsxTable:
                 str(path), f"the first row of sheet {title!r} has values, not column names",
                 "a header with the column names", cause="no-header", hint="add a first row with the column names",
             )  # fmt: skip
-        self._columns = Columns(contract, reading, findings, self._rescan)
+        self._columns = Columns(names.contract, reading, findings, self._rescan)
         self._position: dict[str, int] = {}
         self._sheet_rows = array("l")
         self._rounded = False
@@ -90,7 +91,7 @@ class XlsxTable:
         self._rounded = True
         self._findings.add(
             Violation(
-                column=str(self._key), rows=(int(rows[at]),), count=1, value=text_of(values[at]),
+                column=self._key, rows=(int(rows[at]),), count=1, value=text_of(values[at]),
                 expected="ids as text", cause="rounded-id",
                 hint="Excel rounds numbers of more than 15 digits: write the ids as text",
             )

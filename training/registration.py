@@ -9,9 +9,15 @@ from mlflow.entities.model_registry import ModelVersion
 
 from app.bundle import MANIFEST_TAG, STAGE_TAG, STAGES, GateResult
 from app.names import PRODUCTION, STAGING
-from app.schemas import SCHEMA_VERSION
 from training import descriptions, gates, ledger
-from training.mlflow_store import SCHEMA_TAG, by_alias, create_version, get_version, plain_errors
+from training.mlflow_store import (
+    CONTRACT_SHA256_TAG,
+    CONTRACT_TAG,
+    by_alias,
+    create_version,
+    get_version,
+    plain_errors,
+)
 from training.native import DIGEST_TAG
 from training.responsibility import GateRefusedError
 
@@ -35,7 +41,8 @@ def register(client: MlflowClient, candidate: CandidateVersion, logged: LoggedMo
     tags = {
         MANIFEST_TAG: candidate.manifest_sha256,
         DIGEST_TAG: logged.native_sha256,
-        SCHEMA_TAG: str(SCHEMA_VERSION),
+        CONTRACT_TAG: facts.contract.name,
+        CONTRACT_SHA256_TAG: facts.contract.sha256,
         "model_type": facts.model_type,
         "dataset_sha256": facts.dataset_sha256,
         STAGE_TAG: STAGE_NONE,

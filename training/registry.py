@@ -123,7 +123,7 @@ def _verdicts(
     candidate = compare.Candidate(
         score=model.score, features=features, churned=churned, scores=scores, auc=auc(churned, scores)
     )
-    now = compare.gate(client, compare.production(client, before), candidate, limits)
+    now = compare.gate(client, compare.production(client, before, model.manifest.customers), candidate, limits)
     sealed = model.manifest.gates
     if sealed is None:
         sealed = [GateResult(name="verdict", passed=False, detail="the manifest records no verdict of its gates")]

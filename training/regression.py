@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.bundle import GateResult
-from app.schemas import Scores
+from app.contract import Scores
 from training.auc import Estimate, auc_difference, mean_difference
 from training.config import GateLimits
 from training.evaluate import Ranked

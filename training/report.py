@@ -12,7 +12,8 @@ from typing import Final
 import pandas as pd
 
 from app.bundle import GateResult
-from app.schemas import Scores
+from app.contract import Contract, Scores
+from app.feature import Constant, Formula
 from training import plots
 from training.config import CostModel, TrainConfig
 from training.data import Dataset
@@ -22,6 +23,7 @@ from training.gates import verdict
 from training.markdown import table
 from training.mlflow_dataset import file_name
 from training.pipeline import CrossValidation, Labels
+from training.violations import listed
 
 PLOTS: Final = "plots"
 """Folder of the plots, beside the model card and among the run's artifacts."""
@@ -147,6 +149,26 @@ def _headline(data: Dataset, facts: Facts, evaluation: Evaluation, results: list
     )
 
 
+def _legal(contract: Contract) -> str:
+    names = listed([f"`{name}`" for name in contract.slices] or ["All features"])
+    return f"{names} are inputs. Check that using what is about a person is legal where you operate."
+
+
+def _blanks(facts: Facts) -> str:
+    """What blanks count as, in sentences that end with a space; empty if no feature may be blank."""
+    sentences = []
+    for feature in facts.contract.features:
+        match feature.blank:
+            case Formula(expression=expression):
+                sentences.append(f"Blank `{feature.name}` counts as `{expression}`. ")
+            case Constant(constant=constant):
+                sentences.append(f"Blank `{feature.name}` counts as `{constant}`. ")
+            case "median":
+                value = facts.medians[feature.name]
+                sentences.append(f"Blank `{feature.name}` counts as the median of the training rows, {value:g}. ")
+    return "".join(sentences)
+
+
 def _plots_text(folder: Path) -> str:
     """A section with the plots in the folder, one below the other; empty if there are none."""
     images = [f"![{path.stem.replace('_', ' ')}]({PLOTS}/{path.name})" for path in sorted(folder.glob("*.png"))]
@@ -177,7 +199,7 @@ any decision about a person's rights. Scores hold for customers like those below
 
 ## Data
 
-{len(data.customers):,} customers; sha256 `{data.sha256}`.
+{len(data.customers):,} customers; sha256 `{data.sha256}`; contract `{data.contract.name}`.
 {len(evaluation.churned):,} of them were held out ({evaluation.churned.mean():.1%} of these churned), stratified and
 grouped by customer, seed {config.seed}. Best score any model can reach: {ceiling}.
 Code revision: {facts.git_revision or "unknown"}.
@@ -192,7 +214,7 @@ AUC in {config.cv_folds}-fold cross-validation on the training part: {validation
 
 {table(slice_head, _slice_rows(evaluation))}
 
-`gender` and `senior_citizen` are inputs. Check that using them is legal where you operate.
+{_legal(data.contract)}
 
 ## Threshold
 
@@ -204,8 +226,8 @@ AUC in {config.cv_folds}-fold cross-validation on the training part: {validation
 
 {_plots_text(path.parent / PLOTS)}## Limits
 
-A score does not explain causes: it says who leaves, not who stays because of an offer. Blank `total_charges` counts as
-`tenure_months * monthly_charges`. Scores are calibrated on the training period; if churn changes, they no longer hold.
+A score does not explain causes: it says who leaves, not who stays because of an offer.
+{_blanks(facts)}Scores are calibrated on the training period; if churn changes, they no longer hold.
 """,
         encoding="utf-8",
     )

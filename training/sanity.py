@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from app.schemas import FEATURES, blank_total
+from app.contract import Contract
+from app.feature import Feature, Formula
+from training.filling import assumed
 
 _SHARE: Final = 0.05
 """Share of the rows from which an oddity is reported."""
+_TENURE: Final = "tenure_months"
 _TENURE_MIN: Final = 3
 """Months after which one unusual month can no longer take a total far from tenure times bill."""
 _SERVICE: Final = "_service"
@@ -18,17 +22,17 @@ _FAR: Final = 2.0
 _THOUSAND: Final = 1000.0
 
 
-def warnings(customers: pd.DataFrame) -> list[str]:
-    """Describe everything odd about :attr:`training.data.Dataset.customers`, in sentences with counts."""
-    return [*_contradictions(customers), *_totals(customers), *_constant(customers)]
+def warnings(contract: Contract, customers: pd.DataFrame) -> list[str]:
+    """Describe everything odd about customers whose blanks are filled, in sentences with counts."""
+    return [*_contradictions(contract, customers), *_formulas(contract, customers), *_constant(customers)]
 
 
-def _contradictions(customers: pd.DataFrame) -> list[str]:
+def _contradictions(contract: Contract, customers: pd.DataFrame) -> list[str]:
     """Compare add-ons whose category says that their service is missing with the column of that service."""
     sentences = []
-    names = [f.name for f in FEATURES if f.name.endswith(_SERVICE)]
+    names = [f.name for f in contract.features if f.name.endswith(_SERVICE) and "No" in f.categories]
     services = {f"No {name.removesuffix(_SERVICE)} service": name for name in names}
-    for feature in FEATURES:
+    for feature in contract.features:
         for word in services.keys() & set(feature.categories):
             service = services[word]
             without = (customers[feature.name] == word).to_numpy()
@@ -42,27 +46,31 @@ def _contradictions(customers: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def _totals(customers: pd.DataFrame) -> list[str]:
-    tenure, monthly, total = (
-        customers[name].to_numpy(dtype=np.float64) for name in ("tenure_months", "monthly_charges", "total_charges")
-    )
-    settled = (tenure >= _TENURE_MIN) & (monthly > 0)
+def _formulas(contract: Contract, customers: pd.DataFrame) -> Iterator[str]:
+    """Compare each feature that a formula fills in with the formula."""
+    for feature in contract.features:
+        if isinstance(feature.blank, Formula):
+            yield from _far_from(feature, feature.blank, customers)
+
+
+def _far_from(feature: Feature, formula: Formula, customers: pd.DataFrame) -> Iterator[str]:
+    name = feature.name
+    columns = {other: customers[other].to_numpy(dtype=np.float64) for other in formula.parsed.names}
+    expected = np.asarray(assumed(feature, columns, {}))
+    settled = expected > 0
+    if _TENURE in columns:
+        settled &= columns[_TENURE] >= _TENURE_MIN
     if not settled.any():
-        return []
-    expected = np.asarray(blank_total(tenure[settled], monthly[settled]))  # type: ignore[arg-type]  # elementwise
-    ratio = total[settled] / expected
-    sentences = []
+        return
+    ratio = customers[name].to_numpy(dtype=np.float64)[settled] / expected[settled]
     far = (ratio > _FAR) | (ratio < 1 / _FAR)
     if far.mean() > _SHARE:
-        sentences.append(
-            f"total_charges is far from tenure_months * monthly_charges in {int(far.sum()):,} of "
-            f"{int(settled.sum()):,} rows (typically {np.median(ratio[far]):.3g} times it){_thousands(ratio[far])}"
+        yield (
+            f"{name} is far from {formula.expression} in {int(far.sum()):,} of {int(settled.sum()):,} rows "
+            f"(typically {np.median(ratio[far]):.3g} times it){_thousands(ratio[far])}"
         )
     if len(ratio) > 1 and (ratio == 1).all():
-        sentences.append(
-            "every total_charges equals tenure_months * monthly_charges: it was blank or computed, and adds nothing"
-        )
-    return sentences
+        yield f"every {name} equals {formula.expression}: it was blank or computed, and adds nothing"
 
 
 def _thousands(ratio: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:

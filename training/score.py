@@ -11,10 +11,9 @@ from typing import Final
 import numpy as np
 import pyarrow.parquet as pq
 
-from app.contract import Reading
+from app.contract import Reading, Scores
 from app.decisions import DECISIONS, RISK_BANDS
 from app.model import Model, Origin, load
-from app.schemas import Scores
 from training import formats, reading_csv
 from training.answers import Answers, writer
 from training.files import check_output
@@ -97,7 +96,7 @@ def score(  # noqa: PLR0913 - options of one command, all by name
 
     Args:
         model_folder: the model, verified as for serving.
-        source: as for :func:`training.data.load`; a ``churned`` column is ignored.
+        source: as for :func:`training.data.load`; a column with the label is ignored.
         out: ``.csv`` or ``.parquet``, local or ``s3://``; written only when every row of the source is valid.
         overwrite: whether an existing ``out`` may be replaced; never if it is the source itself.
         strict: whether to write nothing if the customers are another population than the model was trained on.
@@ -116,12 +115,16 @@ def score(  # noqa: PLR0913 - options of one command, all by name
     model = model_folder.load()
     answers = Answers(model=model, scored_at=datetime.now(UTC).replace(microsecond=0), csv=is_csv(out))
     tally = _Tally(model, answers.scored_at)
-    findings = Findings()
+    contract = model.manifest.customers
+    findings = Findings(contract)
     try:
         with delivered(out, overwrite=overwrite) as temporary, fetched(source) as path:
             done = _share_done(path)
             with writer(temporary, answers) as append:
-                for batch in checked_batches(path, findings, labelled=False, batch_rows=batch_rows, reading=reading):
+                batches = checked_batches(
+                    path, contract, findings, labelled=False, batch_rows=batch_rows, reading=reading
+                )
+                for batch in batches:
                     append(tally.add(batch, answers))
                     if on_progress is not None:
                         on_progress(tally.rows, done(tally.batches, tally.rows))
@@ -145,11 +148,11 @@ class _Tally:
         self._risk_bands = np.zeros(len(RISK_BANDS), dtype=np.int64)
         self._total = 0.0
         self.rows = self.batches = 0
-        self.population = PopulationCheck(model.reference)
+        self.population = PopulationCheck(model.manifest.customers, model.reference)
 
     def add(self, batch: CheckedBatch, answers: Answers) -> object:
         """Score one batch; returns its answers."""
-        features = batch.features()
+        features = batch.features(self._model.manifest.medians)
         probability: Scores = self._model.score(features)
         decision, risk = (codes.astype(np.int8) for codes in self._model.thresholds.codes(probability))
         self._decisions += np.bincount(decision, minlength=len(DECISIONS))

@@ -9,7 +9,7 @@ import numpy as np
 
 from app import model as serving
 from app.bundle import ARTIFACT_FOLDER, GateResult
-from app.schemas import Features, Scores
+from app.contract import Features, Scores
 from training import compare, duplicates, evaluate, export, gates, ledger, mlflow_run, registration, report, sanity
 from training.auc import auc
 from training.candidate import CandidateVersion, Run
@@ -25,7 +25,7 @@ def run(config: TrainConfig, on_stage: OnStage) -> TrainResult:
     """Train as ``config`` says and register the version; see :func:`training.train.train`."""
     progress = Progress(on_stage)
     progress.enter("load", config.source)
-    data = load(config.source)
+    data = load(config.source, config.contract)
     progress.enter("validate", f"{len(data.customers):,} rows")
     churned = validate(data)
     client = connect(config.tracking_uri)
@@ -37,7 +37,7 @@ def _publish(run: Run, progress: Progress) -> TrainResult:
     """Evaluate, export, check the gates, report, register and stage."""
     config, fitted = run.config, run.fitted
     progress.enter("evaluate", f"{len(fitted.split.test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
-    current = compare.production(run.client, compare.incumbent(run.client, config.model_name))
+    current = compare.production(run.client, compare.incumbent(run.client, config.model_name), run.data.contract)
     evaluation = _evaluate(run, current)
     with tempfile.TemporaryDirectory() as scratch, mlflow_run.started(config, run.data, fitted.model_type) as run_id:
         facts = _facts(run, evaluation, run_id)
@@ -70,12 +70,12 @@ def _evaluate(run: Run, current: compare.Production | None) -> report.Evaluation
         metrics=evaluate.evaluate(
             churned, scores, bootstrap_count=config.bootstrap_count, seed=config.seed, clusters=fitted.clusters
         ),
-        slices=evaluate.evaluate_slices(holdout, churned, scores, config.cost.threshold),
+        slices=evaluate.evaluate_slices(run.data.contract, holdout, churned, scores, config.cost.threshold),
         importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
         validations=fitted.validations,
         warnings=(
             *run.data.notes,
-            *sanity.warnings(run.data.customers),
+            *sanity.warnings(run.data.contract, fitted.customers),
             *duplicates.warnings(fitted.content),
             *other_population,
         ),
@@ -84,6 +84,8 @@ def _evaluate(run: Run, current: compare.Production | None) -> report.Evaluation
 
 def _facts(run: Run, evaluation: report.Evaluation, run_id: str) -> export.Facts:
     return export.Facts(
+        contract=run.data.contract,
+        medians=run.fitted.medians,
         model_name=run.config.model_name,
         model_type=run.fitted.model_type,
         run_id=run_id,
@@ -107,7 +109,7 @@ def _candidate(
     config, data = run.config, run.data
     progress.enter("export", "ONNX graph, golden rows, drift reference, manifest")
     bundle = folder / ARTIFACT_FOLDER
-    graph = _write_files(bundle, run)
+    graph = _write_files(bundle, run, facts)
     progress.enter("gates", "parity, skill, duplicates, leak, calibration, regression")
     results = check_gates(run, graph, current)
     manifest_sha256 = export.write_manifest(bundle, facts, results)
@@ -116,18 +118,19 @@ def _candidate(
     progress.enter("report", "plots and model card")
     report.draw(folder / report.PLOTS, evaluation, config.cost)
     report.write_card(folder / report.CARD, config, data, facts=facts, evaluation=evaluation, results=results)
-    write_holdout(folder / EVALUATION_FOLDER, run.holdout_features, run.holdout_labels, config.seed)
+    write_holdout(folder / EVALUATION_FOLDER, data.contract, run.holdout_features, run.holdout_labels, config.seed)
     return CandidateVersion(
         folder=folder, facts=facts, evaluation=evaluation, results=results, manifest_sha256=manifest_sha256
     )
 
 
-def _write_files(bundle: Path, run: Run) -> bytes:
+def _write_files(bundle: Path, run: Run, facts: export.Facts) -> bytes:
     """Write the bundle without its manifest, and return the graph."""
     fitted = run.fitted
     return export.write_files(
         bundle,
         fitted.model,
+        facts,
         train=fitted.features[fitted.split.train],
         everyone=fitted.features,
         holdout=run.holdout,

@@ -11,7 +11,7 @@ from typing import Final
 
 import pandas as pd
 
-from app.schemas import FEATURE_NAMES, ID_COLUMN, LABEL_COLUMN
+from app.schemas import telco
 from training.files import check_output
 from training.outputs import delivered, is_csv
 
@@ -61,6 +61,6 @@ def _customers() -> pd.DataFrame:
     ours["gender"] = raw["female"].map({1: "Female", 0: "Male"})
     for name in YES_NO:
         ours[name] = raw[name].map({1: "Yes", 0: "No"})
-    ours[LABEL_COLUMN] = raw["churn"].map({"Yes": 1, "No": 0})
-    ours[ID_COLUMN] = [f"telco-{number:04d}" for number in range(1, len(raw) + 1)]
-    return ours[[ID_COLUMN, *FEATURE_NAMES, LABEL_COLUMN]]
+    ours[telco().label.name] = raw["churn"].map({"Yes": 1, "No": 0})
+    ours[telco().key.name] = [f"telco-{number:04d}" for number in range(1, len(raw) + 1)]
+    return ours[[telco().key.name, *telco().names, telco().label.name]]

@@ -1,8 +1,9 @@
-"""Reads the values of a column (categories, numbers or labels) and marks those that are wrong."""
+"""Reads the values of a column (categories, numbers or labels) and marks those that are blank or wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,24 +11,177 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.schemas import CODES, LABEL_COLUMN, Feature
+from app.contract import Label
+from app.feature import Feature, Value
 from training import notes
 from training.hints import LABELS, NUMBER, label_causes
+from training.identities import MISSING
 from training.readers import is_text
 from training.violations import Findings, RowNumbers
 
-LABEL_EXPECTED: Final = "0 or 1, false or true, No or Yes"
-YES_NO: Final = ("No", "Yes")
-"""Categories of a feature that may be written as booleans."""
 BOOLEANS: Final = ("false", "true")
-"""The booleans in lower case, in the same order."""
+"""The booleans in lower case."""
+FLAGS: Final[Mapping[str, float]] = {"false": 0, "no": 0, "n": 0, "true": 1, "yes": 1, "y": 1}
+"""What a boolean may be written as besides 0 and 1, in lower case."""
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 
 
-def is_yes_no(name: str) -> bool:
-    return tuple(CODES.get(name, ())) == YES_NO
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """The values of one column, of shape (rows,): int8 codes of categories or float64 numbers, and which rows count.
+
+    A wrong value is no blank, and a blank is wrong only where the feature may not be blank.
+    """
+
+    values: npt.NDArray[np.int8] | Numbers
+    blank: Mask
+    wrong: Mask
+
+
+class Values:
+    """Reads the values of one feature batch by batch."""
+
+    def __init__(self, feature: Feature, missing: Sequence[str], findings: Findings) -> None:
+        """Look up what the contract says once.
+
+        Args:
+            feature: whose values are read.
+            missing: texts that stand for a blank besides :data:`training.identities.MISSING`.
+            findings: receives notes about values that are read differently from how they are written.
+        """
+        self._feature = feature
+        self._changes = findings.changes
+        self._missing = pa.array(sorted({*MISSING, *(text.lower() for text in missing)}), pa.string())
+        spelt = dict(FLAGS) if feature.type == "boolean" else {}
+        self._spelt = spelt | {text.lower(): feature.code(value) for text, value in feature.spellings.items()}
+        self._booleans = [self._spelt.get(word, -1.0) for word in BOOLEANS]
+        yes_no = [feature.codes.get(word) for word in ("No", "Yes")]
+        self._boolean_note = notes.BOOLEANS if self._booleans == yes_no else notes.SPELT
+
+    def read(self, column: pa.Array) -> Read:
+        """Read one batch of the column."""
+        feature = self._feature
+        if feature.is_category:
+            return self._categories(column)
+        if pa.types.is_dictionary(column.type) and feature.type == "boolean":
+            texts, at = _dictionary(column)
+            distinct = self._numbers(texts)
+            return Read(
+                values=np.take(np.append(distinct.values, 0.0), at),
+                blank=np.take(np.append(distinct.blank, True), at),
+                wrong=np.take(np.append(distinct.wrong, not feature.nullable), at),
+            )
+        return self._numbers(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
+
+    def _categories(self, column: pa.Array) -> Read:
+        name, nullable = self._feature.name, self._feature.nullable
+        if pa.types.is_boolean(column.type):
+            self._changes.add(self._boolean_note, name)
+            texts, at = pa.array(BOOLEANS, pa.string()), np.asarray(pc.fill_null(pc.cast(column, pa.int64()), 2))
+            codes = np.array(self._booleans, dtype=np.int8)
+        else:
+            texts, at = _dictionary(column)
+            codes = self._codes(texts)
+        empty = self._blank_words(texts, codes < 0) if nullable else np.zeros(len(texts), dtype=np.bool_)
+        # A null points past the dictionary, to what is appended here.
+        values = np.take(np.append(codes, np.int8(-1)), at)
+        blank = np.take(np.append(empty, nullable), at)
+        return Read(values=values, blank=blank, wrong=(values < 0) & ~blank)
+
+    def _codes(self, texts: pa.Array) -> npt.NDArray[np.int8]:
+        """Index of each text among the categories; -1 for any other text."""
+        categories = self._feature.categories
+        codes = _positions(texts, categories)
+        if (codes >= 0).all():
+            return codes
+        trimmed = pc.utf8_trim_whitespace(texts)
+        codes = self._also(codes, _positions(trimmed, categories), notes.TRIMMED)
+        lower = pc.utf8_lower(trimmed)
+        is_boolean = np.asarray(pc.fill_null(pc.is_in(lower, value_set=pa.array(BOOLEANS)), False))  # noqa: FBT003
+        spelt = _looked_up(lower, self._spelt).astype(np.int8)
+        codes = self._also(codes, np.where(is_boolean, spelt, np.int8(-1)), self._boolean_note)
+        codes = self._also(codes, _positions(lower, _unlike(categories)), notes.SPELT)
+        return self._also(codes, spelt, notes.SPELT)
+
+    def _also(self, codes: npt.NDArray[np.int8], more: npt.NDArray[np.int8], kind: str) -> npt.NDArray[np.int8]:
+        """``codes``, completed by ``more``; adds a note if ``more`` was needed."""
+        added = (codes < 0) & (more >= 0)
+        if added.any():
+            self._changes.add(kind, self._feature.name)
+        return np.where(added, more, codes)
+
+    def _numbers(self, column: pa.Array) -> Read:
+        feature, written = self._feature, column
+        wrong = np.zeros(len(column), dtype=np.bool_)
+        # Decimals are also read from their digits: Arrow's own conversion is off by the last bit.
+        as_text = is_text(column.type) or pa.types.is_decimal(column.type)
+        if as_text:
+            text = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
+            written = column = pc.if_else(pc.equal(text, ""), None, text)
+            numbers, wrong = _parsed(column)
+        else:
+            numbers = pc.cast(column, pa.float64(), safe=False)
+        blank = np.asarray(column.is_null())
+        values = np.asarray(pc.fill_null(numbers, 0.0))
+        if feature.nullable and pa.types.is_floating(column.type) and (nan := np.isnan(values)).any():
+            self._changes.add(notes.NAN, feature.name, int(nan.sum()))
+            blank, values = blank | nan, np.where(nan, 0.0, values)
+        # Written so that NaN is outside.
+        inside = (values >= feature.lowest) & (values <= feature.highest)
+        if feature.integer:
+            inside &= values == np.floor(values)
+        wrong |= ~inside & ~blank
+        if as_text and wrong.any():
+            values, blank, wrong = self._explained(written, Read(values=values, blank=blank, wrong=wrong))
+        return Read(values=values, blank=blank, wrong=wrong | (blank & (not feature.nullable)))
+
+    def _explained(self, texts: pa.Array, read: Read) -> tuple[Numbers, Mask, Mask]:
+        """Values, blanks and wrong ones, once the texts are looked up that are no number within the bounds."""
+        feature = self._feature
+        values, blank, wrong = read.values.astype(np.float64), read.blank, read.wrong
+        if self._spelt:
+            at = np.flatnonzero(wrong)
+            lower = pc.utf8_lower(texts.filter(pa.array(wrong)))
+            found = pc.is_in(lower, value_set=pa.array(list(self._spelt), pa.string()))
+            right = np.asarray(found)
+            values[at[right]] = _looked_up(lower, self._spelt)[right]
+            wrong = wrong.copy()
+            wrong[at[right]] = False
+            if right.any() and feature.type != "boolean":
+                self._changes.add(notes.SPELT, feature.name)
+        if feature.nullable:
+            empty = self._blank_words(texts, wrong)
+            values, blank, wrong = np.where(empty, 0.0, values), blank | empty, wrong & ~empty
+        return values, blank, wrong
+
+    def _blank_words(self, texts: pa.Array, among: Mask) -> Mask:
+        """Which of the texts stand for a blank, those without any letter and words such as NULL."""
+        if not among.any():
+            return among
+        lower = pc.utf8_lower(pc.utf8_trim_whitespace(texts))
+        empty = among & np.asarray(pc.fill_null(pc.is_in(lower, value_set=self._missing), False))  # noqa: FBT003
+        if (empty & np.asarray(pc.fill_null(pc.not_equal(lower, ""), False))).any():  # noqa: FBT003
+            self._changes.add(notes.MISSING, self._feature.name)
+        return np.asarray(empty, dtype=np.bool_)
+
+
+def spelt_as_booleans(feature: Feature) -> bool:
+    """Whether the spellings of a category say what true and false mean."""
+    return {text.lower() for text in feature.spellings} >= set(BOOLEANS)
+
+
+def _unlike(categories: Sequence[str]) -> list[str]:
+    """The categories in lower case, without those that differ from another only by case, which no text may spell."""
+    lower: list[str] = pc.utf8_lower(pa.array(categories, pa.string())).to_pylist()
+    return [text if lower.count(text) == 1 else f"\0{position}" for position, text in enumerate(lower)]
+
+
+def _looked_up(texts: pa.Array, table: Mapping[str, Value]) -> Numbers:
+    """The number of each text in a table; -1 for any other text."""
+    at = pc.fill_null(pc.index_in(texts, value_set=pa.array(list(table), pa.string())), -1)
+    return np.take(np.append(np.array(list(table.values()), dtype=np.float64), -1.0), np.asarray(at))
 
 
 def _dictionary(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
@@ -43,33 +197,6 @@ def _positions(texts: pa.Array, accepted: Sequence[str]) -> npt.NDArray[np.int8]
     return np.asarray(pc.fill_null(positions, -1)).astype(np.int8)
 
 
-def category(feature: Feature, column: pa.Array, findings: Findings) -> npt.NDArray[np.int8]:
-    """Index of each value among the feature's categories; -1 for any other value and for a blank."""
-    if pa.types.is_boolean(column.type):
-        findings.changes.add(notes.BOOLEANS, feature.name)
-        return np.asarray(pc.fill_null(pc.cast(column, pa.int8()), -1))
-    texts, at = _dictionary(column)
-    codes = _positions(texts, feature.categories)
-    if (codes < 0).any():
-        trimmed = pc.utf8_trim_whitespace(texts)
-        codes = _also(codes, _positions(trimmed, feature.categories), notes.TRIMMED, feature.name, findings)
-        if is_yes_no(feature.name):
-            spelt = _positions(pc.utf8_lower(trimmed), BOOLEANS)
-            codes = _also(codes, spelt, notes.BOOLEANS, feature.name, findings)
-    # A null points past the dictionary, to the -1 appended here.
-    return np.take(np.append(codes, np.int8(-1)), at)
-
-
-def _also(
-    codes: npt.NDArray[np.int8], more: npt.NDArray[np.int8], kind: str, column: str, findings: Findings
-) -> npt.NDArray[np.int8]:
-    """``codes``, completed by ``more``; adds a note if ``more`` was needed."""
-    added = (codes < 0) & (more >= 0)
-    if added.any():
-        findings.changes.add(kind, column)
-    return np.where(added, more, codes)
-
-
 def _parsed(text: pa.Array) -> tuple[pa.Array, Mask]:
     """Parse trimmed texts as numbers: the numbers, null for other texts, and a mask of those other texts."""
     try:
@@ -80,45 +207,30 @@ def _parsed(text: pa.Array) -> tuple[pa.Array, Mask]:
         return pc.cast(pc.if_else(spelled, text, None), pa.float64()), wrong
 
 
-def number(feature: Feature, column: pa.Array, findings: Findings) -> tuple[Numbers, Mask, Mask]:
-    """The values, a mask of the blank ones, and a mask of the wrong ones."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    wrong = np.zeros(len(column), dtype=np.bool_)
-    # Decimals are also read from their digits: Arrow's own conversion is off by the last bit.
-    if is_text(column.type) or pa.types.is_decimal(column.type):
-        text = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
-        column = pc.if_else(pc.equal(text, ""), None, text)
-        numbers, wrong = _parsed(column)
-    else:
-        numbers = pc.cast(column, pa.float64(), safe=False)
-    blank = np.asarray(column.is_null())
-    values = np.asarray(pc.fill_null(numbers, 0.0))
-    if feature.nullable and pa.types.is_floating(column.type) and (nan := np.isnan(values)).any():
-        findings.changes.add(notes.NAN, feature.name, int(nan.sum()))
-        blank, values = blank | nan, np.where(nan, 0.0, values)
-    minimum, maximum = feature.minimum, feature.maximum
-    # Written so that NaN is outside.
-    inside = (values >= minimum) & (values <= maximum)
-    if feature.integer:
-        inside &= values == np.floor(values)
-    return values, blank, wrong | np.where(blank, not feature.nullable, ~inside)
+def label_expected(label: Label) -> str:
+    """What a label must be, in words for an error message."""
+    more = ", ".join(map(repr, (*label.stayed, *label.churned)))
+    return "0 or 1, false or true, No or Yes" + (f", or one of {more}" if more else "")
 
 
-def labels(column: pa.Array | None, rows: RowNumbers, findings: Findings) -> npt.NDArray[np.int8] | None:
+def labels(label: Label, column: pa.Array | None, rows: RowNumbers, findings: Findings) -> npt.NDArray[np.int8] | None:
+    """0 or 1 of each row; other values become violations."""
     if column is None:
         return None
     texts, at = _dictionary(column)
     trimmed = pc.utf8_trim_whitespace(texts)
-    codes = _positions(pc.utf8_lower(trimmed), LABELS)
-    churned = np.where(codes < 0, codes, codes >= len(LABELS) // 2).astype(np.int8)
+    half = len(LABELS) // 2
+    stayed = [*LABELS[:half], *(text.lower() for text in label.stayed)]
+    codes = _positions(pc.utf8_lower(trimmed), [*stayed, *LABELS[half:], *(text.lower() for text in label.churned)])
+    churned = np.where(codes < 0, codes, codes >= len(stayed)).astype(np.int8)
     if (churned < 0).any():
         numbers = np.asarray(pc.fill_null(_parsed(trimmed)[0], -1.0))
         churned = np.where(churned >= 0, churned, np.select([numbers == 0, numbers == 1], [0, 1], -1)).astype(np.int8)
     if pc.any(pc.and_(pc.not_equal(trimmed, texts), pa.array(churned >= 0))).as_py():
-        findings.changes.add(notes.TRIMMED, LABEL_COLUMN)
+        findings.changes.add(notes.TRIMMED, label.name)
     labels = np.take(np.append(churned, np.int8(-1)), at)
     wrong = labels < 0
     if wrong.any():
-        findings.add_cells(LABEL_COLUMN, LABEL_EXPECTED, rows[wrong], column.filter(pa.array(wrong)), label_causes)
+        expected = label_expected(label)
+        findings.add_cells(label.name, expected, rows[wrong], column.filter(pa.array(wrong)), label_causes)
     return labels

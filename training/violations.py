@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from app.contract import Contract
 from training import causes
 from training.hints import meant
 from training.notes import Notes
@@ -115,9 +116,10 @@ def file_error(source: str, value: str, expected: str, *, cause: str = causes.OT
 class Findings:
     """Gathers violations batch by batch; memory stays bounded however many rows are wrong."""
 
-    def __init__(self) -> None:
+    def __init__(self, contract: Contract) -> None:
         self.changes = Notes()
         """Values that are read differently from how they are written."""
+        self.contract = contract
         self._whole: list[Violation] = []
         self._cells: dict[tuple[str, str, str], dict[str, _Kept]] = {}
         self._lines: Mapping[int, int] = {}
@@ -201,7 +203,8 @@ class Findings:
                 value=key,
                 expected=expected,
                 cause=cause,
-                meant=meant(column, cell.value),
+                meant=meant(self.contract, column, cell.value),
+                hint=self._hint(cause),
                 lines=tuple(self._lines[row] for row in cell.rows if row in self._lines),
                 places=tuple(map(self._place, cell.rows)) if self._parts else (),
             )
@@ -209,8 +212,16 @@ class Findings:
             for key, cell in values.items()
         ]
         if self._stopped and cells:
-            cells[0] = replace(cells[0], hint=self._stopped)
+            cells[0] = replace(cells[0], hint="; ".join(filter(None, (cells[0].hint, self._stopped))))
         return (*self._whole, *cells)
+
+    def _hint(self, cause: str) -> str:
+        """What the contract adds to the remedy of a cause."""
+        if cause == causes.BAD_ID:
+            key = self.contract.key
+            return f"use {listed(['letters', 'digits', *key.symbols])} only, at most {key.max_length} of them"
+        nullable = [feature.name for feature in self.contract.features if feature.nullable]
+        return f"only {listed(nullable)} may be left blank" if nullable and cause == causes.MISSING_WORD else ""
 
     def raise_if_any(self, source: str) -> None:
         if self:
@@ -228,6 +239,11 @@ class _Kept:
     def add(self, rows: RowNumbers) -> None:
         self.rows += rows[: ROWS_SHOWN - len(self.rows)].tolist()
         self.count += len(rows)
+
+
+def listed(words: list[str]) -> str:
+    """Enumerate words in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def shown(value: str) -> str:

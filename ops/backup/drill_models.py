@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from app.bundle import ARTIFACT_FOLDER, GOLDEN, MAX_OVERRIDE_BYTES, OVERRIDE, BundleError, Golden
+from app.coding import Coder
+from app.customers import customer_model
 from app.model import Model, load
 from app.names import PREVIOUS, PRODUCTION
-from app.schemas import Customer, encode
 from app.verification import check_verdict
 from ops.backup.manifest import Version
 from ops.backup.models import folder_of
@@ -87,8 +88,10 @@ def _prove(version: Version, artifacts: Path) -> Proof:
     if refusal is not None and PRODUCTION in version.aliases:
         raise OpsError(f"it is in production and must not be served: {refusal}")
     golden = Golden.model_validate_json((served / GOLDEN).read_bytes())
-    rows: list[dict[str, Any]] = [Customer.model_validate(row.customer).model_dump() for row in golden.rows]
-    difference = np.abs(model.score(encode(rows)) - [row.score for row in golden.rows])
+    customer = customer_model(model.manifest.customers)
+    rows: list[dict[str, Any]] = [customer.model_validate(row.customer).model_dump() for row in golden.rows]
+    coder = Coder(model.manifest.customers, model.manifest.medians)
+    difference = np.abs(model.score(coder.many(rows)) - [row.score for row in golden.rows])
     return Proof(
         model=version.model,
         version=version.version,

@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 
 from app.names import MLFLOW_CLIENT, MODEL_NAME, PRODUCTION
-from app.schemas import EXAMPLE
+from app.schemas import telco
 from ops.console import Output
 from ops.errors import ExitCode, OpsError, TemporaryError
 from ops.local import mlflow_server, monitoring
@@ -191,7 +191,7 @@ class Platform:
         """Predict for the schema's example customer, as a client would."""
         answer = httpx.post(
             f"{self.api_url}/v1/predict",
-            json=dict(EXAMPLE),
+            json=telco().customer,
             headers={"X-API-Key": self.key},
             timeout=10,
             trust_env=False,
@@ -207,7 +207,7 @@ class Platform:
 
     def curl(self) -> str:
         """Return a shell command that makes a prediction."""
-        body = json.dumps(dict(EXAMPLE), separators=(",", ":"))
+        body = json.dumps(telco().customer, separators=(",", ":"))
         return (
             f"curl -s {self.api_url}/v1/predict -H {shlex.quote('X-API-Key: ' + self.key)} "
             f"-H 'Content-Type: application/json' -d {shlex.quote(body)}"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from app.schemas import EXAMPLE
+from app.schemas import telco
 from ops.console import Output
 from ops.local import mlflow_server
 from ops.local.embedded import Platform, UpOptions
@@ -80,7 +80,9 @@ def _interruptible() -> Iterator[None]:
 
 
 def _show_prediction(prediction: dict[str, Any], seconds: float, output: Output) -> None:
-    output.say(f"First prediction after {seconds:.1f} s, for the example customer {EXAMPLE['customer_id']}:", "green")
+    output.say(
+        f"First prediction after {seconds:.1f} s, for the example customer {telco().customer['customer_id']}:", "green"
+    )
     output.pairs([(name, json.dumps(value)) for name, value in prediction.items()])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from app.bundle import MANIFEST, GateResult, Manifest
-from app.schemas import FEATURE_NAMES, FEATURES, ID_COLUMN, blank_total, encode
+from app.schemas import FEATURE_NAMES, FEATURES, ID_COLUMN, blank_total, encode, telco
 from app.security import new_key
 from training.config import ModelType
 from training.export import Facts, write_files, write_manifest
@@ -72,8 +72,10 @@ def make_bundle(
     probability = 1 / (1 + np.exp(-(standardised @ weights - 1)))
     churned = (rng.random(len(rows)) < probability).astype(np.int8)
     train, holdout = _frame(rows[:TRAIN_ROWS]), _frame(rows[TRAIN_ROWS:])
-    model = fit(model_type, train, churned[:TRAIN_ROWS], seed=seed, calibration_folds=2)
+    model = fit(model_type, telco(), train, churned[:TRAIN_ROWS], seed=seed, calibration_folds=2)
     facts = Facts(
+        contract=telco(),
+        medians={},
         model_name="churn",
         model_type=model_type,
         run_id=f"{seed:032x}",
@@ -85,6 +87,7 @@ def make_bundle(
     write_files(
         folder,
         model,
+        facts,
         train=codes[:TRAIN_ROWS],
         everyone=codes,
         holdout=holdout,

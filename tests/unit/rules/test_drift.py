@@ -17,7 +17,7 @@ from support.programs import program, run
 
 from app.bundle import Bins
 from app.metrics import BinCounter
-from app.schemas import FEATURES, encode
+from app.schemas import FEATURES, encode, telco
 from infra.rules_files import RULES
 from training.export import reference
 from training.generate import GeneratorConfig, generate
@@ -60,7 +60,7 @@ def _scores(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 @cache
 def trained() -> tuple[dict[str, Bins], int]:
     features = coded(GeneratorConfig(rows=REFERENCE_ROWS, seed=7))
-    bins = reference(features, _scores(features))
+    bins = reference(telco(), features, _scores(features))
     return {**bins.features, SCORES: bins.score}, bins.rows
 
 

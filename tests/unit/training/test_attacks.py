@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from app.bundle import GateResult
-from app.schemas import FEATURE_NAMES, FEATURES
+from app.schemas import FEATURE_NAMES, FEATURES, telco
 from benchmarks import gate_cases as attacks
 from benchmarks.gate_cases import Case, cases, dataset
 from benchmarks.gates import CONFIG, verdict
@@ -109,7 +109,7 @@ def test_similar_customers_are_not_copies() -> None:
 
 def test_the_strongest_feature_comes_first_and_noise_stays_at_a_half() -> None:
     fitted, _ = _judged("a feature that leaks with strength 0.8", 2000)
-    single = leaks.single_features(fitted.features, fitted.churned, fitted.split, fitted.clusters)
+    single = leaks.single_features(telco(), fitted.features, fitted.churned, fitted.split, fitted.clusters)
     assert single[0].feature == "total_charges"
     assert single[0].auc.value == pytest.approx(0.9, abs=0.03)
     by_name = {one.feature: one.auc.value for one in single}

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from support.bundles import make_bundle
 
+from app.schemas import telco
 from training.data import Dataset, load
 from training.score import ModelFolder, score
 from training.validate import checked_batches
@@ -49,8 +53,8 @@ def test_missing_ids_are_counted_across_batches_and_stay_as_written(tmp_path: Pa
     table["customer_id"] = unique(table)
     table.loc[[3, 200, 250], "customer_id"] = ["NULL", None, " N/A "]
     table.to_parquet(tmp_path / "a.parquet")
-    findings = Findings()
-    batches = list(checked_batches(tmp_path / "a.parquet", findings, labelled=True, batch_rows=100))
+    findings = Findings(telco())
+    batches = list(checked_batches(tmp_path / "a.parquet", telco(), findings, labelled=True, batch_rows=100))
     written = [text for batch in batches if batch.ids is not None for text in batch.ids.to_pylist()]
     assert [written[row] for row in (3, 200, 250)] == ["NULL", "", "N/A"]
     missing = np.concatenate([batch.ids_missing for batch in batches if batch.ids_missing is not None])
@@ -70,11 +74,21 @@ def test_missing_ids_stay_as_written_in_scored_output(tmp_path: Path, table: pd.
     assert answers["customer_id"].tolist() == table["customer_id"].fillna("").tolist()
 
 
-def test_ids_saved_as_decimals_are_reported_if_all_are(tmp_path: Path, table: pd.DataFrame) -> None:
-    decimals = [f"{number}.0" for number in range(len(table))]
-    (note,) = loaded(table, decimals, tmp_path).notes
-    assert note.startswith("Every customer_id ends in .0, as when whole numbers were saved as decimals")
-    assert loaded(table, [*decimals[:-1], "7"], tmp_path).notes == ()
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.float64(), pa.decimal128(9, 2), pa.int64(), pa.float32(), pa.large_string()]
+)
+def test_ids_that_are_numbers_are_read_as_their_digits(tmp_path: Path, table: pd.DataFrame, kind: pa.DataType) -> None:
+    numbers = [float(number) for number in range(len(table))]
+    ids = pa.array(map(str, numbers)) if "string" in str(kind) else pa.array(numbers, pa.float64())
+    columns = {name: pa.array(table[name]) for name in table.columns} | {"customer_id": pc.cast(ids, kind)}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    read = load(str(tmp_path / "a.parquet"))
+    assert read.ids is not None
+    assert read.ids.tolist() == [str(number) for number in range(len(table))]
+    written_as_decimals = "string" in str(kind) or pa.types.is_decimal(kind)
+    assert [note.startswith("300 rows have a customer_id that ends in .0") for note in read.notes] == (
+        [True] if written_as_decimals else []
+    )
 
 
 def test_repeated_ids_of_the_same_customer_are_only_counted(tmp_path: Path, table: pd.DataFrame) -> None:

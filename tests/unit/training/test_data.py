@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.schemas import FEATURE_NAMES, FEATURES, IBM_COLUMNS, encode
+from app.schemas import FEATURE_NAMES, FEATURES, IBM_COLUMNS, encode, telco
 from training.data import DataError, encode_frame, load
 from training.generate import generate, write
 from training.truth import GeneratorConfig, truth_path
@@ -62,7 +62,7 @@ def test_blank_total_is_tenure_times_monthly_charges(customers_csv: Path, table:
 
 def test_frame_and_rows_are_coded_identically() -> None:
     customers = generate(GeneratorConfig(rows=5000, seed=11, missing_total_share=0.2)).customers
-    coded = encode_frame(customers)
+    coded = encode_frame(telco(), customers, {})
     assert coded.dtype == np.float32
     assert coded.flags["C_CONTIGUOUS"]
     assert coded.tobytes() == encode(as_customers(customers)).tobytes()
@@ -71,8 +71,8 @@ def test_frame_and_rows_are_coded_identically() -> None:
 def test_file_and_frame_are_coded_identically(tmp_path: Path) -> None:
     config = GeneratorConfig(rows=2000, missing_total_share=0.2)
     write(config, tmp_path / "a.parquet")
-    assert encode_frame(load(str(tmp_path / "a.parquet")).customers).tobytes() == (
-        encode_frame(generate(config).customers).tobytes()
+    assert encode_frame(telco(), load(str(tmp_path / "a.parquet")).customers, {}).tobytes() == (
+        encode_frame(telco(), generate(config).customers, {}).tobytes()
     )
 
 
@@ -80,12 +80,12 @@ def test_frame_with_other_categories_is_refused(customers_csv: Path) -> None:
     customers = load(str(customers_csv)).customers
     turned = customers.assign(gender=customers["gender"].cat.reorder_categories(["Male", "Female"]))
     with pytest.raises(ValueError, match="gender: not a category column of Female, Male"):
-        encode_frame(turned)
+        encode_frame(telco(), turned, {})
     with pytest.raises(ValueError, match="gender: not a category column"):
-        encode_frame(customers.assign(gender="Male"))
+        encode_frame(telco(), customers.assign(gender="Male"), {})
     blank = customers.assign(gender=customers["gender"].where(customers.index != 3))
     with pytest.raises(ValueError, match="gender: blank"):
-        encode_frame(blank)
+        encode_frame(telco(), blank, {})
 
 
 def test_ibms_file_loads_unchanged(tmp_path: Path, customers_csv: Path, table: pd.DataFrame) -> None:
@@ -134,7 +134,7 @@ def test_frame_written_by_pandas_is_read(tmp_path: Path) -> None:
     customers = generate(GeneratorConfig(rows=200)).customers
     customers.to_parquet(tmp_path / "a.parquet")
     data = load(str(tmp_path / "a.parquet"))
-    assert encode_frame(data.customers).tobytes() == encode_frame(customers).tobytes()
+    assert encode_frame(telco(), data.customers, {}).tobytes() == encode_frame(telco(), customers, {}).tobytes()
 
 
 def test_without_labels_and_ids(tmp_path: Path, table: pd.DataFrame) -> None:

@@ -5,10 +5,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
+from app.schemas import telco
 from training import evaluate
 from training.auc import standard_error
 from training.config import CostModel
 from training.evaluate import Ranked
+
+SLICED = telco().model_copy(update={"slices": ("senior_citizen", "gender", "contract")})
 
 
 def _sample(rows: int = 2000, seed: int = 0, decimals: int = 8) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +104,7 @@ def test_slices_show_a_group_where_the_model_is_wrong() -> None:
     )
     wrong = (customers["contract"] == "Two year").to_numpy()
     shifted = np.where(wrong, (scores + 0.3).clip(max=0.99), scores)
-    slices = {(s.feature, s.value): s for s in evaluate.evaluate_slices(customers, churned, shifted, 0.5)}
+    slices = {(s.feature, s.value): s for s in evaluate.evaluate_slices(SLICED, customers, churned, shifted, 0.5)}
     assert set(slices) == {
         ("senior_citizen", "0"),
         ("senior_citizen", "1"),

@@ -14,7 +14,7 @@ from support.bundles import PASSED
 from app import model as serving
 from app.bundle import GOLDEN, MANIFEST, Golden
 from app.explain import Linear, Occlusion
-from app.schemas import FEATURE_NAMES, FEATURES, Features, encode
+from app.schemas import FEATURE_NAMES, FEATURES, Features, encode, telco
 from training import export, pipeline
 from training.config import MODEL_TYPES, ModelType
 from training.data import encode_frame
@@ -38,13 +38,15 @@ def fitted(model_type: ModelType) -> FittedModel:
     total = generated["total_charges"].fillna(generated["tenure_months"] * generated["monthly_charges"])
     customers = generated[list(FEATURE_NAMES)].assign(total_charges=total)
     model = pipeline.fit(
-        model_type, customers[:4000], generated["churned"].to_numpy()[:4000], seed=7, calibration_folds=2
+        model_type, telco(), customers[:4000], generated["churned"].to_numpy()[:4000], seed=7, calibration_folds=2
     )
-    return FittedModel(model, customers, encode_frame(customers), pipeline.predict(model, customers))
+    return FittedModel(model, customers, encode_frame(telco(), customers, {}), pipeline.predict(model, customers))
 
 
 def facts(model_type: ModelType) -> export.Facts:
     return export.Facts(
+        contract=telco(),
+        medians={},
         model_name="churn",
         model_type=model_type,
         run_id="r1",
@@ -61,6 +63,7 @@ def write(folder: Path, model_type: ModelType) -> str:
     export.write_files(
         folder,
         it.model,
+        facts(model_type),
         train=it.features[:4000],
         everyone=it.features,
         holdout=it.customers[4000:],
@@ -72,7 +75,7 @@ def write(folder: Path, model_type: ModelType) -> str:
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_the_graph_scores_10_000_customers_as_the_native_model_does(model_type: ModelType) -> None:
     it = fitted(model_type)
-    assert np.abs(export.onnx_scores(to_onnx(it.model), it.features) - it.scores).max() < 1e-6
+    assert np.abs(export.onnx_scores(to_onnx(it.model, telco()), it.features) - it.scores).max() < 1e-6
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -123,7 +126,7 @@ def test_contributions_of_the_linear_model_add_up_to_its_logit(tmp_path: Path) -
 
 def test_contributions_are_measured_from_the_mean_of_the_training_customers() -> None:
     it = fitted("logistic_regression")
-    explainer = export.explainer(it.model, it.features[:4000])
+    explainer = export.explainer(telco(), it.model, it.features[:4000])
     assert isinstance(explainer, Linear)
     for column, feature in enumerate(FEATURES):
         weights = np.array(explainer.contributions[feature.name])
@@ -134,7 +137,7 @@ def test_contributions_are_measured_from_the_mean_of_the_training_customers() ->
 
 def test_boosting_is_explained_from_the_typical_customer() -> None:
     it = fitted("gradient_boosting")
-    explainer = export.explainer(it.model, it.features)
+    explainer = export.explainer(telco(), it.model, it.features)
     assert isinstance(explainer, Occlusion)
     typical = dict(zip(FEATURE_NAMES, explainer.reference, strict=True))
     assert typical["contract"] == 0
@@ -143,7 +146,7 @@ def test_boosting_is_explained_from_the_typical_customer() -> None:
 
 def test_reference_bins_hold_every_row_once() -> None:
     it = fitted("logistic_regression")
-    reference = export.reference(it.features, it.scores)
+    reference = export.reference(telco(), it.features, it.scores)
     for bins in [*reference.features.values(), reference.score]:
         assert sum(bins.proportions) == pytest.approx(1)
         if bins.edges is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from app.schemas import FEATURES, Feature
+from app.schemas import FEATURES, Feature, telco
 from training.causes import GENERIC, VALUES
 from training.hints import category_causes, fold, label_causes, meant, number_causes
 
@@ -89,7 +89,7 @@ def test_three_digits_after_a_comma_are_decimals_if_thousands_are_impossible() -
 )
 def test_cause_of_a_wrong_category(name: str, value: str, cause: str, target: str) -> None:
     assert category(value, name) == cause
-    assert meant(name, value) == (repr(target) if target else "")
+    assert meant(telco(), name, value) == (repr(target) if target else "")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_cause_of_a_wrong_category(name: str, value: str, cause: str, target: st
 )  # fmt: skip
 def test_cause_of_a_wrong_label(value: str, cause: str) -> None:
     assert label_causes(pa.array([value])).tolist() == [cause]
-    assert meant("churned", value) == ""
+    assert meant(telco(), "churned", value) == ""
 
 
 def test_only_some_of_many_distinct_values_are_judged() -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from app.schemas import FEATURE_NAMES, IBM_COLUMNS
+from app.schemas import FEATURE_NAMES, IBM_COLUMNS, telco
 from training import causes
-from training.names import columns_of, known, recognised
+from training.names import Names
 from training.violations import FILE, Findings
 
+NAMES = Names(telco())
 REQUIRED = dict.fromkeys((*FEATURE_NAMES, "churned"), "a value")
 OURS = [*FEATURE_NAMES, "customer_id", "churned"]
 
 
 def judged(names: list[str]) -> tuple[dict[str, str], set[tuple[str, str, str]]]:
     """The recognised columns, and column, cause and meaning of every violation."""
-    findings = Findings()
-    columns = columns_of(names, REQUIRED, findings)
+    findings = Findings(telco())
+    columns = NAMES.columns_of(names, REQUIRED, findings)
     return columns, {(v.column, v.cause, v.meant) for v in findings.violations()}
 
 
@@ -113,8 +114,8 @@ def test_another_schema_shares_few_of_our_columns(known_names: int, others: int,
     [(["", *OURS], 1), (["Unnamed: 0", "Unnamed: 0.1", *OURS], 2), ([*OURS, "__index_level_0__"], 1)],
 )
 def test_row_index_is_ignored_with_a_note(names: list[str], ignored: int) -> None:
-    findings = Findings()
-    assert set(columns_of(names, REQUIRED, findings)) == set(OURS)
+    findings = Findings(telco())
+    assert set(NAMES.columns_of(names, REQUIRED, findings)) == set(OURS)
     assert not findings
     (note,) = findings.notes
     assert note.startswith("A row index was ignored: the column named '")
@@ -122,6 +123,6 @@ def test_row_index_is_ignored_with_a_note(names: list[str], ignored: int) -> Non
 
 
 def test_names_are_recognised_in_any_spelling() -> None:
-    assert known("TENURE") == known("Tenure Months") == known("tenure_months") == "tenure_months"
-    assert known("weight") is None
-    assert recognised(["Gender", "gender", "SeniorCitizen", "weight", ""]) == 2
+    assert NAMES.known("TENURE") == NAMES.known("Tenure Months") == NAMES.known("tenure_months") == "tenure_months"
+    assert NAMES.known("weight") is None
+    assert NAMES.recognised(["Gender", "gender", "SeniorCitizen", "weight", ""]) == 2

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from app.schemas import telco
 from training import pipeline
 from training.config import MODEL_TYPES, CostModel, ModelType, TrainConfig
 from training.data import encode_frame
@@ -36,8 +37,10 @@ def _generated() -> tuple[pd.DataFrame, np.ndarray, np.ndarray, float]:
 def test_a_fitted_model_comes_within_0_01_of_the_ceiling_and_is_calibrated(model_type: ModelType) -> None:
     customers, churned, truth, ceiling = _generated()
     split = pipeline.split(customers["customer_id"], churned, test_share=0.2, seed=7)
-    features = customers[[*pipeline.CATEGORIES, *pipeline.NUMBERS]]
-    model = pipeline.fit(model_type, features.iloc[split.train], churned[split.train], seed=7, calibration_folds=3)
+    features = customers[list(telco().names)]
+    model = pipeline.fit(
+        model_type, telco(), features.iloc[split.train], churned[split.train], seed=7, calibration_folds=3
+    )
     scores = pipeline.predict(model, features.iloc[split.test])
     # Against new labels drawn from the same probabilities, so that the luck of the holdout does not count.
     drawn = (np.random.default_rng(0).random((20, len(split.test))) < truth[split.test]).astype(np.int8)
@@ -108,7 +111,7 @@ def test_cross_validation_ranks_a_real_signal_above_chance() -> None:
     customers, churned, _, ceiling = _generated()
     rows = slice(0, 4000)
     parts = list(pipeline.folds(None, churned[rows], count=3, rows_max=4000, seed=7))
-    result = pipeline.cross_validate("logistic_regression", customers[rows], churned[rows], parts, seed=7)
+    result = pipeline.cross_validate("logistic_regression", telco(), customers[rows], churned[rows], parts, seed=7)
     assert result.mean == pytest.approx(ceiling, abs=0.03)
     assert len(result.auc) == 3
     assert result.deviation > 0
@@ -116,13 +119,13 @@ def test_cross_validation_ranks_a_real_signal_above_chance() -> None:
 
 def test_boosting_learns_from_float32_values_as_serving_sends_them() -> None:
     customers, churned, _, _ = _generated()
-    small = customers[[*pipeline.CATEGORIES, *pipeline.NUMBERS]][:3000]
-    model = pipeline.fit("gradient_boosting", small, churned[:3000], seed=7, calibration_folds=2)
+    small = customers[list(telco().names)][:3000]
+    model = pipeline.fit("gradient_boosting", telco(), small, churned[:3000], seed=7, calibration_folds=2)
     assert model[pipeline.ENCODE].transform(small[:5]).dtype == np.float32
     # Numbers that differ only beyond float32 must score alike.
     nudged = small.assign(monthly_charges=small["monthly_charges"].astype(np.float32).astype(np.float64))
     assert np.array_equal(pipeline.predict(model, small), pipeline.predict(model, nudged))
-    assert encode_frame(customers[:1]).dtype == np.float32
+    assert encode_frame(telco(), customers[:1], {}).dtype == np.float32
 
 
 def test_the_threshold_follows_from_the_cost_model() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.bundle import Reference
-from app.schemas import FEATURES, Features
+from app.schemas import FEATURES, Features, telco
 from training import export, population_check
 from training.population import chunks
 from training.population_check import SCORE, Difference, PopulationCheck
@@ -32,7 +32,7 @@ def customers(rows: int, seed: int, **knobs: float) -> tuple[Features, Probabili
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     features, probability = customers(10_000, 1)
-    return export.reference(features, probability[:2000])
+    return export.reference(telco(), features, probability[:2000])
 
 
 def scaled(factor: float, *names: str) -> Change:
@@ -50,7 +50,7 @@ def differences_of(
     features, probability = customers(rows, seed, **knobs)
     if change is not None:
         change(features)
-    check = PopulationCheck(reference)
+    check = PopulationCheck(telco(), reference)
     for start in range(0, rows, 65_536):
         check.add(features[start : start + 65_536], probability[start : start + 65_536])
     return check.differences()
@@ -90,7 +90,7 @@ def test_a_category_is_named_with_both_shares(reference: Reference) -> None:
 
 def test_probabilities_of_one_are_reported(reference: Reference) -> None:
     features, probability = customers(1000, 4)
-    check = PopulationCheck(reference)
+    check = PopulationCheck(telco(), reference)
     check.add(features, np.ones_like(probability))
     (difference,) = check.differences()
     assert difference.name == SCORE
@@ -100,7 +100,7 @@ def test_probabilities_of_one_are_reported(reference: Reference) -> None:
 def test_a_few_certainties_among_many_are_reported_although_the_index_is_small(reference: Reference) -> None:
     features, probability = customers(20_000, 4)
     certain = probability >= np.quantile(probability, 0.72)
-    check = PopulationCheck(reference)
+    check = PopulationCheck(telco(), reference)
     check.add(features, np.where(certain, 1.0, probability))
     (difference,) = check.differences()
     assert "have a probability above 0.999" in difference.words
@@ -110,7 +110,7 @@ def test_a_sorted_file_is_not_another_population(reference: Reference) -> None:
     """Only some rows of a large batch are sampled; the order of the rows must not matter."""
     features, probability = customers(150_000, 5)
     order = np.argsort(features[:, COLUMN["tenure_months"]], kind="stable")
-    check = PopulationCheck(reference)
+    check = PopulationCheck(telco(), reference)
     for part in np.split(order, [60_000, 120_000, 149_990]):
         check.add(features[part], probability[part])
     assert check.differences() == ()
@@ -120,7 +120,7 @@ def test_rows_not_sampled_count_like_their_neighbours(reference: Reference) -> N
     features, probability = customers(50_000, 6)
     scaled(80, "monthly_charges")(features)
     assert -(-50_000 // population_check.BATCH_SAMPLE) > 1
-    check = PopulationCheck(reference)
+    check = PopulationCheck(telco(), reference)
     check.add(features[:49_000], probability[:49_000])
     check.add(features[49_000:], probability[49_000:])
     assert [d.name for d in check.differences()] == ["monthly_charges"]
@@ -128,4 +128,4 @@ def test_rows_not_sampled_count_like_their_neighbours(reference: Reference) -> N
 
 
 def test_no_rows_make_no_difference(reference: Reference) -> None:
-    assert PopulationCheck(reference).differences() == ()
+    assert PopulationCheck(telco(), reference).differences() == ()

@@ -8,12 +8,15 @@ import pytest
 from matplotlib.image import imread
 
 from app.bundle import GateResult
+from app.schemas import telco
 from training import evaluate, report
 from training.config import CostModel, TrainConfig
 from training.data import load
 from training.export import Facts
 from training.generate import GeneratorConfig, write
 from training.pipeline import CrossValidation
+
+SLICED = telco().model_copy(update={"slices": ("senior_citizen", "gender", "contract")})
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def evaluation() -> report.Evaluation:
         churned=churned,
         scores=scores,
         metrics=evaluate.evaluate(churned, scores, bootstrap_count=100, seed=1),
-        slices=evaluate.evaluate_slices(customers, churned, scores, 0.25),
+        slices=evaluate.evaluate_slices(SLICED, customers, churned, scores, 0.25),
         importances=pd.DataFrame({"mean": [0.1, 0.02], "deviation": [0.01, 0.01]}, ["contract", "gender"]),
         validations=(CrossValidation(model_type="logistic_regression", auc=(0.83, 0.85)),),
     )
@@ -89,6 +92,8 @@ def test_the_card_states_figures_groups_threshold_and_refusals(tmp_path: Path, e
     data = load(str(tmp_path / "data.csv"))
     config = TrainConfig(source="data.csv", tracking_uri="http://127.0.0.1:1", cost=CostModel(offer_cost=45))
     facts = Facts(
+        contract=telco(),
+        medians={},
         model_name="churn",
         model_type="logistic_regression",
         run_id="r1",

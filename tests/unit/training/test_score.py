@@ -15,7 +15,7 @@ from support.bundles import PASSED
 from app import bundle
 from app.bundle import BundleError, RiskBands
 from app.model import load as load_model
-from app.schemas import ID_COLUMN, SCHEMA_VERSION
+from app.schemas import ID_COLUMN, telco
 from app.verification import parse_manifest
 from training import export, pipeline, readers
 from training.data import DataError, encode_frame, load
@@ -41,18 +41,12 @@ def model_dir(customers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A servable logistic regression fitted on the same customers."""
     data = load(str(customers))
     assert data.churned is not None
-    model = pipeline.fit("logistic_regression", data.customers, data.churned, seed=1, calibration_folds=2)
-    features = encode_frame(data.customers)
+    model = pipeline.fit("logistic_regression", telco(), data.customers, data.churned, seed=1, calibration_folds=2)
+    features = encode_frame(telco(), data.customers, {})
     folder = tmp_path_factory.mktemp("bundle")
-    export.write_files(
-        folder,
-        model,
-        train=features,
-        everyone=features,
-        holdout=data.customers,
-        holdout_scores=pipeline.predict(model, data.customers),
-    )
     facts = export.Facts(
+        contract=telco(),
+        medians={},
         model_name="churn",
         model_type="logistic_regression",
         run_id="run",
@@ -60,6 +54,15 @@ def model_dir(customers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         dataset_sha256=data.sha256,
         threshold=0.25,
         metrics={},
+    )
+    export.write_files(
+        folder,
+        model,
+        facts,
+        train=features,
+        everyone=features,
+        holdout=data.customers,
+        holdout_scores=pipeline.predict(model, data.customers),
     )
     export.write_manifest(folder, facts, [PASSED])
     return folder
@@ -82,7 +85,7 @@ def test_the_file_has_the_answers_that_would_be_served(
     write(GeneratorConfig(rows=ROWS, missing_total_share=0.1), source)
     summary = score(ModelFolder(model_dir), str(source), out, batch_rows=777)
     answers, data, model = read(out), load(str(customers)), load_model(model_dir)
-    expected = model.score(encode_frame(data.customers))
+    expected = model.score(encode_frame(telco(), data.customers, {}))
     assert data.ids is not None
     assert list(answers.columns) == ["customer_id", *ANSWERS]
     assert answers["customer_id"].tolist() == data.ids.tolist()
@@ -99,7 +102,7 @@ def test_the_file_has_the_answers_that_would_be_served(
 
 
 def test_probability_on_a_bound_belongs_to_the_upper_side(tmp_path: Path, model_dir: Path, customers: Path) -> None:
-    first = float(load_model(model_dir).score(encode_frame(load(str(customers)).customers.head(1)))[0])
+    first = float(load_model(model_dir).score(encode_frame(telco(), load(str(customers)).customers.head(1), {}))[0])
     path = model_dir / bundle.MANIFEST
     original = path.read_bytes()
     manifest = parse_manifest(original, None)
@@ -187,7 +190,8 @@ def test_every_row_says_which_model_and_when(tmp_path: Path, model_dir: Path, cu
         "churn.model_version": "12",
         "churn.run_id": "run",
         "churn.manifest_sha256": digest,
-        "churn.schema_version": str(SCHEMA_VERSION),
+        "churn.contract": "telco",
+        "churn.contract_sha256": telco().sha256,
         "churn.threshold": "0.25",
         "churn.scored_at": f"{summary.scored_at:%Y-%m-%dT%H:%M:%SZ}",
     }

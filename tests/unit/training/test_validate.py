@@ -41,18 +41,18 @@ def damaged(tmp_path: Path, table: pd.DataFrame) -> Callable[..., Path]:
 
 def test_all_violations_are_reported_together(damaged: Callable[..., Path]) -> None:
     path = damaged(
-        ("gender", 2, "female"), ("gender", 7, "female"), ("gender", 9, ""), ("contract", 300, "Weekly"),
+        ("gender", 2, "femal"), ("gender", 7, "femal"), ("gender", 9, ""), ("contract", 300, "Weekly"),
         ("tenure_months", 5, "5.5"), ("tenure_months", 6, "-1"), ("senior_citizen", 1, "2"),
         ("monthly_charges", 3, "10000.01"), ("monthly_charges", 4, "abc"), ("monthly_charges", 8, " "),
-        ("total_charges", 10, "nan"), ("total_charges", 11, "inf"), ("total_charges", 12, "1e999"),
+        ("total_charges", 10, "n.a."), ("total_charges", 11, "inf"), ("total_charges", 12, "1e999"),
         ("customer_id", 13, "a b"), ("customer_id", 14, "a/b"), ("churned", 15, "maybe"), ("churned", 16, ""),
     )  # fmt: skip
     reported = {(v.column, v.rows, v.value) for v in violations(path)}
     assert reported == {
-        ("gender", (2, 7), "'female'"), ("gender", (9,), "(blank)"), ("contract", (300,), "'Weekly'"),
+        ("gender", (2, 7), "'femal'"), ("gender", (9,), "(blank)"), ("contract", (300,), "'Weekly'"),
         ("tenure_months", (5,), "'5.5'"), ("tenure_months", (6,), "'-1'"), ("senior_citizen", (1,), "'2'"),
         ("monthly_charges", (3,), "'10000.01'"), ("monthly_charges", (4,), "'abc'"),
-        ("monthly_charges", (8,), "(blank)"), ("total_charges", (10,), "'nan'"), ("total_charges", (11,), "'inf'"),
+        ("monthly_charges", (8,), "(blank)"), ("total_charges", (10,), "'n.a.'"), ("total_charges", (11,), "'inf'"),
         ("total_charges", (12,), "'1e999'"), ("customer_id", (13,), "'a b'"), ("customer_id", (14,), "'a/b'"),
         ("churned", (15,), "'maybe'"), ("churned", (16,), "(blank)"),
     }  # fmt: skip
@@ -130,13 +130,16 @@ def api_accepts(row: dict[str, Any]) -> bool:
     for feature in FEATURES:
         text = row[feature.name]
         if feature.categories:
-            customer[feature.name] = text.strip()
+            by_lower = {category.lower(): category for category in feature.categories}
+            customer[feature.name] = by_lower.get(text.strip().lower(), text.strip())
         else:
             plain = text.isascii() and "_" not in text
             try:
                 value = float(text) if plain else text
             except ValueError:
                 value = text or None
+            if text == "nan" and feature.nullable:
+                value = None
             whole = isinstance(value, float) and value.is_integer() and feature.integer
             customer[feature.name] = int(value) if whole else value
     try:
@@ -191,7 +194,7 @@ def test_row_numbers_are_right_across_parquet_batches(tmp_path: Path, table: pd.
         ("monthly_charges", pa.array([True] * 300), "a column of type bool"),
         ("partner", pa.array([1] * 300), "a column of type int64"),
         ("tenure_months", pa.array([b"1"] * 300), "a column of type binary"),
-        ("customer_id", pa.array([1.5] * 300), "a column of type double"),
+        ("customer_id", pa.array([1.5] * 300), "'1.5'"),
         ("churned", pa.array([0] * 300, pa.timestamp("s")), "a column of type timestamp"),
         ("gender", pa.nulls(300), "(blank)"),
         ("monthly_charges", pa.array([float("nan")] * 300), "'nan'"),

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from app.schemas import telco
 from training import readers
 from training.causes import COLUMNS, GENERIC, NAMES_SHOWN, VALUES
 from training.data import DataError, load
@@ -25,7 +26,7 @@ def wrong(column: str, value: str, cause: str, *, count: int = 1, meant: str = "
 
 def test_programs_get_everything(tmp_path: Path, table: pd.DataFrame) -> None:
     table["monthly_charges"] = table["monthly_charges"].str.replace(".", ",")
-    table.loc[41, "gender"] = "male"
+    table.loc[41, "gender"] = "male."
     path = tmp_path / "a.csv"
     table.rename(columns={"contract": "Kind", "partner": "PARTNER"}).to_csv(path, index=False)
     with pytest.raises(DataError) as caught:
@@ -40,7 +41,7 @@ def test_programs_get_everything(tmp_path: Path, table: pd.DataFrame) -> None:
         ("decimal-comma", "monthly_charges"), ("spelling", "gender"),
     }  # fmt: skip
     assert groups["spelling", "gender"] == {
-        "cause": "spelling", "column": "gender", "count": 1, "rows": [42], "lines": [43], "example": "'male'",
+        "cause": "spelling", "column": "gender", "count": 1, "rows": [42], "lines": [43], "example": "'male.'",
         "meant": "'Male'", "expected": "one of 'Female', 'Male'",
         "hint": "write it exactly as documented",
     }  # fmt: skip
@@ -96,7 +97,7 @@ def test_the_text_of_every_cause_is_bounded_and_never_ends_in_a_name(cause: str,
 
 
 def test_a_cause_stays_separate_however_many_values_have_it() -> None:
-    findings = Findings()
+    findings = Findings(telco())
     values = pa.array([f"{number},5" for number in range(2000)] + ["x"] * 3)
     causes = np.array(["decimal-comma"] * 2000 + ["not-a-number"], dtype=object)
     findings.add_cells("monthly_charges", "a number", np.arange(1, 2004), values, lambda _: causes)
