@@ -14,6 +14,7 @@ from training import formats
 from training.names import Names
 from training.reading_bytes import COMPRESSIONS, Compression
 from training.reading_csv import CsvTable
+from training.reading_encoding import other_format
 from training.reading_parquet import ParquetTable, is_text
 from training.reading_parts import Parts, PartsTable
 from training.reading_xlsx import XlsxTable
@@ -25,9 +26,12 @@ Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 
 
 class Table(Protocol):
-    """An open table; ``fields`` are its columns as the file has them."""
+    """An open table; ``fields`` are its columns as the file has them, and ``rows`` the data rows once all are read."""
 
     fields: list[pa.Field]
+
+    @property
+    def rows(self) -> int: ...
 
     def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:
         """Yield 1-based data row numbers, and columns by the keys of ``columns``, whose values are the file's names."""
@@ -78,5 +82,7 @@ def _open(path: Path, findings: Findings, names: Names, reading: Reading) -> Tab
         return ParquetTable(path, findings, names, reading)
     if kind == formats.XLSX:
         return XlsxTable(path, findings, names, reading)
+    if kind is not None and kind not in formats.READABLE:
+        raise other_format(path, kind)
     compression: Compression | None = next((c for c in COMPRESSIONS if c == kind), None)
     return CsvTable(path, findings, names, reading, compression)

@@ -64,9 +64,10 @@ class CsvTable:
         guessed = self._file.encoding == "cp1252" and reading.encoding is None
         self._columns = Columns(names.contract, reading, findings, self._rescan, guessed=guessed)
         self._ragged: list[int] = []
+        self.rows = 0
         self._position: dict[str, str] = {}
         self._by_position = _numbers_of(names, self._header)
-        self.fields = [pa.field(name, pa.string()) for name in self._header]
+        self.fields = [pa.field(name, pa.string()) for name in self._header[self._layout.row_names :]]
 
     def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:  # noqa: ARG002 - a file of text comes in blocks of bytes
         # Positions instead of names, which may repeat in the file.
@@ -85,6 +86,7 @@ class CsvTable:
                 self._findings.add(_problem(error, rows_read))
         else:
             self._check_rows(rows_read)
+        self.rows = rows_read + len(self._ragged)
         self._describe()
 
     def lines(self, rows: Sequence[int]) -> Mapping[int, int]:

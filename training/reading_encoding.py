@@ -47,12 +47,8 @@ def detect(path: Path, compression: Compression | None, chosen: Reading) -> tupl
     file = TextFile(path=path, compression=compression)
     head = _head(file)
     order = byte_order(head)
-    if order is None and (kind := formats.kind_of(head)):
-        packed = f"{compression}-compressed {kind}" if compression else kind
-        raise file_error(
-            str(path), f"the content is {packed}, not CSV", "a table of text", cause="other-format",
-            hint=formats.remedy(kind),
-        )  # fmt: skip
+    if (order is None or order[0] == "utf-8") and (kind := formats.kind_of(head)):
+        raise other_format(path, f"{compression}-compressed {kind}" if compression else kind, kind)
     if chosen.encoding is not None:
         return _chosen(file, chosen.encoding, order)
     if order is not None:
@@ -62,6 +58,13 @@ def detect(path: Path, compression: Compression | None, chosen: Reading) -> tupl
         return replace(file, quotes=check_text(file).quotes), []
     except ByteError as error:
         return _cp1252(file, error), []
+
+
+def other_format(path: Path, content: str, kind: str = "") -> DataError:
+    """The error for a file that is no table; ``kind`` is what it is after unpacking."""
+    value = f"the content is {content}, not CSV"
+    hint = formats.remedy(kind or content)
+    return file_error(str(path), value, "CSV, Excel or Parquet", cause="other-format", hint=hint)
 
 
 def _head(file: TextFile) -> bytes:

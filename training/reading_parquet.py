@@ -33,6 +33,7 @@ class ParquetTable:
             raise _not_parquet(path, error) from error
         self.fields = list(self._file.schema_arrow)
         self._position: Mapping[str, str] = {}
+        self.rows = 0
         self._columns = Columns(names.contract, reading, findings, self._rescan)
 
     def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:
@@ -44,7 +45,7 @@ class ParquetTable:
                 named = {name: batch[theirs] for name, theirs in columns.items()}
                 texts = {name: plain_text(column) for name, column in named.items() if is_text(_values(column.type))}
                 yield rows, named | self._columns.clean(texts, rows)
-                seen += batch.num_rows
+                self.rows = seen = seen + batch.num_rows
         except (pa.ArrowException, OSError) as error:
             self._findings.add_column(FILE, f"unreadable after row {seen:,} ({_first_line(error)})", "a Parquet file")
 

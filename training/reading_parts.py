@@ -140,6 +140,10 @@ class PartsTable:
             )
         self.fields = [*inside, *(pa.field(key, pa.string()) for key in self._keys)]
 
+    @property
+    def rows(self) -> int:
+        return self._rows
+
     def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:
         inside = {name: theirs for name, theirs in columns.items() if theirs not in self._keys}
         outside = {name: theirs for name, theirs in columns.items() if theirs in self._keys}
@@ -150,8 +154,8 @@ class PartsTable:
                     continue
                 for rows, batch in table.batches(inside, batch_rows):
                     constant = {name: _constant(part.keys[key], len(rows)) for name, key in outside.items()}
-                    self._rows = int(self._before + rows[-1]) if len(rows) else self._rows
                     yield rows + self._before, dict(batch) | constant
+                self._rows = self._before + table.rows
                 self._place(table)
             self._parts.bytes_done += part.size
 
@@ -176,7 +180,12 @@ class PartsTable:
             return None
         problem = self._other_columns(part, table)
         if problem:
-            self._findings.add_column(FILE, f"{part.name} {problem}", "the same columns in each part", cause="parts")
+            self._findings.add(
+                Violation(
+                    column=FILE, rows=(), count=0, value=f"{part.name} {problem}",
+                    expected="the same columns in each part", cause="parts",
+                )
+            )  # fmt: skip
             return None
         return table
 

@@ -27,6 +27,8 @@ _BLOCK: Final = 1024 * 1024
 _OVERLAP: Final = 4096
 _FAULTS: Final = (zipfile.BadZipFile, ParseError, KeyError, ValueError, TypeError, AttributeError, OSError, EOFError)
 """What openpyxl raises for a workbook that is damaged."""
+_LONGEST: Final = 1e21
+"""Whole numbers from here on are written with an exponent."""
 EXACT: Final = 2**53
 """Larger whole numbers are rounded by Excel, which keeps 15 digits."""
 
@@ -95,7 +97,7 @@ def text_of(value: object) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < EXACT else repr(value)
+        return str(int(value)) if value.is_integer() and abs(value) < _LONGEST else repr(value)
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time() else value.isoformat(" ")
     return value.isoformat() if isinstance(value, date | time) else str(value)

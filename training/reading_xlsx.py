@@ -53,6 +53,7 @@ class XlsxTable:
         self._columns = Columns(names.contract, reading, findings, self._rescan)
         self._position: dict[str, int] = {}
         self._sheet_rows = array("l")
+        self.rows = self._wide = 0
         self._rounded = False
         self.fields = [pa.field(name, pa.string()) for name in self._names]
         self._describe(title, sheets, [cells for cells in first[: self._header] if cells])
@@ -133,16 +134,17 @@ class XlsxTable:
                 cells = _trimmed(values)
                 blank = 0 if cells else blank + 1
                 if blank > BLANK_ROWS:
-                    break
+                    raise file_error(str(self._path), f"more than {BLANK_ROWS:,} blank rows", "rows without such a gap")
                 if number <= self._header + 1 or not cells:
                     continue
                 if not quiet:
                     self._sheet_rows.append(number)
+                    self.rows += 1
                 yield cells
 
     def _too_wide(self, number: int, width: int) -> bool:
         """Report a row with cells beside the table; returns whether to read on."""
-        self._wide = getattr(self, "_wide", 0) + 1
+        self._wide += 1
         counts = pa.array([f"{width} cells"])
         judge = _wrong_width
         expected = f"at most {len(self._names)} cells, as in the header"

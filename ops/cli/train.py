@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
-from ops.cli.options import Json, TrackingUri
+from ops.cli.options import Decimal, Delimiter, Encoding, Json, Sheet, Thousands, TrackingUri, reading
 from ops.console import Output
 from ops.errors import RefusedError
 
@@ -32,7 +32,9 @@ def train(
     *,
     data: Annotated[
         str | None,
-        typer.Option(help="CSV or Parquet, a path or s3://bucket/key. Default: .churn/data/customers.csv"),
+        typer.Option(
+            help="CSV, Excel or Parquet: path, folder, pattern or s3://bucket/key. Default: .churn/data/customers.csv"
+        ),
     ] = None,
     model: Annotated[
         ModelChoice, typer.Option(help="'auto' takes the one with the better AUC in cross-validation.")
@@ -44,6 +46,11 @@ def train(
         float, typer.Option(help="Share of the leaving customers who stay because of an offer.")
     ] = RETAINED_SHARE,
     promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    sheet: Sheet = None,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
@@ -64,10 +71,12 @@ def train(
 
     cost = CostModel(offer_cost=offer_cost, customer_value=customer_value, retained_share=retained_share)
     home = Home.from_environment()
+    options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     _check_data(data, home)
     with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
         config = TrainConfig(
             source=data or str(home.customers),
+            reading=options,
             model=model.value,
             seed=seed,
             cost=cost,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ CONTRACT = Contract(
 )
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1", "cp1250")
 
-KEYS = st.text("abcXYZ0123456789_.-@+äöüñłé", min_size=1, max_size=8).filter(lambda key: not key.isspace())
+KEYS = st.text("abcXYZ0123456789_.-@+äöüñłé", min_size=1, max_size=8).filter(
+    lambda key: not re.fullmatch(r"\d+\.0+", key)
+)
+"""Without those that are read as whole numbers, aloud."""
 ROWS = st.lists(
     st.tuples(
         KEYS,
@@ -105,7 +109,9 @@ def read(path: Path) -> list[tuple[Any, ...]]:
     for batch in checked_batches(path, CONTRACT, findings, labelled=False):
         assert batch.ids is not None
         columns = [batch.columns[name].tolist() for name in CONTRACT.names]
-        rows += [(key, CITIES[int(city)], *rest) for key, city, *rest in zip(batch.ids.to_pylist(), *columns, strict=True)]
+        rows += [
+            (key, CITIES[int(city)], *rest) for key, city, *rest in zip(batch.ids.to_pylist(), *columns, strict=True)
+        ]
     findings.raise_if_any(str(path))
     return rows
 
