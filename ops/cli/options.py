@@ -75,7 +75,7 @@ Encoding = Annotated[
 ]
 Delimiter = Annotated[
     str | None,
-    typer.Option(parser=delimiter, metavar="MARK", help="Between the columns: , ; | or tab. Default: found out."),,
+    typer.Option(parser=delimiter, metavar="MARK", help="Between the columns: , ; | or tab. Default: found out."),
 ]
 Decimal = Annotated[
     Literal[".", ","] | None, typer.Option(help="Decimal mark of the numbers in text. Default: found out, per column.")

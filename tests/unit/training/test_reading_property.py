@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,11 @@ def written(rows: list[tuple[Any, ...]], style: dict[str, Any], path: Path) -> l
         data = content.getvalue().encode(style["encoding"])
     except UnicodeEncodeError:
         return None
-    packers = {"": bytes, "gzip": gzip.compress, "zstd": lambda b: pa.compress(b, codec="zstd", asbytes=True)}
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "": bytes,
+        "gzip": gzip.compress,
+        "zstd": lambda b: pa.compress(b, codec="zstd", asbytes=True),
+    }
     path.write_bytes(packers[style["packed"]](data))
     return exact
 
