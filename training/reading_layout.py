@@ -56,6 +56,7 @@ class Known:
     """The columns of a contract, to recognise a header by."""
 
     def __init__(self, names: Names) -> None:
+        self._known: dict[str, str | None] = {}
         self._names = names
         contract = names.contract
         self.enough = min(_TELLS, len(contract.aliases))
@@ -64,11 +65,14 @@ class Known:
 
     def name(self, theirs: str) -> str | None:
         """The column of the contract that a name spells, ignoring case, spaces and punctuation."""
-        return self._names.known(theirs)
+        # Each cell of the first lines is looked up once for each delimiter.
+        if theirs not in self._known:
+            self._known[theirs] = self._names.known(theirs)
+        return self._known[theirs]
 
     def count(self, names: Collection[str]) -> int:
         """The columns of the contract among the names."""
-        return self._names.recognised(names)
+        return len({self.name(name) for name in names} - {None})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +111,9 @@ def find_layout(source: str, text: str, known: Known, delimiter: str | None = No
     sep = matched[1] if matched else None
     above = 0 if sep is None else 1
     lines = lines[above:]
-    choices = delimiter or DELIMITERS + _UNSUPPORTED
-    candidates = [_candidate(lines, d, known) for d in choices]
+    candidates = [_candidate(lines, d, known) for d in delimiter or DELIMITERS]
+    if not delimiter and max(c.known for c in candidates) < known.enough:
+        candidates += [_candidate(lines, d, known) for d in _UNSUPPORTED]
     if not any(line.strip() for line in lines):
         raise file_error(source, "there is no line with text", "a header with the column names", cause="blank-header")
     chosen = _chosen(source, candidates, known, sep or "")
