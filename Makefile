@@ -56,7 +56,7 @@ format: .venv/.dev ## Fix what ruff can fix, and format the code
 
 .PHONY: types
 types: .venv/.dev ## Check types (mypy, strict)
-	$(BIN)/mypy
+	PYTHONPATH=tests $(BIN)/python -m support.check_types
 
 .PHONY: check
 check: lint types test ## Run everything that a change must pass: lint, types, test
