@@ -23,7 +23,7 @@ class Batcher:
         self._waiting: list[asyncio.Future[float]] = []
 
     async def score(self, model: Model, coded: Sequence[float]) -> float:
-        """Probability of churn of one customer (coded as :func:`app.schemas.encode` does) by this model."""
+        """Probability of churn of one customer (coded by :class:`app.coding.Coder`) by this model."""
         if model is not self._model:
             self._flush()  # the model was swapped between two requests of one turn: each keeps the one it read
             self._model = model

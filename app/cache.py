@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 
 from app.metrics import Metrics
 from app.model import Model
-from app.schemas import FEATURES
 
 if TYPE_CHECKING:
     from app.redis_gate import RedisGate  # at run time it is imported only if there is a Redis
 
 _SCORE = struct.Struct("<d")
-_CODED = struct.Struct(f"<{len(FEATURES)}d")
 
 
 class PredictionCache:
@@ -36,7 +34,9 @@ class PredictionCache:
     @staticmethod
     def key(model: Model, coded: Sequence[float]) -> str:
         """The cache key of one coded customer under one model."""
-        digest = hashlib.blake2b(_CODED.pack(*coded), digest_size=16, key=model.fingerprint).hexdigest()
+        digest = hashlib.blake2b(
+            struct.pack(f"<{len(coded)}d", *coded), digest_size=16, key=model.fingerprint
+        ).hexdigest()
         return f"churn-score:{model.origin.version}:{digest}"
 
     async def get(self, key: str) -> float | None:

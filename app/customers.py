@@ -1,19 +1,54 @@
-"""The pydantic model of a contract's customer, for the OpenAPI page, and the example that goes with it."""
+"""The types that a contract means in JSON: for the parser of requests, and as a pydantic model for the OpenAPI page.
+
+A whole number may be written as ``5`` or ``5.0``, and a key as a text or as a whole number, which counts as its digits:
+so files and requests accept the same customers.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NotRequired,  # pydantic refuses typing's own before Python 3.12
+)
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model, with_config
+from pydantic_core import CoreSchema, core_schema
+from typing_extensions import TypedDict
 
 from app.contract import Contract, Key
-from app.feature import Feature
+from app.feature import MAX_EXACT, Feature
+
+STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _OneError:
+    """Lets a value of several types, or of several rules, fail with one message instead of one for each."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.custom_error_schema(
+            handler(source), custom_error_type="key", custom_error_message=self.message
+        )
+
+
+def key_words(key: Key) -> str:
+    """What a key must be, in words for an error message."""
+    letters = "letters and digits" if key.letters == "unicode" else "ASCII letters and digits"
+    symbols = f" and {' '.join(key.symbols)}" if key.symbols else ""
+    return f"a text of 1 to {key.max_length} {letters}{symbols}, or a whole number"
 
 
 def key_type(key: Key) -> Any:
-    """The type of the key in JSON: a text of its characters, or a whole number, which counts as its digits."""
+    """The type of the key in JSON."""
     text = Annotated[str, Field(pattern=key.pattern)]
-    return Annotated[text, Field(description=key.description)]
+    digits = min(10**key.max_length - 1, MAX_EXACT)
+    number = Annotated[int, Field(ge=0, le=digits)]
+    return Annotated[text | number, _OneError(f"Input should be {key_words(key)}"), Field(description=key.description)]
 
 
 def value_type(feature: Feature) -> Any:
@@ -22,11 +57,33 @@ def value_type(feature: Feature) -> Any:
         return Literal[feature.categories]
     if feature.type == "boolean":
         return bool
-    kind = int if feature.type == "integer" else float
-    return Annotated[kind, Field(ge=kind(feature.lowest), le=kind(feature.highest))]
+    bounds = Field(ge=feature.lowest, le=feature.highest)
+    if feature.type == "integer":
+        return Annotated[float, bounds, Field(multiple_of=1), _Whole(feature)]
+    return Annotated[float, bounds]
 
 
-def customer_model(contract: Contract) -> type[BaseModel]:
+class _Whole:
+    """Describes a float without a fraction as what it is in JSON Schema: an integer, written as 5 or as 5.0."""
+
+    def __init__(self, feature: Feature) -> None:
+        self._schema = {"type": "integer", "minimum": int(feature.lowest), "maximum": int(feature.highest)}
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> dict[str, Any]:
+        return dict(self._schema)
+
+
+def row_type(contract: Contract) -> Any:
+    """The type of one customer as a dictionary, which is validated a third faster than an instance of a model."""
+    fields: dict[str, Any] = {contract.key.name: NotRequired[key_type(contract.key) | None]}
+    for feature in contract.features:
+        kind = value_type(feature)
+        fields[feature.name] = NotRequired[kind | None] if feature.nullable else kind
+    # A type checker cannot follow the functional form with computed fields.
+    return with_config(STRICT)(TypedDict("CustomerRow", fields))  # type: ignore[operator]
+
+
+def customer_model(contract: Contract, name: str = "Customer") -> type[BaseModel]:
     """Build the model of one customer.
 
     Its fields are the key, which is optional, and the features in their order; one that may be blank is optional.
@@ -39,11 +96,5 @@ def customer_model(contract: Contract) -> type[BaseModel]:
         fields[feature.name] = (
             (Annotated[kind | None, info], None) if feature.nullable else (Annotated[kind, info], ...)
         )
-    config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        allow_inf_nan=False,
-        json_schema_extra={"examples": [contract.customer]},
-    )
-    return create_model("Customer", __config__=config, __doc__=contract.description, **fields)
+    config = ConfigDict(**STRICT, frozen=True, json_schema_extra={"examples": [contract.customer]})
+    return create_model(name, __config__=config, __doc__=contract.description, **fields)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.bundle import Manifest
-from app.schemas import Scores
+from app.contract import Scores
 
 DECISIONS: Final = ("stay", "churn")
 RISK_BANDS: Final = ("low", "medium", "high")

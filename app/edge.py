@@ -37,6 +37,7 @@ from app.errors import (
     retry_after,
 )
 from app.logs import RequestLog
+from app.paths import UNKNOWN, Rule, rules
 from app.security import ANYBODY, Principal
 from app.service import Service
 
@@ -45,39 +46,6 @@ log = logging.getLogger("app")
 METHODS: Final = frozenset({"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _BEARER: Final = b"bearer "
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """How requests to one path are treated.
-
-    ``scopes``: any one of them admits; an empty set needs no key. ``weight``: how much a request counts towards
-    MAX_CONCURRENCY; if it is not 0, the request also counts towards its key's rate. Probes and look-ups have 0 and are
-    always answered.
-    """
-
-    route: str
-    scopes: frozenset[str] = frozenset()
-    weight: int = 0
-
-
-UNKNOWN: Final = Rule(route="unknown")
-PREDICT: Final = frozenset({"predict"})
-DOCS_FILES: Final = ("/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/favicon.png")
-"""Files that the page /docs loads; they are counted as the page itself."""
-RULES: Final = {
-    rule.route: rule
-    for rule in (
-        Rule(route="/v1/predict", scopes=PREDICT, weight=1),
-        Rule(route="/v1/predict/batch", scopes=PREDICT, weight=8),
-        Rule(route="/v1/model", scopes=frozenset({"predict", "admin"})),
-        Rule(route="/v1/model/refresh", scopes=frozenset({"admin"})),
-        Rule(route="/live"),
-        Rule(route="/ready"),
-        Rule(route="/metrics"),
-        Rule(route="/openapi.json"),
-    )
-} | dict.fromkeys(("/docs", *DOCS_FILES), Rule(route="/docs"))
 
 
 @dataclass(slots=True)
@@ -113,8 +81,10 @@ class Edge:
         self._limit = service.settings.max_concurrency
         self._ids = map((secrets.token_hex(6) + "-{:x}").format, itertools.count(1))
         self._requests: dict[tuple[str, str, int], Counter] = {}
-        self._latency = {r.route: self._metrics.latency.labels(r.route) for r in (*RULES.values(), UNKNOWN)}
-        self._in_flight = {r.route: self._metrics.in_flight.labels(r.route) for r in (*RULES.values(), UNKNOWN)}
+        self._rules = rules(service.settings.model_names)
+        routes = {rule.route for rule in (*self._rules.values(), UNKNOWN)}
+        self._latency = {route: self._metrics.latency.labels(route) for route in routes}
+        self._in_flight = {route: self._metrics.in_flight.labels(route) for route in routes}
         self._auth = {o: self._metrics.auth.labels(o) for o in ("accepted", "missing", "invalid", "forbidden")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -154,7 +124,7 @@ class Edge:
     def _open(self, scope: Scope) -> _Exchange:
         method = scope["method"]
         exchange = _Exchange(
-            RULES.get(scope["path"], UNKNOWN), method if method in METHODS else "other", perf_counter()
+            self._rules.get(scope["path"], UNKNOWN), method if method in METHODS else "other", perf_counter()
         )
         for name, value in scope["headers"]:
             if name == b"x-api-key":
@@ -170,8 +140,8 @@ class Edge:
     async def _handle(self, exchange: _Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         rule = exchange.rule
         if rule is UNKNOWN:
-            # Never passed on: the router accepts more spellings of a path than RULES ("/v1/predict" with a line end, or
-            # with a slash), and would serve or redirect them without a key.
+            # Never passed on: the router accepts more spellings of a path than the rules, with a line end
+            # or a slash after it, and would serve or redirect them without a key.
             raise ApiError(NOT_FOUND, NOT_FOUND.title)
         if self._origins is not None and self._origins.ask(scope):
             await send({"type": "http.response.start", "status": 204, "headers": [*PREFLIGHT]})
@@ -194,7 +164,7 @@ class Edge:
             if (seconds := await self._service.limiter.refuse_seconds(principal)) is not None:
                 detail = f"the rate of key '{principal.id}' is used up; try again in {seconds} s"
                 raise ApiError(RATE_LIMITED, detail, headers=[retry_after(seconds)])
-            endpoint = self._raw.get(rule.route, self._app) if scope["method"] == "POST" else self._app
+            endpoint = self._raw.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
             await endpoint(scope, receive, send)
         finally:
             self._busy -= rule.weight

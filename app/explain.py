@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from app.bundle import Frozen
-from app.schemas import FEATURE_NAMES, FEATURES, Features, Scores
+from app.contract import Contract, Features, Scores
 
 
 class Linear(Frozen):
@@ -30,7 +30,7 @@ class Linear(Frozen):
 class Occlusion(Frozen):
     """For any other model: a feature's contribution is the change of the logit when it is set to ``reference``.
 
-    ``reference`` holds the coded median or most frequent value of each feature, in the order of FEATURES. The
+    ``reference`` holds the coded median or most frequent value of each feature, in the order of the contract. The
     contributions need not add up to the logit.
     """
 
@@ -62,21 +62,23 @@ class Explained:
     contributions: Annotated[dict[str, float], Field(description="By feature; positive pushes towards churn.")]
 
 
-def explain(explainer: Linear | Occlusion, features: Features, score: Callable[[Features], Scores]) -> Explained:
+def explain(
+    explainer: Linear | Occlusion, contract: Contract, features: Features, score: Callable[[Features], Scores]
+) -> Explained:
     """Contribution of each feature to the logit of one customer.
 
     Args:
-        features: the coded customer, shape (1, 19).
+        features: the coded customer, shape (1, features).
         score: the model's own scoring; only occlusion uses it.
     """
     if isinstance(explainer, Linear):
-        return _linear(explainer, features[0])
-    return _occlusion(explainer, features, score)
+        return _linear(explainer, contract, features[0])
+    return _occlusion(explainer, contract, features, score)
 
 
-def _linear(explainer: Linear, row: npt.NDArray[np.float32]) -> Explained:
+def _linear(explainer: Linear, contract: Contract, row: npt.NDArray[np.float32]) -> Explained:
     contributions = {}
-    for feature, value in zip(FEATURES, row.tolist(), strict=True):
+    for feature, value in zip(contract.features, row.tolist(), strict=True):
         weights = explainer.contributions[feature.name]
         if feature.is_category:
             contributions[feature.name] = weights[int(value)]
@@ -86,14 +88,16 @@ def _linear(explainer: Linear, row: npt.NDArray[np.float32]) -> Explained:
     return Explained(method=explainer.method, base=explainer.base, contributions=contributions)
 
 
-def _occlusion(explainer: Occlusion, features: Features, score: Callable[[Features], Scores]) -> Explained:
-    rows = np.repeat(features, len(FEATURES) + 2, axis=0)
+def _occlusion(
+    explainer: Occlusion, contract: Contract, features: Features, score: Callable[[Features], Scores]
+) -> Explained:
+    rows = np.repeat(features, len(contract.features) + 2, axis=0)
     reference = np.asarray(explainer.reference, dtype=np.float32)
-    np.fill_diagonal(rows[: len(FEATURES)], reference)
+    np.fill_diagonal(rows[: len(contract.features)], reference)
     rows[-1] = reference
     logits = [_logit(float(p)) for p in score(rows)]
     whole = logits[-2]
-    contributions = {name: whole - logits[i] for i, name in enumerate(FEATURE_NAMES)}
+    contributions = {name: whole - logits[i] for i, name in enumerate(contract.names)}
     return Explained(method=explainer.method, base=logits[-1], contributions=contributions)
 
 

@@ -170,6 +170,8 @@ class Feature(Part):
             yield f"type {self.type} needs minimum and maximum"
         elif self.minimum >= self.maximum:
             yield f"minimum {self.minimum:g} is not below maximum {self.maximum:g}"
+        elif self.integer and not (self.minimum.is_integer() and self.maximum.is_integer()):
+            yield "minimum and maximum of an integer are whole numbers"
 
 
 def repeated(texts: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,10 +19,10 @@ from app.edge import Edge
 from app.follower import Follower
 from app.key_watch import watch_keys
 from app.model import load
-from app.parsing import Parser
 from app.routes import docs, health, model
 from app.routes.predict import PredictBatch, PredictOne
-from app.service import Service
+from app.served import ServedModel
+from app.service import Service, served_paths
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,12 +45,15 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         BundleError: MODEL_SOURCE is a folder without a model that may be served.
     """
     service = service or Service(settings)
-    follower = Follower(service, lambda: _open_registry(settings)) if settings.model_source == FROM_REGISTRY else None
-    if follower is None:
-        service.put_into_service(load(Path(settings.model_source)))
+    followers: dict[str, Follower] = {}
+    if settings.model_source == FROM_REGISTRY:
+        followers = {name: _follower(served, settings) for name, served in service.models.items()}
+    else:
+        served = service.default
+        served.put_into_service(served.prepare(load(Path(settings.model_source))))
 
-    async def refresh() -> None:
-        if follower is not None:
+    async def refresh(served: ServedModel) -> None:
+        if (follower := followers.get(served.name)) is not None:
             follower.forget_refusal()
             await follower.refresh()
 
@@ -58,7 +61,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(service.close)
-            await _start(service, follower, stack)
+            await _start(service, list(followers.values()), stack)
             yield
 
     app = FastAPI(
@@ -69,11 +72,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    parser = Parser(settings.max_batch_rows)
-    raw: dict[str, ASGIApp] = {
-        "/v1/predict": PredictOne(service, parser),
-        "/v1/predict/batch": PredictBatch(service, parser),
-    }
+    raw = _prediction_routes(service)
     app.router.routes.extend(Route(path, endpoint, methods=["POST"]) for path, endpoint in raw.items())
     app.include_router(model.router(service, refresh))
     app.include_router(health.router(service))
@@ -81,18 +80,27 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _to_the_edge)
     _add_edge(app, service, raw)
     app.state.service = service
-    _describe(app, settings.max_batch_rows, cross_origin=bool(settings.cors_origins.split()))
+    _describe(app, service)
     return app
 
 
-def _describe(app: FastAPI, max_batch_rows: int, *, cross_origin: bool) -> None:
-    """Let the application build its OpenAPI page when it is first asked for."""
-    description: dict[str, Any] = {}
+def _prediction_routes(service: Service) -> dict[str, ASGIApp]:
+    raw: dict[str, ASGIApp] = {}
+    for served, at in served_paths(service):
+        raw |= {at.predict: PredictOne(service, served), at.batch: PredictBatch(service, served)}
+    return raw
+
+
+def _describe(app: FastAPI, service: Service) -> None:
+    """Let the application build its OpenAPI page when it is first asked for, and again for other contracts."""
+    pages: dict[tuple[str | None, ...], dict[str, Any]] = {}
 
     def describe() -> dict[str, Any]:
-        if not description:
-            description.update(openapi.describe(app, max_batch_rows, cross_origin=cross_origin))
-        return description
+        contracts = tuple(served.live.contract.sha256 if served.live else None for served in service.models.values())
+        if contracts not in pages:
+            pages.clear()
+            pages[contracts] = openapi.describe(app, service)
+        return pages[contracts]
 
     app.openapi = describe  # type: ignore[method-assign]  # the documented way to extend the page
 
@@ -105,21 +113,25 @@ def _add_edge(app: FastAPI, service: Service, raw: dict[str, ASGIApp]) -> None:
         app.add_middleware(Marking, allowed=origins)
 
 
-def _open_registry(settings: Settings) -> Registry:
+def _follower(served: ServedModel, settings: Settings) -> Follower:
+    return Follower(served, settings, lambda: _open_registry(settings, served.name))
+
+
+def _open_registry(settings: Settings, model_name: str) -> Registry:
     from app.registry import Registry  # noqa: PLC0415 - see Follower.refresh
 
-    return Registry(settings)
+    return Registry(settings, model_name)
 
 
 def _to_the_edge(_: Request, error: Exception) -> Response:
     raise error  # the edge turns every error into a problem of the catalogue; the framework's own shape never shows
 
 
-async def _start(service: Service, follower: Follower | None, stack: contextlib.AsyncExitStack) -> None:
+async def _start(service: Service, followers: Sequence[Follower], stack: contextlib.AsyncExitStack) -> None:
     tasks = [asyncio.create_task(watch_keys(service))]
     if service.gate is not None:
         tasks.append(asyncio.create_task(service.gate.watch()))
-    if follower is not None:
+    for follower in followers:
         await follower.start()
         tasks.append(asyncio.create_task(follower.run()))
 
@@ -127,7 +139,7 @@ async def _start(service: Service, follower: Follower | None, stack: contextlib.
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if follower is not None:
+        for follower in followers:
             await follower.close()
 
     stack.push_async_callback(stop)

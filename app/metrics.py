@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
@@ -28,9 +29,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from app.bundle import Bins
+from app.contract import Features, Scores
 from app.decisions import DECISIONS, RISK_BANDS
 from app.model import Model
-from app.schemas import FEATURES, Features, Scores
 
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 SCORE_BUCKETS: Final = tuple(i / 20 for i in range(1, 21))
@@ -67,7 +68,7 @@ class ModelCounters:
         self.model = model
         self.decisions = dict.fromkeys(DECISIONS, 0)
         self.bands = dict.fromkeys(RISK_BANDS, 0)
-        self.features = [BinCounter(model.reference.features[f.name]) for f in FEATURES]
+        self.features = [BinCounter(model.reference.features[f.name]) for f in model.contract.features]
         self.score = BinCounter(model.reference.score)
         self.score_sum = 0.0
         self.histogram = BinCounter(Bins(edges=list(SCORE_BUCKETS), proportions=[0.0] * (len(SCORE_BUCKETS) + 1)))
@@ -95,93 +96,116 @@ class ModelCounters:
     @property
     def distributions(self) -> Iterable[tuple[str, BinCounter]]:
         yield SCORE_LABEL, self.score
-        for feature, counter in zip(FEATURES, self.features, strict=True):
+        for feature, counter in zip(self.model.contract.features, self.features, strict=True):
             yield feature.name, counter
 
 
 class _ModelCollector(Collector):
-    """Exports the counters of the model that serves now."""
+    """Exports the counters of the version of each model that serves now."""
 
-    def __init__(self, live: Callable[[], ModelCounters | None]) -> None:
+    def __init__(self, live: Callable[[], Mapping[str, ModelCounters]]) -> None:
         self._live = live
 
     def describe(self) -> Iterable[Metric]:
         return []
 
     def collect(self) -> Iterable[Metric]:
-        counters = self._live()
-        if counters is None:
+        live = self._live()
+        if not live:
             return
+        families = _Families()
+        for name, counters in live.items():
+            families.add(name, counters)
+        yield from vars(families).values()
+
+
+class _Families:
+    """The families of the models' series; each attribute is one."""
+
+    def __init__(self) -> None:
+        version = ["model", "model_version"]
+        self.info = GaugeMetricFamily(
+            "churn_model_info",
+            "The version that serves; always 1.",
+            labels=["model", "version", "model_type", "source", "contract"],
+        )
+        self.loaded = GaugeMetricFamily("churn_model_loaded_timestamp_seconds", "When it was loaded.", labels=["model"])
+        self.created = GaugeMetricFamily(
+            "churn_model_created_timestamp_seconds", "When it was trained.", labels=["model"]
+        )
+        self.age = GaugeMetricFamily("churn_model_age_seconds", "Time since it was trained.", labels=["model"])
+        self.threshold = GaugeMetricFamily(
+            "churn_model_threshold", "Score at which churn is decided.", labels=["model"]
+        )
+        self.predictions = CounterMetricFamily("churn_predictions", "Customers scored.", labels=[*version, "decision"])
+        self.bands = CounterMetricFamily(
+            "churn_predictions_by_band", "Customers scored, by risk band.", labels=[*version, "band"]
+        )
+        self.scores = HistogramMetricFamily("churn_prediction_score", "Predicted probability of churn.", labels=version)
+        bins = [*version, "feature", "bin"]
+        self.bins = CounterMetricFamily(
+            "churn_feature_bin", "Scored customers by bin of each feature, and of the score, for drift.", labels=bins
+        )
+        self.reference = GaugeMetricFamily(
+            "churn_feature_bin_reference_ratio", "Share of the training rows in that bin.", labels=bins
+        )
+        self.reference_rows = GaugeMetricFamily(
+            "churn_feature_bin_reference_rows", "Training rows behind the reference.", labels=["model"]
+        )
+
+    def add(self, name: str, counters: ModelCounters) -> None:
+        """Add the series of one model."""
         model = counters.model
-        version = model.origin.version
-        info = GaugeMetricFamily(
-            "churn_model_info", "The model that serves; always 1.", labels=["version", "model_type", "source"]
-        )
-        info.add_metric([version, model.manifest.model_type, model.origin.source], 1)
-        yield info
-        yield GaugeMetricFamily("churn_model_loaded_timestamp_seconds", "When it was loaded.", value=model.loaded_at)
-        created = model.manifest.created_at.timestamp()
-        yield GaugeMetricFamily("churn_model_created_timestamp_seconds", "When it was trained.", value=created)
-        yield GaugeMetricFamily("churn_model_age_seconds", "Time since it was trained.", value=time.time() - created)
-        yield GaugeMetricFamily(
-            "churn_model_threshold", "Score at which churn is decided.", value=model.manifest.threshold
-        )
-        predictions = CounterMetricFamily(
-            "churn_predictions", "Customers scored.", labels=["model_version", "decision"]
-        )
+        manifest, version = model.manifest, model.origin.version
+        self.info.add_metric([name, version, manifest.model_type, model.origin.source, model.contract.name], 1)
+        self.loaded.add_metric([name], model.loaded_at)
+        created = manifest.created_at.timestamp()
+        self.created.add_metric([name], created)
+        self.age.add_metric([name], time.time() - created)
+        self.threshold.add_metric([name], manifest.threshold)
         for decision, count in counters.decisions.items():
-            predictions.add_metric([version, decision], count)
-        yield predictions
-        bands = CounterMetricFamily(
-            "churn_predictions_by_band", "Customers scored, by risk band.", labels=["model_version", "band"]
-        )
+            self.predictions.add_metric([name, version, decision], count)
         for band, count in counters.bands.items():
-            bands.add_metric([version, band], count)
-        yield bands
-        yield self._histogram(counters, version)
-        yield from self._bins(counters, version)
-
-    @staticmethod
-    def _histogram(counters: ModelCounters, version: str) -> Metric:
+            self.bands.add_metric([name, version, band], count)
         edges = [*map(str, SCORE_BUCKETS), "+Inf"]
-        family = HistogramMetricFamily(
-            "churn_prediction_score", "Predicted probability of churn.", labels=["model_version"]
-        )
         buckets = list(zip(edges, accumulate(counters.histogram.counts), strict=True))
-        family.add_metric([version], buckets, counters.score_sum)
-        return family
-
-    @staticmethod
-    def _bins(counters: ModelCounters, version: str) -> Iterable[Metric]:
-        labels = ["model_version", "feature", "bin"]
-        seen = CounterMetricFamily(
-            "churn_feature_bin", "Scored customers by bin of each feature, and of the score, for drift.", labels=labels
-        )
-        expected = GaugeMetricFamily(
-            "churn_feature_bin_reference_ratio", "Share of the training rows in that bin.", labels=labels
-        )
-        for name, counter in counters.distributions:
+        self.scores.add_metric([name, version], buckets, counters.score_sum)
+        for feature, counter in counters.distributions:
             for i, (count, share) in enumerate(zip(counter.counts, counter.reference, strict=True)):
-                seen.add_metric([version, name, str(i)], count)
-                expected.add_metric([version, name, str(i)], share)
-        yield seen
-        yield expected
-        yield GaugeMetricFamily(
-            "churn_feature_bin_reference_rows",
-            "Training rows behind the reference.",
-            value=counters.model.reference.rows,
-        )
+                self.bins.add_metric([name, version, feature, str(i)], count)
+                self.reference.add_metric([name, version, feature, str(i)], share)
+        self.reference_rows.add_metric([name], model.reference.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMetrics:
+    """The metrics of one model that outlive its versions."""
+
+    high_risk: Counter
+    revenue_at_risk: Counter
+    revenue_scored: Counter
+    batch_rows: Histogram
+    registry_up: Gauge
+    refused: Counter
+    swaps: Counter
+    stale: Gauge
+    alias_moved_by_hand: Gauge
+
+    def revenue(self, money: float, high_risk_money: float) -> None:
+        """Count the money at risk of scored customers, and its part in the high band."""
+        self.revenue_scored.inc(money)
+        if high_risk_money:
+            self.revenue_at_risk.inc(high_risk_money)
 
 
 class Metrics:
     """Every metric of one process, in a registry of its own so that two apps can live in one interpreter."""
 
-    def __init__(self, live: Callable[[], ModelCounters | None], registry_answered: Callable[[], float | None]) -> None:
+    def __init__(self, live: Callable[[], Mapping[str, ModelCounters]]) -> None:
         """Register every metric.
 
         Args:
-            live: returns the counters of the model that serves now; None without one.
-            registry_answered: returns the Unix time of the model registry's last answer; None if it never answered.
+            live: returns the counters of the version of each model that serves now, by the model's name.
         """
         self.registry = r = CollectorRegistry()
         ProcessCollector(registry=r)
@@ -195,15 +219,24 @@ class Metrics:
             registry=r,
         )
         self.in_flight = Gauge("churn_http_requests_in_flight", "Requests in progress.", ["route"], registry=r)
-        self.batch_rows = Histogram(
-            "churn_batch_rows", "Customers per batch.", buckets=(1, 10, 50, 100, 250, 500, 1000, 10_000), registry=r
+        self._batch_rows = Histogram(
+            "churn_batch_rows",
+            "Customers per batch.",
+            ["model"],
+            buckets=(1, 10, 50, 100, 250, 500, 1000, 10_000),
+            registry=r,
         )
-        self.high_risk = Counter("churn_high_risk_customers", "Customers scored into the high band.", registry=r)
-        self.revenue_at_risk = Counter(
-            "churn_monthly_revenue_at_risk", "Monthly charges of customers scored into the high band.", registry=r
+        self._high_risk = Counter(
+            "churn_high_risk_customers", "Customers scored into the high band.", ["model"], registry=r
         )
-        self.revenue_scored = Counter(
-            "churn_monthly_revenue_scored", "Monthly charges of all customers scored.", registry=r
+        self._revenue_at_risk = Counter(
+            "churn_monthly_revenue_at_risk",
+            "Money at risk of customers scored into the high band.",
+            ["model"],
+            registry=r,
+        )
+        self._revenue_scored = Counter(
+            "churn_monthly_revenue_scored", "Money at risk of all customers scored.", ["model"], registry=r
         )
         self.auth = Counter("churn_auth", "Checks of an API key.", ["outcome"], registry=r)
         self.rate_limit = Counter("churn_rate_limit", "Decisions of the rate limit.", ["outcome"], registry=r)
@@ -217,28 +250,46 @@ class Metrics:
             "churn_redis_up", "1 if Redis answers and takes writes; 0 if it is treated as off.", registry=r
         )
         self.keys_valid = Gauge("churn_api_keys_file_valid", "0 if the key file last read did not fit.", registry=r)
-        self.registry_up = Gauge("churn_registry_up", "1 if the model registry answered last time.", registry=r)
-        self.model_refused = Counter("churn_model_refused", "Models refused before serving.", registry=r)
-        self.model_swaps = Counter("churn_model_swaps", "Models put into service.", registry=r)
-        self.model_stale = Gauge(
-            "churn_model_stale", "1 if the alias names a version that is not the one that serves.", registry=r
+        self._registry_up = Gauge(
+            "churn_registry_up", "1 if the model registry answered last time.", ["model"], registry=r
         )
-        self.alias_moved_by_hand = Gauge(
+        self._refused = Counter("churn_model_refused", "Models refused before serving.", ["model"], registry=r)
+        self._swaps = Counter("churn_model_swaps", "Models put into service.", ["model"], registry=r)
+        self._stale = Gauge(
+            "churn_model_stale",
+            "1 if the alias names a version that is not the one that serves.",
+            ["model"],
+            registry=r,
+        )
+        self._alias_moved_by_hand = Gauge(
             "churn_model_alias_moved_by_hand",
             "1 if the alias names a version that `churn` did not put there, whether or not it serves.",
+            ["model"],
             registry=r,
         )
-        staleness = Gauge(
+        self._staleness = Gauge(
             "churn_registry_last_success_age_seconds",
             "Time since the registry last answered; NaN if never.",
+            ["model"],
             registry=r,
         )
-        staleness.set_function(lambda: time.time() - (registry_answered() or math.nan))
         r.register(_ModelCollector(live))
 
-    def revenue(self, monthly_charges: float, high_risk_charges: float, high_risk: int) -> None:
-        """Count scored customers: sums of their monthly charges, and how many are in the high band."""
-        self.revenue_scored.inc(monthly_charges)
-        if high_risk:
-            self.high_risk.inc(high_risk)
-            self.revenue_at_risk.inc(high_risk_charges)
+    def of_model(self, name: str, registry_answered: Callable[[], float | None]) -> ModelMetrics:
+        """Create the series of one model.
+
+        Args:
+            registry_answered: returns the Unix time of the model registry's last answer; None if it never answered.
+        """
+        self._staleness.labels(name).set_function(lambda: time.time() - (registry_answered() or math.nan))
+        return ModelMetrics(
+            high_risk=self._high_risk.labels(name),
+            revenue_at_risk=self._revenue_at_risk.labels(name),
+            revenue_scored=self._revenue_scored.labels(name),
+            batch_rows=self._batch_rows.labels(name),
+            registry_up=self._registry_up.labels(name),
+            refused=self._refused.labels(name),
+            swaps=self._swaps.labels(name),
+            stale=self._stale.labels(name),
+            alias_moved_by_hand=self._alias_moved_by_hand.labels(name),
+        )

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app import bundle
 from app.bundle import BundleError, Golden, Manifest, Reference
+from app.coding import Coder
+from app.contract import Contract, Features, Scores
+from app.customers import row_type
 from app.decisions import Thresholds
 from app.explain import Explain, Explained, Linear, Occlusion, explain
-from app.schemas import FEATURES, Customer, Features, Scores, encode
 from app.verification import (
     check_explainer,
     check_file,
@@ -34,7 +36,6 @@ from app.verification import (
     parse_manifest,
 )
 
-_CUSTOMER: Final = TypeAdapter(Customer)
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -65,6 +66,8 @@ class Model:
     """One loaded model, created by :func:`load`; immutable, so that a swap is one assignment."""
 
     manifest: Manifest
+    contract: Contract
+    coder: Coder
     thresholds: Thresholds
     origin: Origin
     reference: Reference
@@ -77,7 +80,7 @@ class Model:
     loaded_at: float = field(default_factory=time.time)
 
     def score(self, features: Features) -> Scores:
-        """Probability of churn of each coded customer; ``features`` has shape (rows, 19).
+        """Probability of churn of each coded customer; ``features`` has shape (rows, features).
 
         A customer's score is the same to the last bit in every batch. For a single row the kernels take another path,
         which may differ in the last bit, so one row is scored as two.
@@ -88,8 +91,8 @@ class Model:
         return output[:rows, 1].astype(np.float64)
 
     def explain(self, features: Features) -> Explained:
-        """Contribution of each feature to the logit of one customer; ``features`` has shape (1, 19)."""
-        return explain(self.explainer, features, self.score)
+        """Contribution of each feature to the logit of one customer; ``features`` has shape (1, features)."""
+        return explain(self.explainer, self.contract, features, self.score)
 
 
 def load(
@@ -124,13 +127,16 @@ def load(
     for name, expected in manifest.files.items():
         files[name] = _read(folder, name, expected.bytes)
         check_file(name, files[name], expected)
+    contract = manifest.customers
     model = Model(
         manifest=manifest,
+        contract=contract,
+        coder=Coder(contract, manifest.medians),
         thresholds=Thresholds.of(manifest),
         origin=origin or Origin(version=f"local-{fingerprint[:8]}", source="folder"),
-        reference=check_reference(_parse(bundle.REFERENCE, files, Reference)),
-        explainer=check_explainer(_parse(bundle.EXPLAIN, files, Explain).explainer),
-        session=_open(files[bundle.MODEL]),
+        reference=check_reference(_parse(bundle.REFERENCE, files, Reference), contract),
+        explainer=check_explainer(_parse(bundle.EXPLAIN, files, Explain).explainer, contract),
+        session=_open(files[bundle.MODEL], contract),
         fingerprint=bytes.fromhex(fingerprint),
         override_sha256=override_sha256 or "",
     )
@@ -163,29 +169,30 @@ def _parse(name: str, files: Mapping[str, bytes], kind: type[_M]) -> _M:
         raise BundleError(f"{name}: {error.errors()[0]['msg']}") from error
 
 
-def _open(graph: bytes) -> onnxruntime.InferenceSession:
+def _open(graph: bytes, contract: Contract) -> onnxruntime.InferenceSession:
     try:
         session = new_session(graph)
     except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
         raise BundleError(f"{bundle.MODEL}: ONNX Runtime refuses it: {str(error)[:200]}") from error
     inputs = [(i.name, i.type, i.shape[-1]) for i in session.get_inputs()]
-    if inputs != [(bundle.INPUT_NAME, "tensor(float)", len(FEATURES))]:
-        raise BundleError(f"{bundle.MODEL}: takes {inputs}, not one float input of {len(FEATURES)} columns")
+    if inputs != [(bundle.INPUT_NAME, "tensor(float)", len(contract.features))]:
+        raise BundleError(f"{bundle.MODEL}: takes {inputs}, not one float input of {len(contract.features)} columns")
     if bundle.OUTPUT_NAME not in [o.name for o in session.get_outputs()]:
         raise BundleError(f"{bundle.MODEL}: has no output named {bundle.OUTPUT_NAME}")
     return session
 
 
 def _replay(model: Model, golden: Golden) -> None:
-    rows: list[dict[str, Any]] = []
+    rows: list[Any] = []
+    customer = TypeAdapter[Any](row_type(model.contract))
     for i, row in enumerate(golden.rows):
         try:
-            rows.append(_CUSTOMER.validate_python(row.customer).model_dump())
+            rows.append(customer.validate_python(row.customer))
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise BundleError(f"{bundle.GOLDEN}: row {i} is not a valid customer: {reason}") from error
     try:
-        scores = model.score(encode(rows))
+        scores = model.score(model.coder.many(rows))
     except Exception as error:  # a graph may fail in any operator
         raise BundleError(f"{bundle.MODEL}: fails on the golden rows: {str(error)[:200]}") from error
     if scores.shape != (len(rows),):

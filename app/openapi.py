@@ -1,23 +1,24 @@
 """The OpenAPI description: FastAPI describes the plain routes, this module the two raw prediction routes.
 
-The schemas of the raw routes come from the same pydantic models that validate them, so the page stays complete.
+The schemas of the raw routes come from the contracts of the models that serve, as the validation does.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 
-from app import errors
-from app.edge import RULES
+from app import errors, paths
 from app.errors import CATALOGUE, MEDIA_TYPE, ProblemBody
-from app.routes.predict import BatchPrediction, BatchRequest, SinglePrediction
-from app.schemas import EXAMPLE, Customer
+from app.paths import ModelPaths, Rule
+from app.served import ServedModel
+from app.service import Service, served_paths
+from app.shapes import NAMES, shapes
 
+_OPERATION: Final = re.compile(r"[^A-Za-z0-9]+")
 _REFERENCE: Final = "#/components/schemas/{model}"
 _SECURITY: Final = {
     "ApiKeyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -63,20 +64,18 @@ def _problems(*problems: errors.Problem) -> dict[str, Any]:
     return {str(s): {"description": "; ".join(d), "content": content} for s, d in sorted(by_status.items())}
 
 
-def _json(reference: type[BaseModel], example: object = None) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": {"$ref": _REFERENCE.format(model=reference.__name__)}}
+def _json(model: str, example: object = None) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"$ref": _REFERENCE.format(model=model)}}
     if example is not None:
         content["example"] = example
     return {"application/json": content}
 
 
-def _raw_operation(
-    summary: str, name: str, body: type[BaseModel], answer: type[BaseModel], example: object
-) -> dict[str, Any]:
+def _raw_operation(summary: str, path: str, body: str, answer: str, example: object) -> dict[str, Any]:
     return {
         "tags": ["prediction"],
         "summary": summary,
-        "operationId": name,
+        "operationId": _OPERATION.sub("_", path).strip("_"),
         "requestBody": {"required": True, "content": _json(body, example)},
         "responses": {"200": {"description": "Scored", "content": _json(answer)}, **_problems(*_BODY)},
     }
@@ -90,49 +89,73 @@ _EXPLAIN: Final = {
 }
 
 
-def _raw_paths() -> dict[str, Any]:
-    one = _raw_operation("Score one customer", "predict", Customer, SinglePrediction, dict(EXAMPLE))
+_UNKNOWN: Final = {"type": "object", "description": "Known as soon as a version of the model is loaded."}
+
+
+def _prefix(served: ServedModel, service: Service) -> str:
+    """What the names of a model's schemas begin with; nothing for the default model."""
+    if served is service.default:
+        return ""
+    return "".join(word.capitalize() for word in re.split(r"[^A-Za-z0-9]+", served.name))
+
+
+def _paths_of(served: ServedModel, at: ModelPaths, prefix: str) -> dict[str, Any]:
+    """The two prediction routes of a model, at its paths."""
+    customer, batch_request, single, batch = (prefix + name for name in NAMES)
+    example = served.live.contract.customer if served.live else None
+    one = _raw_operation("Score one customer", at.predict, customer, single, example)
     one["parameters"] = [_EXPLAIN]
-    batch = _raw_operation(
-        "Score many customers", "predictBatch", BatchRequest, BatchPrediction, {"customers": [dict(EXAMPLE)]}
-    )
-    return {"/v1/predict": {"post": one}, "/v1/predict/batch": {"post": batch}}
+    customers = None if example is None else {"customers": [example]}
+    many = _raw_operation("Score many customers", at.batch, batch_request, batch, customers)
+    return {at.predict: {"post": one}, at.batch: {"post": many}}
 
 
-def _schemas(max_rows: int) -> dict[str, Any]:
+def _schemas_of(served: ServedModel, prefix: str, max_rows: int) -> dict[str, Any]:
+    if served.live is None:
+        return {prefix + name: _UNKNOWN for name in NAMES}
     schemas: dict[str, Any] = {}
-    for model in (Customer, BatchRequest, SinglePrediction, BatchPrediction, ProblemBody):
-        schema = model.model_json_schema(ref_template=_REFERENCE, mode="validation")
+    for name, shape in shapes(served.live.contract, max_rows, prefix).items():
+        schema = shape.model_json_schema(ref_template=_REFERENCE, mode="validation")
         schemas.update(schema.pop("$defs", {}))
-        schemas[model.__name__] = schema
-    # The column name in a file is a fact for this project, not for clients.
-    schemas = json.loads(json.dumps(schemas), object_hook=lambda o: {k: v for k, v in o.items() if k != "ibm_name"})
-    schemas[BatchRequest.__name__]["additionalProperties"] = False
-    schemas[BatchRequest.__name__]["properties"]["customers"] |= {"minItems": 1, "maxItems": max_rows}
+        schemas[prefix + name] = schema
     return schemas
 
 
-def describe(app: FastAPI, max_rows: int, *, cross_origin: bool = False) -> dict[str, Any]:
-    """Build the whole document; ``cross_origin`` adds the preflights of browsers."""
+def _complete(operations: dict[str, Any], rule: Rule, *, needs_model: bool) -> None:
+    """Add what the edge demands of a path and answers for it."""
+    problems = _problems(*_ALWAYS, *(_KEYED if rule.scopes else ()), *((errors.NO_MODEL,) if needs_model else ()))
+    for operation in operations.values():
+        operation["responses"] = problems | operation["responses"]
+        if "requestBody" not in operation:
+            operation["responses"].pop("422", None)
+        if rule.scopes:
+            operation["security"] = [{name: []} for name in _SECURITY]
+
+
+def describe(app: FastAPI, service: Service) -> dict[str, Any]:
+    """Build the whole document for the models that serve now; with CORS it has the preflights of browsers too."""
+    settings = service.settings
     table = "\n".join(f"| {p.status} | `{p.code}` | {p.title} |" for p in CATALOGUE)
     document = get_openapi(
         title="Churn API", version=app.version, description=_DESCRIPTION + table, routes=app.routes, summary=None
     )
-    document["paths"] = _raw_paths() | document["paths"]
     components = document.setdefault("components", {})
-    components.setdefault("schemas", {}).update(_schemas(max_rows))
     components["securitySchemes"] = _SECURITY
+    schemas = components.setdefault("schemas", {})
+    schemas[ProblemBody.__name__] = ProblemBody.model_json_schema(ref_template=_REFERENCE)
+    schemas |= schemas[ProblemBody.__name__].pop("$defs", {})
+    predictions: dict[str, Any] = {}
+    need_model: set[str] = set()
+    for served, at in served_paths(service):
+        prefix = _prefix(served, service)
+        predictions |= _paths_of(served, at, prefix)
+        need_model |= {at.about, at.contract}
+        schemas |= _schemas_of(served, prefix, settings.max_batch_rows)
+    document["paths"] = predictions | document["paths"]
+    rules = paths.rules(settings.model_names)
     for path, operations in document["paths"].items():
-        scopes = RULES[path].scopes
-        for operation in operations.values():
-            problems = _problems(*_ALWAYS, *(_KEYED if scopes else ()))
-            if path == "/v1/model":
-                problems |= _problems(errors.NO_MODEL)
-            operation["responses"] = problems | operation["responses"]
-            operation["responses"].pop("422", None) if "requestBody" not in operation else None
-            if scopes:
-                operation["security"] = [{name: []} for name in _SECURITY]
-        if scopes and cross_origin:
+        _complete(operations, rules[path], needs_model=path in need_model)
+        if rules[path].scopes and settings.cors_origins.split():
             refused = _problems(errors.UNAUTHORIZED, errors.METHOD_NOT_ALLOWED)  # to any other origin
             operations["options"] = _PREFLIGHT | {"responses": _MAY | refused}
     return document

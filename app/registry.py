@@ -33,8 +33,10 @@ _BYTES_PER_TIMEOUT: Final = 1024 * 1024
 class Registry:
     """A small client; every call is bounded in time and size."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, model_name: str) -> None:
+        """Look for the versions of one registered model; nothing is asked yet."""
         self._settings = settings
+        self._model_name = model_name
         self._http = httpx.AsyncClient(
             base_url=settings.mlflow_tracking_uri.rstrip("/"),
             timeout=settings.registry_timeout_seconds,
@@ -50,7 +52,7 @@ class Registry:
         Raises:
             NoAnswerError: no answer, no such model or alias, or artifacts that the server does not hand out.
         """
-        name, alias = self._settings.model_name, self._settings.model_alias
+        name, alias = self._model_name, self._settings.model_alias
         answer = await self.get_json(f"{_API}/registered-models/alias", {"name": name, "alias": alias})
         try:
             entry = answer["model_version"]

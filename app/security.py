@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from app.settings import Rate
 
-Scope = Literal["predict", "admin"]
+_SCOPE: Final = re.compile(r"admin|predict(:[A-Za-z0-9][A-Za-z0-9._-]{0,62})?")
+
+
+def _scope(text: str) -> str:
+    if not _SCOPE.fullmatch(text):
+        raise ValueError("Input should be admin, predict, or predict:NAME for one model")
+    return text
+
+
+Scope = Annotated[str, AfterValidator(_scope)]
+"""'admin'; 'predict', for every model; or 'predict:NAME', for that one alone."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 KeyId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 MAX_KEY_BYTES: Final = 256
@@ -85,7 +96,7 @@ def parse_key_file(data: bytes) -> dict[str, tuple[Principal, list[str]]]:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise KeyFileError(f"{place}: {first['msg']}") from None
+        raise KeyFileError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
     by_id = {e.id: (Principal(e.id, frozenset(e.scopes), e.rate_limit), e.sha256) for e in entries}
     if len(by_id) != len(entries):
         raise KeyFileError("a key id occurs twice: put both hashes into one entry's sha256 list")

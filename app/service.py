@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-import gc
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, Field
-
+from app import paths
 from app.batcher import Batcher
 from app.cache import PredictionCache
-from app.errors import NO_MODEL, ApiError, retry_after
 from app.metrics import Metrics, ModelCounters
-from app.model import Model
+from app.paths import ModelPaths
 from app.ratelimit import RateLimiter
 from app.security import KeyStore
+from app.served import ServedModel
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.redis_gate import RedisGate
 
 
-class RegistryReport(BaseModel):
-    """What is known of the model registry."""
-
-    reachable: bool | None = Field(description="null before the first look-up, and for a local folder.")
-    last_success: float | None = Field(description="Unix time of its last answer.")
-    last_error: str | None
-    refused: str | None = Field(description="The version, or the local copy, that was refused, and why.")
-    moved_by_hand: str | None = Field(
-        description="The version that the alias was moved to outside of `churn`; null if `churn` put it there."
-    )
-
-
 class Service:
-    """Everything injected once, and the one place where a model is swapped.
-
-    ``live`` is the model that serves now, with its counters; ``registry`` is what ``/ready`` reports of the registry,
-    kept up to date by :mod:`app.follower`.
-    """
+    """Everything injected once; ``models`` are the models of the API by name, the default one first."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.live: ModelCounters | None = None
-        self.registry = RegistryReport(
-            reachable=None, last_success=None, last_error=None, refused=None, moved_by_hand=None
-        )
-        self.metrics = Metrics(lambda: self.live, lambda: self.registry.last_success)
+        self.models: dict[str, ServedModel] = {}
+        self.metrics = Metrics(self._counters)
+        for name in settings.model_names:
+            self.models[name] = ServedModel(name, self.metrics, settings.max_batch_rows)
+        self.default = next(iter(self.models.values()))
         self.draining = False
         self.gate = self._redis_gate()
         self.keys = KeyStore(settings.api_keys_file) if settings.auth == "required" and settings.api_keys_file else None
@@ -74,27 +57,16 @@ class Service:
             up=self.metrics.redis_up,
         )
 
-    @property
-    def counters(self) -> ModelCounters:
-        """The live model with its counters, read once per request so that an answer never mixes two versions.
-
-        Raises:
-            ApiError: no verified model is loaded yet.
-        """
-        counters = self.live
-        if counters is None:
-            raise ApiError(NO_MODEL, "no verified model is loaded; /ready says why", headers=[retry_after(2)])
-        return counters
-
-    def put_into_service(self, model: Model) -> None:
-        """Serve this model from now on; requests already begun finish with the model they read."""
-        self.live = ModelCounters(model)
-        self.metrics.model_swaps.inc()
-        # What exists now lives long: keep it out of the collector's sight, or each full collection stops every request.
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
+    def _counters(self) -> dict[str, ModelCounters]:
+        return {name: served.live.counters for name, served in self.models.items() if served.live}
 
     async def close(self) -> None:
         if self.gate:
             await self.gate.close()
+
+
+def served_paths(service: Service) -> Iterator[tuple[ServedModel, ModelPaths]]:
+    """Each model with its paths; the default model also has the short ones."""
+    yield service.default, paths.DEFAULT
+    for served in service.models.values():
+        yield served, paths.of_model(served.name)

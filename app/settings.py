@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, DirectoryPath, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +31,28 @@ def _rate(text: str) -> str:
 Rate = Annotated[str, AfterValidator(_rate)]
 
 
+MAX_MODELS: Final = 16
+_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def _models(text: str) -> str:
+    names = split_models(text)
+    if not 1 <= len(names) <= MAX_MODELS or len(set(names)) < len(names):
+        raise ValueError(f"{text!r} does not name 1 to {MAX_MODELS} different models, as in 'churn,retention-offer'")
+    for name in names:
+        if not _MODEL.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a model: up to 63 letters, digits, '.', '_' and '-'")
+    return text
+
+
+def split_models(text: str) -> tuple[str, ...]:
+    """The names in a list of models."""
+    return tuple(name.strip() for name in text.split(","))
+
+
+Models = Annotated[str, AfterValidator(_models)]
+
+
 class Settings(BaseSettings):
     """Every setting of the API; all defaults are safe on one machine."""
 
@@ -39,7 +62,10 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
 
     model_source: str = Field(default="mlflow", description="'mlflow', or the path of a folder with a servable model.")
-    model_name: str = Field(default=MODEL_NAME, description="Name of the registered model.")
+    models: Models = Field(
+        default=MODEL_NAME,
+        description="Names of the registered models, separated by commas; `/v1/predict` is the first one's.",
+    )
     model_alias: str = Field(default=PRODUCTION, description="Alias to follow.")
     model_poll_seconds: float = Field(default=15, gt=0, le=3600, description="Seconds between look-ups of the alias.")
     model_cache_dir: Path = Field(
@@ -108,6 +134,11 @@ class Settings(BaseSettings):
         default=None,
         description="Folder with one file per setting, for example 'redis_url'; environment variables take precedence.",
     )
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The models of the API, the default one first."""
+        return split_models(self.models)
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

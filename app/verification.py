@@ -25,8 +25,8 @@ from app.bundle import (
     VerdictError,
     sha256,
 )
+from app.contract import Contract
 from app.explain import Linear, Occlusion
-from app.schemas import FEATURES
 
 
 def check_file(name: str, data: bytes, expected: FileDigest) -> None:
@@ -55,7 +55,9 @@ def parse_manifest(data: bytes, expected_sha256: str | None) -> Manifest:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
-        raise BundleError(f"{MANIFEST}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        place = "".join(f"{step}." for step in first["loc"]).rstrip(".")
+        reason = first["msg"].removeprefix("Value error, ")
+        raise BundleError(f"{MANIFEST}: {place}: {reason}" if place else f"{MANIFEST}: {reason}") from error
     if missing := [name for name in BUNDLE_FILES if name not in manifest.files]:
         raise BundleError(f"{MANIFEST}: names no {', '.join(missing)}")
     return manifest
@@ -93,9 +95,9 @@ def check_verdict(manifest: Manifest, manifest_sha256: str, override: bytes | No
         raise VerdictError(f"{OVERRIDE}: does not cover gate {', '.join(missing)}; {why}")
 
 
-def check_reference(reference: Reference) -> Reference:
+def check_reference(reference: Reference, contract: Contract) -> Reference:
     """Return the reference distributions, or raise if a feature or the score has no usable bins."""
-    for feature in FEATURES:
+    for feature in contract.features:
         bins = reference.features.get(feature.name)
         if bins is None or not _usable(bins, len(feature.categories)):
             raise BundleError(f"{REFERENCE}: no usable bins for {feature.name}")
@@ -112,12 +114,12 @@ def _usable(bins: Bins, categories: int) -> bool:
     return edges is not None and edges == sorted(edges) and len(bins.proportions) == len(edges) + 1
 
 
-def check_explainer(explainer: Linear | Occlusion) -> Linear | Occlusion:
+def check_explainer(explainer: Linear | Occlusion, contract: Contract) -> Linear | Occlusion:
     """Return the explainer, or raise if it does not fit the features."""
     if isinstance(explainer, Linear):
-        sizes = {f.name: len(f.categories) or 2 for f in FEATURES}
+        sizes = {f.name: len(f.categories) or 2 for f in contract.features}
         if {name: len(weights) for name, weights in explainer.contributions.items()} != sizes:
             raise BundleError(f"{EXPLAIN}: its contributions do not fit the features")
-    elif len(explainer.reference) != len(FEATURES):
-        raise BundleError(f"{EXPLAIN}: {len(explainer.reference)} reference values, not {len(FEATURES)}")
+    elif len(explainer.reference) != len(contract.features):
+        raise BundleError(f"{EXPLAIN}: {len(explainer.reference)} reference values, not {len(contract.features)}")
     return explainer

@@ -34,7 +34,7 @@ def api(served: Served, *, cache: Path, tracking_uri: str | None = None) -> Cont
     settings = {
         "HOST": LOOPBACK,
         "MODEL_SOURCE": "mlflow",
-        "MODEL_NAME": served.name,
+        "MODELS": served.name,
         "MLFLOW_TRACKING_URI": tracking_uri or served.tracking_uri,
         "MODEL_CACHE_DIR": str(cache),
         "AUTH": "required",

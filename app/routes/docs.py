@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
-from app.edge import DOCS_FILES
+from app.paths import DOCS_FILES
 
 _SCRIPT, _STYLE, _ICON = DOCS_FILES
 

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
-from app.service import RegistryReport, Service
+from app.served import RegistryReport, ServedModel
+from app.service import Service
 
 
 class Live(BaseModel):
@@ -17,23 +18,51 @@ class Live(BaseModel):
     status: Literal["alive"] = "alive"
 
 
-class Ready(BaseModel):
-    """Whether requests should be sent here: a verified model is loaded and the process is not stopping."""
+class ModelState(BaseModel):
+    """One model: what answers, and what is known of its registry."""
 
-    status: Literal["ready", "starting", "draining"]
+    name: str
     model_version: str | None
     model_source: str | None = Field(description="'registry', 'cache' (the verified local copy) or 'folder'.")
     registry: RegistryReport
 
 
+class Ready(BaseModel):
+    """Whether requests should be sent here: verified models are loaded and the process is not stopping.
+
+    A model without a good version does not take the others away: once each was tried, one that answers is enough.
+    """
+
+    status: Literal["ready", "starting", "draining"]
+    model_version: str | None = Field(description="Of the default model, as the next two.")
+    model_source: str | None
+    registry: RegistryReport
+    models: list[ModelState] = Field(description="The default model first.")
+
+
+def state(served: ServedModel) -> ModelState:
+    """What is known of one model."""
+    live = served.live
+    return ModelState(
+        name=served.name,
+        model_version=live.model.origin.version if live else None,
+        model_source=live.model.origin.source if live else None,
+        registry=served.registry,
+    )
+
+
 def report(service: Service) -> Ready:
     """The state that ``/ready`` reports."""
-    counters = service.live
+    models = service.models.values()
+    ready = any(served.live for served in models) and all(served.live or served.tried for served in models)
+    states = [state(served) for served in models]
+    default = states[0]
     return Ready(
-        status="draining" if service.draining else "ready" if counters else "starting",
-        model_version=counters.model.origin.version if counters else None,
-        model_source=counters.model.origin.source if counters else None,
-        registry=service.registry,
+        status="draining" if service.draining else "ready" if ready else "starting",
+        model_version=default.model_version,
+        model_source=default.model_source,
+        registry=default.registry,
+        models=states,
     )
 
 

@@ -1,17 +1,20 @@
-"""``GET /v1/model`` and ``POST /v1/model/refresh``."""
+"""The routes that describe models and their contracts, and that look for a new version."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import paths
 from app.bundle import RiskBands
-from app.metrics import ModelCounters
-from app.routes.health import Ready, report
-from app.service import Service
+from app.paths import ModelPaths
+from app.routes.health import ModelState, Ready, report, state
+from app.served import ServedModel
+from app.service import Service, served_paths
 
 
 class ModelReport(BaseModel):
@@ -36,8 +39,8 @@ class ModelReport(BaseModel):
     loaded_at: datetime
 
 
-def _describe(counters: ModelCounters) -> ModelReport:
-    model = counters.model
+def _describe(served: ServedModel) -> ModelReport:
+    model = served.current.model
     manifest, origin = model.manifest, model.origin
     return ModelReport(
         name=manifest.model_name,
@@ -45,8 +48,8 @@ def _describe(counters: ModelCounters) -> ModelReport:
         alias=origin.alias,
         source=origin.source,
         model_type=manifest.model_type,
-        contract=manifest.customers.name,
-        contract_sha256=manifest.customers.sha256,
+        contract=model.contract.name,
+        contract_sha256=model.contract.sha256,
         threshold=manifest.threshold,
         risk_bands=manifest.risk_bands,
         metrics=manifest.metrics,
@@ -58,17 +61,68 @@ def _describe(counters: ModelCounters) -> ModelReport:
     )
 
 
-def router(service: Service, refresh: Callable[[], Awaitable[None]]) -> APIRouter:
-    """The routes that describe the live model and look for a new version at once."""
-    routes = APIRouter(prefix="/v1/model", tags=["model"])
+class ModelNames(BaseModel):
+    """The models of this API, the default one first, and which can answer now."""
 
-    @routes.get("", summary="Which model answers?")
+    models: list[ModelState]
+
+
+def router(service: Service, refresh: Callable[[ServedModel], Awaitable[None]]) -> APIRouter:
+    """The routes that describe models and contracts, and look for a new version at once."""
+    routes = APIRouter(tags=["model"])
+
+    @routes.get(paths.MODELS, summary="Which models are there?")
+    async def models() -> ModelNames:
+        return ModelNames(models=[state(served) for served in service.models.values()])
+
+    for served, at in served_paths(service):
+        _add_routes(routes, service, served, at, refresh)
+    return routes
+
+
+def _add_routes(
+    routes: APIRouter,
+    service: Service,
+    served: ServedModel,
+    at: ModelPaths,
+    refresh: Callable[[ServedModel], Awaitable[None]],
+) -> None:
+    @routes.get(at.about, summary="Which version answers?", operation_id=_operation(at.about))
     async def model() -> ModelReport:
-        return _describe(service.counters)
+        return _describe(served)
 
-    @routes.post("/refresh", summary="Look the alias up now instead of at the next poll")
+    @routes.post(
+        at.refresh,
+        summary="Look the alias up now instead of at the next poll",
+        operation_id=_operation(at.refresh),
+    )
     async def refresh_now() -> Ready:
-        await refresh()
+        await refresh(served)
         return report(service)
 
-    return routes
+    @routes.get(
+        at.contract,
+        summary="What are its customers?",
+        operation_id=_operation(at.contract),
+        response_class=Response,
+        responses={
+            200: {"content": {"application/json": {"schema": {"type": "object"}}}},
+            304: {"description": "The client has it already"},
+        },
+    )
+    async def contract(request: Request) -> Response:
+        contract = served.current.contract
+        etag = f'"{contract.sha256}"'
+        headers = {"etag": etag, "cache-control": "no-cache"}
+        if etag in _tags(request.headers.get("if-none-match", "")):
+            return Response(status_code=304, headers=headers)
+        return Response(contract.canonical, media_type="application/json", headers=headers)
+
+
+def _operation(path: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", path).strip("_")
+
+
+def _tags(header: str) -> set[str]:
+    """The entity tags of an If-None-Match header, weak ones too: the comparison is the weak one of RFC 9110, 13.1.2."""
+    return {tag.strip().removeprefix("W/") for tag in header.split(",")}

@@ -1,30 +1,30 @@
 """``POST /v1/predict`` and ``POST /v1/predict/batch``: raw bytes in, ready bytes out.
 
 These are ASGI endpoints and not FastAPI functions: dependency injection and response models would take longer than
-validation and scoring together. :mod:`app.openapi` documents them from the models at the end of this file.
+validation and scoring together. :mod:`app.openapi` documents them by :mod:`app.shapes`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import orjson
-from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from app.coding import Row
+from app.contract import Features
 from app.errors import BODY_TOO_LARGE, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA, ApiError
-from app.explain import Explained
+from app.live import Live
 from app.model import Model
-from app.parsing import Parser, Row, encode_one, wants_explanation
-from app.schemas import EXAMPLE, FEATURE_NAMES, ID_COLUMN, Customer, Features, encode
+from app.parsing import wants_explanation
+from app.served import ServedModel
 from app.service import Service
 
 _JSON_HEADERS: Final = ((b"content-type", b"application/json"),)
-_CHARGES: Final = FEATURE_NAMES.index("monthly_charges")
 _MAX_LENGTH_DIGITS: Final = 18
 """No body has a longer Content-Length, and int() refuses thousands of digits."""
 
@@ -94,9 +94,9 @@ async def _respond(send: Send, body: bytes) -> None:
 
 
 class _Endpoint:
-    def __init__(self, service: Service, parser: Parser) -> None:
+    def __init__(self, service: Service, served: ServedModel) -> None:
         self._service = service
-        self._parser = parser
+        self._served = served
         settings = service.settings
         self._reader = _BodyReader(settings.max_body_bytes, settings.body_timeout_seconds)
 
@@ -106,18 +106,17 @@ class PredictOne(_Endpoint):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         explain = wants_explanation(scope["query_string"])
-        row = self._parser.one(await self._reader.read(scope, receive))
-        coded = encode_one(row)
-        counters = self._service.counters
-        model = counters.model
+        body = await self._reader.read(scope, receive)
+        live = self._served.current
+        row = live.parser.one(body)
+        model = live.model
+        coded = model.coder.one(row)
         score = await self._score(model, coded)
         decision, band = model.thresholds.decide(score)
-        charges = row["monthly_charges"]
-        high = band == "high"
-        counters.add(coded, score, decision, band)
-        self._service.metrics.revenue(charges, charges if high else 0.0, int(high))
+        live.counters.add(coded, score, decision, band)
+        self._count(live, coded, high=band == "high")
         answer: dict[str, Any] = {
-            "customer_id": row.get(ID_COLUMN),
+            live.key: _key(row.get(live.key)),
             "churn_probability": score,
             "decision": decision,
             "risk_band": band,
@@ -127,6 +126,14 @@ class PredictOne(_Endpoint):
         if explain:
             answer["explanation"] = model.explain(np.array((coded,), dtype=np.float32))
         await _respond(send, orjson.dumps(answer))
+
+    def _count(self, live: Live, coded: Sequence[float], *, high: bool) -> None:
+        metrics = self._served.metrics
+        if live.money is not None:
+            money = coded[live.money]
+            metrics.revenue(money, money if high else 0.0)
+        if high:
+            metrics.high_risk.inc()
 
     async def _score(self, model: Model, coded: Sequence[float]) -> float:
         cache, batcher = self._service.cache, self._service.batcher
@@ -141,76 +148,45 @@ class PredictOne(_Endpoint):
 
 
 class PredictBatch(_Endpoint):
-    """Scores up to MAX_BATCH_ROWS customers with one model, in their order."""
+    """Scores up to MAX_BATCH_ROWS customers with one version, in their order."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        rows = self._parser.many(await self._reader.read(scope, receive))
-        features = encode(rows)
-        counters = self._service.counters
-        model = counters.model
+        body = await self._reader.read(scope, receive)
+        live = self._served.current
+        rows = live.parser.many(body)
+        model = live.model
+        features = model.coder.many(rows)
         scores = model.score(features)
         values: list[float] = scores.tolist()
         decisions, bands = model.thresholds.decide_all(scores)
-        counters.add_many(features, scores, decisions, bands)
-        self._count(features, bands)
+        live.counters.add_many(features, scores, decisions, bands)
+        self._count(live, features, bands)
         answer = {
             "model_version": model.origin.version,
             "threshold": model.manifest.threshold,
             "count": len(values),
-            "predictions": _predictions(rows, values, decisions, bands),
+            "predictions": _predictions(live.key, rows, values, decisions, bands),
         }
         await _respond(send, orjson.dumps(answer))
 
-    def _count(self, features: Features, bands: list[str]) -> None:
-        charges: list[float] = features[:, _CHARGES].tolist()
-        at_risk = [c for c, band in zip(charges, bands, strict=True) if band == "high"]
-        self._service.metrics.revenue(sum(charges), sum(at_risk), len(at_risk))
-        self._service.metrics.batch_rows.observe(len(bands))
+    def _count(self, live: Live, features: Features, bands: list[str]) -> None:
+        metrics = self._served.metrics
+        if live.money is not None:
+            money: list[float] = features[:, live.money].tolist()
+            metrics.revenue(sum(money), sum(m for m, band in zip(money, bands, strict=True) if band == "high"))
+        metrics.high_risk.inc(bands.count("high"))
+        metrics.batch_rows.observe(len(bands))
 
 
-def _predictions(rows: list[Row], scores: list[float], decisions: list[str], bands: list[str]) -> list[dict[str, Any]]:
+def _key(value: str | int | None) -> str | None:
+    """The key as text: a whole number counts as its digits."""
+    return str(value) if isinstance(value, int) else value
+
+
+def _predictions(
+    key: str, rows: list[Row], scores: list[float], decisions: list[str], bands: list[str]
+) -> list[dict[str, Any]]:
     return [
-        {"customer_id": row.get(ID_COLUMN), "churn_probability": score, "decision": decision, "risk_band": band}
+        {key: _key(row.get(key)), "churn_probability": score, "decision": decision, "risk_band": band}
         for row, score, decision, band in zip(rows, scores, decisions, bands, strict=True)
     ]
-
-
-# The shapes of the answers, for the OpenAPI page and for clients.
-
-_Probability = Annotated[float, Field(ge=0, le=1, description="Probability that the customer leaves.")]
-_Decision = Annotated[
-    Literal["churn", "stay"], Field(description="'churn' at or above the threshold that the cost model chose.")
-]
-_Band = Annotated[Literal["low", "medium", "high"], Field(description="Band of the probability.")]
-
-
-class Prediction(BaseModel):
-    """One customer's prediction."""
-
-    customer_id: str | None
-    churn_probability: _Probability
-    decision: _Decision
-    risk_band: _Band
-
-
-class SinglePrediction(Prediction):
-    """The answer of ``POST /v1/predict``."""
-
-    threshold: float
-    model_version: str
-    explanation: Explained | None = Field(default=None, description="Only with ?explain=true.")
-
-
-class BatchRequest(BaseModel):
-    """Customers to be scored together."""
-
-    customers: list[Customer] = Field(examples=[[dict(EXAMPLE)]])
-
-
-class BatchPrediction(BaseModel):
-    """The answer of ``POST /v1/predict/batch``: predictions in the order of the request."""
-
-    model_version: str
-    threshold: float
-    count: int
-    predictions: list[Prediction]

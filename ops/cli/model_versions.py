@@ -23,8 +23,8 @@ _T = TypeVar("_T")
 class NumberedRegistry(Registry):
     """The API's registry client, made to follow one version instead of an alias."""
 
-    def __init__(self, settings: Settings, version: str) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Settings, model_name: str, version: str) -> None:
+        super().__init__(settings, model_name)
         self._version = version
 
     async def get_json(self, path: str, params: dict[str, str]) -> dict[str, Any]:
@@ -69,10 +69,10 @@ def require(url: str, version: str) -> None:
 def _with_registry(url: str, which: str, work: Callable[[Registry], Awaitable[_T]]) -> _T:
     number = is_version_number(which)
     alias = PRODUCTION if number else which
-    settings = Settings(mlflow_tracking_uri=url, model_name=MODEL_NAME, model_alias=alias, auth="off")
+    settings = Settings(mlflow_tracking_uri=url, model_alias=alias, auth="off")
 
     async def run() -> _T:
-        registry = NumberedRegistry(settings, which) if number else Registry(settings)
+        registry = NumberedRegistry(settings, MODEL_NAME, which) if number else Registry(settings, MODEL_NAME)
         try:
             return await work(registry)
         finally:

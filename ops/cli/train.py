@@ -5,16 +5,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
+from app.defaults import SEED
 from ops.cli.options import Decimal, Delimiter, Encoding, Json, Sheet, Thousands, TrackingUri, reading
 from ops.console import Output
 from ops.errors import RefusedError
 
 if TYPE_CHECKING:
+    from app.contract import Contract
     from ops.local.home import Home
     from training.config import TrainConfig
     from training.result import TrainResult
@@ -36,15 +38,24 @@ def train(
             help="CSV, Excel or Parquet: path, folder, pattern or s3://bucket/key. Default: .churn/data/customers.csv"
         ),
     ] = None,
+    contract: Annotated[
+        Path | None,
+        typer.Option(help="What the customers look like, a YAML file. Default: those of the public Telco data."),
+    ] = None,
     model: Annotated[
         ModelChoice, typer.Option(help="'auto' takes the one with the better AUC in cross-validation.")
     ] = ModelChoice.LOGISTIC_REGRESSION,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the folds and the bootstrap.")] = SEED,
-    offer_cost: Annotated[float, typer.Option(help="Cost of an offer, in the currency of the bills.")] = OFFER_COST,
-    customer_value: Annotated[float, typer.Option(help="Value of a customer who stays.")] = CUSTOMER_VALUE,
+    offer_cost: Annotated[
+        float | None, typer.Option(help="Cost of an offer, in the currency of the bills. Default: the contract's.")
+    ] = None,
+    customer_value: Annotated[
+        float | None, typer.Option(help="Value of a customer who stays. Default: the contract's.")
+    ] = None,
     retained_share: Annotated[
-        float, typer.Option(help="Share of the leaving customers who stay because of an offer.")
-    ] = RETAINED_SHARE,
+        float | None,
+        typer.Option(help="Share of the leaving customers who stay because of an offer. Default: the contract's."),
+    ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
@@ -59,7 +70,7 @@ def train(
     The decision threshold is offer_cost / (retained_share * customer_value). Exit code 1 if a gate refuses the
     version, 2 if the data has violations; all of them are listed.
 
-    Example: churn train --data customers.parquet --model auto --promote
+    Example: churn train --data customers.parquet --contract contract.yaml --model auto --promote
     """
     from training.threads import limit_threads
 
@@ -69,13 +80,17 @@ def train(
     from ops.local.home import Home
     from training.config import CostModel, TrainConfig
 
-    cost = CostModel(offer_cost=offer_cost, customer_value=customer_value, retained_share=retained_share)
+    customers = _contract(contract)
+    amounts = {"offer_cost": offer_cost, "customer_value": customer_value, "retained_share": retained_share}
+    chosen = {name: amount for name, amount in amounts.items() if amount is not None}
+    cost = CostModel(**customers.cost.model_dump() | chosen)
     home = Home.from_environment()
     options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     _check_data(data, home)
     with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
         config = TrainConfig(
             source=data or str(home.customers),
+            contract=customers,
             reading=options,
             model=model.value,
             seed=seed,
@@ -84,6 +99,14 @@ def train(
             model_name=MODEL_NAME,
         )
         _train(config, Output(as_json=as_json), promote=promote)
+
+
+def _contract(path: Path | None) -> Contract:
+    """The contract in a file; without one, that of the public Telco customers."""
+    from app.schemas import telco
+    from training.contract_file import read
+
+    return telco() if path is None else read(path)
 
 
 def _check_data(data: str | None, home: Home) -> None:

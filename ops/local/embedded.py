@@ -83,7 +83,7 @@ class Platform:
             "PORT": str(self._port),
             "MODEL_SOURCE": "mlflow",
             "MLFLOW_TRACKING_URI": self.mlflow_url,
-            "MODEL_NAME": MODEL_NAME,
+            "MODELS": MODEL_NAME,
             "MODEL_ALIAS": PRODUCTION,
             "MODEL_CACHE_DIR": str(self._home.model_cache),
             "MODEL_POLL_SECONDS": str(POLL_SECONDS),

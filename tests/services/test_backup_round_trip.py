@@ -157,7 +157,7 @@ def test_mlflow_on_the_restored_data_serves_the_production_model_with_identical_
 
     with Tracking(empty_postgres, tmp_path) as server:
         version, actual = scores(
-            model_source="mlflow", model_name="offers", mlflow_tracking_uri=server.url, mlflow_credentials_dir=login
+            model_source="mlflow", models="offers", mlflow_tracking_uri=server.url, mlflow_credentials_dir=login
         )
     assert version == str(VERSIONS)
     _, expected = scores(model_source=bundles[(VERSIONS - 1) % len(bundles)])

@@ -139,7 +139,7 @@ def test_the_api_reads_what_training_put_into_production(tracking: Tracking, tra
     settings = Settings(mlflow_tracking_uri=tracking.url, mlflow_credentials_dir=login, auth="off")
 
     async def fetch() -> str:
-        client = Registry(settings)
+        client = Registry(settings, settings.model_names[0])
         registered = await client.resolve()
         await client.download(registered, tmp_path)
         await client.close()

@@ -112,6 +112,10 @@ class Api:
         """The value of one sample; None if there is no such series."""
         return self.samples().get((name, frozenset(labels.items())))
 
+    def of_model(self, name: str, **labels: str) -> float | None:
+        """The value of one sample of the default model."""
+        return self.sample(name, model=self.service.default.name, **labels)
+
 
 def make_api(bundle: Path, folder: Path, *, rates: Mapping[str, str] | None = None, **settings: Any) -> Api:
     """An application that serves ``bundle``, with a key for each id of :data:`SCOPES`; files go to ``folder``."""

@@ -6,6 +6,8 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from hypothesis import strategies as st
 
 from app.contract import Contract
@@ -79,3 +81,73 @@ def rows(contract: Contract, *, min_size: int = 1, max_size: int = 20) -> st.Sea
 def medians(contract: Contract) -> dict[str, float]:
     """A median of each feature whose blanks count as one: between its bounds, and seldom a whole number."""
     return {f.name: f.lowest + (f.highest - f.lowest) / 3 for f in contract.features if f.blank == "median"}
+
+
+def small_bank() -> Contract:
+    """A business unlike the built-in one: each type of feature, each kind of blank, and e-mails as keys."""
+    return Contract.model_validate(
+        {
+            "contract": 1,
+            "name": "small-bank",
+            "key": {"name": "email", "symbols": "_.-@+", "aliases": ("E-Mail",)},
+            "label": {"name": "left", "aliases": ("Exited",), "churned": ("gone",), "stayed": ("here",)},
+            "as_of": "day",
+            "features": (
+                {"name": "credit_score", "type": "integer", "minimum": 300.0, "maximum": 900.0},
+                {
+                    "name": "geography",
+                    "type": "category",
+                    "categories": ("France", "Germany", "Spain"),
+                    "blank": {"constant": "France"},
+                    "spellings": {"DE": "Germany"},
+                },
+                {"name": "age", "type": "integer", "minimum": 16.0, "maximum": 120.0, "unit": "years"},
+                {"name": "balance", "type": "number", "minimum": 0.0, "maximum": 1e7, "blank": "median"},
+                {"name": "active_member", "type": "boolean", "aliases": ("IsActiveMember",)},
+                {"name": "products", "type": "integer", "minimum": 1.0, "maximum": 9.0, "spellings": {"one": 1}},
+                {
+                    "name": "salary",
+                    "type": "number",
+                    "minimum": 0.0,
+                    "maximum": 1e6,
+                    "blank": {"expression": "credit_score * 100"},
+                },
+            ),
+            "slices": ("geography", "active_member", "age"),
+            "cost": {"offer_cost": 50.0, "customer_value": 1000.0, "retained_share": 0.2},
+            "ignored": ("RowNumber",),
+            "leaks": ("Complain",),
+            "example": {
+                "email": "a+b@example.org",
+                "credit_score": 600,
+                "geography": "Spain",
+                "age": 40,
+                "balance": 1000.5,
+                "active_member": True,
+                "products": 2,
+                "salary": 50000.0,
+            },
+        }
+    )
+
+
+def small_bank_customers(count: int, seed: int) -> pd.DataFrame:
+    """Customers of :func:`small_bank` whose labels can be learnt; a tenth of each column with blanks is blank."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "email": [f"c{number}+x@example.org" for number in range(count)],
+            "credit_score": rng.integers(300, 901, count),
+            "geography": rng.choice(["France", "Germany", "Spain"], count),
+            "age": rng.integers(18, 80, count),
+            "balance": rng.uniform(0, 200_000, count).round(2),
+            "active_member": rng.random(count) < 0.5,
+            "products": rng.integers(1, 5, count),
+            "salary": rng.uniform(10_000, 150_000, count).round(2),
+        }
+    )
+    logit = 0.08 * (frame["age"] - 45) + 1.0 * (frame["geography"] == "Germany") - 1.2 * frame["active_member"]
+    frame["left"] = (rng.random(count) < 1 / (1 + np.exp(-logit.to_numpy(dtype=float)))).astype(int)
+    for name in ("geography", "balance", "salary"):
+        frame.loc[rng.random(count) < 0.1, name] = None
+    return frame

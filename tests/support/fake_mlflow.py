@@ -32,9 +32,9 @@ class FakeMlflow:
     """Answers by the end of a path."""
     requests: list[httpx.Request] = field(default_factory=list)
 
-    def registry(self, settings: Settings) -> Registry:
+    def registry(self, settings: Settings, name: str | None = None) -> Registry:
         """A registry client that talks to this server."""
-        registry = Registry(settings)
+        registry = Registry(settings, name or settings.model_names[0])
         registry._http = httpx.AsyncClient(
             transport=httpx.MockTransport(self._answer),
             base_url=registry._http.base_url,

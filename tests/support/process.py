@@ -13,23 +13,25 @@ from app.settings import Settings
 
 
 class Process:
-    """One API process without its routes; ``cache`` is its disk, which outlives it."""
+    """One API process without its routes; ``disk`` outlives it, with the local copies in ``cache``."""
 
     def __init__(self, mlflow: FakeMlflow, cache: Path, **more: Any) -> None:
         self.settings = Settings(auth="off", model_cache_dir=cache, log_requests=False, **more)
         self.service = Service(self.settings)
-        self.follower = Follower(self.service, lambda: mlflow.registry(self.settings))
-        self.cache = cache
+        served = self.service.default
+        self.follower = Follower(served, self.settings, lambda: mlflow.registry(self.settings))
+        self.disk = cache
+        self.cache = cache / served.name
 
     @property
     def live(self) -> tuple[str, str] | None:
         """Version and source of the model that serves."""
-        counters = self.service.live
-        return (counters.model.origin.version, counters.model.origin.source) if counters else None
+        live = self.service.default.live
+        return (live.model.origin.version, live.model.origin.source) if live else None
 
     def value(self, name: str) -> float | None:
-        """The value of a metric without labels."""
-        return self.service.metrics.registry.get_sample_value(name)
+        """The value of a metric of the model."""
+        return self.service.metrics.registry.get_sample_value(name, {"model": self.service.default.name})
 
     @property
     def copies(self) -> set[str]:

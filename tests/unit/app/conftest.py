@@ -12,7 +12,7 @@ from support.bundles import make_bundle
 from support.fake_mlflow import FakeMlflow
 from support.process import Process
 
-from app import service
+from app import served
 
 # The same cases on every machine, no folder of failing examples, and no test that fails on a busy machine.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -22,7 +22,7 @@ settings.load_profile("repeatable")
 @pytest.fixture(autouse=True)
 def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps ``put_into_service`` from collecting this process's garbage: with training's libraries it takes 0.2 s."""
-    monkeypatch.setattr(service, "gc", SimpleNamespace(collect=int, freeze=int, unfreeze=int))
+    monkeypatch.setattr(served, "gc", SimpleNamespace(collect=int, freeze=int, unfreeze=int))
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from support.damage import cut, edit_json, external_graph, flip_byte, graph, res
 from app import bundle as files
 from app.bundle import BUNDLE_FILES, EXPLAIN, GOLDEN, MANIFEST, MODEL, REFERENCE, BundleError, sha256
 from app.model import Origin, load
-from app.schemas import SCHEMA_VERSION
 
 _ALL = (MANIFEST, *BUNDLE_FILES)
 
@@ -98,8 +97,8 @@ def test_a_manifest_that_is_too_large_is_not_read_to_its_end(copy: Path) -> None
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda m: m.update(schema_version=SCHEMA_VERSION + 1), "made for customer schema 2; this process has 1"),
-        (lambda m: m.update(format=2), "manifest.json: format: Input should be 1"),
+        (lambda m: m.update(format=3), "manifest.json: format: Input should be 1 or 2"),
+        (lambda m: m.update(format=1), "manifest.json: made for customer schema None; this process has 1"),
         (lambda m: m.update(more=1), "manifest.json: more: Extra inputs are not permitted"),
         (lambda m: m.pop("threshold"), "manifest.json: threshold: Field required"),
         (lambda m: m.update(threshold=1.5), "manifest.json: threshold: Input should be less than or equal to 1"),

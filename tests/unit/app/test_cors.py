@@ -123,8 +123,15 @@ async def test_openapi_shows_the_preflights(api: Api) -> None:
     assert {path for path, operations in page["paths"].items() if "options" in operations} == {
         PREDICT,
         "/v1/predict/batch",
+        "/v1/contract",
         "/v1/model",
         "/v1/model/refresh",
+        "/v1/models",
+        "/v1/models/churn",
+        "/v1/models/churn/batch",
+        "/v1/models/churn/contract",
+        "/v1/models/churn/predict",
+        "/v1/models/churn/refresh",
     }
     assert page["paths"][PREDICT]["options"]["security"] == []
 

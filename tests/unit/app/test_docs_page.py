@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from support.api import Api
 
-from app.edge import DOCS_FILES
+from app.paths import DOCS_FILES
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,10 @@ from starlette.types import Message
 from support.api import Api, batch_body, body, make_api
 from support.bundles import random_customers
 
-from app.edge import METHODS, RULES
+from app.edge import METHODS
 from app.errors import ProblemBody
+from app.names import MODEL_NAME
+from app.paths import rules
 from app.schemas import EXAMPLE
 
 pytestmark = pytest.mark.anyio
@@ -97,7 +99,7 @@ async def test_with_auth_off_nobody_needs_a_key(bundle: Path, tmp_path: Path) ->
         assert (await client.post("/v1/model/refresh")).status_code == 200
 
 
-@pytest.mark.parametrize("route", [r for r, rule in RULES.items() if rule.scopes])
+@pytest.mark.parametrize("route", [r for r, rule in rules([MODEL_NAME]).items() if rule.scopes])
 @pytest.mark.parametrize(
     "spelling", ["{}\n", "{}/", "/{}", "{}//", "{}/.", "{}\r", "{}\0", "{};x", "{}?", "{}%0a", " {}"]
 )
@@ -122,7 +124,7 @@ async def test_a_prediction_is_the_models(api: Api) -> None:
     prediction = answer.json()
     assert answer.status_code == 200
     assert prediction["customer_id"] == EXAMPLE["customer_id"]
-    model = api.service.counters.model
+    model = api.service.default.current.model
     score = prediction["churn_probability"]
     decision, band = model.thresholds.decide(score)
     assert prediction["decision"] == decision
@@ -154,7 +156,7 @@ async def test_an_explanation_comes_only_on_request(api: Api) -> None:
 async def test_the_model_is_described(api: Api) -> None:
     async with api.client() as client:
         report = (await client.get("/v1/model")).json()
-    manifest = api.service.counters.model.manifest
+    manifest = api.service.default.current.model.manifest
     assert report["name"] == "churn"
     assert report["source"] == "folder"
     assert report["threshold"] == manifest.threshold
@@ -162,7 +164,7 @@ async def test_the_model_is_described(api: Api) -> None:
 
 
 async def test_without_a_model_predictions_are_refused_and_probes_report_it(api: Api) -> None:
-    api.service.live = None
+    api.service.default.live = None
     async with api.client() as client:
         for path, content in (("/v1/predict", body()), ("/v1/predict/batch", batch_body([dict(EXAMPLE)]))):
             answer = await client.post(path, content=content, headers=_JSON)

@@ -103,5 +103,5 @@ async def test_a_client_that_leaves_gets_no_prediction(api: Api, parts: tuple[by
     answer = await api.call("POST", "/v1/predict", headers=[_raw_key(api), _RAW_JSON], messages=messages)
     assert answer.status == 0
     assert api.sample("churn_http_requests_total", route="/v1/predict", method="POST", status="499") == 1
-    assert sum(api.service.counters.decisions.values()) == 0
+    assert sum(api.service.default.current.counters.decisions.values()) == 0
     assert api.sample("churn_http_requests_in_flight", route="/v1/predict") == 0

@@ -14,7 +14,7 @@ import pytest
 from limits.storage import MemoryStorage
 from support.api import Api, batch_body, body, make_api
 
-from app import ratelimit, service
+from app import ratelimit, served
 from app.model import load
 from app.schemas import EXAMPLE
 
@@ -210,13 +210,13 @@ async def test_a_new_model_unfreezes_and_freezes_the_live_objects(
     names = ("unfreeze", "collect", "freeze")
     assert all(callable(getattr(gc, n)) for n in names)
     recorder = SimpleNamespace(**{n: lambda n=n: calls.append(n) for n in names})
-    monkeypatch.setattr(service, "gc", recorder)
-    before = api.service.counters.model
-    api.service.put_into_service(load(other_bundle))
+    monkeypatch.setattr(served, "gc", recorder)
+    before = api.service.default.current.model
+    api.service.default.put_into_service(api.service.default.prepare(load(other_bundle)))
     assert calls == list(names)
-    assert api.service.counters.model is not before
+    assert api.service.default.current.model is not before
     async with api.client() as client:
-        assert (await _predict(client)).json()["model_version"] == api.service.counters.model.origin.version
+        assert (await _predict(client)).json()["model_version"] == api.service.default.current.model.origin.version
 
 
 def test_the_clock_of_these_tests_is_the_one_the_library_reads(clock: _Clock) -> None:

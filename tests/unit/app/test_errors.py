@@ -107,7 +107,7 @@ async def test_no_error_body_shows_internals(api: Api, bundle: Path) -> None:
         await api.call("POST", "/v1/predict", headers=[key, json_type, (b"content-length", b"9" * 12)]),
         await api.call("POST", "/v1/predict", headers=[key, json_type], query=b"explain=2"),
     ]
-    api.service.live = None
+    api.service.default.live = None
     answers.append(await api.call("POST", "/v1/predict", headers=[key, json_type], messages=sent(body())))
     assert [a.status for a in answers] == [404, 405, 401, 401, 403, 415, 400, 422, 413, 422, 503]
     for answer in answers:

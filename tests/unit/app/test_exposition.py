@@ -16,11 +16,15 @@ from support.api import Api, batch_body, body, make_api
 from support.bundles import random_customers
 
 from app.bundle import Bins
-from app.edge import METHODS, RULES, UNKNOWN
-from app.metrics import BinCounter, Metrics, ModelCounters
+from app.edge import METHODS
+from app.metrics import BinCounter, ModelCounters
 from app.model import Model, load
-from app.parsing import encode_one
+from app.paths import UNKNOWN, rules
 from app.schemas import FEATURE_NAMES, FEATURES, encode
+from app.service import Service
+from app.settings import Settings
+
+_RULES = rules(["churn"])
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +39,7 @@ async def test_a_hundred_thousand_random_requests_add_no_series(api: Api) -> Non
     def text() -> str:
         return "".join(rng.choices("abcXYZ0189/_-.%{}\"' \n\\é", k=rng.randrange(1, 12)))
 
-    for route in (*RULES, "/nope"):
+    for route in (*_RULES, "/nope"):
         for method in (*METHODS, "TRACE"):
             await api.call(method, route)
             await api.call(method, route, headers=[(b"x-api-key", b"x")])
@@ -50,7 +54,7 @@ async def test_a_hundred_thousand_random_requests_add_no_series(api: Api) -> Non
     added = {key for key in set(api.samples()) - before if not key[0].startswith(("process_", "python_"))}
     assert added == set()
     requests = [dict(labels) for name, labels in before if name == "churn_http_requests_total"]
-    assert {r["route"] for r in requests} <= {*RULES, UNKNOWN.route}
+    assert {r["route"] for r in requests} <= {rule.route for rule in (*_RULES.values(), UNKNOWN)}
     assert {r["method"] for r in requests} <= {*METHODS, "other"}
 
 
@@ -78,7 +82,7 @@ async def test_route_method_and_status_are_labels(api: Api) -> None:
 
 async def test_every_route_has_its_series_before_its_first_request(api: Api) -> None:
     await api.call("GET", "/live")
-    for route in {rule.route for rule in (*RULES.values(), UNKNOWN)}:
+    for route in {rule.route for rule in (*_RULES.values(), UNKNOWN)}:
         assert api.sample("churn_http_requests_in_flight", route=route) == 0
 
 
@@ -88,14 +92,14 @@ async def test_predictions_bins_histogram_and_money_add_up(api: Api) -> None:
         answers = [(await client.post("/v1/predict", json=row)).json() for row in rows[:15]]
         batch = (await client.post("/v1/predict/batch", content=batch_body(rows[15:]), headers=_JSON)).json()
     predictions = answers + batch["predictions"]
-    version = api.service.counters.model.origin.version
+    version = api.service.default.current.model.origin.version
     for decision in ("churn", "stay"):
         count = sum(p["decision"] == decision for p in predictions)
         assert count > 0
-        assert api.sample("churn_predictions_total", model_version=version, decision=decision) == count
+        assert api.of_model("churn_predictions_total", model_version=version, decision=decision) == count
     for band in ("low", "medium", "high"):
         count = sum(p["risk_band"] == band for p in predictions)
-        assert api.sample("churn_predictions_by_band_total", model_version=version, band=band) == count
+        assert api.of_model("churn_predictions_by_band_total", model_version=version, band=band) == count
     samples = api.samples()
     for name in (*FEATURE_NAMES, "score"):
         bins = [v for (n, ls), v in samples.items() if n == "churn_feature_bin_total" and ("feature", name) in ls]
@@ -105,42 +109,42 @@ async def test_predictions_bins_histogram_and_money_add_up(api: Api) -> None:
         assert sum(bins) == len(rows)
         assert len(bins) == len(shares)
         assert sum(shares) == pytest.approx(1)
-    assert api.sample("churn_prediction_score_count", model_version=version) == len(rows)
+    assert api.of_model("churn_prediction_score_count", model_version=version) == len(rows)
     total = sum(p["churn_probability"] for p in predictions)
-    assert api.sample("churn_prediction_score_sum", model_version=version) == pytest.approx(total)
+    assert api.of_model("churn_prediction_score_sum", model_version=version) == pytest.approx(total)
     below = sum(p["churn_probability"] <= 0.5 for p in predictions)
-    assert api.sample("churn_prediction_score_bucket", model_version=version, le="0.5") == below
+    assert api.of_model("churn_prediction_score_bucket", model_version=version, le="0.5") == below
     high = [r["monthly_charges"] for r, p in zip(rows, predictions, strict=True) if p["risk_band"] == "high"]
     assert high
-    assert api.sample("churn_high_risk_customers_total") == len(high)
-    assert api.sample("churn_monthly_revenue_at_risk_total") == pytest.approx(sum(high))
+    assert api.of_model("churn_high_risk_customers_total") == len(high)
+    assert api.of_model("churn_monthly_revenue_at_risk_total") == pytest.approx(sum(high))
     scored = sum(r["monthly_charges"] for r in rows)
-    assert api.sample("churn_monthly_revenue_scored_total") == pytest.approx(scored)
-    assert (api.sample("churn_batch_rows_count"), api.sample("churn_batch_rows_sum")) == (1, 25)
+    assert api.of_model("churn_monthly_revenue_scored_total") == pytest.approx(scored)
+    assert (api.of_model("churn_batch_rows_count"), api.of_model("churn_batch_rows_sum")) == (1, 25)
 
 
 async def test_a_refused_request_counts_as_no_prediction(api: Api) -> None:
     async with api.client() as client:
         await client.post("/v1/predict", content=body(gender="?"), headers=_JSON)
         await client.post("/v1/predict/batch", content=batch_body([]), headers=_JSON)
-    assert sum(api.service.counters.decisions.values()) == 0
-    assert api.sample("churn_monthly_revenue_scored_total") == 0
+    assert sum(api.service.default.current.counters.decisions.values()) == 0
+    assert api.of_model("churn_monthly_revenue_scored_total") == 0
 
 
 async def test_a_swap_leaves_no_series_of_the_old_model(api: Api, other_bundle: Path) -> None:
     async with api.client() as client:
         await client.post("/v1/predict", content=body(), headers=_JSON)
-        old = api.service.counters.model.origin.version
-        api.service.put_into_service(load(other_bundle))
+        old = api.service.default.current.model.origin.version
+        api.service.default.put_into_service(api.service.default.prepare(load(other_bundle)))
         await client.post("/v1/predict", content=body(), headers=_JSON)
-    new = api.service.counters.model.origin.version
+    new = api.service.default.current.model.origin.version
     versions = {dict(labels).get("model_version", dict(labels).get("version")) for _, labels in api.samples()}
     assert new in versions
     assert old not in versions
-    assert sum(api.service.counters.decisions.values()) == 1
-    assert api.sample("churn_model_swaps_total") == 2
+    assert sum(api.service.default.current.counters.decisions.values()) == 1
+    assert api.of_model("churn_model_swaps_total") == 2
     # Business figures belong to no version.
-    assert api.sample("churn_monthly_revenue_scored_total") == pytest.approx(2 * 84.85)
+    assert api.of_model("churn_monthly_revenue_scored_total") == pytest.approx(2 * 84.85)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +166,7 @@ def test_single_requests_and_a_batch_fill_the_same_bins(model: Model, seed: int,
     decisions, bands = model.thresholds.decide_all(scores)
     many.add_many(features, scores, decisions, bands)
     for row, score, decision, band in zip(rows, scores.tolist(), decisions, bands, strict=True):
-        one.add(encode_one(row), score, decision, band)
+        one.add(model.coder.one(row), score, decision, band)
     assert [c.counts for _, c in one.distributions] == [c.counts for _, c in many.distributions]
     assert one.histogram.counts == many.histogram.counts
     assert (one.decisions, one.bands) == (many.decisions, many.bands)
@@ -213,22 +217,27 @@ async def test_names_begin_with_churn_and_end_with_their_unit(api: Api) -> None:
 
 
 def test_a_process_without_a_model_can_be_scraped() -> None:
-    text = generate_latest(Metrics(lambda: None, lambda: None).registry).decode()
+    text = generate_latest(Service(Settings(auth="off")).metrics.registry).decode()
     names = {f.name for f in text_string_to_metric_families(text)}
     assert "churn_registry_up" in names
     assert "churn_model_info" not in names
-    assert "churn_registry_last_success_age_seconds NaN" in text
+    assert 'churn_registry_last_success_age_seconds{model="churn"} NaN' in text
 
 
 async def test_the_model_is_reported(bundle: Path, tmp_path: Path) -> None:
     api = make_api(bundle, tmp_path)
-    model = api.service.counters.model
+    model = api.service.default.current.model
     version = model.origin.version
-    assert api.sample("churn_model_info", version=version, model_type="logistic_regression", source="folder") == 1
-    assert api.sample("churn_model_threshold") == 0.3
-    assert api.sample("churn_model_loaded_timestamp_seconds") == pytest.approx(model.loaded_at)
-    assert api.sample("churn_model_created_timestamp_seconds") == model.manifest.created_at.timestamp()
-    age = api.sample("churn_model_age_seconds")
+    assert (
+        api.of_model(
+            "churn_model_info", version=version, model_type="logistic_regression", source="folder", contract="telco"
+        )
+        == 1
+    )
+    assert api.of_model("churn_model_threshold") == 0.3
+    assert api.of_model("churn_model_loaded_timestamp_seconds") == pytest.approx(model.loaded_at)
+    assert api.of_model("churn_model_created_timestamp_seconds") == model.manifest.created_at.timestamp()
+    age = api.of_model("churn_model_age_seconds")
     assert age is not None
     assert age >= 0
-    assert api.sample("churn_feature_bin_reference_rows") == 1500
+    assert api.of_model("churn_feature_bin_reference_rows") == 1500

@@ -40,7 +40,7 @@ async def test_the_alias_is_followed_there_and_back(process: Process, mlflow: Fa
         mlflow.alias = version
         await process.follower.refresh()
         assert process.live == (version, "registry")
-        model = process.service.counters.model
+        model = process.service.default.current.model
         assert model.origin.alias == "production"
         assert model.fingerprint.hex() == sha256((mlflow.versions[version] / MANIFEST).read_bytes())
     assert process.value("churn_model_swaps_total") == 3
@@ -50,11 +50,11 @@ async def test_the_alias_is_followed_there_and_back(process: Process, mlflow: Fa
 
 async def test_an_unchanged_alias_costs_one_look_up(process: Process, mlflow: FakeMlflow) -> None:
     await process.follower.refresh()
-    first = process.service.counters
+    first = process.service.default.current
     count = len(mlflow.downloads)
     for _ in range(3):
         await process.follower.refresh()
-    assert process.service.counters is first
+    assert process.service.default.current is first
     assert len(mlflow.downloads) == count
 
 
@@ -68,12 +68,12 @@ async def test_the_same_model_registered_again_gets_its_new_number(process: Proc
 
 async def test_requests_see_one_model_or_the_other_during_a_swap(process: Process, mlflow: FakeMlflow) -> None:
     await process.follower.refresh()
-    before = process.service.counters
+    before = process.service.default.current
     mlflow.alias = "2"
     task = asyncio.create_task(process.follower.refresh())
     seen = set()
     while not task.done():
-        counters = process.service.counters
+        counters = process.service.default.current
         seen.add(counters.model.origin.version)
         assert counters is before or counters.model.origin.version == "2"
         await asyncio.sleep(0)
@@ -111,7 +111,7 @@ async def test_a_refused_version_leaves_the_old_model_and_is_remembered(
     assert len(mlflow.downloads) == count
     assert process.value("churn_model_refused_total") == 1
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
-        f"version 3 is refused: {refused.removeprefix('version 3: ')}"
+        f"version 3 of churn is refused: {refused.removeprefix('version 3: ')}"
     ]
     assert not [p for p in process.cache.iterdir() if p.name.startswith(".download")]
 

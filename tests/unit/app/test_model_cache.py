@@ -21,21 +21,27 @@ async def test_a_restart_serves_the_local_copy_without_the_registry(process: Pro
     mlflow.alias = "2"
     await process.follower.refresh()
     mlflow.fail()
-    again = Process(mlflow, process.cache)
+    again = Process(mlflow, process.disk)
     await again.follower.start()
     assert again.live == ("2", "cache")
     await again.follower.refresh()
     state = report(again.service)
     assert (state.status, state.model_source, state.registry.reachable) == ("ready", "cache", False)
-    info = {"version": "2", "model_type": "logistic_regression", "source": "cache"}
+    info = {
+        "model": "churn",
+        "version": "2",
+        "model_type": "logistic_regression",
+        "source": "cache",
+        "contract": "telco",
+    }
     assert again.service.metrics.registry.get_sample_value("churn_model_info", info) == 1
-    assert again.service.counters.model.origin.alias == "production"
+    assert again.service.default.current.model.origin.alias == "production"
 
 
 async def test_a_good_local_copy_is_not_downloaded_again(process: Process, mlflow: FakeMlflow) -> None:
     await process.follower.refresh()
     mlflow.requests.clear()
-    again = Process(mlflow, process.cache)
+    again = Process(mlflow, process.disk)
     await again.follower.start()
     await again.follower.refresh()
     assert mlflow.downloads == []
@@ -50,13 +56,13 @@ async def test_a_damaged_local_copy_is_refused_and_replaced(
     await process.follower.refresh()
     (copy,) = (p for p in process.cache.iterdir() if p.is_dir())
     damage(copy / name)
-    again = Process(mlflow, process.cache)
+    again = Process(mlflow, process.disk)
     await again.follower.start()
     assert again.live is None
-    assert f"the local copy of the model is refused: {name}: " in caplog.text
+    assert f"the local copy of model churn is refused: {name}: " in caplog.text
     await again.follower.refresh()
     assert again.live == ("1", "registry")
-    third = Process(mlflow, process.cache)
+    third = Process(mlflow, process.disk)
     await third.follower.start()
     assert third.live == ("1", "cache")
 
@@ -69,7 +75,7 @@ async def test_a_damaged_local_copy_is_refused_and_replaced(
 async def test_a_damaged_pointer_is_refused(process: Process, mlflow: FakeMlflow, pointer: bytes) -> None:
     await process.follower.refresh()
     (process.cache / "current.json").write_bytes(pointer)
-    again = Process(mlflow, process.cache)
+    again = Process(mlflow, process.disk)
     await again.follower.start()
     assert again.live is None
     await again.follower.refresh()
@@ -110,6 +116,6 @@ async def test_an_interrupted_download_does_no_harm(process: Process, mlflow: Fa
         mlflow.alias = version
         await process.follower.refresh()
     assert process.live == ("2", "registry")
-    again = Process(mlflow, process.cache)
+    again = Process(mlflow, process.disk)
     await again.follower.start()
     assert again.live == ("2", "cache")

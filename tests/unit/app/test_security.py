@@ -159,8 +159,11 @@ def test_the_hashes_of_every_entry_are_compared_to_the_end(path: Path, monkeypat
         (_entry("shop.one", _HASH), "keys.0.id: String should match pattern"),
         (_entry("x" * 33, _HASH), "keys.0.id: String should match pattern"),
         (_entry("shop", _HASH, scopes=[]), "keys.0.scopes: List should have at least 1 item"),
-        (_entry("shop", _HASH, scopes=["root"]), "keys.0.scopes.0: Input should be 'predict' or 'admin'"),
-        (_entry("shop", _HASH, rate_limit="fast"), "keys.0.rate_limit: Value error, 'fast' is not a rate limit; write"),
+        (
+            _entry("shop", _HASH, scopes=["root"]),
+            "keys.0.scopes.0: Input should be admin, predict, or predict:NAME for one model",
+        ),
+        (_entry("shop", _HASH, rate_limit="fast"), "keys.0.rate_limit: 'fast' is not a rate limit; write"),
         (_entry("shop", _HASH, note="x"), "keys.0.note: Extra inputs are not permitted"),
     ],
 )

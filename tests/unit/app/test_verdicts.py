@@ -140,7 +140,7 @@ async def test_a_withdrawn_override_is_reported_and_the_version_keeps_serving(
     assert _report(process).startswith(BY_ITS_GATES)
     assert process.value("churn_model_refused_total") == 1
     assert process.value("churn_model_stale") == 1
-    fresh = Process(mlflow, process.cache / "of-a-new-pod")
+    fresh = Process(mlflow, process.disk / "of-a-new-pod")
     await fresh.follower.refresh()
     assert fresh.live is None
 
@@ -151,7 +151,7 @@ async def test_a_restart_serves_the_overridden_copy_without_the_registry(
     _tag(mlflow, override(refused, [REFUSED.name]))
     await process.follower.refresh()
     mlflow.fail()
-    again = Process(mlflow, process.cache)
+    again = Process(mlflow, process.disk)
     await again.follower.start()
     assert again.live == ("3", "cache")
     mlflow.overrides.clear()
@@ -173,7 +173,7 @@ async def test_a_copy_whose_override_is_invalid_is_refused(
         (copy / OVERRIDE).unlink()
     else:
         edit_json(process.cache / "current.json", lambda current: current.pop("override_sha256"))
-    again = Process(mlflow, process.cache)
+    again = Process(mlflow, process.disk)
     await again.follower.start()
     assert again.live is None
     assert _report(again).startswith("the local copy: ")
@@ -186,7 +186,7 @@ async def test_a_copy_of_an_earlier_release_names_no_override_and_loads(process:
     await process.follower.refresh()
     current = json.loads((process.cache / "current.json").read_bytes())
     assert current.keys() == {"version", "manifest_sha256"}
-    again = Process(mlflow, process.cache)
+    again = Process(mlflow, process.disk)
     await again.follower.start()
     assert again.live == ("1", "cache")
 
@@ -222,7 +222,7 @@ async def test_a_copy_without_a_verdict_is_refused_and_ready_says_why(
     (copy / OVERRIDE).unlink()
     edit_json(process.cache / "current.json", lambda current: current.pop("override_sha256"))
     mlflow.fail()
-    again = Process(mlflow, process.cache)
+    again = Process(mlflow, process.disk)
     await again.follower.start()
     await again.follower.refresh()
     state = report(again.service)

@@ -11,8 +11,10 @@ import pytest
 from support.commands import churn
 
 from ops.cli.train import ModelChoice
+from ops.errors import ExitCode
 from ops.local import mlflow_server
 from training.config import CostModel, ModelType, TrainConfig
+from training.contract_file import read
 
 STARTED = "http://127.0.0.1:5000"
 """Address of a server that is started for the command."""
@@ -84,6 +86,28 @@ def test_options_reach_the_training(
     (config,) = configs
     assert (config.model, config.seed) == ("auto", 3)
     assert config.cost == CostModel(offer_cost=10, customer_value=900, retained_share=0.5)
+
+
+def test_a_contract_reaches_the_training_with_its_cost_model(
+    monkeypatch: pytest.MonkeyPatch, configs: list[TrainConfig], tmp_path: Path
+) -> None:
+    text = Path("contracts/telco.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{text}\ncost: {{offer_cost: 30, customer_value: 600, retained_share: 0.5}}\n", encoding="utf-8")
+    options = ("--data", str(tmp_path / "x.csv"), "--tracking-uri", STARTED, "--contract", str(file))
+    churn(monkeypatch, "train", *options, "--customer-value", "900")
+    (config,) = configs
+    assert config.contract == read(file)
+    assert config.cost == CostModel(offer_cost=30, customer_value=900, retained_share=0.5)
+
+
+def test_a_contract_that_cannot_be_read_is_wrong_input(
+    monkeypatch: pytest.MonkeyPatch, configs: list[TrainConfig], tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text("contract: 7\n", encoding="utf-8")
+    options = ("--data", str(tmp_path / "x.csv"), "--contract", str(tmp_path / "c.yaml"))
+    assert churn(monkeypatch, "train", *options) == ExitCode.BAD_INPUT
+    assert configs == []
 
 
 def test_the_choices_of_a_model_are_those_of_the_training() -> None:
