@@ -55,6 +55,7 @@ def test_the_same_customers_in_another_type(
     clean = load(str(customers_csv))
     data = load(saved(tmp_path / name, table, column, change))
     assert data.customers.equals(clean.customers)
+    assert ("The file was read as Parquet, whatever its name says." in data.notes) == (name == "a.csv")
     assert data.churned is not None
     assert clean.churned is not None
     assert np.array_equal(data.churned, clean.churned)
