@@ -23,30 +23,15 @@ RUN groupadd --gid 10001 churn \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin churn
 WORKDIR /srv/churn
 
+# The targets go on from here, each with its packages, instead of copying a stage: a builder that keeps layers would read a
+# copied folder anew in every build, only to see that it is the same.
 FROM base AS environment
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_NO_CACHE_DIR=1 \
-    PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/churn
 
-FROM environment AS api-environment
-COPY requirements/api.lock requirements.lock
-RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements.lock
-
-FROM environment AS mlflow-environment
-COPY requirements/mlflow.lock requirements.lock
-RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements.lock
-
-FROM environment AS training-environment
-COPY requirements/training.lock requirements.lock
-RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements.lock
-
-FROM environment AS ops-environment
-COPY requirements/ops.lock requirements.lock
-RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python install --quiet --require-hashes -r requirements.lock
-
-FROM base AS api
-COPY --from=api-environment /opt/churn /opt/churn
+FROM environment AS api
+COPY requirements/api.lock /opt/churn/requirements.lock
+RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python --disable-pip-version-check --no-cache-dir --quiet \
+    install --root-user-action=ignore --require-hashes -r /opt/churn/requirements.lock
 COPY app app
 RUN python -m compileall -q .
 USER 10001:10001
@@ -61,8 +46,10 @@ LABEL org.opencontainers.image.title="churn api" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 
-FROM base AS mlflow
-COPY --from=mlflow-environment /opt/churn /opt/churn
+FROM environment AS mlflow
+COPY requirements/mlflow.lock /opt/churn/requirements.lock
+RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python --disable-pip-version-check --no-cache-dir --quiet \
+    install --root-user-action=ignore --require-hashes -r /opt/churn/requirements.lock
 COPY app app
 COPY ops ops
 RUN python -m compileall -q .
@@ -78,8 +65,10 @@ LABEL org.opencontainers.image.title="churn mlflow" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 
-FROM base AS training
-COPY --from=training-environment /opt/churn /opt/churn
+FROM environment AS training
+COPY requirements/training.lock /opt/churn/requirements.lock
+RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python --disable-pip-version-check --no-cache-dir --quiet \
+    install --root-user-action=ignore --require-hashes -r /opt/churn/requirements.lock
 COPY app app
 COPY ops ops
 COPY training training
@@ -95,7 +84,7 @@ LABEL org.opencontainers.image.title="churn training" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 
-FROM base AS ops
+FROM environment AS ops
 # The client must not be older than the server, and a drill restores into a server of the same major. Its version is the
 # distribution's newest: a security update is wanted, not pinned away.
 # hadolint ignore=DL3008
@@ -105,7 +94,9 @@ RUN mkdir -p /etc/postgresql-common \
     && apt-get install --yes --no-install-recommends postgresql-15 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /etc/ssl/private/ssl-cert-snakeoil.key
 ENV PATH=/usr/lib/postgresql/15/bin:$PATH
-COPY --from=ops-environment /opt/churn /opt/churn
+COPY requirements/ops.lock /opt/churn/requirements.lock
+RUN /usr/local/bin/python -m pip --python /opt/churn/bin/python --disable-pip-version-check --no-cache-dir --quiet \
+    install --root-user-action=ignore --require-hashes -r /opt/churn/requirements.lock
 COPY app app
 COPY ops ops
 RUN python -m compileall -q .

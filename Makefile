@@ -56,7 +56,7 @@ format: .venv/.dev ## Fix what ruff can fix, and format the code
 
 .PHONY: types
 types: .venv/.dev ## Check types (mypy, strict)
-	$(BIN)/mypy
+	PYTHONPATH=tests $(BIN)/python -m support.check_types
 
 .PHONY: check
 check: lint types test ## Run everything that a change must pass: lint, types, test
@@ -156,11 +156,16 @@ dist-clean: clean ## Also remove .venv and all data, models and keys of the embe
 
 # ------------------------------------------------------------------ the environment
 
-# If uv is installed it is used, because it is several times faster. Both installers check every hash of the lock, and leave
-# it to the first import to compile a module: of the large packages few modules are ever used.
-INSTALL = if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; \
-	then uv pip install --quiet --python $(BIN)/python "$$@"; \
-	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile "$$@"; fi
+# uv needs a tenth of pip's processor time and keeps what it unpacked. That of the machine is used, else the locked one of
+# .venv; pip installs where neither works, as where only pip knows the package index. Both check every hash of the lock, and
+# leave it to the first import to compile a module: of the large packages few modules are ever used.
+INSTALL = for uv in uv $(BIN)/uv; do \
+		if command -v $$uv >/dev/null 2>&1 && $$uv --version >/dev/null 2>&1; then \
+			$$uv pip install --quiet --python $(BIN)/python "$$@" && exit; \
+			echo "$$uv failed; trying with pip ..."; \
+		fi; \
+	done; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile "$$@"
 
 define install
 @echo "Installing the $$(grep -c '^[a-z0-9].*==' $(1)) packages of $(1) into .venv; the first time takes some minutes ..."
@@ -183,5 +188,7 @@ endef
 
 # Contains the runtime as well, so targets that need only the runtime do not install it again.
 .venv/.dev: .venv/.made requirements/dev.lock pyproject.toml
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements/dev.lock >.venv/uv.lock
+	@set -- --require-hashes -r .venv/uv.lock; $(INSTALL)
 	$(call install,requirements/dev.lock)
 	@touch $@ .venv/.runtime .venv/.infra

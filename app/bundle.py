@@ -35,6 +35,8 @@ OVERRIDE: Final = "override.json"
 """Beside the manifest: a person's decision to serve a version that its gates refused (:class:`Override`)."""
 OVERRIDE_TAG: Final = "override_sha256"
 """Version tag that carries the sha256 of that file; a tag or a file alone overrides nothing."""
+BREAKS_TAG: Final = "breaks_contract"
+"""Version tag that carries the sha256 of a contract whose clients this version may break: a person decided so."""
 MAX_OVERRIDE_BYTES: Final = 64 * 1024
 STAGE_TAG: Final = "stage"
 """Version tag with a word for people, which ``churn`` sets before it moves an alias."""
@@ -73,6 +75,8 @@ class Registered:
     """Value of its tag; "" without the tag, and then the version is refused."""
     override_sha256: str = ""
     """Value of its tag; "" if nobody overrode the gates for it."""
+    breaks_sha256: str = ""
+    """Value of its tag :data:`BREAKS_TAG`; "" if it may break nobody."""
     by_hand: bool = False
     """The alias was moved to it outside of `churn`: its tag `stage` is not the one that :data:`STAGES` has for the
     alias."""

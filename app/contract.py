@@ -96,6 +96,7 @@ class Reading(Part):
     missing: tuple[Text, ...] = Field(
         default=(), description="Further texts that stand for a blank; '', NULL, None, NaN, NA, N/A and #N/A always do."
     )
+    sheet: Text | None = Field(default=None, description="The sheet of an Excel workbook; by default the first.")
 
 
 class Cost(Part):

@@ -21,6 +21,7 @@ from app.model import Model, Origin, load
 from app.model_cache import ModelCache
 from app.served import ServedModel
 from app.settings import Settings
+from app.verification import check_clients
 
 if TYPE_CHECKING:
     from app.registry import Registry
@@ -121,6 +122,8 @@ class Follower:
             manifest_sha256=registered.manifest_sha256,
             override_sha256=registered.override_sha256 or None,
         )
+        if self._served.live is not None:
+            check_clients(self._served.live.contract, model.contract, registered.breaks_sha256)
         return self._served.prepare(model)
 
     def _adopt(self, folder: Path, registered: Registered) -> None:

@@ -1,4 +1,4 @@
-"""The one home of metric names, labels and buckets, to which rules and dashboards refer.
+"""The one home of metric names, labels and buckets, with :mod:`app.model_metrics`; rules and dashboards refer to it.
 
 Labels are bounded: routes are templates, versions are those loaded now, keys are ids from the key file. Per-request
 counters use children looked up once, and feature bins are plain integers read at scrape time: a prediction takes less
@@ -7,11 +7,9 @@ time than twenty locked increments.
 
 from __future__ import annotations
 
-import math
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
@@ -32,6 +30,7 @@ from app.bundle import Bins
 from app.contract import Features, Scores
 from app.decisions import DECISIONS, RISK_BANDS
 from app.model import Model
+from app.model_metrics import ModelFamilies, ModelMetrics
 
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 SCORE_BUCKETS: Final = tuple(i / 20 for i in range(1, 21))
@@ -177,27 +176,6 @@ class _Families:
         self.reference_rows.add_metric([name], model.reference.rows)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelMetrics:
-    """The metrics of one model that outlive its versions."""
-
-    high_risk: Counter
-    revenue_at_risk: Counter
-    revenue_scored: Counter
-    batch_rows: Histogram
-    registry_up: Gauge
-    refused: Counter
-    swaps: Counter
-    stale: Gauge
-    alias_moved_by_hand: Gauge
-
-    def revenue(self, money: float, high_risk_money: float) -> None:
-        """Count the money at risk of scored customers, and its part in the high band."""
-        self.revenue_scored.inc(money)
-        if high_risk_money:
-            self.revenue_at_risk.inc(high_risk_money)
-
-
 class Metrics:
     """Every metric of one process, in a registry of its own so that two apps can live in one interpreter."""
 
@@ -219,25 +197,6 @@ class Metrics:
             registry=r,
         )
         self.in_flight = Gauge("churn_http_requests_in_flight", "Requests in progress.", ["route"], registry=r)
-        self._batch_rows = Histogram(
-            "churn_batch_rows",
-            "Customers per batch.",
-            ["model"],
-            buckets=(1, 10, 50, 100, 250, 500, 1000, 10_000),
-            registry=r,
-        )
-        self._high_risk = Counter(
-            "churn_high_risk_customers", "Customers scored into the high band.", ["model"], registry=r
-        )
-        self._revenue_at_risk = Counter(
-            "churn_monthly_revenue_at_risk",
-            "Money at risk of customers scored into the high band.",
-            ["model"],
-            registry=r,
-        )
-        self._revenue_scored = Counter(
-            "churn_monthly_revenue_scored", "Money at risk of all customers scored.", ["model"], registry=r
-        )
         self.auth = Counter("churn_auth", "Checks of an API key.", ["outcome"], registry=r)
         self.rate_limit = Counter("churn_rate_limit", "Decisions of the rate limit.", ["outcome"], registry=r)
         self.rate_limit_alone = Counter(
@@ -250,46 +209,13 @@ class Metrics:
             "churn_redis_up", "1 if Redis answers and takes writes; 0 if it is treated as off.", registry=r
         )
         self.keys_valid = Gauge("churn_api_keys_file_valid", "0 if the key file last read did not fit.", registry=r)
-        self._registry_up = Gauge(
-            "churn_registry_up", "1 if the model registry answered last time.", ["model"], registry=r
-        )
-        self._refused = Counter("churn_model_refused", "Models refused before serving.", ["model"], registry=r)
-        self._swaps = Counter("churn_model_swaps", "Models put into service.", ["model"], registry=r)
-        self._stale = Gauge(
-            "churn_model_stale",
-            "1 if the alias names a version that is not the one that serves.",
-            ["model"],
-            registry=r,
-        )
-        self._alias_moved_by_hand = Gauge(
-            "churn_model_alias_moved_by_hand",
-            "1 if the alias names a version that `churn` did not put there, whether or not it serves.",
-            ["model"],
-            registry=r,
-        )
-        self._staleness = Gauge(
-            "churn_registry_last_success_age_seconds",
-            "Time since the registry last answered; NaN if never.",
-            ["model"],
-            registry=r,
-        )
+        self._models = ModelFamilies(r)
         r.register(_ModelCollector(live))
 
     def of_model(self, name: str, registry_answered: Callable[[], float | None]) -> ModelMetrics:
-        """Create the series of one model.
+        """Create the series of one model that outlive its versions.
 
         Args:
             registry_answered: returns the Unix time of the model registry's last answer; None if it never answered.
         """
-        self._staleness.labels(name).set_function(lambda: time.time() - (registry_answered() or math.nan))
-        return ModelMetrics(
-            high_risk=self._high_risk.labels(name),
-            revenue_at_risk=self._revenue_at_risk.labels(name),
-            revenue_scored=self._revenue_scored.labels(name),
-            batch_rows=self._batch_rows.labels(name),
-            registry_up=self._registry_up.labels(name),
-            refused=self._refused.labels(name),
-            swaps=self._swaps.labels(name),
-            stale=self._stale.labels(name),
-            alias_moved_by_hand=self._alias_moved_by_hand.labels(name),
-        )
+        return self._models.of(name, registry_answered)

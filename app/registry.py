@@ -78,6 +78,7 @@ class Registry:
             version=version,
             manifest_sha256=str(tags.get(bundle.MANIFEST_TAG, "")),
             override_sha256=str(tags.get(bundle.OVERRIDE_TAG, "")),
+            breaks_sha256=str(tags.get(bundle.BREAKS_TAG, "")),
             by_hand=stage is not None and tags.get(bundle.STAGE_TAG) != stage,
             artifact_path=path,
         )

@@ -25,6 +25,7 @@ from app.bundle import (
     VerdictError,
     sha256,
 )
+from app.compatibility import compare
 from app.contract import Contract
 from app.explain import Linear, Occlusion
 
@@ -93,6 +94,21 @@ def check_verdict(manifest: Manifest, manifest_sha256: str, override: bytes | No
         raise VerdictError(f"{OVERRIDE}: it is about another manifest; {why}")
     if missing := [name for name in refused if name not in decision.gates]:
         raise VerdictError(f"{OVERRIDE}: does not cover gate {', '.join(missing)}; {why}")
+
+
+def check_clients(old: Contract, new: Contract, breaks_sha256: str) -> None:
+    """Raise :class:`BundleError` if clients of the contract in service would break and nobody decided that they may.
+
+    Args:
+        breaks_sha256: the registered decision: the sha256 of the contract whose clients may break.
+    """
+    difference = compare(old, new)
+    if difference.verdict == "breaking" and breaks_sha256 != old.sha256:
+        reasons = "; ".join(map(str, difference.breaking))
+        raise BundleError(
+            f"its contract breaks clients of contract {old.name} in service: {reasons}. "
+            "Only `churn promote --breaking` puts it into service"
+        )
 
 
 def check_reference(reference: Reference, contract: Contract) -> Reference:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from app import model as serving
 from app.bundle import MANIFEST_TAG, OVERRIDE_TAG, GateResult
+from app.compatibility import compare
 from app.contract import Contract, Features, Scores
 from app.names import PRODUCTION
 from app.schemas import SCHEMA_VERSION
@@ -30,6 +32,10 @@ from training.mlflow_store import (
 from training.pipeline import Labels
 from training.population_check import SCORE, PopulationCheck
 
+CONTRACT_GATE: Final = "contract"
+BREAKING: Final = "--breaking"
+"""Option by which a person accepts that clients break."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
@@ -49,6 +55,8 @@ class Production:
     version: AnyVersion
     model: serving.Model | None = None
     doubt: str = ""
+    contract: Contract | None = None
+    """Of its customers, as far as it can be known."""
 
     def differences(self, features: Features, scores: Scores) -> list[str]:
         """Sentences about how these customers differ from those that it was trained on."""
@@ -91,16 +99,41 @@ def _loaded(client: MlflowClient, version: ModelVersion, contract: Contract) -> 
         model = fetch_model(client, version, verdict_required=False)
     except RegistryError as error:
         return Production(version=version, doubt=f"cannot be loaded ({error})")
-    if not coded_alike(model.manifest.customers, contract):
+    own = model.manifest.customers
+    if not coded_alike(own, contract):
         return Production(
             version=version,
+            contract=own,
             doubt=f"was made for another contract, {model.manifest.customers.name!r} and not {contract.name!r}"
             if model.manifest.customers.name != contract.name
             else f"was made for another contract of the name {contract.name!r}, with other features",
         )
     if model.manifest.refusals and version.tags.get(OVERRIDE_TAG) is None:
-        return Production(version=version, doubt="was refused by its gates")
-    return Production(version=version, model=model)
+        return Production(version=version, contract=own, doubt="was refused by its gates")
+    return Production(version=version, contract=own, model=model)
+
+
+def clients(current: Production | None, contract: Contract) -> GateResult:
+    """The verdict of the contract gate: whether clients of the version in production can go on unchanged.
+
+    It never refuses: a breaking contract needs a person who has told the clients.
+    """
+    if current is None or current.contract is None:
+        return GateResult(name=CONTRACT_GATE, passed=True, detail="no contract in production whose clients could break")
+    difference = compare(current.contract, contract)
+    if difference.verdict != "breaking":
+        return GateResult(
+            name=CONTRACT_GATE,
+            passed=True,
+            detail=f"contract {contract.name} is {difference.verdict} for the clients of production",
+        )
+    return GateResult(
+        name=CONTRACT_GATE,
+        passed=True,
+        detail=f"breaks the clients of version {current.version.version} in production: "
+        + "; ".join(map(str, difference.breaking)),
+        needs=BREAKING,
+    )
 
 
 def gate(client: MlflowClient, current: Production | None, candidate: Candidate, limits: GateLimits) -> GateResult:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.contract import Contract, Cost
+from app.contract import Contract, Cost, Reading
 from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 from app.names import MODEL_NAME
 from app.schemas import telco
@@ -116,6 +116,7 @@ class TrainConfig(_Frozen):
     Attributes:
         source: CSV or Parquet file with the contract's features and label; a local path or ``s3://``.
         contract: what the customers look like.
+        reading: how the file is written, where that is not to be found out or differs from the contract.
         model: ``auto`` takes the candidate with the best cross-validated AUC.
         test_share: share of the customers held out from fitting, and used for every reported figure.
         cv_folds: folds of the cross-validated AUC, on at most ``cv_rows_max`` training rows.
@@ -127,6 +128,7 @@ class TrainConfig(_Frozen):
 
     source: Annotated[str, Field(min_length=1)]
     contract: Contract = Field(default_factory=telco)
+    reading: Reading | None = None
     model: Literal["auto", "logistic_regression", "gradient_boosting"] = "logistic_regression"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
     test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2

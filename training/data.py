@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from app.contract import Contract, Features
+from app.contract import Contract, Features, Reading
 from app.feature import Feature
 from app.schemas import telco
 from training.filling import assumed
@@ -51,15 +51,19 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
-def load(source: str, contract: Contract | None = None, *, labelled: bool = True) -> Dataset:
+def load(
+    source: str, contract: Contract | None = None, *, labelled: bool = True, reading: Reading | None = None
+) -> Dataset:
     """Load and check customers.
 
     The other names of a contract's columns are understood, so the public Telco file loads as it is.
 
     Args:
+        source: CSV, Excel or Parquet, a local path or ``s3://bucket/key``; a folder, a pattern or a prefix in S3 that
+            ends in ``/`` is a table in parts.
         contract: what the customers look like; by default those of :func:`app.schemas.telco`.
-        source: CSV or Parquet file, a local path or ``s3://bucket/key``.
         labelled: whether the label is required; if not, it is ignored.
+        reading: how the file is written, where that is not to be found out or differs from the contract.
 
     Raises:
         DataError: the file cannot be read, or has violations; all of them are in the message.
@@ -68,7 +72,7 @@ def load(source: str, contract: Contract | None = None, *, labelled: bool = True
     findings = Findings(contract)
     try:
         with fetched(source) as path:
-            batches = list(checked_batches(path, contract, findings, labelled=labelled))
+            batches = list(checked_batches(path, contract, findings, labelled=labelled, reading=reading))
             sha256 = file_sha256(path)
             truth = read_truth(path, sha256, source)
     except DataError as error:

@@ -54,26 +54,31 @@ def split_s3(address: str) -> tuple[str, str]:
 
 
 def check_source(source: str) -> None:
-    """Check that a file of customers can be opened. For an object in S3 only the address is checked.
+    """Check that customers can be read: a file, a folder or a pattern. For S3 only the address is checked.
 
     Raises:
-        PathError: it is missing, a folder, unreadable, or of an unknown kind.
+        PathError: it is missing, unreadable, or of another kind than a table.
     """
     if is_s3(source):
-        _check_extension(source, split_s3(source)[1])
+        if not urlsplit(source).path.endswith("/") or not urlsplit(source).netloc:
+            split_s3(source)
         return
     if _SCHEME.match(source):
         raise PathError(source, _unknown_scheme(source), "expected a local path or s3://bucket/key")
     path = Path(source)
-    if path.is_dir():
-        raise PathError(source, "it is a folder", "expected one CSV or Parquet file")
+    if path.is_dir() or (not path.exists() and any(mark in source for mark in "*?[")):
+        return
     if not path.is_file():
-        raise PathError(source, "no such file", "expected the path of a CSV or Parquet file")
+        raise PathError(
+            source, "no such file", "expected the path of a CSV, Excel or Parquet file, or a folder of them"
+        )
     try:
         path.open("rb").close()
     except OSError as error:
         raise PathError(source, f"it cannot be read ({error.strerror})", "check its permissions") from error
-    _check_content(source, path)
+    kind = formats.real_format(path)
+    if kind is not None and kind not in formats.READABLE:
+        raise PathError(source, f"the content is {kind}", formats.remedy(kind))
 
 
 def check_output(
@@ -155,17 +160,6 @@ def _is_source(out: str, source: str) -> PathError:
 def _unknown_scheme(address: str) -> str:
     scheme = address.partition(":")[0]
     return "s3 takes two slashes" if scheme.lower() == S3 else f"the scheme is {scheme}:"
-
-
-def _check_content(source: str, path: Path) -> None:
-    """Refuse a file with an unknown extension: the message names what its content is, and how to convert it."""
-    suffix = path.suffix.lower()
-    if suffix in EXTENSIONS:
-        return
-    actual, remedy = formats.content(path)
-    if actual is None:
-        _check_extension(source, path.name)
-    raise PathError(source, f"the extension is {suffix or 'missing'}, the content {actual}", remedy)
 
 
 def _check_extension(shown: str, name: str, extensions: Sequence[str] = EXTENSIONS) -> None:

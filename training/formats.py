@@ -1,4 +1,4 @@
-"""Recognises what a file really is by its first bytes, for messages about files that are not what their name says."""
+"""Recognises what a file really is by its first bytes, whatever its name says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 HEAD_BYTES: Final = 64 * 1024
 
 PARQUET: Final = "Parquet"
+XLSX: Final = "an Excel workbook (.xlsx)"
 _MAGIC: Final = (
     (b"PAR1", PARQUET),
     (b"\x1f\x8b", "gzip"),
@@ -30,7 +31,9 @@ _MAGIC: Final = (
     (b"\xfe\xff", "UTF-16 text"),
 )
 _COMPRESSED: Final = frozenset({"gzip", "zstd", "bzip2", "xz", "lz4", "7-Zip", "a zip archive"})
-_EXCEL: Final = frozenset({"an Excel workbook (.xlsx)", "an old Excel workbook (.xls)", "a spreadsheet (.ods)"})
+_EXCEL: Final = frozenset({XLSX, "an old Excel workbook (.xls)", "a spreadsheet (.ods)"})
+READABLE: Final = frozenset({PARQUET, XLSX, "gzip", "zstd", "UTF-16 text"})
+"""Formats of tables that are read as they are."""
 _UTF16_CHARACTERS: Final = 8
 """Latin characters that must alternate with zero bytes before a text counts as UTF-16."""
 _MARKUP: Final = re.compile(rb"\s*<(!doctype\s+html|html|table|head|body|\?xml)", re.IGNORECASE)
@@ -45,42 +48,24 @@ def real_format(path: Path) -> str | None:
             # An archive's list of contents is at its end.
             file.seek(max(path.stat().st_size - HEAD_BYTES, 0))
             return _archive(head + file.read(HEAD_BYTES))
+    return kind_of(head)
+
+
+def kind_of(head: bytes) -> str | None:
+    """The format that the first bytes show; ``None`` if they may be those of a CSV file."""
     kind = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
     if kind is not None:
         return kind
     text = head.removeprefix(b"\xef\xbb\xbf")
-    if _is_utf16(text):
+    if is_utf16(text):
         return "UTF-16 text"
     if markup := _MARKUP.match(text):
         return "XML" if markup[1] == b"?xml" else "HTML"
     return "JSON" if _JSON.match(text) else None
 
 
-def looks_like_csv(path: Path) -> bool:
-    """Whether a file is text whose first line has more than one column."""
-    if real_format(path) is not None:
-        return False
-    with path.open("rb") as file:
-        first = file.read(HEAD_BYTES).split(b"\n", 1)[0]
-    try:
-        text = first.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return False
-    return text.strip().isprintable() and any(delimiter in text for delimiter in ",;\t|")
-
-
-def content(path: Path) -> tuple[str | None, str]:
-    """What a file with an unexpected extension is, if its content shows it, and how to make it readable."""
-    kind = real_format(path)
-    if kind is not None:
-        return kind, remedy(kind)
-    return ("CSV", "give a CSV file the extension .csv") if looks_like_csv(path) else (None, "")
-
-
 def remedy(kind: str) -> str:
     """How to convert a file of this kind to a readable one."""
-    if kind == PARQUET:
-        return "give the file the extension .parquet"
     if kind in _COMPRESSED:
         return "unpack the file first"
     if kind in _EXCEL:
@@ -92,11 +77,11 @@ def remedy(kind: str) -> str:
 
 def _archive(content: bytes) -> str:
     if b"xl/" in content:
-        return "an Excel workbook (.xlsx)"
+        return XLSX
     return "a spreadsheet (.ods)" if b"opendocument.spreadsheet" in content else "a zip archive"
 
 
-def _is_utf16(text: bytes) -> bool:
+def is_utf16(text: bytes) -> bool:
     """Whether text without a byte order mark alternates with zero bytes, as Latin text does in UTF-16."""
     start = text[: 2 * _UTF16_CHARACTERS]
     even, odd = start[::2], start[1::2]

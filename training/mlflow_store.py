@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from app import model as serving
 from app.bundle import (
     ARTIFACT_FOLDER,
+    BREAKS_TAG,
     MANIFEST_TAG,
     OVERRIDE,
     OVERRIDE_TAG,
@@ -31,6 +32,7 @@ from app.bundle import (
     write_json,
 )
 from app.contract import Contract, Features
+from app.schemas import telco
 from training import descriptions
 from training.ledger import AnyVersion, DeletedVersion
 from training.pipeline import Labels
@@ -229,6 +231,17 @@ def store_override(client: MlflowClient, version: ModelVersion, override: Overri
         write_json(path, override)
         client.log_model_artifacts(source.removeprefix(_LOGGED_MODEL), folder, ARTIFACT_FOLDER)
         client.set_model_version_tag(version.name, version.version, OVERRIDE_TAG, digest(path).sha256)
+
+
+def contract_sha256(version: ModelVersion) -> str:
+    """The sha256 of a version's contract; one that was registered before there were contracts has the built-in one."""
+    return str(version.tags.get(CONTRACT_SHA256_TAG) or telco().sha256)
+
+
+def store_break(client: MlflowClient, version: ModelVersion, contract: str) -> None:
+    """Store the decision that a version may break the clients of a contract, of which this is the sha256."""
+    with plain_errors(f"cannot mark version {version.version} for its contract"):
+        client.set_model_version_tag(version.name, version.version, BREAKS_TAG, contract)
 
 
 def write_holdout(folder: Path, contract: Contract, features: Features, churned: Labels, seed: int) -> None:

@@ -12,6 +12,9 @@ TRIMMED: Final = "trimmed"
 BOOLEANS: Final = "booleans"
 NAN: Final = "nan"
 IDS_MISSING: Final = "ids-missing"
+CURRENCY: Final = "currency"
+THOUSANDS: Final = "thousands"
+DECIMAL_COMMA: Final = "decimal-comma"
 DECIMAL_IDS: Final = "decimal-ids"
 
 _COLUMNS: Final = {
@@ -21,8 +24,14 @@ _COLUMNS: Final = {
     MISSING: "Words such as NULL or NA in {columns} count as blank.",
     TRIMMED: "Spaces around values of {columns} were removed.",
     BOOLEANS: "True and false in {columns} were read as Yes and No.",
+    DECIMAL_COMMA: "Zeros and ones of {columns} are written with a decimal comma.",
 }
 """The sentence of each kind that is about columns; the other kinds are about rows."""
+_VALUES: Final = {
+    CURRENCY: "Signs of currencies were removed: {values}.",
+    THOUSANDS: "Marks between thousands were removed: {values}.",
+}
+"""The sentence of each kind that counts the values of each column."""
 
 
 class Notes:
@@ -53,6 +62,9 @@ def counted(number: int, one: str, many: str) -> str:
 def _sentence(kind: str, columns: dict[str, int]) -> str:
     if words := _COLUMNS.get(kind):
         return words.format(columns=", ".join(columns))
+    if words := _VALUES.get(kind):
+        values = (f"{counted(rows, 'value', 'values')} of {name}" for name, rows in columns.items())
+        return words.format(values=", ".join(values))
     name, rows = next(iter(columns.items()))
     if kind == NAN:
         return f"NaN in {name} counts as blank ({counted(rows, 'row', 'rows')})."

@@ -25,10 +25,12 @@ from training.mlflow_store import (
     RegistryError,
     by_alias,
     connect,
+    contract_sha256,
     fetch_holdout,
     fetch_model,
     get_version,
     plain_errors,
+    store_break,
     store_override,
 )
 from training.registration import STAGE_ARCHIVED, STAGE_PRODUCTION, tag_stage
@@ -88,7 +90,8 @@ def promote(
     if before is not None and current is not None and before.version == current.version == candidate.version:
         raise RegistryError(f"version {candidate.version} of {model_name!r} is in production already")
     model = fetch_model(client, candidate, verdict_required=False)
-    results = _verdicts(client, candidate, model, before, limits or GateLimits())
+    incumbent = compare.production(client, before, model.contract)
+    results = _verdicts(client, candidate, model, incumbent, limits or GateLimits())
     acknowledged = taken.check(str(candidate.version), results)
     actor = actor or ledger.default_actor()
     if taken.override:
@@ -106,6 +109,8 @@ def promote(
             reason=reason, results=results, metrics=metrics, override=taken.override, acknowledged=acknowledged
         ),
     )
+    if incumbent and incumbent.contract and compare.BREAKING in acknowledged:
+        store_break(client, candidate, incumbent.contract.sha256)
     _set_production(client, move, candidate, current=current, before=before)
     return move
 
@@ -114,20 +119,21 @@ def _verdicts(
     client: MlflowClient,
     version: ModelVersion,
     model: serving.Model,
-    before: AnyVersion | None,
+    incumbent: compare.Production | None,
     limits: GateLimits,
 ) -> list[GateResult]:
-    """The verdicts sealed in the version's manifest, with the regression gate repeated against ``before``."""
+    """The verdicts sealed in the version's manifest, with those about production repeated against the incumbent."""
     features, churned = fetch_holdout(client, version)
     scores = model.score(features)
     candidate = compare.Candidate(
         score=model.score, features=features, churned=churned, scores=scores, auc=auc(churned, scores)
     )
-    now = compare.gate(client, compare.production(client, before, model.manifest.customers), candidate, limits)
+    now = [compare.gate(client, incumbent, candidate, limits), compare.clients(incumbent, model.contract)]
     sealed = model.manifest.gates
     if sealed is None:
         sealed = [GateResult(name="verdict", passed=False, detail="the manifest records no verdict of its gates")]
-    return [result for result in sealed if result.name != now.name] + [now]
+    repeated = {result.name for result in now}
+    return [result for result in sealed if result.name not in repeated] + now
 
 
 def _override(
@@ -177,6 +183,9 @@ def rollback(tracking_uri: str, model_name: str, *, actor: str | None = None, re
             f"{model_name!r} has no earlier production version to roll back to: promote another version instead"
         )
     model = fetch_model(client, target)  # raises if it must no longer be served
+    if isinstance(current, ModelVersion):
+        # The way back is open, whatever became of the contract since.
+        store_break(client, target, contract_sha256(current))
     move = ledger.new_move(
         "rollback",
         PRODUCTION,

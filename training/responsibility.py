@@ -7,6 +7,7 @@ from typing import Final
 
 from app.bundle import GateResult
 from training import gates
+from training.compare import BREAKING
 from training.mlflow_store import RegistryError
 
 REPLACE_SCHEMA: Final = "--replace-schema"
@@ -33,12 +34,14 @@ class Responsibility:
     Attributes:
         override: why the version is to be served although gates refused it; "" overrides nothing.
         acknowledged: gates whose warnings the person has considered.
+        breaking: clients of the version in production may break.
         replace_schema: the version in production, with which this one cannot be compared, is to be replaced.
     """
 
     override: str = ""
     acknowledged: tuple[str, ...] = ()
     replace_schema: bool = False
+    breaking: bool = False
 
     def check(self, version: str, results: list[GateResult]) -> list[str]:
         """Check the options against the verdicts; returns those that were needed and set, for the ledger.
@@ -56,6 +59,8 @@ class Responsibility:
         options = {f"{ACKNOWLEDGE} {name}" for name in self.acknowledged}
         if self.replace_schema:
             options.add(REPLACE_SCHEMA)
+        if self.breaking:
+            options.add(BREAKING)
         needed = {gate.needs: gate for gate in results if gate.needs}
         if idle := sorted(options - needed.keys()):
             raise RegistryError(f"{', '.join(idle)}: no gate of version {version} asks for that; leave it out")

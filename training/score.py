@@ -11,14 +11,15 @@ from typing import Final
 import numpy as np
 import pyarrow.parquet as pq
 
-from app.contract import Scores
+from app.contract import Reading, Scores
 from app.decisions import DECISIONS, RISK_BANDS
 from app.model import Model, Origin, load
-from training import readers
+from training import formats, reading_csv
 from training.answers import Answers, writer
 from training.files import check_output
 from training.outputs import delivered, is_csv
 from training.population_check import Difference, PopulationCheck, PopulationError
+from training.reading_parts import Parts
 from training.sources import fetched
 from training.validate import CheckedBatch, checked_batches
 from training.violations import DataError, Findings
@@ -76,7 +77,7 @@ class ModelFolder:
         return load(self.path, origin, manifest_sha256=self.manifest_sha256, override_sha256=self.override_sha256)
 
 
-def score(
+def score(  # noqa: PLR0913 - options of one command, all by name
     model_folder: ModelFolder,
     source: str,
     out: Path | str,
@@ -84,6 +85,7 @@ def score(
     overwrite: bool = False,
     strict: bool = False,
     batch_rows: int = BATCH_ROWS,
+    reading: Reading | None = None,
     on_progress: OnProgress | None = None,
 ) -> ScoreSummary:
     """Score every customer of a file.
@@ -94,11 +96,12 @@ def score(
 
     Args:
         model_folder: the model, verified as for serving.
-        source: CSV or Parquet file, local or ``s3://``; a column with the label is ignored.
+        source: as for :func:`training.data.load`; a column with the label is ignored.
         out: ``.csv`` or ``.parquet``, local or ``s3://``; written only when every row of the source is valid.
         overwrite: whether an existing ``out`` may be replaced; never if it is the source itself.
         strict: whether to write nothing if the customers are another population than the model was trained on.
         batch_rows: rows scored at once from a Parquet file.
+        reading: how the source is written, where that is not to be found out or differs from the contract.
         on_progress: reports how far the scoring is.
 
     Raises:
@@ -118,7 +121,10 @@ def score(
         with delivered(out, overwrite=overwrite) as temporary, fetched(source) as path:
             done = _share_done(path)
             with writer(temporary, answers) as append:
-                for batch in checked_batches(path, contract, findings, labelled=False, batch_rows=batch_rows):
+                batches = checked_batches(
+                    path, contract, findings, labelled=False, batch_rows=batch_rows, reading=reading
+                )
+                for batch in batches:
                     append(tally.add(batch, answers))
                     if on_progress is not None:
                         on_progress(tally.rows, done(tally.batches, tally.rows))
@@ -175,11 +181,13 @@ class _Tally:
         )
 
 
-def _share_done(path: Path) -> Callable[[int, int], float]:
-    """A function from batches and rows to the share of a file that is done: by bytes for CSV, by rows for Parquet."""
-    if is_csv(str(path)):
+def _share_done(path: Path | Parts) -> Callable[[int, int], float]:
+    """A function from batches and rows to the share of a file that is done: by bytes, or by rows for Parquet."""
+    if isinstance(path, Parts):
+        return lambda _batches, _rows: min(1.0, path.bytes_done / max(path.size, 1))
+    if formats.real_format(path) != formats.PARQUET:
         size = path.stat().st_size
-        return lambda batches, _: min(1.0, batches * readers.CSV_BLOCK_BYTES / max(size, 1))
+        return lambda batches, _: min(1.0, batches * reading_csv.BLOCK_BYTES / max(size, 1))
     total = 0
 
     def of_parquet(_: int, rows: int) -> float:

@@ -25,7 +25,7 @@ def run(config: TrainConfig, on_stage: OnStage) -> TrainResult:
     """Train as ``config`` says and register the version; see :func:`training.train.train`."""
     progress = Progress(on_stage)
     progress.enter("load", config.source)
-    data = load(config.source, config.contract)
+    data = load(config.source, config.contract, reading=config.reading)
     progress.enter("validate", f"{len(data.customers):,} rows")
     churned = validate(data)
     client = connect(config.tracking_uri)

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from app.contract import Contract, Features
+from app.contract import Contract, Features, Reading
 from app.feature import Feature
 from training import causes, identities, values
 from training.filling import assumed
 from training.hints import category_causes, number_causes
 from training.names import Names
 from training.readers import is_text, open_table
+from training.reading_parts import Parts
 from training.violations import FILE, Findings, RowNumbers
 
 
@@ -109,25 +110,32 @@ class _Check:
 
 
 def checked_batches(
-    path: Path, contract: Contract, findings: Findings, *, labelled: bool, batch_rows: int = 65_536
+    path: Path | Parts,
+    contract: Contract,
+    findings: Findings,
+    *,
+    labelled: bool,
+    batch_rows: int = 65_536,
+    reading: Reading | None = None,
 ) -> Iterator[CheckedBatch]:
-    """Read a CSV or Parquet file in batches and check every value of every row.
+    """Read a table in batches and check every value of every row.
 
     Violations go into ``findings``. After the first one no batch is yielded, but the file is checked to its end. Notes
     about what was read differently from how it is written go there too; they are complete after the last batch.
 
     Args:
-        path: a local file; its extension gives the format.
+        path: a local file, or the parts of a table.
         contract: what the customers look like.
         findings: receives every violation.
         labelled: whether the label is required and checked; if not, it is ignored.
         batch_rows: rows per batch of a Parquet file (a CSV file comes in blocks of bytes).
+        reading: how the file is written, where that is not to be found out or differs from the contract.
 
     Raises:
         DataError: the file is not a readable table at all.
     """
     names = Names(contract)
-    with open_table(path, findings, names) as table:
+    with open_table(path, findings, names, reading) as table:
         check = _Check(contract, findings, labelled=labelled)
         columns = check.columns(names, table.fields)
         rows_seen = 0

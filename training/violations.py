@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -40,6 +41,7 @@ class Violation:
     Attributes:
         rows: the first ten data rows with it, counted from 1 without the header.
         lines: where these rows begin in a text file, whose first line is 1; empty for a Parquet file.
+        places: the part and the row in it of each of these rows, if the table is in several files.
         count: how many rows there are.
         cause: a code of :mod:`training.causes`.
         meant: the accepted value or name that was probably meant, or empty.
@@ -55,6 +57,7 @@ class Violation:
     meant: str = ""
     hint: str = ""
     lines: tuple[int, ...] = ()
+    places: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         # The remedy for wrong values appears once, in the line about their cause.
@@ -68,7 +71,7 @@ class Violation:
             return f" {lines}:" if lines else ""
         more = f" and {self.count - len(self.rows):,} more" if self.count > len(self.rows) else ""
         plural = "row" if self.count == 1 else "rows"
-        return f" {plural} {', '.join(map(str, self.rows))}{more}{f' ({lines})' if lines else ''}:"
+        return f" {plural} {', '.join(self.places or map(str, self.rows))}{more}{f' ({lines})' if lines else ''}:"
 
 
 class DataError(Exception):
@@ -116,10 +119,11 @@ class Findings:
     def __init__(self, contract: Contract) -> None:
         self.changes = Notes()
         """Values that are read differently from how they are written."""
-        self._contract = contract
+        self.contract = contract
         self._whole: list[Violation] = []
         self._cells: dict[tuple[str, str, str], dict[str, _Kept]] = {}
         self._lines: Mapping[int, int] = {}
+        self._parts: list[tuple[int, str]] = []
         self._stopped = ""
 
     def __bool__(self) -> bool:
@@ -180,6 +184,15 @@ class Findings:
         """Set the line of the file in which each row of :meth:`rows_shown` begins."""
         self._lines = lines
 
+    def begin_part(self, name: str, rows_before: int) -> None:
+        """Note that the rows after ``rows_before`` are those of another part of the table."""
+        self._parts.append((rows_before, name))
+
+    def _place(self, row: int) -> str:
+        """A row as its part counts it, and the part."""
+        before, name = self._parts[bisect_left(self._parts, (row,)) - 1]
+        return f"{row - before} of {name}"
+
     def violations(self) -> tuple[Violation, ...]:
         """All violations: whole columns first, then values in order of appearance."""
         cells = [
@@ -190,9 +203,10 @@ class Findings:
                 value=key,
                 expected=expected,
                 cause=cause,
-                meant=meant(self._contract, column, cell.value),
+                meant=meant(self.contract, column, cell.value),
                 hint=self._hint(cause),
                 lines=tuple(self._lines[row] for row in cell.rows if row in self._lines),
+                places=tuple(map(self._place, cell.rows)) if self._parts else (),
             )
             for (column, expected, cause), values in self._cells.items()
             for key, cell in values.items()
@@ -204,9 +218,9 @@ class Findings:
     def _hint(self, cause: str) -> str:
         """What the contract adds to the remedy of a cause."""
         if cause == causes.BAD_ID:
-            key = self._contract.key
+            key = self.contract.key
             return f"use {listed(['letters', 'digits', *key.symbols])} only, at most {key.max_length} of them"
-        nullable = [feature.name for feature in self._contract.features if feature.nullable]
+        nullable = [feature.name for feature in self.contract.features if feature.nullable]
         return f"only {listed(nullable)} may be left blank" if nullable and cause == causes.MISSING_WORD else ""
 
     def raise_if_any(self, source: str) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from app.bundle import ARTIFACT_FOLDER, GOLDEN, MAX_OVERRIDE_BYTES, OVERRIDE, BundleError, Golden
-from app.coding import Coder
 from app.customers import customer_model
 from app.model import Model, load
 from app.names import PREVIOUS, PRODUCTION
@@ -90,8 +89,7 @@ def _prove(version: Version, artifacts: Path) -> Proof:
     golden = Golden.model_validate_json((served / GOLDEN).read_bytes())
     customer = customer_model(model.manifest.customers)
     rows: list[dict[str, Any]] = [customer.model_validate(row.customer).model_dump() for row in golden.rows]
-    coder = Coder(model.manifest.customers, model.manifest.medians)
-    difference = np.abs(model.score(coder.many(rows)) - [row.score for row in golden.rows])
+    difference = np.abs(model.score(model.coder.many(rows)) - [row.score for row in golden.rows])
     return Proof(
         model=version.model,
         version=version.version,

@@ -41,6 +41,10 @@ def promote(
         bool,
         typer.Option("--replace-schema", help="Promote though production has another schema, or was deleted."),
     ] = False,
+    breaking: Annotated[
+        bool,
+        typer.Option("--breaking", help="Promote though its contract breaks clients of the version in production."),
+    ] = False,
     reason: Reason = "",
     actor: Actor = None,
     tracking_uri: TrackingUri = None,
@@ -67,7 +71,10 @@ def promote(
         from training import registry
 
         responsibility = registry.Responsibility(
-            override=override.strip(), acknowledged=tuple(acknowledge or ()), replace_schema=replace_schema
+            override=override.strip(),
+            acknowledged=tuple(acknowledge or ()),
+            replace_schema=replace_schema,
+            breaking=breaking,
         )
         move = registry.promote(url, MODEL_NAME, version, actor=actor, reason=reason, responsibility=responsibility)
     _show_move(move, Output(as_json=as_json))

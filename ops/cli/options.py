@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+if TYPE_CHECKING:
+    from app.contract import Reading
+
 HELP_STYLE: Final[Literal["rich"] | None] = "rich" if sys.stdout.isatty() else None
 """Boxes and colors on a terminal, plain lines in a pipe or a file."""
+_TABS: Final = {"tab": "\t", "\\t": "\t"}
+DELIMITERS: Final = (",", ";", "\t", "|")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -29,6 +34,26 @@ def version_number(text: str) -> str:
     return text
 
 
+def delimiter(text: str) -> str:
+    """Check that an option is a delimiter; a tab may be written as a word.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    mark = _TABS.get(text.lower(), text)
+    if mark not in DELIMITERS:
+        raise typer.BadParameter(f"{text!r} is no delimiter: give , ; | or tab")
+    return mark
+
+
+def reading(**options: str | None) -> Reading | None:
+    """How a file is written, by the options of the command; ``None`` without any."""
+    from app.contract import Reading  # noqa: PLC0415 - --help is instant without it
+
+    chosen = {name: option for name, option in options.items() if option is not None}
+    return Reading.model_validate(chosen) if chosen else None
+
+
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output, the rest on stderr.")]
 TrackingUri = Annotated[
@@ -44,3 +69,19 @@ Version = Annotated[
         "--version", parser=version_number, metavar="NUMBER", help="Version to serve. Default: the one in staging."
     ),
 ]
+Encoding = Annotated[
+    Literal["utf-8", "utf-16", "cp1252", "latin-1"] | None,
+    typer.Option(help="Encoding of a text file. Default: found out; what could be two is refused."),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(parser=delimiter, metavar="MARK", help="Between the columns: , ; | or tab. Default: found out."),
+]
+Decimal = Annotated[
+    Literal[".", ","] | None, typer.Option(help="Decimal mark of the numbers in text. Default: found out, per column.")
+]
+Thousands = Annotated[
+    Literal[".", ",", " ", "'", ""] | None,
+    typer.Option(help="Mark between groups of three digits, '' for none. Default: found out."),
+]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of an Excel workbook. Default: the first.")]

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from app.names import PREVIOUS, PRODUCTION, STAGING
-from ops.cli.options import Force, Json, TrackingUri, is_version_number
+from ops.cli.options import (
+    Decimal,
+    Delimiter,
+    Encoding,
+    Force,
+    Json,
+    Sheet,
+    Thousands,
+    TrackingUri,
+    is_version_number,
+    reading,
+)
 from ops.console import Output, warn
 
 if TYPE_CHECKING:
@@ -23,7 +34,9 @@ ALIASES: Final = (PRODUCTION, STAGING, PREVIOUS)
 
 
 def score(
-    source: Annotated[str, typer.Argument(help="Customers: CSV or Parquet, a path or s3://bucket/key.")],
+    source: Annotated[
+        str, typer.Argument(help="Customers: CSV, Excel or Parquet, a path, folder or pattern, or s3://bucket/key.")
+    ],
     out: Annotated[str, typer.Argument(help="File to write: .csv or .parquet, a path or s3://bucket/key.")],
     *,
     model: Annotated[
@@ -37,6 +50,11 @@ def score(
         bool,
         typer.Option("--strict", help="Write nothing if the customers differ from those of the training."),
     ] = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    sheet: Sheet = None,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
@@ -53,6 +71,7 @@ def score(
 
     check_source(source)
     check_output(out, overwrite=force, source=source)
+    options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     output = Output(as_json=as_json)
     with _model_folder(model, tracking_uri) as (folder, registered):
         # Imported here, so that a missing model is reported before the numerical libraries take a second to load.
@@ -61,7 +80,8 @@ def score(
 
         with output.counted("Scoring") as progress:
             summary = run(
-                ModelFolder(folder, **registered), source, out, overwrite=force, strict=strict, on_progress=progress
+                ModelFolder(folder, **registered), source, out, overwrite=force, strict=strict, reading=options,
+                on_progress=progress,
             )  # fmt: skip
     output.result(asdict(summary) | {"scored_at": summary.scored_at.isoformat()}, lambda: output.say(_words(summary)))
     if summary.notes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.defaults import SEED
-from ops.cli.options import Json, TrackingUri
+from ops.cli.options import Decimal, Delimiter, Encoding, Json, Sheet, Thousands, TrackingUri, reading
 from ops.console import Output
 from ops.errors import RefusedError
 
@@ -34,7 +34,9 @@ def train(
     *,
     data: Annotated[
         str | None,
-        typer.Option(help="CSV or Parquet, a path or s3://bucket/key. Default: .churn/data/customers.csv"),
+        typer.Option(
+            help="CSV, Excel or Parquet: path, folder, pattern or s3://bucket/key. Default: .churn/data/customers.csv"
+        ),
     ] = None,
     contract: Annotated[
         Path | None,
@@ -55,6 +57,11 @@ def train(
         typer.Option(help="Share of the leaving customers who stay because of an offer. Default: the contract's."),
     ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    sheet: Sheet = None,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
@@ -78,11 +85,13 @@ def train(
     chosen = {name: amount for name, amount in amounts.items() if amount is not None}
     cost = CostModel(**customers.cost.model_dump() | chosen)
     home = Home.from_environment()
+    options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     _check_data(data, home)
     with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
         config = TrainConfig(
             source=data or str(home.customers),
             contract=customers,
+            reading=options,
             model=model.value,
             seed=seed,
             cost=cost,

@@ -31,9 +31,11 @@ def test_hadolint_finds_nothing() -> None:
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_target_installs_its_own_lock_with_hashes(name: str) -> None:
-    stage = DOCKERFILES[0].read_text().split(f" AS {name}-environment\n", 1)[1].split("\nFROM ", 1)[0]
-    assert f"COPY {LOCKS[name]} requirements.lock" in stage
-    assert "--require-hashes -r requirements.lock" in stage
+    stage = DOCKERFILES[0].read_text().split(f"FROM environment AS {name}\n", 1)[1].split("\nFROM ", 1)[0]
+    assert re.findall(r"^COPY (\S+\.lock) (\S+)$", stage, re.MULTILINE) == [
+        (LOCKS[name], "/opt/churn/requirements.lock")
+    ]
+    assert re.findall(r"--require-hashes -r (\S+)", stage) == ["/opt/churn/requirements.lock"]
 
 
 @pytest.mark.parametrize(

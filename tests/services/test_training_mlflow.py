@@ -13,9 +13,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from support.commands import churn
+from support.contracts import small_bank, small_bank_customers
 from support.training_runs import GATES, aliases, config, stage_of
 
-from app.schemas import FEATURE_NAMES
+from app.schemas import FEATURE_NAMES, telco
 from training import addresses, mlflow_store, native, pipeline, registry
 from training.data import DataError, encode_frame
 from training.generate import generate
@@ -149,7 +150,18 @@ def test_a_version_has_a_verified_bundle_that_agrees_with_the_native_model_on_10
     )
     model = native.load_native(Path(file), result.model_type, version.tags[native.DIGEST_TAG])
     frame = customers(10_000, seed=99)
-    assert np.abs(served.score(encode_frame(frame)) - pipeline.predict(model, frame)).max() < 1e-6
+    assert np.abs(served.score(encode_frame(telco(), frame, {})) - pipeline.predict(model, frame)).max() < 1e-6
+
+
+def test_a_version_and_its_run_name_the_contract(trained: tuple[TrainResult, list[str]], mlflow_server: str) -> None:
+    client = MlflowClient(mlflow_server)
+    expected = {"contract": "telco", "contract_sha256": telco().sha256}
+    tags, params = (
+        client.get_model_version("run", trained[0].version).tags,
+        client.get_run(trained[0].run_id).data.params,
+    )
+    assert {name: tags[name] for name in expected} == {name: params[name] for name in expected} == expected
+    assert "schema_version" not in tags
 
 
 def test_a_native_model_with_another_digest_is_not_loaded(tmp_path: Path) -> None:
@@ -216,3 +228,22 @@ def test_an_option_that_cannot_be_exits_2(monkeypatch: pytest.MonkeyPatch, capsy
     arguments = ["--data", "x.csv", "--tracking-uri", "http://127.0.0.1:1", "--offer-cost", "9999"]
     assert churn(monkeypatch, "train", *arguments) == 2
     assert "can never pay" in capsys.readouterr().err
+
+
+def test_another_business_is_trained_promoted_and_scored(mlflow_server: str, tmp_path: Path) -> None:
+    """From a file of the bank's customers to a promoted version, and a second one that is compared with it."""
+    name, source = "bank", tmp_path / "bank.csv"
+    small_bank_customers(2000, 4).to_csv(source, index=False)
+    settings = config(source, mlflow_server, name).model_copy(update={"contract": small_bank()})
+    first, second = (train(settings.model_copy(update={"seed": seed})) for seed in (1, 2))
+    assert [gate.name for result in (first, second) for gate in result.gates if not gate.passed] == []
+    assert first.staged
+    registry.promote(mlflow_server, name, first.version)
+    move = registry.promote(mlflow_server, name, second.version)
+    assert (move.from_version, move.to_version) == (first.version, second.version)
+    client = mlflow_store.connect(mlflow_server)
+    version = mlflow_store.get_version(client, name, second.version)
+    assert (version.tags["contract"], version.tags["contract_sha256"]) == ("small-bank", small_bank().sha256)
+    model = mlflow_store.fetch_model(client, version)
+    assert model.manifest.customers == small_bank()
+    assert model.manifest.medians.keys() == {"balance"}

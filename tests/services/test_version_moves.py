@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from support.training_runs import GATES, aliases, config, stage_of
 
 from app.bundle import GOLDEN
+from app.contract import Contract
 from training import descriptions, pipeline, registry
 from training.config import ModelType
 from training.pipeline import Labels
@@ -103,10 +104,16 @@ def test_a_version_worse_than_production_is_refused(
     fit = pipeline.fit
 
     def fit_on_shuffled_labels(
-        model_type: ModelType, frame: pd.DataFrame, churned: Labels, *, seed: int, calibration_folds: int
+        model_type: ModelType,
+        contract: Contract,
+        frame: pd.DataFrame,
+        churned: Labels,
+        *,
+        seed: int,
+        calibration_folds: int,
     ) -> Pipeline:
         shuffled = np.random.default_rng(0).permutation(churned)
-        return fit(model_type, frame, shuffled, seed=seed, calibration_folds=calibration_folds)
+        return fit(model_type, contract, frame, shuffled, seed=seed, calibration_folds=calibration_folds)
 
     monkeypatch.setattr(pipeline, "fit", fit_on_shuffled_labels)
     bad = train(config(customers_file, mlflow_server, name))

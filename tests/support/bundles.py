@@ -9,12 +9,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from support.contracts import small_bank_customers
 
 from app.bundle import MANIFEST, GateResult, Manifest
+from app.contract import Contract
+from app.feature import Feature
 from app.schemas import FEATURE_NAMES, FEATURES, ID_COLUMN, blank_total, encode, telco
 from app.security import new_key
-from training.config import ModelType
+from training.config import ModelType, TrainConfig
+from training.data import load
 from training.export import Facts, write_files, write_manifest
+from training.fitting import fit as fit_customers
+from training.fitting import validate
 from training.pipeline import fit, predict
 
 PASSED = GateResult(name="skill", passed=True, detail="a bundle of the tests")
@@ -109,3 +115,49 @@ def write_keys(
         entries.append(entry | ({"rate_limit": rates[key_id]} if rates and key_id in rates else {}))
     path.write_text(json.dumps({"keys": entries}), encoding="utf-8")
     return keys
+
+
+def widened(contract: Contract, name: str, **changes: Any) -> Contract:
+    """The contract with other bounds or a blank for one feature."""
+    features = tuple(
+        Feature.model_validate(f.model_dump() | changes) if f.name == name else f for f in contract.features
+    )
+    # Built anew, not copied: a copy would keep the digest that was computed for the other contract.
+    return Contract.model_validate(contract.model_dump() | {"features": features})
+
+
+def make_bank_bundle(folder: Path, contract: Contract, seed: int = 0) -> Manifest:
+    """Train on made-up customers of :func:`support.contracts.small_bank` and write the bundle.
+
+    ``contract`` is that one or a relative with the same features.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder.with_name(f"{folder.name}.csv")
+    small_bank_customers(800, seed).to_csv(source, index=False)
+    data = load(str(source), contract)
+    config = TrainConfig(
+        source=str(source), contract=contract, cv_folds=2, calibration_folds=2, tracking_uri="http://127.0.0.1:1"
+    )
+    fitted = fit_customers(config, data, validate(data), lambda *_: None)
+    facts = Facts(
+        contract=contract,
+        medians=fitted.medians,
+        model_name="bank",
+        model_type="logistic_regression",
+        run_id=f"{seed:032x}",
+        git_revision=None,
+        dataset_sha256=data.sha256,
+        threshold=config.cost.threshold,
+        metrics={"auc": 0.8},
+    )
+    write_files(
+        folder,
+        fitted.model,
+        facts,
+        train=fitted.features[fitted.split.train],
+        everyone=fitted.features,
+        holdout=fitted.customers.iloc[fitted.split.test],
+        holdout_scores=fitted.scores[fitted.split.test],
+    )
+    write_manifest(folder, facts, [PASSED])
+    return Manifest.model_validate_json((folder / MANIFEST).read_bytes())

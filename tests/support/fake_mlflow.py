@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from app.bundle import MANIFEST, MANIFEST_TAG, STAGE_TAG, sha256
+from app.names import MODEL_NAME
 from app.registry import Registry
 from app.settings import Settings
 
@@ -31,6 +32,8 @@ class FakeMlflow:
     overrides: dict[str, Callable[[httpx.Request], httpx.Response]] = field(default_factory=dict)
     """Answers by the end of a path."""
     requests: list[httpx.Request] = field(default_factory=list)
+    name: str = MODEL_NAME
+    """Of the registered model that it has."""
 
     def registry(self, settings: Settings, name: str | None = None) -> Registry:
         """A registry client that talks to this server."""
@@ -77,7 +80,7 @@ class FakeMlflow:
         return httpx.Response(200, content=file.read_bytes()) if file.is_file() else httpx.Response(404)
 
     def _version(self, asked: Mapping[str, str]) -> httpx.Response:
-        if self.alias is None or dict(asked) != {"name": "churn", "alias": "production"}:
+        if self.alias is None or dict(asked) != {"name": self.name, "alias": "production"}:
             return httpx.Response(404, json={"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such alias"})
         digest = self.tags.get(self.alias) or sha256((self.versions[self.alias] / MANIFEST).read_bytes())
         tags = {MANIFEST_TAG: digest, STAGE_TAG: "Production", "other": "x"} | self.more_tags.get(self.alias, {})

@@ -9,20 +9,24 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from support.contracts import small_bank, small_bank_customers
 
-from app.bundle import EXPLAIN, GOLDEN, MANIFEST, REFERENCE, Golden, Manifest, Reference
+from app.bundle import EXPLAIN, GOLDEN, MANIFEST, REFERENCE, GateResult, Golden, Manifest, Reference
 from app.coding import Coder
 from app.customers import customer_model
 from app.explain import Explain, Linear, Occlusion
+from app.model import load as load_model
 from training import evaluate, export, report, sanity
 from training.config import MODEL_TYPES, CostModel, ModelType, TrainConfig
-from training.data import load
+from training.data import DataError, load
 from training.fitting import Fitted, fit, validate
 from training.judge import judge
 from training.mlflow_dataset import training_input
 from training.mlflow_store import write_holdout
+from training.score import ModelFolder, score
 
 BANK = small_bank()
 
@@ -40,7 +44,14 @@ def trained(model_type: ModelType) -> Trained:
     with TemporaryDirectory() as folder:
         source = f"{folder}/bank.csv"
         small_bank_customers(3000, 5).to_csv(source, index=False)
-        config = TrainConfig(source=source, contract=BANK, model=model_type, tracking_uri="http://127.0.0.1:1")
+        config = TrainConfig(
+            source=source,
+            contract=BANK,
+            model=model_type,
+            cv_folds=2,
+            calibration_folds=2,
+            tracking_uri="http://127.0.0.1:1",
+        )
         data = load(source, BANK)
         fitted = fit(config, data, validate(data), lambda *_: None)
     facts = export.Facts(
@@ -62,6 +73,9 @@ def it(request: pytest.FixtureRequest) -> Trained:
     return trained(request.param)
 
 
+PASSED = GateResult(name="skill", passed=True, detail="a bundle of the tests")
+
+
 @pytest.fixture
 def bundle(it: Trained, tmp_path: Path) -> Path:
     fitted, test = it.fitted, it.fitted.split.test
@@ -74,7 +88,7 @@ def bundle(it: Trained, tmp_path: Path) -> Path:
         holdout=fitted.customers.iloc[test],
         holdout_scores=fitted.scores[test],
     )
-    export.write_manifest(tmp_path, it.facts, [])
+    export.write_manifest(tmp_path, it.facts, [PASSED])
     return tmp_path
 
 
@@ -181,3 +195,51 @@ def test_mlflow_sees_the_columns_of_the_contract(it: Trained, tmp_path: Path) ->
     assert all(f'"name": "{name}"' in shown for name in (*BANK.names, "left"))
     write_holdout(tmp_path, BANK, it.fitted.features, it.fitted.churned, 1)
     assert (tmp_path / "holdout.parquet").exists()
+
+
+def test_a_file_is_scored_by_the_contract_of_the_bundle(it: Trained, bundle: Path) -> None:
+    model = load_model(bundle)
+    customers = small_bank_customers(500, 9)
+    customers.drop(columns="left").to_parquet(bundle / "in.parquet", index=False)
+    customers.drop(columns="left").to_csv(bundle / "in.csv", index=False)
+    rows = customers[list(BANK.names)].astype(object).where(customers[list(BANK.names)].notna(), None)
+    coded = Coder(BANK, it.fitted.medians).many(rows.to_dict("records"))  # type: ignore[arg-type]  # names are texts
+    expected = model.score(coded)
+    for suffix in ("csv", "parquet"):
+        out = bundle / f"out.{suffix}"
+        summary = score(ModelFolder(bundle), str(bundle / f"in.{suffix}"), out)
+        answers = pd.read_csv(out) if suffix == "csv" else pd.read_parquet(out)
+        assert summary.rows == 500
+        assert list(answers.columns[:2]) == ["email", "churn_probability"]
+        assert answers["email"].tolist() == customers["email"].tolist()
+        assert answers["churn_probability"].to_numpy() == pytest.approx(expected, abs=1e-12)
+    assert pq.read_metadata(bundle / "out.parquet").metadata[b"churn.contract"] == b"small-bank"
+
+
+def test_customers_of_another_population_are_noticed(it: Trained, bundle: Path) -> None:
+    customers = small_bank_customers(500, 9)
+    customers["active_member"] = True
+    customers["age"] = customers["age"] + 30
+    customers.drop(columns="left").to_csv(bundle / "in.csv", index=False)
+    summary = score(ModelFolder(bundle), str(bundle / "in.csv"), bundle / "out.csv")
+    words = {difference.name: difference.words for difference in summary.differences}
+    assert {"age", "active_member"} <= words.keys()
+    assert words["age"].startswith("age (a number of years): higher: ")
+    assert it.facts.contract.by_name["balance"].name not in words
+
+
+def test_what_cannot_be_learnt_from_is_said_in_words(tmp_path: Path) -> None:
+    customers = small_bank_customers(400, 3)
+    customers.assign(products=2).to_csv(tmp_path / "a.csv", index=False)
+    data = load(str(tmp_path / "a.csv"), BANK)
+    assert "products is 2.0 in every row: the model cannot learn from it" in sanity.warnings(BANK, data.customers)
+    few = customers.groupby("left").head(20)
+    few.to_csv(tmp_path / "b.csv", index=False)
+    few_data = load(str(tmp_path / "b.csv"), BANK)
+    with pytest.raises(DataError, match="left: 20 churners among 40 rows; expected at least 50 customers who churned"):
+        validate(few_data)
+    customers.assign(balance=None).to_csv(tmp_path / "c.csv", index=False)
+    blank = load(str(tmp_path / "c.csv"), BANK)
+    config = TrainConfig(source="c.csv", contract=BANK, tracking_uri="http://127.0.0.1:1")
+    with pytest.raises(DataError, match="balance is blank in every training row"):
+        fit(config, blank, validate(blank), lambda *_: None)

@@ -17,7 +17,7 @@ from app.bundle import BundleError, RiskBands
 from app.model import load as load_model
 from app.schemas import ID_COLUMN, telco
 from app.verification import parse_manifest
-from training import export, pipeline, readers
+from training import export, pipeline, reading_csv
 from training.data import DataError, encode_frame, load
 from training.files import PathError
 from training.generate import write
@@ -80,7 +80,7 @@ def test_the_file_has_the_answers_that_would_be_served(
     monkeypatch: pytest.MonkeyPatch,
     extensions: tuple[str, str],
 ) -> None:
-    monkeypatch.setattr(readers, "CSV_BLOCK_BYTES", 100_000)  # several batches of a CSV file too
+    monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 100_000)  # several batches of a CSV file too
     source, out = tmp_path / f"in.{extensions[0]}", tmp_path / "new" / f"out.{extensions[1]}"
     write(GeneratorConfig(rows=ROWS, missing_total_share=0.1), source)
     summary = score(ModelFolder(model_dir), str(source), out, batch_rows=777)
@@ -228,7 +228,7 @@ def test_an_existing_file_is_replaced_only_on_request(tmp_path: Path, model_dir:
 def test_progress_rises_to_all_rows(
     tmp_path: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch, extension: str
 ) -> None:
-    monkeypatch.setattr(readers, "CSV_BLOCK_BYTES", 100_000)
+    monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 100_000)
     source = tmp_path / f"in.{extension}"
     write(GeneratorConfig(rows=ROWS), source)
     seen: list[tuple[int, float]] = []

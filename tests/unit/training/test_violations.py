@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from app.schemas import telco
-from training import readers
+from training import reading_csv
 from training.causes import COLUMNS, GENERIC, NAMES_SHOWN, VALUES
 from training.data import DataError, load
 from training.violations import FILE, LINES_SHOWN, Findings, Violation, file_error
@@ -25,7 +25,8 @@ def wrong(column: str, value: str, cause: str, *, count: int = 1, meant: str = "
 
 
 def test_programs_get_everything(tmp_path: Path, table: pd.DataFrame) -> None:
-    table["monthly_charges"] = table["monthly_charges"].str.replace(".", ",")
+    table["monthly_charges"] = table["monthly_charges"].astype(float).map("{:.2f}".format).str.replace(".", ",")
+    table.loc[0, "monthly_charges"] = "29.85"
     table.loc[41, "gender"] = "male."
     path = tmp_path / "a.csv"
     table.rename(columns={"contract": "Kind", "partner": "PARTNER"}).to_csv(path, index=False)
@@ -45,9 +46,9 @@ def test_programs_get_everything(tmp_path: Path, table: pd.DataFrame) -> None:
         "meant": "'Male'", "expected": "one of 'Female', 'Male'",
         "hint": "write it exactly as documented",
     }  # fmt: skip
-    assert groups["decimal-comma", "monthly_charges"]["rows"] == list(range(1, 11))
-    assert groups["decimal-comma", "monthly_charges"]["lines"] == list(range(2, 12))
-    assert groups["decimal-comma", "monthly_charges"]["count"] == 300
+    assert groups["decimal-comma", "monthly_charges"]["rows"] == list(range(2, 12))
+    assert groups["decimal-comma", "monthly_charges"]["lines"] == list(range(3, 13))
+    assert groups["decimal-comma", "monthly_charges"]["count"] == 299
     assert groups["rename", "'PARTNER'"]["hint"] == "rename the column to partner"
 
 
@@ -116,5 +117,5 @@ def test_a_file_not_read_to_its_end_says_so(tmp_path: Path, customers_csv: Path)
     (violation,) = caught.value.violations
     assert violation.column == FILE
     assert str(caught.value).endswith(
-        f"; reading stopped at row 1,300, after {readers.RAGGED_ROWS_KEPT:,} rows of the wrong width"
+        f"; reading stopped at row 1,300, after {reading_csv.RAGGED_ROWS_KEPT:,} rows of the wrong width"
     )
