@@ -49,8 +49,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     if settings.model_source == FROM_REGISTRY:
         followers = {name: _follower(served, settings) for name, served in service.models.items()}
     else:
-        served = service.default
-        served.put_into_service(served.prepare(load(Path(settings.model_source))))
+        folder = Path(settings.model_source)
+        for name, served in service.models.items():
+            served.put_into_service(served.prepare(load(folder / name if len(service.models) > 1 else folder)))
 
     async def refresh(served: ServedModel) -> None:
         if (follower := followers.get(served.name)) is not None:

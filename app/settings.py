@@ -61,7 +61,10 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
 
-    model_source: str = Field(default="mlflow", description="'mlflow', or the path of a folder with a servable model.")
+    model_source: str = Field(
+        default="mlflow",
+        description="'mlflow', or the path of a folder with a servable model; with one folder for each of several.",
+    )
     models: Models = Field(
         default=MODEL_NAME,
         description="Names of the registered models, separated by commas; `/v1/predict` is the first one's.",
