@@ -60,6 +60,11 @@ VALUES: Final = {
     "currency": ValueCause(
         one="has a currency sign", many="have currency signs", remedy="write the number alone, with a decimal point"
     ),
+    "percent": ValueCause(
+        one="has a percent sign",
+        many="have percent signs",
+        remedy="write the number alone, as a share (0.12) or in percent (12), whichever the bounds mean",
+    ),
     "unit": ValueCause(
         one="has a unit after the number", many="have a unit after the number", remedy="write the number alone"
     ),

@@ -16,6 +16,8 @@ MARGIN: Final = 0.5
 """Share of the range by which bounds go beyond the values of the file."""
 UNKNOWN: Final = "Unknown"
 """The category that a blank counts as: a model can learn what it means."""
+_FINEST: Final = 1e-12
+"""Smallest step between bounds: numbers below it are noise."""
 _YES: Final = ("1", "1.0", "true")
 
 
@@ -68,7 +70,7 @@ def bounds(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Bounds around numbers: half their range beyond them, rounded outwards to two digits, and never through zero."""
     low, high = float(numbers.min()), float(numbers.max())
     margin = MARGIN * (high - low)
-    step = 10.0 ** (math.floor(math.log10(max(abs(low), abs(high)))) - 1)
+    step = max(_FINEST, 10.0 ** (math.floor(math.log10(max(abs(low), abs(high)))) - 1))
     if (numbers == np.floor(numbers)).all():
         step = max(1.0, step)
     wide_low, wide_high = math.floor((low - margin) / step) * step, math.ceil((high + margin) / step) * step

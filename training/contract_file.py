@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from app.contract import Contract
 from app.feature import Misfits
 from training import contract_words, contract_yaml
+from training.config import CostModel
 from training.contract_yaml import Document, Problem, dotted
 
 _STAND_IN: Final[Mapping[str, Any]] = {"type": "number", "minimum": 0, "maximum": 1, "blank": "median"}
@@ -95,7 +96,13 @@ def parse(text: str, source: str) -> Contract:
         problems.append(Problem(1, "", "it is not a contract: expected keys such as contract, name and features"))
     if problems:
         raise ContractError(source, tuple(sorted(set(problems))))
-    return Contract.model_validate_json(json.dumps(document.value))
+    contract = Contract.model_validate_json(json.dumps(document.value))
+    try:
+        CostModel(**contract.cost.model_dump())
+    except ValidationError as error:
+        why = str(error.errors()[0]["ctx"]["error"])
+        raise ContractError(source, (Problem(document.line(("cost",)), "cost", why),)) from None
+    return contract
 
 
 def _whole_file(source: str, message: str) -> ContractError:

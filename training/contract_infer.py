@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from app.contract import MAX_FEATURES, Contract
+from app.contract import MAX_FEATURES, MAX_SERIES, NUMBER_BINS, Contract, Reading
 from training.contract_features import propose
 from training.contract_guesses import churned_text, is_row_number, key_of, label_of, nameable, snake_case, unusable
 from training.contract_profile import MAX_ROWS, Column, Profile, profile
@@ -45,6 +45,15 @@ class _Draft:
     ignored: list[str] = field(default_factory=list)
     comments: dict[Path, list[str]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    bins: int = NUMBER_BINS
+
+    def is_full(self, column: Column) -> bool:
+        """Whether a contract has no room for another feature like this."""
+        bins = len(column.counts) + 1 if column.kind == "text" else NUMBER_BINS
+        if len(self.features) == MAX_FEATURES or self.bins + bins > MAX_SERIES:
+            return True
+        self.bins += bins
+        return False
 
     def add(self, column: Column) -> None:
         name = snake_case(column.name, self.taken)
@@ -62,18 +71,25 @@ class _Draft:
             self.remarks.append(f"The column {column.name!r} is left out ({why}).")
 
 
-def infer(source: str, *, label: str | None = None, key: str | None = None) -> Proposal:
+def infer(
+    source: str,
+    *,
+    label: str | None = None,
+    key: str | None = None,
+    reading: Reading = Reading(),  # noqa: B008
+) -> Proposal:
     """Propose a contract for a file.
 
     Args:
         source: CSV or Parquet file, a local path or ``s3://bucket/key``.
         label: the column of the label; by default one that is called like it and has two values.
         key: the column of the customers' key; by default one that is called like it and is unique.
+        reading: how the file is written, where it could be read in two ways; the contract then says it too.
 
     Raises:
         DataError: the file cannot be read, has no such column, or nothing that can be a feature.
     """
-    profiled = profile(source)
+    profiled = profile(source, reading)
     if not profiled.rows:
         raise file_error(source, "it has no rows", "a header and at least one customer")
     named = {
@@ -85,7 +101,8 @@ def infer(source: str, *, label: str | None = None, key: str | None = None) -> P
     draft = document.pop("draft")
     if not draft.features:
         raise file_error(source, "no column can be a feature", "columns with numbers or a few different texts")
-    document |= {"features": draft.features[:MAX_FEATURES], "example": draft.example}
+    document |= {"features": draft.features, "example": draft.example}
+    document["reading"] |= reading.model_dump(mode="json", exclude_defaults=True)
     contract = Contract.model_validate_json(json.dumps({k: v for k, v in document.items() if v}))
     head = ["yaml-language-server: $schema=contract.schema.json", *_head(source, profiled, draft)]
     return Proposal(
@@ -124,10 +141,13 @@ def _document(profiled: Profile, source: str, label: Column | None, key: Column 
             document["as_of"] = column.name
         elif reason is not None:
             draft.ignore(column, reason)
+        elif draft.is_full(column):
+            draft.ignore(column, "left out: a contract has a limit of features and of categories")
         else:
             draft.add(column)
-    if any(c.decimal_comma for c in profiled.columns):
-        document["reading"] = {"decimal": ","}
+    document["reading"] = (
+        {"decimal": ","} if any(c.decimal_comma and c.kind != "ambiguous" for c in profiled.columns) else {}
+    )
     few = [f["name"] for f in draft.features if len(f.get("categories", ())) in _SLICE_CATEGORIES]
     document["slices"] = few[:_SLICES]
     document["ignored"] = draft.ignored
@@ -213,8 +233,4 @@ def _head(source: str, profiled: Profile, draft: _Draft) -> Sequence[str]:
     name = PurePosixPath(source).name
     rows = f"the first {MAX_ROWS:,} rows" if profiled.cut else f"{profiled.rows:,} rows"
     remarks = [f"Proposed from {rows} of {name}: read it, correct it, then run churn contract check.", *draft.remarks]
-    if len(draft.features) > MAX_FEATURES:
-        remarks.append(
-            f"{len(draft.features) - MAX_FEATURES} columns are left out: a contract has at most {MAX_FEATURES}."
-        )
     return [*remarks, *profiled.notes]

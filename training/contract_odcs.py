@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from app.contract import Contract
 from app.feature import MAX_EXACT, Feature
 from training import contract_yaml
 from training.contract_export import PREFIX
 from training.contract_file import ContractError, parse, read_text
 from training.contract_guesses import label_name, snake_case
+from training.contract_odcs_shape import Shape
 from training.contract_writer import yaml_text
 from training.contract_yaml import Problem
 
@@ -82,6 +85,7 @@ def converted(text: str, source: str, *, table: str | None = None, label: str | 
     if not re.fullmatch(r"v?3\.\d+(\.\d+)?", version):
         shown = f"apiVersion is {version!r}" if version else "there is no apiVersion"
         raise _wrong(source, f"{shown}; expected the Open Data Contract Standard v3.0 to v3.2")
+    _check_shape(document, source)
     properties, name = _properties(value, table, source)
     draft = _Draft(rest=_custom(value))
     labels = [str(p.get("name")) for p in properties]
@@ -97,6 +101,19 @@ def converted(text: str, source: str, *, table: str | None = None, label: str | 
     contract = _contract(value, name, draft, label, source)
     head = ["yaml-language-server: $schema=contract.schema.json", f"Taken over from {Path(source).name}.", *draft.head]
     return yaml_text(contract, head=head, comments=draft.comments)
+
+
+def _check_shape(document: contract_yaml.Document, source: str) -> None:
+    """Refuse parts that are read here and have another shape than in the standard, each with its line."""
+    try:
+        Shape.model_validate(document.value)
+    except ValidationError as error:
+        problems = []
+        for detail in error.errors(include_url=False):
+            path = detail["loc"]
+            shown = detail["msg"].replace("Input should be", "it should be")
+            problems.append(Problem(document.line(path), contract_yaml.dotted(path), shown))
+        raise ContractError(source, tuple(sorted(set(problems)))) from None
 
 
 def _wrong(source: str, message: str) -> ContractError:

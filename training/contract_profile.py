@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.contract import Contract
+from app.contract import Contract, Reading
 from training.identities import MISSING
 from training.names import Names
 from training.readers import is_text, open_table
@@ -110,26 +110,28 @@ class Profile:
         return next((column for column in self.columns if column.name == name), None)
 
 
-def profile(source: str) -> Profile:
+def profile(source: str, reading: Reading) -> Profile:
     """Read a file whose contract is not known.
 
     Args:
         source: CSV or Parquet file, a local path or ``s3://bucket/key``.
+        reading: how it is written, as far as that is known.
 
     Raises:
         DataError: it cannot be read, or has rows of the wrong width.
     """
-    names, parts, rows, findings = _read(source)
+    names, parts, rows, findings = _read(source, reading)
     findings.raise_if_any(source)
     columns = [Column(name, _texts([part[name] for part in parts])) for name in names]
     return Profile(columns, min(rows, MAX_ROWS), rows > MAX_ROWS, findings.notes)
 
 
-def _read(source: str) -> tuple[list[str], list[Mapping[str, pa.Array]], int, Findings]:
+def _read(source: str, reading: Reading) -> tuple[list[str], list[Mapping[str, pa.Array]], int, Findings]:
     """The names of the columns, and their values in parts: the one place that knows how files are read."""
-    findings, parts, rows = Findings(_NOBODY), [], 0
+    nobody = _NOBODY.model_copy(update={"reading": reading})
+    findings, parts, rows = Findings(nobody), [], 0
     try:
-        with fetched(source) as path, open_table(path, findings, Names(_NOBODY)) as table:
+        with fetched(source) as path, open_table(path, findings, Names(nobody)) as table:
             names = list(dict.fromkeys(field.name for field in table.fields))
             for _, columns in table.batches({name: name for name in names}, _BATCH):
                 parts.append(columns)

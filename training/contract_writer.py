@@ -81,6 +81,6 @@ def _text(text: str) -> str:
     """A text, in quotes where YAML 1.2, or a reader of YAML 1.1, would take it for something else."""
     if _PLAIN.fullmatch(text) and not _OTHER_MEANING.fullmatch(text):
         return text
-    if text.isprintable() and text:
+    if text.isprintable():
         return "'" + text.replace("'", "''") + "'"
     return json.dumps(text)

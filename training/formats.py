@@ -34,6 +34,8 @@ _COMPRESSED: Final = frozenset({"gzip", "zstd", "bzip2", "xz", "lz4", "7-Zip", "
 _EXCEL: Final = frozenset({XLSX, "an old Excel workbook (.xls)", "a spreadsheet (.ods)"})
 READABLE: Final = frozenset({PARQUET, XLSX, "gzip", "zstd", "UTF-16 text"})
 """Formats of tables that are read as they are."""
+_TEXT_SUFFIXES: Final = frozenset({".csv", ".tsv", ".txt", ".gz", ".zst", ".xlsx"})
+_BINARY_SUFFIXES: Final = frozenset({".parquet", ".xlsx", ".xls"})
 _UTF16_CHARACTERS: Final = 8
 """Latin characters that must alternate with zero bytes before a text counts as UTF-16."""
 _MARKUP: Final = re.compile(rb"\s*<(!doctype\s+html|html|table|head|body|\?xml)", re.IGNORECASE)
@@ -62,6 +64,12 @@ def kind_of(head: bytes) -> str | None:
     if markup := _MARKUP.match(text):
         return "XML" if markup[1] == b"?xml" else "HTML"
     return "JSON" if _JSON.match(text) else None
+
+
+def misnamed(path: Path, *, text: bool) -> bool:
+    """Whether the name of a table says another format: text, or a binary one."""
+    suffix = path.suffix.lower()
+    return suffix in _BINARY_SUFFIXES if text else suffix in _TEXT_SUFFIXES
 
 
 def remedy(kind: str) -> str:

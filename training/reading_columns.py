@@ -52,9 +52,10 @@ class Columns:
     def _clean(self, name: str, column: pa.Array, rows: RowNumbers) -> pa.Array:
         if self._guessed:
             self._doubt(name, column, rows)
-        if not pa.types.is_dictionary(column.type):
-            return self.numbers.clean(name, column, rows) if self.numbers.holds(name) else column
-        return self._flags(name, column)
+        encoded = pa.types.is_dictionary(column.type)
+        if self.numbers.holds(name):
+            return self.numbers.clean(name, column.dictionary_decode() if encoded else column, rows)
+        return self._flags(name, column) if encoded else column
 
     def _flags(self, name: str, column: pa.Array) -> pa.Array:
         """Zeros and ones of a label or a flag that were written with a decimal comma, written with a point."""

@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 
 from app.contract import Reading
 from app.feature import Feature
-from training import causes
+from training import causes, formats
 from training.hints import number_causes
 from training.lines import lines_of, swallowed
 from training.names import Names
@@ -206,7 +206,7 @@ class CsvTable:
         delimiter = self._layout.delimiter
         marks = sorted(set(self._columns.numbers.decimals.values()) - {"."})
         plain = not packed and self._file.encoding == "utf-8" and delimiter == "," and not marks
-        if not plain:
+        if not plain or formats.misnamed(self._file.path, text=True):
             what = [f"{packed}CSV", words(self._file.encoding), f"delimiter {delimiter!r}"]
             what += [f"decimal {mark!r}" for mark in marks]
             self._findings.changes.add_sentence(f"The file was read as {', '.join(what)}.")

@@ -35,14 +35,16 @@ class Numbers:
         self._reading = reading
         self._findings = findings
         self._rescan = rescan
-        self._features: Mapping[str, Feature] = {f.name: f for f in contract.features if not f.is_category}
+        self._features: Mapping[str, Feature] = {
+            f.name: f for f in contract.features if f.type in {"integer", "number"}
+        }
         self._spelt = {f.name: pa.array(f.spellings, pa.string()) for f in self._features.values() if f.spellings}
         self.decimals: dict[str, Mark] = {}
         """The decimal mark of each column that shows one."""
         self._refused: set[str] = set()
 
     def holds(self, name: str) -> bool:
-        """Whether a column of the contract holds numbers."""
+        """Whether a column of the contract holds numbers, other than flags."""
         return name in self._features
 
     def clean(self, name: str, column: pa.Array, rows: RowNumbers) -> pa.Array:

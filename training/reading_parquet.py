@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.contract import Reading
+from training import formats
 from training.names import Names
 from training.reading_columns import Columns
 from training.violations import FILE, DataError, Findings, RowNumbers, file_error
@@ -31,6 +32,8 @@ class ParquetTable:
             self._file = pq.ParquetFile(path, read_dictionary=few, pre_buffer=False, buffer_size=1024 * 1024)
         except (pa.ArrowException, OSError) as error:
             raise _not_parquet(path, error) from error
+        if formats.misnamed(path, text=False):
+            findings.changes.add_sentence("The file was read as Parquet, whatever its name says.")
         self.fields = list(self._file.schema_arrow)
         self._position: Mapping[str, str] = {}
         self.rows = 0

@@ -144,8 +144,8 @@ class Values:
         if self._spelt:
             at = np.flatnonzero(wrong)
             lower = pc.utf8_lower(texts.filter(pa.array(wrong)))
-            found = pc.is_in(lower, value_set=pa.array(list(self._spelt), pa.string()))
-            right = np.asarray(found)
+            spelt = pc.is_in(lower, value_set=pa.array(list(self._spelt), pa.string()))
+            right = np.asarray(spelt)
             values[at[right]] = _looked_up(lower, self._spelt)[right]
             wrong = wrong.copy()
             wrong[at[right]] = False

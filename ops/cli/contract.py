@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -22,6 +22,16 @@ BREAKING: Final = 3
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 File = Annotated[Path, typer.Argument(help="A contract: YAML, or JSON such as the canonical form.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="File to write. Default: standard output.")]
+
+
+Encoding = Annotated[
+    Literal["utf-8", "utf-16", "cp1252", "latin-1"] | None, typer.Option(help="Of the file, if it could be two.")
+]
+Delimiter = Annotated[Literal[",", ";", "tab", "|"] | None, typer.Option(help="Of the file, if it could be two.")]
+Decimal = Annotated[Literal[".", ","] | None, typer.Option(help="Decimal mark, if numbers could be read in two ways.")]
+Thousands = Annotated[
+    Literal[".", ",", " ", "'", ""] | None, typer.Option(help="Mark between groups of three digits, '' for none.")
+]
 
 
 class Target(StrEnum):
@@ -183,6 +193,10 @@ def infer(
     *,
     label: Annotated[str | None, typer.Option(help="The column that tells who churned.")] = None,
     key: Annotated[str | None, typer.Option("--id", help="The column of the customers' key.")] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
     out: Out = None,
     force: Force = False,
     as_json: Json = False,
@@ -191,15 +205,19 @@ def infer(
 
     Types, categories, bounds with margins, key and label come from the file, and so do hints: leaks, identifiers,
     constant columns, blanks, repeated rows, the balance of the classes. Nothing of a single customer is written.
+    The options for encoding, delimiter and marks go into the contract too.
 
     Example: churn contract infer customers.csv --label exited --id account -o customers.yaml
     """
+    from app.contract import Reading
     from training.contract_infer import infer as propose
 
+    options = {"encoding": encoding, "delimiter": delimiter, "decimal": decimal, "thousands": thousands}
+    written = {name: "\t" if option == "tab" else option for name, option in options.items() if option is not None}
     output = Output(as_json=as_json)
     # Standard output is the contract's, unless it is written to a file.
     with Output(as_json=as_json or out is None).waiting("Reading the customers"):
-        proposal = propose(data, label=label, key=key)
+        proposal = propose(data, label=label, key=key, reading=Reading.model_validate(written))
     if out is not None:
         _deliver(proposal.yaml, out, overwrite=force, quiet=True)
     result = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.paths import ROOT
 
+from app.contract import MAX_FEATURES, MAX_SERIES, Reading
 from training.contract_features import bounds
 from training.contract_file import parse, read
 from training.contract_guesses import snake_case
@@ -52,7 +54,7 @@ def shop(rows: int = ROWS) -> pd.DataFrame:
     )
 
 
-def proposal(table: pd.DataFrame, folder: Path, name: str = "2024-shop customers.csv", **options: str) -> Proposal:
+def proposal(table: pd.DataFrame, folder: Path, name: str = "2024-shop customers.csv", **options: Any) -> Proposal:
     path = folder / name
     if name.endswith(".parquet"):
         table.to_parquet(path)
@@ -163,7 +165,7 @@ def test_a_wrong_column_is_refused(tmp_path: Path, options: dict[str, str], expe
 
 def test_files_without_customers_or_features_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no rows"):
-        proposal(shop()[:0], tmp_path)
+        proposal(shop()[["Age", "Exited"]][:0], tmp_path)
     with pytest.raises(DataError, match="no column can be a feature"):
         proposal(shop()[["Note", "Exited"]], tmp_path)
 
@@ -203,6 +205,23 @@ def test_decimal_commas_are_set_as_an_option(tmp_path: Path) -> None:
     contract = proposal(table, tmp_path).contract
     assert contract.reading.decimal == ","
     assert contract.by_name["monthly_spend"].type == "number"
+
+
+def test_how_the_file_is_written_goes_into_the_contract(tmp_path: Path) -> None:
+    shop().to_csv(tmp_path / "a.csv", index=False)
+    reading = Reading(encoding="utf-8", thousands="")
+    assert infer(str(tmp_path / "a.csv"), reading=reading).contract.reading == reading
+
+
+@pytest.mark.parametrize(("columns", "distinct"), [(MAX_FEATURES + 5, 2), (40, 99)])
+def test_a_wide_file_fits_into_the_limits(tmp_path: Path, columns: int, distinct: int) -> None:
+    values = np.arange(300) % distinct
+    table = pd.DataFrame({f"c{i}": [f"t{v}" for v in np.roll(values, i)] for i in range(columns)})
+    contract = proposal(table, tmp_path).contract
+    assert contract.series <= MAX_SERIES
+    assert len(contract.names) <= MAX_FEATURES
+    assert len(contract.names) + len(contract.ignored) == columns
+    assert contract.ignored
 
 
 @pytest.mark.parametrize(

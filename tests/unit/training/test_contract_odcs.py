@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,7 @@ import jsonschema_rs
 import pytest
 import yaml
 from hypothesis import given, settings
+from support.changed_json import changed
 from support.contracts import contracts
 from support.paths import ROOT
 
@@ -156,3 +158,20 @@ def test_other_yaml_is_named_with_its_file(tmp_path: Path) -> None:
             read_odcs(tmp_path / "a.yaml")
         assert expected in str(caught.value)
         assert "a.yaml" in str(caught.value)
+
+
+@settings(max_examples=80, deadline=None)
+@given(changed(FOREIGN, 1))
+def test_whatever_is_changed_it_is_taken_over_or_refused(document: dict[str, Any]) -> None:
+    with contextlib.suppress(ContractError):
+        parse(converted(json.dumps(document), "a.yaml"), "what was taken over")
+
+
+def test_another_shape_is_named_with_its_line() -> None:
+    text = json.dumps(FOREIGN, indent=1).replace('"minimum": 18', '"minimum": "18"')
+    line = text[: text.index('"18"')].count("\n") + 1
+    with pytest.raises(ContractError, match="should be a valid") as caught:
+        converted(text, "a.yaml")
+    assert {(p.line, p.path.rpartition(".")[0]) for p in caught.value.problems} == {
+        (line, "schema[0].properties[3].logicalTypeOptions.minimum")
+    }

@@ -303,3 +303,13 @@ def test_a_header_that_claims_a_gigabyte_is_refused(tmp_path: Path) -> None:
 def test_doubled_columns_are_named(tmp_path: Path) -> None:
     path = file(tmp_path, "a,Oslo,EU,5,1.5,1,Oslo", header=HEADER + ",city")
     assert "city: 2 columns stand for it; expected one" in refused(path)
+
+
+def test_text_under_the_name_of_another_format_is_said(tmp_path: Path) -> None:
+    path = file(tmp_path, "a,Oslo,EU,5,1.5,1").rename(tmp_path / "a.parquet")
+    assert read(path)[1] == ("The file was read as CSV, UTF-8, delimiter ','.",)
+
+
+def test_percent_signs_are_refused_with_both_meanings(tmp_path: Path) -> None:
+    message = refused(file(tmp_path, "a,Oslo,EU,5,12 %,1"))
+    assert "1 value of balance has a percent sign (12 %): write the number alone, as a share (0.12) or" in message

@@ -130,3 +130,5 @@ def test_infer_proposes_a_contract_that_passes_its_own_check(
     assert "fits it: 400 rows" in out(monkeypatch, capsys, "check", "bank.yaml", "bank.csv")
     assert json.loads(out(monkeypatch, capsys, "infer", "bank.csv", "--json"))["yaml"] == printed
     assert "exists already" in out(monkeypatch, capsys, "infer", "bank.csv", "-o", "bank.yaml", code=2)
+    options = ("--delimiter", ",", "--thousands", "")
+    assert "reading:\n  delimiter: ','\n  thousands: ''\n" in out(monkeypatch, capsys, "infer", "bank.csv", *options)
