@@ -80,12 +80,12 @@ def commands() -> list[str]:
 
 
 class Up(Server):
-    """``churn up`` on the home of the README."""
+    """``churn up`` on a home."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, home: str) -> None:
         port = free_port()
         command = [*CHURN, "up", "--port", str(port), "--mlflow-port", str(free_port())]
-        super().__init__(command, folder, port=port, environment={"CHURN_HOME": str(folder / ".own")})
+        super().__init__(command, folder, port=port, environment={"CHURN_HOME": home})
 
     def is_up(self) -> bool:
         return "Press Ctrl-C to stop." in self.output
@@ -114,7 +114,7 @@ def test_the_four_commands_of_the_readme(tmp_path: Path) -> None:
     shell(tmp_path, own, *training)
     contract: Contract = read(tmp_path / "customers.yaml")
     (tmp_path / "customer.json").write_text(json.dumps(contract.customer))
-    with Up(tmp_path) as up:
+    with Up(tmp_path, own.removeprefix("export CHURN_HOME=").split()[0]) as up:
         assert "Registered version" not in up.output, "the promoted version serves, and no sample"
         answer = json.loads(shell(tmp_path, own, predict, API=up.url))
     assert answer["customer_id"] == contract.customer["customer_id"]
