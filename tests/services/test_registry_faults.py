@@ -125,7 +125,7 @@ def no_tag(following: Following, _: Path) -> Version:
 
 
 def other_schema(following: Following, folder: Path) -> Version:
-    return following.registered.publish(rewritten(following.bundles[1], folder / "bundle", schema_version=99))
+    return following.registered.publish(rewritten(following.bundles[1], folder / "bundle", format=1, schema_version=99))
 
 
 def other_scores(following: Following, folder: Path) -> Version:
