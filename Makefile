@@ -25,7 +25,7 @@ help: ## Show this help
 	@echo "More: .venv/bin/churn --help"
 
 .PHONY: up
-up: .venv/.runtime ## Train, register and serve on this machine until Ctrl-C (options: PORT=8000 MLFLOW_PORT=5000)
+up: .venv/.runtime ## Train, register and serve on this machine until Ctrl-C (options: CONTRACT=FILE PORT=8000 MLFLOW_PORT=5000)
 	@$(BIN)/churn up
 
 .PHONY: demo

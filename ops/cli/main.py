@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -57,6 +58,15 @@ Rows = Annotated[
     int,
     typer.Option(envvar="CHURN_SAMPLE_ROWS", min=500, help="Customers in the sample data, if it does not exist yet."),
 ]
+ContractFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--contract",
+        envvar="CONTRACT",
+        metavar="FILE",
+        help="Contract of the customers. Default: that of the model in production; at first, that of the Telco data.",
+    ),
+]
 
 
 def _show_version(show: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
@@ -84,22 +94,34 @@ def root(
     """
 
 
-def up(*, port: Port = API_PORT, mlflow_port: MlflowPort = MLFLOW_PORT, rows: Rows = SAMPLE_ROWS) -> None:
+def up(
+    *,
+    port: Port = API_PORT,
+    mlflow_port: MlflowPort = MLFLOW_PORT,
+    rows: Rows = SAMPLE_ROWS,
+    contract: ContractFile = None,
+) -> None:
     """Train, register and serve on this machine, until Ctrl-C.
 
     The first start makes sample data, trains, registers the model in MLflow and promotes it. Later starts serve the
     model in production. Logs are in .churn/logs.
 
-    Example: churn up --port 8080
+    Example: churn up --contract contracts/bank.yaml --port 8080
     """
     from ops.local import up as local
     from ops.local.embedded import UpOptions
 
-    local.up(UpOptions(port=port, mlflow_port=mlflow_port, rows=rows, started=STARTED), Output())
+    options = UpOptions(port=port, mlflow_port=mlflow_port, rows=rows, contract_file=contract, started=STARTED)
+    local.up(options, Output())
 
 
 def demo(
-    *, port: Port = API_PORT, mlflow_port: MlflowPort = MLFLOW_PORT, rows: Rows = SAMPLE_ROWS, as_json: Json = False
+    *,
+    port: Port = API_PORT,
+    mlflow_port: MlflowPort = MLFLOW_PORT,
+    rows: Rows = SAMPLE_ROWS,
+    contract: ContractFile = None,
+    as_json: Json = False,
 ) -> None:
     """Start the same platform, make one prediction, and stop everything.
 
@@ -108,7 +130,8 @@ def demo(
     from ops.local import up as local
     from ops.local.embedded import UpOptions
 
-    local.demo(UpOptions(port=port, mlflow_port=mlflow_port, rows=rows, started=STARTED), Output(as_json=as_json))
+    options = UpOptions(port=port, mlflow_port=mlflow_port, rows=rows, contract_file=contract, started=STARTED)
+    local.demo(options, Output(as_json=as_json))
 
 
 def key(

@@ -12,12 +12,14 @@ import shlex
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
+from app import paths
+from app.contract import Contract
 from app.names import MLFLOW_CLIENT, MODEL_NAME, PRODUCTION
-from app.schemas import telco
 from ops.console import Output
 from ops.errors import ExitCode, OpsError, TemporaryError
 from ops.local import mlflow_server, monitoring
@@ -37,14 +39,16 @@ POLL_SECONDS: Final = 2
 class UpOptions:
     """Options of a start.
 
-    ``rows`` and ``seed`` describe the sample data, which is made only if there is none yet. Seconds are counted from
-    ``started``, a value of ``time.monotonic()``.
+    ``rows`` and ``seed`` describe the sample data, which is made only if there is none yet. Its customers are those of
+    the contract in ``contract_file``, or Telco's without one. Seconds are counted from ``started``, a value of
+    ``time.monotonic()``.
     """
 
     port: int = API_PORT
     mlflow_port: int = MLFLOW_PORT
     rows: int = SAMPLE_ROWS
     seed: int = SAMPLE_SEED
+    contract_file: Path | None = None
     started: float
 
 
@@ -57,6 +61,8 @@ class Platform:
         self._processes = processes
         self._output = output
         self._options = options
+        self._contract = _read(options.contract_file)
+        self._sample = home.customers if self._contract is None else home.sample(self._contract)
         self._in_production: bool | None = None
         self._is_new = not home.mlflow_database.exists()
         self.key = home.demo_key()
@@ -130,6 +136,7 @@ class Platform:
         if self._in_production is False:
             self._train()
             self._wait_ready()
+        self.contract = self._served_contract()
         self._announce()
 
     def _serves_or_must_train(self) -> bool:
@@ -166,15 +173,21 @@ class Platform:
             )
 
     def _make_data(self) -> None:
-        if not self._home.customers.exists():
+        if not self._sample.exists():
             self._churn(
                 "data", "generate", "--rows", str(self._options.rows), "--seed", str(self._options.seed),
-                "--out", str(self._home.customers),
+                "--out", str(self._sample), *self._contract_option(),
             )  # fmt: skip
 
     def _train(self) -> None:
         self._make_data()
-        self._churn("train", "--data", str(self._home.customers), "--promote", "--tracking-uri", self.mlflow_url)
+        self._churn(
+            "train", "--data", str(self._sample), "--promote", "--tracking-uri", self.mlflow_url,
+            *self._contract_option(),
+        )  # fmt: skip
+
+    def _contract_option(self) -> tuple[str, ...]:
+        return () if self._options.contract_file is None else ("--contract", str(self._options.contract_file))
 
     def _churn(self, *arguments: str) -> None:
         # In a separate process, so that the memory of the training is freed when it ends.
@@ -187,19 +200,41 @@ class Platform:
             error = OpsError if code == ExitCode.BAD_INPUT else TemporaryError
             raise error(f"'churn {arguments[0]}' failed with exit code {code}; its message is above")
 
+    def _served_contract(self) -> Contract:
+        """Return the contract of the model in production.
+
+        Raises:
+            OpsError: it is not the one that the options name.
+        """
+        contract = Contract.model_validate_json(self._ask("GET", paths.DEFAULT.contract).content)
+        if self._contract is not None and contract.sha256 != self._contract.sha256:
+            raise OpsError(
+                f"the model in production in {self._home.root} has the contract {contract.name!r} "
+                f"({contract.sha256[:8]}), not {self._contract.name!r} ({self._contract.sha256[:8]}) of "
+                f"{self._options.contract_file}. Set CHURN_HOME to another folder to start with that one; or replace "
+                f"the model: `churn train --data FILE --contract {self._options.contract_file}`, then `churn promote`"
+            )
+        return contract
+
     def predict_example(self) -> dict[str, Any]:
-        """Predict for the schema's example customer, as a client would."""
-        answer = httpx.post(
-            f"{self.api_url}/v1/predict",
-            json=telco().customer,
+        """Predict for the contract's example customer, as a client would."""
+        prediction: dict[str, Any] = self._ask("POST", paths.DEFAULT.predict, json=self.contract.customer).json()
+        return prediction
+
+    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Send the API a request with the demo key; the answer must be good."""
+        answer = httpx.request(
+            method,
+            f"{self.api_url}{path}",
             headers={"X-API-Key": self.key},
             timeout=10,
             trust_env=False,
+            verify=NO_TLS,
+            **request,
         )
         if not answer.is_success:
-            raise TemporaryError(f"the example prediction was answered with {answer.status_code}: {answer.text}")
-        prediction: dict[str, Any] = answer.json()
-        return prediction
+            raise TemporaryError(f"{method} {path} was answered with {answer.status_code}: {answer.text}")
+        return answer
 
     def seconds(self) -> float:
         """Return the seconds since the command started."""
@@ -207,7 +242,7 @@ class Platform:
 
     def curl(self) -> str:
         """Return a shell command that makes a prediction."""
-        body = json.dumps(telco().customer, separators=(",", ":"))
+        body = json.dumps(self.contract.customer, separators=(",", ":"))
         return (
             f"curl -s {self.api_url}/v1/predict -H {shlex.quote('X-API-Key: ' + self.key)} "
             f"-H 'Content-Type: application/json' -d {shlex.quote(body)}"
@@ -226,3 +261,11 @@ class Platform:
                 self._output.say("No version is in production any more: training one", "yellow")
                 self._train()
         self._processes.wait(lambda: False)
+
+
+def _read(path: Path | None) -> Contract | None:
+    if path is None:
+        return None
+    from training.contract_file import read  # noqa: PLC0415 - a start without a contract does not wait for YAML
+
+    return read(path)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from app.contract import Contract
 from app.security import KeyEntry, KeyFile, KeyFileError, KeyStore, new_key
 from ops.errors import OpsError, TemporaryError
 
@@ -40,6 +41,10 @@ class Home:
     @property
     def customers(self) -> Path:
         return self.root / "data" / "customers.csv"
+
+    def sample(self, contract: Contract) -> Path:
+        """The file of made-up customers of a contract; another one as soon as the contract is another."""
+        return self.customers.with_name(f"{contract.name}-{contract.sha256[:8]}.csv")
 
     @property
     def mlflow_database(self) -> Path:

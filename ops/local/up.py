@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from app.schemas import telco
 from ops.console import Output
 from ops.local import mlflow_server
 from ops.local.embedded import Platform, UpOptions
@@ -48,7 +47,7 @@ def demo(options: UpOptions, output: Output) -> None:
         seconds = platform.seconds()
     output.result(
         {"prediction": prediction, "seconds": round(seconds, 1)},
-        lambda: _show_prediction(prediction, seconds, output),
+        lambda: _show_prediction(platform, prediction, seconds, output),
     )
 
 
@@ -79,15 +78,14 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _show_prediction(prediction: dict[str, Any], seconds: float, output: Output) -> None:
-    output.say(
-        f"First prediction after {seconds:.1f} s, for the example customer {telco().customer['customer_id']}:", "green"
-    )
+def _show_prediction(platform: Platform, prediction: dict[str, Any], seconds: float, output: Output) -> None:
+    key = platform.contract.customer.get(platform.contract.key.name, f"of the contract {platform.contract.name}")
+    output.say(f"First prediction after {seconds:.1f} s, for the example customer {key}:", "green")
     output.pairs([(name, json.dumps(value)) for name, value in prediction.items()])
 
 
 def _announce(platform: Platform, prediction: dict[str, Any], monitoring: dict[str, str], output: Output) -> None:
-    _show_prediction(prediction, platform.seconds(), output)
+    _show_prediction(platform, prediction, platform.seconds(), output)
     output.say()
     output.pairs(
         [

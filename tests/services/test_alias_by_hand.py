@@ -56,14 +56,14 @@ def test_a_refused_version_is_not_served_and_its_override_is_taken_at_once(
     good = registered.publish(bundles[0])
     registered.point(good)
     wait_until(lambda: api.ready()["model_version"] == good.number, "the good version serves")
-    assert (_told(api), api.metrics()[METRIC]) == (None, 0)
+    assert (_told(api), api.model_metrics()[METRIC]) == (None, 0)
     version = registered.publish(refused)
     with Traffic(api.url, CUSTOMERS, rate=RATE) as traffic:
         registered.move_by_hand(version)
         wait_until(lambda: api.ready()["registry"]["refused"], "the refusal is visible")
         seen = traffic.answered
         wait_until(lambda: traffic.answered >= seen + RATE, "some more answers")
-        ready, metrics = api.ready(), api.metrics()
+        ready, metrics = api.ready(), api.model_metrics()
     assert (ready["status"], ready["model_version"]) == ("ready", good.number)
     assert ready["registry"]["refused"].startswith(f"version {version.number}: its gates refused it: {REFUSED.name}: ")
     assert ready["registry"]["moved_by_hand"] == _words(version.number)
@@ -78,7 +78,7 @@ def test_a_refused_version_is_not_served_and_its_override_is_taken_at_once(
     registered.point(version)
     wait_until(lambda: api.ready()["model_version"] == version.number, "the overridden version serves")
     wait_until(lambda: _told(api) is None, "the move is regular")
-    metrics = api.metrics()
+    metrics = api.model_metrics()
     assert (metrics[METRIC], metrics["churn_model_stale"]) == (0, 0)
     assert api.ready()["registry"]["refused"] is None
 
@@ -93,9 +93,9 @@ def test_a_version_that_passed_serves_and_is_noticed_until_the_move_is_undone(
         registered.move_by_hand(other)
         wait_until(lambda: api.ready()["model_version"] == other.number, "the other version serves")
         assert _told(api) == _words(other.number)
-        assert api.metrics()[METRIC] == 1
+        assert api.model_metrics()[METRIC] == 1
         registered.point(good)
         wait_until(lambda: api.ready()["model_version"] == good.number, "the good version serves again")
     assert not traffic.outcome.failures
-    assert (_told(api), api.metrics()[METRIC]) == (None, 0)
+    assert (_told(api), api.model_metrics()[METRIC]) == (None, 0)
     assert api.output.count(_words(other.number)) == 1

@@ -38,7 +38,7 @@ def test_answers_stay_whole_while_the_alias_moves(
                 lambda expected=version.number: outcome.answers and outcome.answers[-1][1]["model_version"] == expected,  # type: ignore[misc]  # mypy cannot type a lambda's default
                 f"an answer of version {version.number}",
             )
-        swaps = api.metrics()["churn_model_swaps_total"]
+        swaps = api.model_metrics()["churn_model_swaps_total"]
     assert swaps == moves + 1
     assert not outcome.failures
     assert outcome.not_sent == 0

@@ -125,7 +125,7 @@ def no_tag(following: Following, _: Path) -> Version:
 
 
 def other_schema(following: Following, folder: Path) -> Version:
-    return following.registered.publish(rewritten(following.bundles[1], folder / "bundle", schema_version=99))
+    return following.registered.publish(rewritten(following.bundles[1], folder / "bundle", format=1, schema_version=99))
 
 
 def other_scores(following: Following, folder: Path) -> Version:
@@ -161,7 +161,7 @@ def test_damage_is_refused_and_the_old_model_serves_on(
     api = following.api
     following.serve(following.good)
     before = api.predict(CUSTOMER)
-    refusals = api.metrics()["churn_model_refused_total"]
+    refusals = api.model_metrics()["churn_model_refused_total"]
     version = damaged(following, tmp_path)
     following.registered.point(version)
     wait_until(lambda: api.ready()["registry"]["refused"], "the refusal is visible")
@@ -170,14 +170,14 @@ def test_damage_is_refused_and_the_old_model_serves_on(
     assert (ready["status"], ready["model_version"]) == ("ready", following.good.number)
     assert ready["registry"]["reachable"]
     assert api.predict(CUSTOMER) == before
-    metrics = api.metrics()
+    metrics = api.model_metrics()
     assert metrics["churn_model_refused_total"] == refusals + 1
     assert metrics["churn_model_stale"] == 1
     assert metrics["churn_registry_up"] == 1
 
     following.serve(following.registered.publish(following.bundles[2]))
     assert api.ready()["registry"]["refused"] is None
-    metrics = api.metrics()
+    metrics = api.model_metrics()
     assert metrics["churn_model_stale"] == 0
     assert metrics["churn_model_refused_total"] == refusals + 1, "a refused version is not fetched at every look-up"
     assert not following.canary.exists()
@@ -212,7 +212,7 @@ def test_predictions_outlive_mlflow(bundles: list[Path], tmp_path: Path) -> None
             mlflow.kill()
             wait_until(lambda: api.ready()["registry"]["reachable"] is False, "the loss is visible")
             assert api.status("/ready") == 200
-            assert api.metrics()["churn_registry_up"] == 0
+            assert api.model_metrics()["churn_registry_up"] == 0
             assert api.predict(CUSTOMER) == answer
 
         with Api(tmp_path / "api", **settings) as api:
@@ -220,11 +220,11 @@ def test_predictions_outlive_mlflow(bundles: list[Path], tmp_path: Path) -> None
             ready = api.ready()
             assert (ready["status"], ready["model_source"], ready["model_version"]) == ("ready", "cache", first.number)
             assert "no answer from MLflow" in ready["registry"]["last_error"]
-            assert api.metrics()["churn_registry_up"] == 0
+            assert api.model_metrics()["churn_registry_up"] == 0
             assert api.predict(CUSTOMER) == answer
 
             cache = copytree(tmp_path / "api" / "model-cache", tmp_path / "damaged-cache")
-            graph = next(cache.glob(f"{first.number}-*")) / MODEL
+            graph = next(cache.glob(f"*/{first.number}-*")) / MODEL
             graph.write_bytes(graph.read_bytes()[:-1])
             damaged = Api(tmp_path / "damaged", **settings | {"model_cache_dir": cache})
             damaged.launch()
@@ -242,6 +242,6 @@ def test_predictions_outlive_mlflow(bundles: list[Path], tmp_path: Path) -> None
                 for follower in (api, damaged):
                     wait_until(lambda one=follower: one.ready()["model_version"] == second.number, "it follows again")  # type: ignore[misc]  # mypy cannot type a lambda's default
                     assert follower.ready()["model_source"] == "registry"
-                    assert follower.metrics()["churn_registry_up"] == 1
+                    assert follower.model_metrics()["churn_registry_up"] == 1
             finally:
                 damaged.close()

@@ -58,7 +58,7 @@ def test_rolling_restarts_lose_no_request(restarts: int, bundles: list[Path], tm
                 before = traffic.answered
                 assert api.stop() == 0, api.output[-4000:]
                 api.start()
-                served = api.metrics()
+                served = api.model_metrics()
                 assert served["churn_model_swaps_total"] == 1
                 # nginx sends requests to it again once its second in disgrace is over.
                 wait_until(lambda one=api: _predictions(one) > 0, "requests reach the restarted process")  # type: ignore[misc]  # mypy cannot type a lambda's default

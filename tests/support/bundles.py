@@ -131,9 +131,14 @@ def make_bank_bundle(folder: Path, contract: Contract, seed: int = 0) -> Manifes
 
     ``contract`` is that one or a relative with the same features.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     source = folder.with_name(f"{folder.name}.csv")
     small_bank_customers(800, seed).to_csv(source, index=False)
+    return make_contract_bundle(folder, contract, source, seed)
+
+
+def make_contract_bundle(folder: Path, contract: Contract, source: Path, seed: int = 0) -> Manifest:
+    """Train on a file of customers of any contract and write the bundle of the model ``bank``."""
+    folder.mkdir(parents=True, exist_ok=True)
     data = load(str(source), contract)
     config = TrainConfig(
         source=str(source), contract=contract, cv_folds=2, calibration_folds=2, tracking_uri="http://127.0.0.1:1"

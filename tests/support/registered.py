@@ -90,7 +90,7 @@ class Registered:
 
 def follow(url: str, name: str) -> dict[str, Any]:
     """Settings of an API that follows a registered model and polls often."""
-    return {"model_source": "mlflow", "model_name": name, "mlflow_tracking_uri": url, "model_poll_seconds": 0.2}
+    return {"model_source": "mlflow", "models": name, "mlflow_tracking_uri": url, "model_poll_seconds": 0.2}
 
 
 def rewritten(bundle: Path, target: Path, **changes: Any) -> Path:

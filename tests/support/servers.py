@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -172,6 +173,9 @@ class Server:
         self.process.wait(STOP_SECONDS)
 
 
+_ONE_MODEL = re.compile(r'(\w+)\{model="[^"]*"\}')
+
+
 class Api(Server):
     """The API process, ``python -m app``; settings by their environment names, in lower case."""
 
@@ -210,6 +214,11 @@ class Api(Server):
         lines = self.client.get("/metrics").text.splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         return {name: float(value) for name, value in samples}
+
+    def model_metrics(self) -> dict[str, float]:
+        """The samples of an API's only model that have no label but ``model``, by their bare names."""
+        bare = ((_ONE_MODEL.fullmatch(name), value) for name, value in self.metrics().items())
+        return {match[1]: value for match, value in bare if match}
 
     def predict(self, customer: Mapping[str, Any]) -> dict[str, Any]:
         """The answer for one customer, which must be 200."""

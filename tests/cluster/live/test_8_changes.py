@@ -185,7 +185,7 @@ def test_the_api_reads_the_registry_with_a_new_password(live: Live) -> None:
     def up_to_date() -> bool:
         with live.forwarded(n.API) as url:
             text = httpx.get(f"{url}/metrics", timeout=30, trust_env=False).text
-        return "churn_registry_up 1.0" in text
+        return 'churn_registry_up{model="churn"} 1.0' in text
 
     seconds_until(up_to_date, "the API reaches the registry", 60)
     assert live.predict().status_code == httpx.codes.OK

@@ -54,7 +54,7 @@ def status(live: Live, workload: n.Workload, path: str, password: str) -> int:
 
 def reaches_the_registry(live: Live) -> bool:
     with live.forwarded(n.API) as url:
-        return "churn_registry_up 1.0" in httpx.get(f"{url}/metrics", timeout=30, trust_env=False).text
+        return 'churn_registry_up{model="churn"} 1.0' in httpx.get(f"{url}/metrics", timeout=30, trust_env=False).text
 
 
 MLFLOW_MODEL = "/api/2.0/mlflow/registered-models/get?name=churn"
