@@ -50,7 +50,7 @@ Alerts = dict[str, tuple[str, dict[str, Any]]]
 
 
 def as_test(alert: str, case: dict[str, Any]) -> dict[str, Any]:
-    """A case in promtool's form: how many alerts of that name fire at each time; about which model, where it has one."""
+    """A case in promtool's form: how many alerts of that name fire at each time, or of its model."""
     firing = f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
     expression, labels, none = f"count({firing}) or vector(0)", "{}", [{"labels": "{}", "value": 0}]
     if "model" in case:
