@@ -40,6 +40,11 @@ def _versions() -> list[Panel]:
             queries=[count(f"min by (pod) (churn_registry_up{{{MODEL}}}) == 1")],
             width=3,
         ),
+    ]
+
+
+def _changes() -> list[Panel]:
+    return [
         Stat(
             title="Refused models",
             description="Models that failed their checks and were not taken into service, in the range shown.",
@@ -192,7 +197,7 @@ def page() -> Dashboard:
         title="Model Metrics",
         description="Versions in service and what they predict.",
         rows=[
-            Row(title="Versions", panels=_versions()),
+            Row(title="Versions", panels=[*_versions(), *_changes()]),
             Row(title="Predictions", panels=[*_predictions(), *_scores()]),
             Row(title="Drift", panels=_drift()),
         ],
