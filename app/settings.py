@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, DirectoryPath, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.cors import Origins
-from app.names import MODEL_NAME, PRODUCTION
+from app.names import MODEL_NAME, PRODUCTION, check_models
 from app.redis_url import RedisUrl
 
 
@@ -31,17 +30,8 @@ def _rate(text: str) -> str:
 Rate = Annotated[str, AfterValidator(_rate)]
 
 
-MAX_MODELS: Final = 16
-_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-
-
 def _models(text: str) -> str:
-    names = split_models(text)
-    if not 1 <= len(names) <= MAX_MODELS or len(set(names)) < len(names):
-        raise ValueError(f"{text!r} does not name 1 to {MAX_MODELS} different models, as in 'churn,retention-offer'")
-    for name in names:
-        if not _MODEL.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a model: up to 63 letters, digits, '.', '_' and '-'")
+    check_models(split_models(text))
     return text
 
 

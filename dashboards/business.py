@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dashboards.panels import Dashboard, Panel, Query, Row, Stat, Timeseries
+from dashboards.panels import MODELS, Dashboard, Panel, Query, Row, Stat, Timeseries
 
 AT_RISK = "churn_monthly_revenue_at_risk_total"
 SCORED = "churn_monthly_revenue_scored_total"
+MODEL = 'model=~"$model"'
 
 
 def _in_range(metric: str) -> str:
-    return f"sum(increase({metric}[$__range]))"
+    return f"sum(increase({metric}{{{MODEL}}}[$__range]))"
 
 
 def _hourly(metric: str, by: str = "") -> str:
     grouped = f"sum by ({by})" if by else "sum"
-    return f"{grouped} (increase({metric}[1h]))"
+    return f"{grouped} (increase({metric}{{{MODEL}}}[1h]))"
 
 
 def _figures() -> list[Panel]:
@@ -124,5 +125,6 @@ def page() -> Dashboard:
             Row(title="By hour", panels=_trends()),
             Row(title="Cost", panels=_costs()),
         ],
+        variables=[MODELS],
         since="now-7d",
     )

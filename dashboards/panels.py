@@ -185,6 +185,10 @@ class Variable:
         }
 
 
+MODELS: Final = Variable(name="model", metric="churn_registry_up", label="model")
+"""The models of the API, also those of which no version serves yet."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """A heading, and its panels from left to right."""

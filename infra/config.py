@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, Self
 import pulumi
 from pydantic import ConfigDict, Field, model_validator
 
+from app.names import MODEL_NAME
 from infra.config_aws import (
     AccountSettings,
     AddonSettings,
@@ -23,7 +24,7 @@ from infra.config_aws import (
     RunnerSettings,
     SecretSettings,
 )
-from infra.config_types import Cron, Host, Mirror, Origin, Positive, Quantity, Replicas, Section, Tag
+from infra.config_types import Cron, Host, Mirror, Models, Origin, Positive, Quantity, Replicas, Section, Tag
 
 
 class ConfigError(pulumi.RunError):
@@ -104,6 +105,10 @@ class ApiSettings(Section):
     min_replicas: Replicas
     max_replicas: Replicas
     log_requests: bool
+    models: Models = Field(
+        default=(MODEL_NAME,),
+        description="Names of the registered models, the default one first. Most stacks serve one: not in every file.",
+    )
     cors_origins: tuple[Origin, ...] = Field(description="Origins of web pages whose scripts may call the API.")
     resources: Resources
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.names import check_models
 from app.origins import is_origin
 
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
@@ -45,6 +46,11 @@ def _origin(text: str) -> str:
     return text
 
 
+def _models(names: tuple[str, ...]) -> tuple[str, ...]:
+    check_models(names)
+    return names
+
+
 def _mirror(text: str) -> str:
     if text and not _MIRROR.fullmatch(text):
         raise ValueError("write a registry with its host, such as registry.example.com:5000/cache; or nothing")
@@ -64,6 +70,7 @@ Mirror = Annotated[str, AfterValidator(_mirror)]
 Quantity = Annotated[str, AfterValidator(_quantity)]
 Cron = Annotated[str, AfterValidator(_cron)]
 Origin = Annotated[str, AfterValidator(_origin)]
+Models = Annotated[tuple[str, ...], AfterValidator(_models)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Positive = Annotated[int, Field(ge=1)]
 Replicas = Annotated[int, Field(ge=1, le=100)]

@@ -115,13 +115,13 @@ def _smtp(settings: AlertmanagerSettings) -> dict[str, Any]:
     }
 
 
-def _inhibition(source: str, target: str, *equal: str) -> dict[str, Any]:
+def _inhibition(sources: list[str], target: str, *equal: str) -> dict[str, Any]:
     """Return a rule by which alerts inhibit others; none of them ever inhibits the Watchdog.
 
     The dead man's service calls people when the Watchdog stops: inhibiting it would report that monitoring is dead.
     """
     return {
-        "source_matchers": [source],
+        "source_matchers": sources,
         "target_matchers": [target, f'alertname!="{WATCHDOG}"'],
         "equal": [*equal, "stack"],
     }
@@ -130,14 +130,17 @@ def _inhibition(source: str, target: str, *equal: str) -> dict[str, Any]:
 def inhibitions() -> list[dict[str, Any]]:
     """Return which alerts inhibit others: a critical one those of its workload, a dead node those of its pods.
 
-    They have the same cause. An alert about a pod has the label ``scope="pod"`` and the pod's node. The causes that
-    belong to other workloads are in `CAUSES`.
+    They have the same cause. A critical alert about one model has the label ``model`` and inhibits those of that model
+    alone: the others of the API go on and may have troubles of their own. An alert about a pod has the label
+    ``scope="pod"`` and the pod's node. The causes that belong to other workloads are in `CAUSES`.
     """
+    lesser = 'severity=~"warning|info"'
     return [
-        _inhibition('severity="critical"', 'severity=~"warning|info"', "workload"),
-        _inhibition('alertname="NodeDown"', 'scope="pod"', "node"),
+        _inhibition(['severity="critical"', 'model=""'], lesser, "workload"),
+        _inhibition(['severity="critical"', 'model!=""'], lesser, "workload", "model"),
+        _inhibition(['alertname="NodeDown"'], 'scope="pod"', "node"),
         *(
-            _inhibition(f'alertname=~"{"|".join(causes)}"', f'alertname="{effect}"')
+            _inhibition([f'alertname=~"{"|".join(causes)}"'], f'alertname="{effect}"')
             for effect, causes in CAUSES.items()
         ),
     ]

@@ -24,6 +24,7 @@ from pulumi_kubernetes.autoscaling.v2 import (
 )
 from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs
 
+from app.names import MODEL_NAME
 from infra import secret_files
 from infra.config import ApiSettings
 from infra.kit import pod, probes
@@ -121,6 +122,8 @@ class Api(pulumi.ComponentResource):
 
 def _container(args: ApiArgs, secrets: list[MountedSecret]) -> ContainerArgs:
     keys, registry_login, *cache_login = secrets
+    # The default is the API's own: a stack that does not name models has no variable.
+    models = {} if args.settings.models == (MODEL_NAME,) else {"MODELS": ",".join(args.settings.models)}
     cache = {"SETTINGS_DIR": cache_login[0].path, "PREDICTION_CACHE": "true"} if cache_login else {}
     return ContainerArgs(
         name=API.name,
@@ -141,6 +144,7 @@ def _container(args: ApiArgs, secrets: list[MountedSecret]) -> ContainerArgs:
                 "LOG_REQUESTS": str(args.settings.log_requests).lower(),
                 "CORS_ORIGINS": " ".join(args.settings.cors_origins),
                 "OMP_NUM_THREADS": "1",
+                **models,
                 **cache,
             }
         ),

@@ -29,7 +29,7 @@ CASES = {
 
 Times are minutes, also where series change only ``every`` so many; "1x5 0x9" is 1 for six minutes, then 0 for ten; "_"
 is no sample. A lone 0x9 needs quotes: without, YAML reads a number. Cases with ``fires`` also say when it is still
-silent; the others say when it must not fire.
+silent; the others say when it must not fire. In cases with a ``model``, the alert fires about that one and no other.
 """
 NO_RULES = {
     naming.MLFLOW_MIGRATE: "Pulumi itself waits for it and fails with it",
@@ -50,17 +50,20 @@ Alerts = dict[str, tuple[str, dict[str, Any]]]
 
 
 def as_test(alert: str, case: dict[str, Any]) -> dict[str, Any]:
-    """A case in promtool's form: how many alerts of that name fire at each time."""
-    expression = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}}) or vector(0)'
+    """A case in promtool's form: how many alerts of that name fire at each time, or of its model."""
+    firing = f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
+    expression, labels, none = f"count({firing}) or vector(0)", "{}", [{"labels": "{}", "value": 0}]
+    if "model" in case:
+        expression, labels, none = f"count by (model) ({firing})", f'{{model="{case["model"]}"}}', []
     assert all(isinstance(values, str) for values in case["series"].values()), f"{alert}: quote the values"
-    times = [(minute, 0) for minute in case["silent"]] + [(minute, 1) for minute in case.get("fires", [])]
+    one = [{"labels": labels, "value": 1}]
+    times = [(minute, none) for minute in case["silent"]] + [(minute, one) for minute in case.get("fires", [])]
     return {
         "name": f"{alert}: {case.get('name', '')}",
         "interval": f"{case.get('every', 1)}m",
         "input_series": [{"series": name, "values": values} for name, values in case["series"].items()],
         "promql_expr_test": [
-            {"expr": expression, "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": value}]}
-            for minute, value in times
+            {"expr": expression, "eval_time": f"{minute}m", "exp_samples": samples} for minute, samples in times
         ],
     }
 

@@ -118,3 +118,15 @@ def test_people_are_paged_for_the_cause_alone_and_for_the_effect_where_it_is_alo
     stage.fire(*CAUSES, stack="no cause")
     for effect in CAUSES:
         stage.wait_for_page(effect)
+
+
+def test_a_model_that_is_missing_silences_no_alert_about_another_model_or_about_all_of_them(stage: Stage) -> None:
+    stage.fire("ModelMissing", model="churn")
+    stage.wait_for_page("ModelMissing")
+    stage.fire("ModelRefused", model="churn")
+    stage.fire("ModelStale", "ScoreDrift", model="retention-offer")
+    stage.fire("ApiSaturated")
+    wait_until(lambda: stage.inhibited() == {"ModelRefused"}, "the same model's is silenced", SECONDS)
+    stage.fire("ApiDown")
+    lesser = {"ModelRefused", "ModelStale", "ScoreDrift", "ApiSaturated"}
+    wait_until(lambda: stage.inhibited() == lesser, "that all pods are gone silences those of every model", SECONDS)

@@ -102,8 +102,21 @@ def test_without_an_address_a_panel_names_its_runbook_and_has_no_link(name: str)
 
 def test_a_variable_takes_all_values_at_first() -> None:
     (variable,) = [v for v in EVERY["model"]["templating"]["list"] if v["name"] == "version"]
-    assert variable["query"]["query"] == "label_values(churn_predictions_total, model_version)"
+    assert variable["query"]["query"] == 'label_values(churn_predictions_total{model=~"$model"}, model_version)'
     assert (variable["includeAll"], variable["allValue"]) == (True, ".*")
+
+
+@pytest.mark.parametrize("name", ["model", "business"])
+def test_panels_about_models_show_those_that_are_chosen(name: str) -> None:
+    """At first all of them; the costs of the pods are those of all models."""
+    variable = EVERY[name]["templating"]["list"][1]
+    assert (variable["name"], variable["multi"], variable["current"]["value"]) == ("model", True, ["$__all"])
+    of_pods = ("churn:cost:", "churn:budget:")
+    every = [expression for expression in expressions(EVERY[name]) if not expression.startswith(of_pods)]
+    assert every
+    selectors = [each for expression in every for each in re.findall(r"\bchurn[_:][\w:]+(?:\{[^}]*\})?", expression)]
+    # The threshold is matched with an index of the same labels.
+    assert {each for each in selectors if 'model=~"$model"' not in each} <= {"churn:feature_psi:threshold1h"}
 
 
 def test_every_expression_is_promql(tmp_path: Path) -> None:
@@ -117,6 +130,6 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
 def _plain(expression: str) -> str:
     """Return the expression with Grafana's variables replaced; it may contain no others."""
     text = expression.replace("$__rate_interval", "5m").replace("$__range", "6h")
-    text = text.replace("$pod", ".*").replace("$version", ".*")
+    text = text.replace("$pod", ".*").replace("$version", ".*").replace("$model", ".*")
     assert "$" not in text
     return text

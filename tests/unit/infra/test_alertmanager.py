@@ -178,8 +178,8 @@ NOT_THE_WATCHDOG = 'alertname!="Watchdog"'
 
 
 def test_a_critical_alert_silences_lesser_ones_of_its_workload_and_a_dead_node_those_of_its_pods() -> None:
-    lesser, pods, *_ = config(**SLACK)["inhibit_rules"]
-    assert lesser["source_matchers"] == ['severity="critical"']
+    lesser, _, pods, *_ = config(**SLACK)["inhibit_rules"]
+    assert lesser["source_matchers"] == ['severity="critical"', 'model=""']
     assert lesser["target_matchers"] == ['severity=~"warning|info"', NOT_THE_WATCHDOG]
     assert lesser["equal"] == ["workload", "stack"]
     assert pods["source_matchers"] == ['alertname="NodeDown"']
@@ -187,8 +187,15 @@ def test_a_critical_alert_silences_lesser_ones_of_its_workload_and_a_dead_node_t
     assert pods["equal"] == ["node", "stack"]
 
 
+def test_a_critical_alert_about_a_model_silences_lesser_ones_of_that_model_alone() -> None:
+    _, of_model, *_ = config(**SLACK)["inhibit_rules"]
+    assert of_model["source_matchers"] == ['severity="critical"', 'model!=""']
+    assert of_model["target_matchers"] == ['severity=~"warning|info"', NOT_THE_WATCHDOG]
+    assert of_model["equal"] == ["workload", "model", "stack"]
+
+
 def test_a_cause_silences_its_effects_of_other_workloads() -> None:
-    _, _, *causes = config(**SLACK)["inhibit_rules"]
+    _, _, _, *causes = config(**SLACK)["inhibit_rules"]
     assert [(rule["source_matchers"], rule["target_matchers"][0], rule["equal"]) for rule in causes] == [
         (['alertname=~"PostgresDown"'], 'alertname="PostgresRefuses"', ["stack"]),
         (['alertname=~"ApiDown|IngressDown"'], 'alertname="EdgeProbeFailing"', ["stack"]),

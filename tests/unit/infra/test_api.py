@@ -104,10 +104,24 @@ def test_without_a_cache_there_is_no_trace_of_it_and_with_one_its_login_is_a_fil
     assert ("Secret", "api-cache-login-secret") in cached
 
 
-def origins(recording: Recording) -> str:
+def variables(recording: Recording) -> dict[str, str]:
     spec = find(recording, "Deployment", "api").manifest()["spec"]["template"]["spec"]
-    variables: dict[str, str] = {one["name"]: one["value"] for one in spec["containers"][0]["env"]}
-    return variables["CORS_ORIGINS"]
+    return {one["name"]: one.get("value", "") for one in spec["containers"][0]["env"]}
+
+
+def origins(recording: Recording) -> str:
+    return variables(recording)["CORS_ORIGINS"]
+
+
+def test_it_serves_the_models_that_the_stack_names() -> None:
+    assert [stack for stack in STACKS if "MODELS" in variables(recorded(stack))] == []
+    assert "MODELS" not in variables(record_with("dev", api={"models": ["churn"]}))
+    text = variables(record_with("dev", api={"models": ["churn", "retention-offer"]}))["MODELS"]
+    assert Settings(auth="off", models=text).model_names == ("churn", "retention-offer")
+
+
+def test_a_stack_may_serve_one_model_of_another_name() -> None:
+    assert variables(record_with("dev", api={"models": ["retention-offer"]}))["MODELS"] == "retention-offer"
 
 
 def test_no_web_page_may_call_it_unless_the_stack_names_its_origin() -> None:

@@ -126,17 +126,17 @@ def test_the_rules_compute_what_this_file_does(tmp_path: Path) -> None:
         for name in ("internet_service", "contract", "tenure_months", SCORES):
             shares = np.array(bins[name].proportions)
             for i, (seen, share) in enumerate(zip(counts[name].tolist(), bins[name].proportions, strict=True)):
-                labels = f'{{job="api", model_version="{version}", feature="{name}", bin="{i}"}}'
+                labels = f'{{job="api", model="churn", model_version="{version}", feature="{name}", bin="{i}"}}'
                 # An hour of 60 steps: the increase over it is the batch.
                 series.append({"series": f"churn_feature_bin_total{labels}", "values": f"0+{seen / 60!r}x60"})
                 series.append({"series": f"churn_feature_bin_reference_ratio{labels}", "values": f"{share!r}x60"})
-            where = f'{{model_version="{version}", feature="{name}"}}'
+            where = f'{{model="churn", model_version="{version}", feature="{name}"}}'
             limit = threshold(int(counts[name].sum()), len(shares), rows)
             for record, value in (("psi:1h", psi(counts[name], shares, rows)), ("psi:threshold1h", limit)):
                 # Rounded, since promtool compares exactly.
                 expression = f"sum(round(churn:feature_{record}{where} * 1e6))"
                 checks.append(_recorded(expression, "", float(np.round(value * 1e6))))
-    series.append({"series": 'churn_feature_bin_reference_rows{job="api"}', "values": f"{rows}x60"})
+    series.append({"series": 'churn_feature_bin_reference_rows{job="api", model="churn"}', "values": f"{rows}x60"})
     test = {"interval": "1m", "input_series": series, "promql_expr_test": checks}
     path = tmp_path / "drift.yaml"
     content = {"rule_files": [str(RULES / "api.drift.yaml")], "evaluation_interval": "1m", "tests": [test]}
