@@ -66,7 +66,11 @@ def check_source(source: str) -> None:
     if _SCHEME.match(source):
         raise PathError(source, _unknown_scheme(source), "expected a local path or s3://bucket/key")
     path = Path(source)
-    if path.is_dir() or (not path.exists() and any(mark in source for mark in "*?[")):
+    if path.is_dir():
+        if not any(path.iterdir()):
+            raise PathError(source, "the folder is empty", "expected a folder with the parts of a table")
+        return
+    if not path.exists() and any(mark in source for mark in "*?["):
         return
     if not path.is_file():
         raise PathError(

@@ -245,8 +245,8 @@ def _layout(file: TextFile, known: Known, reading: Reading) -> tuple[Layout, int
 
 def _numbers_of(names: Names, header: Sequence[str]) -> dict[int, Feature]:
     """The numbers that may have decimals, by position."""
-    found = {at: names.contract.by_name.get(names.known(theirs) or "") for at, theirs in enumerate(header)}
-    return {at: feature for at, feature in found.items() if feature and feature.type == "number"}
+    features = {at: names.contract.by_name.get(names.known(theirs) or "") for at, theirs in enumerate(header)}
+    return {at: feature for at, feature in features.items() if feature and feature.type == "number"}
 
 
 def _row_numbers(ragged: Sequence[int], rows_read: int, rows: int) -> RowNumbers:

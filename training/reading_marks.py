@@ -197,5 +197,5 @@ def plain(numbers: pa.Array, decimal: Mark, reading: Reading) -> tuple[pa.Array,
 
 
 def matches(texts: pa.Array, pattern: str) -> np.ndarray:
-    found = pc.fill_null(pc.match_substring_regex(texts, pattern), False)  # noqa: FBT003 - a value of the array
-    return np.asarray(found, dtype=bool)
+    matching = pc.fill_null(pc.match_substring_regex(texts, pattern), False)  # noqa: FBT003 - a value of the array
+    return np.asarray(matching, dtype=bool)

@@ -80,12 +80,7 @@ def promote(
     """
     client = connect(tracking_uri)
     taken = responsibility or Responsibility()
-    candidate = get_version(client, model_name, version) if version else by_alias(client, model_name, STAGING)
-    if not isinstance(candidate, ModelVersion):
-        gone = f"version {candidate.version}, which it named, was deleted in MLflow; " if candidate is not None else ""
-        raise RegistryError(
-            f"no version of {model_name!r} has the alias {STAGING!r}: {gone}train one first, or name a version"
-        )
+    candidate = get_version(client, model_name, version) if version else _staged(client, model_name)
     current, before = by_alias(client, model_name, PRODUCTION), compare.incumbent(client, model_name)
     if before is not None and current is not None and before.version == current.version == candidate.version:
         raise RegistryError(f"version {candidate.version} of {model_name!r} is in production already")
@@ -113,6 +108,17 @@ def promote(
         store_break(client, candidate, incumbent.contract.sha256)
     _set_production(client, move, candidate, current=current, before=before)
     return move
+
+
+def _staged(client: MlflowClient, model_name: str) -> ModelVersion:
+    """The version that ``staging`` names."""
+    staged = by_alias(client, model_name, STAGING)
+    if isinstance(staged, ModelVersion):
+        return staged
+    gone = f"version {staged.version}, which it named, was deleted in MLflow; " if staged is not None else ""
+    raise RegistryError(
+        f"no version of {model_name!r} has the alias {STAGING!r}: {gone}train one first, or name a version"
+    )
 
 
 def _verdicts(

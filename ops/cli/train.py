@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +19,7 @@ from ops.errors import RefusedError
 if TYPE_CHECKING:
     from app.contract import Contract
     from ops.local.home import Home
-    from training.config import TrainConfig
+    from training.config import CostModel, TrainConfig
     from training.result import TrainResult
 
 
@@ -30,18 +31,22 @@ class ModelChoice(StrEnum):
     GRADIENT_BOOSTING = "gradient_boosting"
 
 
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="CSV, Excel or Parquet: path, folder, pattern or s3://bucket/key. Default: .churn/data/customers.csv"
+    ),
+]
+ContractFile = Annotated[
+    Path | None,
+    typer.Option(help="What the customers look like, a YAML file. Default: those of the public Telco data."),
+]
+
+
 def train(
     *,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="CSV, Excel or Parquet: path, folder, pattern or s3://bucket/key. Default: .churn/data/customers.csv"
-        ),
-    ] = None,
-    contract: Annotated[
-        Path | None,
-        typer.Option(help="What the customers look like, a YAML file. Default: those of the public Telco data."),
-    ] = None,
+    data: Data = None,
+    contract: ContractFile = None,
     model: Annotated[
         ModelChoice, typer.Option(help="'auto' takes the one with the better AUC in cross-validation.")
     ] = ModelChoice.LOGISTIC_REGRESSION,
@@ -78,15 +83,14 @@ def train(
     from app.names import MODEL_NAME
     from ops.local import mlflow_server
     from ops.local.home import Home
-    from training.config import CostModel, TrainConfig
+
+    home = Home.from_environment()
+    _check_data(data, home)
+    from training.config import TrainConfig
 
     customers = _contract(contract)
     amounts = {"offer_cost": offer_cost, "customer_value": customer_value, "retained_share": retained_share}
-    chosen = {name: amount for name, amount in amounts.items() if amount is not None}
-    cost = CostModel(**customers.cost.model_dump() | chosen)
-    home = Home.from_environment()
     options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
-    _check_data(data, home)
     with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
         config = TrainConfig(
             source=data or str(home.customers),
@@ -94,7 +98,7 @@ def train(
             reading=options,
             model=model.value,
             seed=seed,
-            cost=cost,
+            cost=_cost(customers, amounts),
             tracking_uri=url,
             model_name=MODEL_NAME,
         )
@@ -107,6 +111,14 @@ def _contract(path: Path | None) -> Contract:
     from training.contract_file import read
 
     return telco() if path is None else read(path)
+
+
+def _cost(contract: Contract, amounts: Mapping[str, float | None]) -> CostModel:
+    """The contract's cost model, with the amounts that options replace."""
+    from training.config import CostModel
+
+    chosen = {name: amount for name, amount in amounts.items() if amount is not None}
+    return CostModel(**contract.cost.model_dump() | chosen)
 
 
 def _check_data(data: str | None, home: Home) -> None:

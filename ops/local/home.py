@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from app.contract import Contract
 from app.security import KeyEntry, KeyFile, KeyFileError, KeyStore, new_key
 from ops.errors import OpsError, TemporaryError
+
+if TYPE_CHECKING:
+    from app.contract import Contract  # a type alone: the module loads numpy, and paths are checked before that
 
 DEMO_KEY_ID: Final = "demo"
 

@@ -270,19 +270,8 @@ class Redis(Server):
     def __init__(self, folder: Path) -> None:
         port = free_port()
         program = require_tool("redis-server", "valkey-server")
-        command = [
-            program,
-            "--bind",
-            HOST,
-            "--port",
-            str(port),
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--daemonize",
-            "no",
-        ]
+        options = {"bind": HOST, "port": str(port), "save": "", "appendonly": "no", "daemonize": "no"}
+        command = [program, *(part for name, value in options.items() for part in (f"--{name}", value))]
         super().__init__(command, folder, port=port)
         self.url = f"redis://{HOST}:{port}/0"
 

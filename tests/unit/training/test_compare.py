@@ -50,7 +50,9 @@ def test_production_of_another_contract_needs_a_person(tmp_path: Path, monkeypat
     monkeypatch.setattr(compare, "fetch_model", lambda *_, **__: model)
     version = tagged("4", {MANIFEST_TAG: model.fingerprint.hex()})
     client = MlflowClient("http://127.0.0.1:1")
-    assert compare.production(client, version, telco()) == compare.Production(version=version, model=model)
+    assert compare.production(client, version, telco()) == compare.Production(
+        version=version, model=model, contract=telco()
+    )
     other = compare.production(client, version, small_bank())
     assert other is not None
     assert other.model is None

@@ -49,7 +49,7 @@ def test_a_missing_file_is_2_with_its_remedy(
 ) -> None:
     error = failed(monkeypatch, capsys, "score", "none.csv", "out.csv")
     assert error["exit_code"] == 2
-    remedy = "expected the path of a CSV or Parquet file"
+    remedy = "expected the path of a CSV, Excel or Parquet file, or a folder of them"
     assert error["problems"] == [{"path": "none.csv", "problem": "no such file", "remedy": remedy}]
 
 
@@ -64,9 +64,10 @@ def test_wrong_data_is_2_with_each_problem(
 
 
 def test_a_setting_that_cannot_work_is_2_with_its_problem(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    error = failed(monkeypatch, capsys, "train", "--offer-cost", "1000")
+    (tmp_path / "here.csv").write_text("x")
+    error = failed(monkeypatch, capsys, "train", "--data", str(tmp_path / "here.csv"), "--offer-cost", "1000")
     assert error["exit_code"] == 2
     (problem,) = error["problems"]
     assert "an offer of 1000 can never pay" in problem["problem"]
@@ -161,8 +162,8 @@ def test_a_result_without_an_error_is_printed_once(capsys: pytest.CaptureFixture
     [
         (("train", "--data", "none.csv"), "no such file"),
         (("train",), "make some with `churn data generate`"),
-        (("train", "--data", "folder"), "it is a folder"),
-        (("train", "--data", "here.txt"), r"the extension is .txt"),
+        (("train", "--data", "folder"), "the folder is empty"),
+        (("train", "--data", "here.pdf"), "the content is PDF"),
         (("train", "--data", "ftp://host/a.csv"), "the scheme is ftp:"),
         (("score", "none.csv", "out.csv"), "no such file"),
         (("score", "here.csv", "folder"), "it is a folder"),
@@ -176,8 +177,8 @@ def test_a_wrong_path_is_reported_before_the_numerical_libraries_load(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "folder").mkdir()
-    for name in ("here.csv", "here.txt"):
-        (tmp_path / name).write_text("x")
+    (tmp_path / "here.csv").write_text("x")
+    (tmp_path / "here.pdf").write_bytes(b"%PDF-1.7")
     program = (
         "import sys\n"
         "from ops.cli import main as cli\n"

@@ -29,7 +29,7 @@ def run(*arguments: str, folder: Path = ROOT, **environment: str) -> subprocess.
 
 
 def test_the_image_has_these_packages_alone() -> None:
-    stage = (ROOT / "Dockerfile").read_text("utf-8").partition("\nFROM base AS ops\n")[2]
+    stage = (ROOT / "Dockerfile").read_text("utf-8").partition("\nFROM environment AS ops\n")[2]
     assert re.findall(r"^COPY (?!--from)(\w+) \w+$", stage, flags=re.MULTILINE) == ["app", "ops"]
 
 
