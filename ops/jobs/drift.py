@@ -6,10 +6,12 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from app.names import MODEL_NAME
 from ops.metric_names import TRAINING_LAST_SUCCESS
 from ops.prometheus import Prometheus
 
-FIRING: Final = 'ALERTS{alertname=~"FeatureDrift|ScoreDrift", alertstate="firing"}'
+FIRING: Final = f'ALERTS{{alertname=~"FeatureDrift|ScoreDrift", alertstate="firing", model="{MODEL_NAME}"}}'
+"""Drift of the model that the training job trains; another model in the same API has nothing to do with it."""
 LAST_STAGED: Final = f"max({TRAINING_LAST_SUCCESS})"
 
 
