@@ -85,20 +85,20 @@ def train(
     from ops.local.home import Home
 
     home = Home.from_environment()
+    amounts = {"offer_cost": offer_cost, "customer_value": customer_value, "retained_share": retained_share}
+    cost = _cost(contract, amounts)
     _check_data(data, home)
     from training.config import TrainConfig
 
-    customers = _contract(contract)
-    amounts = {"offer_cost": offer_cost, "customer_value": customer_value, "retained_share": retained_share}
     options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
         config = TrainConfig(
             source=data or str(home.customers),
-            contract=customers,
+            contract=_contract(contract),
             reading=options,
             model=model.value,
             seed=seed,
-            cost=_cost(customers, amounts),
+            **cost,
             tracking_uri=url,
             model_name=MODEL_NAME,
         )
@@ -113,12 +113,17 @@ def _contract(path: Path | None) -> Contract:
     return telco() if path is None else read(path)
 
 
-def _cost(contract: Contract, amounts: Mapping[str, float | None]) -> CostModel:
-    """The contract's cost model, with the amounts that options replace."""
+def _cost(contract: Path | None, amounts: Mapping[str, float | None]) -> dict[str, CostModel]:
+    """The cost model as an argument of the configuration: the contract's with these amounts, or none without any.
+
+    It is checked before the paths of data; that of a contract alone is checked with the contract.
+    """
+    chosen = {name: amount for name, amount in amounts.items() if amount is not None}
+    if not chosen:
+        return {}
     from training.config import CostModel
 
-    chosen = {name: amount for name, amount in amounts.items() if amount is not None}
-    return CostModel(**contract.cost.model_dump() | chosen)
+    return {"cost": CostModel(**_contract(contract).cost.model_dump() | chosen)}
 
 
 def _check_data(data: str | None, home: Home) -> None:

@@ -88,6 +88,10 @@ def test_other_versions_or_settings_begin_from_nothing(
 
 def test_make_runs_it() -> None:
     shown = subprocess.run(
-        ["make", "--dry-run", "--always-make", "types"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--dry-run", "--always-make", "--no-print-directory", "types"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert shown.stdout.splitlines()[-1].endswith("python -m support.check_types")

@@ -149,7 +149,7 @@ DAMAGES = {
     foreign_file: "manifest.json: files.model.pkl",
     wrong_tag: "manifest.json: its sha256",
     no_tag: "it has no sha256 in the tag",
-    other_schema: "made for customer schema 99",
+    other_schema: "manifest.json: made for customer schema 99",
     other_scores: "model.onnx: golden row",
 }
 

@@ -64,10 +64,9 @@ def test_wrong_data_is_2_with_each_problem(
 
 
 def test_a_setting_that_cannot_work_is_2_with_its_problem(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "here.csv").write_text("x")
-    error = failed(monkeypatch, capsys, "train", "--data", str(tmp_path / "here.csv"), "--offer-cost", "1000")
+    error = failed(monkeypatch, capsys, "train", "--offer-cost", "1000")
     assert error["exit_code"] == 2
     (problem,) = error["problems"]
     assert "an offer of 1000 can never pay" in problem["problem"]
