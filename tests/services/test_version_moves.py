@@ -60,7 +60,7 @@ def test_promote_rollback_and_history(customers_file: Path, mlflow_server: str) 
     assert [m.actor for m in moves if m.alias == "production"] == ["ann", "bob", "eve"]
     assert moves[-1].reason == "complaints"
     assert moves[3].run_id == second.run_id
-    assert [gate.name for gate in moves[3].gates] == GATES
+    assert [gate.name for gate in moves[3].gates] == [*GATES, "contract"]
     assert 0.7 < moves[3].metrics["auc"] < 0.9
     assert all(m.at.utcoffset() is not None for m in moves)
 
