@@ -46,8 +46,7 @@ def key_words(key: Key) -> str:
 def key_type(key: Key) -> Any:
     """The type of the key in JSON."""
     text = Annotated[str, Field(pattern=key.pattern)]
-    digits = min(10**key.max_length - 1, MAX_EXACT)
-    number = Annotated[int, Field(ge=0, le=digits)]
+    number = _whole(0, min(10**key.max_length - 1, MAX_EXACT))
     return Annotated[text | number, _OneError(f"Input should be {key_words(key)}"), Field(description=key.description)]
 
 
@@ -57,17 +56,21 @@ def value_type(feature: Feature) -> Any:
         return Literal[feature.categories]
     if feature.type == "boolean":
         return bool
-    bounds = Field(ge=feature.lowest, le=feature.highest)
     if feature.type == "integer":
-        return Annotated[float, bounds, Field(multiple_of=1), _Whole(feature)]
-    return Annotated[float, bounds]
+        return _whole(int(feature.lowest), int(feature.highest))
+    return Annotated[float, Field(ge=feature.lowest, le=feature.highest)]
+
+
+def _whole(minimum: int, maximum: int) -> Any:
+    """A whole number in JSON, which may be written as 5, 5.0 or 5e0: a float without a fraction."""
+    return Annotated[float, Field(ge=minimum, le=maximum), Field(multiple_of=1), _Whole(minimum, maximum)]
 
 
 class _Whole:
-    """Describes a float without a fraction as what it is in JSON Schema: an integer, written as 5 or as 5.0."""
+    """Describes a float without a fraction as what it is in JSON Schema: an integer."""
 
-    def __init__(self, feature: Feature) -> None:
-        self._schema = {"type": "integer", "minimum": int(feature.lowest), "maximum": int(feature.highest)}
+    def __init__(self, minimum: int, maximum: int) -> None:
+        self._schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> dict[str, Any]:
         return dict(self._schema)

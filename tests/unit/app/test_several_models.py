@@ -94,7 +94,7 @@ async def test_each_model_answers_by_its_own_contract(several: Several) -> None:
 
 
 async def test_a_batch_of_one_model_is_the_singles_in_order(several: Several) -> None:
-    rows = [BANK.customer | {"age": age, "balance": None, "email": 40 + age} for age in (20, 45, 70)]
+    rows = [BANK.customer | {"age": age, "balance": None, "email": (40 + age) * 1.0} for age in (20, 45, 70)]
     batch = (await several.post("/v1/models/bank/batch", {"customers": rows})).json()
     singles = [(await several.post("/v1/models/bank/predict", row)).json() for row in rows]
     assert [p["churn_probability"] for p in batch["predictions"]] == [s["churn_probability"] for s in singles]
