@@ -62,18 +62,37 @@ def value_type(feature: Feature) -> Any:
 
 
 def _whole(minimum: int, maximum: int) -> Any:
-    """A whole number in JSON, which may be written as 5, 5.0 or 5e0: a float without a fraction."""
-    return Annotated[float, Field(ge=minimum, le=maximum), Field(multiple_of=1), _Whole(minimum, maximum)]
+    """A whole number in JSON, which may be written as 5, 5.0 or 5e0."""
+    return Annotated[int, _Whole(minimum, maximum)]
 
 
 class _Whole:
-    """Describes a float without a fraction as what it is in JSON Schema: an integer."""
+    """Takes a float without a fraction too, and says "whole number" where pydantic would name both types."""
 
     def __init__(self, minimum: int, maximum: int) -> None:
-        self._schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
+        self._bounds = (minimum, maximum)
+
+    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        minimum, maximum = self._bounds
+        whole = core_schema.int_schema(strict=True, ge=minimum, le=maximum)
+        # Pydantic's own multiple_of=1 has a tolerance: it takes 5.000000001 as 5.
+        fraction = core_schema.float_schema(strict=True, ge=minimum, le=maximum, allow_inf_nan=False)
+        return core_schema.union_schema(
+            [whole, core_schema.no_info_after_validator_function(_without_fraction, fraction)],
+            mode="left_to_right",
+            custom_error_type="whole_number",
+            custom_error_message=f"Input should be a whole number from {minimum} to {maximum}",
+        )
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> dict[str, Any]:
-        return dict(self._schema)
+        minimum, maximum = self._bounds
+        return {"type": "integer", "minimum": minimum, "maximum": maximum}
+
+
+def _without_fraction(value: float) -> int:
+    if not value.is_integer():
+        raise ValueError("has a fraction")
+    return int(value)
 
 
 def row_type(contract: Contract) -> Any:

@@ -133,16 +133,12 @@ def _shown(value: object) -> str:
     return _plain(repr(value))
 
 
-_MESSAGES: Final = {"multiple_of": "Input should be a whole number"}
-"""Our words for an error of pydantic, by its type: a whole number is a float that is a multiple of 1."""
-
-
 def field_error(details: ErrorDetails) -> dict[str, Any]:
     """Convert a validation error of pydantic to the shape of :class:`FieldError`."""
     missing = details["type"] == "missing"
     return {
         "location": [step if isinstance(step, int) else _plain(step) for step in details["loc"]],
-        "message": _MESSAGES.get(details["type"], details["msg"]),
+        "message": details["msg"],
         "value": None if missing else _shown(details["input"]),
     }
 

@@ -178,9 +178,9 @@ class PredictBatch(_Endpoint):
         metrics.batch_rows.observe(len(bands))
 
 
-def _key(value: str | float | None) -> str | None:
+def _key(value: str | int | None) -> str | None:
     """The key as text: a whole number counts as its digits."""
-    return str(int(value)) if isinstance(value, float) else value
+    return str(value) if isinstance(value, int) else value
 
 
 def _predictions(

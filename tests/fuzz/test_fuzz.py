@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(1800)]
 SEED = 20
 CASES = {"with a key": 3200, "without a key": 800}
 """The minimum of cases in each run: 4,000 in all."""
-EXAMPLES = {"with a key": 600, "without a key": 200}
+EXAMPLES = {"with a key": 300, "without a key": 100}
 """The maximum of cases for each operation in the fuzzing phase; operations without input have only a few."""
 
 
