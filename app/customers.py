@@ -75,8 +75,12 @@ class _Whole:
     def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
         minimum, maximum = self._bounds
         whole = core_schema.int_schema(strict=True, ge=minimum, le=maximum)
-        # Pydantic's own multiple_of=1 has a tolerance: it takes 5.000000001 as 5.
-        fraction = core_schema.float_schema(strict=True, ge=minimum, le=maximum, allow_inf_nan=False)
+        # Pydantic's own multiple_of=1 has a tolerance: it takes 5.000000001 as 5. Its floats also take integers, and from
+        # 2^53 on they round them: 2^53 + 1 must not pass as 2^53.
+        exact = MAX_EXACT - 1
+        fraction = core_schema.float_schema(
+            strict=True, ge=max(minimum, -exact), le=min(maximum, exact), allow_inf_nan=False
+        )
         return core_schema.union_schema(
             [whole, core_schema.no_info_after_validator_function(_without_fraction, fraction)],
             mode="left_to_right",

@@ -115,6 +115,8 @@ def test_an_integer_of_five_thousand_digits_is_refused_without_working_on_it() -
         ("gender", b'"female"'),
         ("gender", b'" Female"'),
         ("customer_id", b"7.5"),
+        ("customer_id", b"9007199254740993"),
+        ("customer_id", b"9007199254740993.0"),
         ("customer_id", b"2.6e-42"),
         ("customer_id", b"1000000000.5"),
         ("customer_id", b"-7"),
