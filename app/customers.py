@@ -75,8 +75,8 @@ class _Whole:
     def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
         minimum, maximum = self._bounds
         whole = core_schema.int_schema(strict=True, ge=minimum, le=maximum)
-        # Pydantic's own multiple_of=1 has a tolerance: it takes 5.000000001 as 5. Its floats also take integers and round
-        # those from 2^53 on: 2^53 + 1 must not pass as 2^53.
+        # Pydantic's own multiple_of=1 has a tolerance: it takes 5.000000001 as 5. Its floats also take integers, and
+        # round those from 2^53 on: 2^53 + 1 must not pass as 2^53.
         exact = MAX_EXACT - 1
         fraction = core_schema.float_schema(
             strict=True, ge=max(minimum, -exact), le=min(maximum, exact), allow_inf_nan=False
