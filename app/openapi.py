@@ -5,7 +5,6 @@ The schemas of the raw routes come from the contracts of the models that serve, 
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -18,7 +17,6 @@ from app.served import ServedModel
 from app.service import Service, served_paths
 from app.shapes import NAMES, shapes
 
-_OPERATION: Final = re.compile(r"[^A-Za-z0-9]+")
 _REFERENCE: Final = "#/components/schemas/{model}"
 _SECURITY: Final = {
     "ApiKeyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -71,11 +69,11 @@ def _json(model: str, example: object = None) -> dict[str, Any]:
     return {"application/json": content}
 
 
-def _raw_operation(summary: str, path: str, body: str, answer: str, example: object) -> dict[str, Any]:
+def _raw_operation(summary: str, name: str, body: str, answer: str, example: object) -> dict[str, Any]:
     return {
         "tags": ["prediction"],
         "summary": summary,
-        "operationId": _OPERATION.sub("_", path).strip("_"),
+        "operationId": name,
         "requestBody": {"required": True, "content": _json(body, example)},
         "responses": {"200": {"description": "Scored", "content": _json(answer)}, **_problems(*_BODY)},
     }
@@ -96,17 +94,18 @@ def _prefix(served: ServedModel, service: Service) -> str:
     """What the names of a model's schemas begin with; nothing for the default model."""
     if served is service.default:
         return ""
-    return "".join(word.capitalize() for word in re.split(r"[^A-Za-z0-9]+", served.name))
+    # Two names never meet: within a name "_" is doubled and "." replaced, of which pydantic would keep the end alone.
+    return served.name.replace("_", "__").replace(".", "_d") + "_"
 
 
 def _paths_of(served: ServedModel, at: ModelPaths, prefix: str) -> dict[str, Any]:
     """The two prediction routes of a model, at its paths."""
     customer, batch_request, single, batch = (prefix + name for name in NAMES)
     example = served.live.contract.customer if served.live else None
-    one = _raw_operation("Score one customer", at.predict, customer, single, example)
+    one = _raw_operation("Score one customer", f"predict{at.suffix}", customer, single, example)
     one["parameters"] = [_EXPLAIN]
     customers = None if example is None else {"customers": [example]}
-    many = _raw_operation("Score many customers", at.batch, batch_request, batch, customers)
+    many = _raw_operation("Score many customers", f"predictBatch{at.suffix}", batch_request, batch, customers)
     return {at.predict: {"post": one}, at.batch: {"post": many}}
 
 
@@ -144,13 +143,13 @@ def describe(app: FastAPI, service: Service) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     schemas[ProblemBody.__name__] = ProblemBody.model_json_schema(ref_template=_REFERENCE)
     schemas |= schemas[ProblemBody.__name__].pop("$defs", {})
+    for served in service.models.values():
+        schemas |= _schemas_of(served, _prefix(served, service), settings.max_batch_rows)
     predictions: dict[str, Any] = {}
     need_model: set[str] = set()
     for served, at in served_paths(service):
-        prefix = _prefix(served, service)
-        predictions |= _paths_of(served, at, prefix)
+        predictions |= _paths_of(served, at, _prefix(served, service))
         need_model |= {at.about, at.contract}
-        schemas |= _schemas_of(served, prefix, settings.max_batch_rows)
     document["paths"] = predictions | document["paths"]
     rules = paths.rules(settings.model_names)
     for path, operations in document["paths"].items():

@@ -36,6 +36,8 @@ class ModelPaths:
     contract: str
     about: str
     refresh: str
+    suffix: str = ""
+    """What distinguishes the ids of these operations from those of the default model's short paths."""
 
 
 DEFAULT: Final = ModelPaths("/v1/predict", "/v1/predict/batch", "/v1/contract", "/v1/model", "/v1/model/refresh")
@@ -45,7 +47,7 @@ DEFAULT: Final = ModelPaths("/v1/predict", "/v1/predict/batch", "/v1/contract", 
 def of_model(name: str) -> ModelPaths:
     """The paths of a model by its name."""
     about = f"{MODELS}/{name}"
-    return ModelPaths(f"{about}/predict", f"{about}/batch", f"{about}/contract", about, f"{about}/refresh")
+    return ModelPaths(f"{about}/predict", f"{about}/batch", f"{about}/contract", about, f"{about}/refresh", f"_{name}")
 
 
 _TEMPLATE: Final = of_model("{model}")

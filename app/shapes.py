@@ -18,7 +18,7 @@ _Band = Annotated[Literal["low", "medium", "high"], Field(description="Band of t
 
 
 class Prediction(BaseModel):
-    """One customer's prediction; :func:`answers` puts the customer's key before it."""
+    """One customer's prediction; :func:`shapes` adds the customer's key."""
 
     churn_probability: _Probability
     decision: _Decision

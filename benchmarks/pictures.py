@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.text import Text
 
 from app.names import MODEL_NAME, PRODUCTION
-from app.schemas import LABEL_COLUMN
+from app.schemas import telco
 from benchmarks.browser import Browser, browser
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
@@ -135,7 +135,8 @@ def fill(on: Platform) -> tuple[str, str]:
     october, november = "october.parquet", "november.parquet"
     on.churn("data", "generate", "--rows", "10000", "--seed", "8", "--out", october)
     mixed_up = pd.read_parquet(on.folder / october)
-    mixed_up[LABEL_COLUMN] = np.random.default_rng(3).permutation(mixed_up[LABEL_COLUMN])
+    label = telco().label.name
+    mixed_up[label] = np.random.default_rng(3).permutation(mixed_up[label])
     mixed_up.to_parquet(on.folder / november)
     at = ("--tracking-uri", on.mlflow_url)
     trained = on.churn("train", "--data", october, "--promote", *at)[-1]

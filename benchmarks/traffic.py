@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from app.schemas import FEATURES
+from app.schemas import telco
 from training.generate import generate
 from training.truth import GeneratorConfig
 
@@ -22,8 +22,8 @@ def customers(rows: int) -> list[CustomerJson]:
     """
     spare = rows // 10 + 100
     frame = generate(GeneratorConfig(rows=rows + spare, seed=SEED)).customers
-    frame = frame[[f.name for f in FEATURES]].dropna().head(rows)
-    for feature in FEATURES:
+    frame = frame[[f.name for f in telco().features]].dropna().head(rows)
+    for feature in telco().features:
         kind = object if feature.is_category else int if feature.integer else float
         frame[feature.name] = frame[feature.name].astype(kind)
     # DataFrame.to_dict returns Python's own numbers, which JSON can hold.
@@ -49,7 +49,7 @@ def dataframe_records(customers: Sequence[CustomerJson]) -> bytes:
 def v2(customers: Sequence[CustomerJson]) -> bytes:
     """The V2 inference protocol with the pandas content type: one input of shape (rows, 1) for each column."""
     inputs: list[dict[str, Any]] = []
-    for feature in FEATURES:
+    for feature in telco().features:
         values = [customer[feature.name] for customer in customers]
         column: dict[str, Any] = {"name": feature.name, "shape": [len(values), 1], "data": values}
         if feature.is_category:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -87,14 +86,12 @@ def _add_routes(
     at: ModelPaths,
     refresh: Callable[[ServedModel], Awaitable[None]],
 ) -> None:
-    @routes.get(at.about, summary="Which version answers?", operation_id=_operation(at.about))
+    @routes.get(at.about, summary="Which version answers?", operation_id=_operation("model", at))
     async def model() -> ModelReport:
         return _describe(served)
 
     @routes.post(
-        at.refresh,
-        summary="Look the alias up now instead of at the next poll",
-        operation_id=_operation(at.refresh),
+        at.refresh, summary="Look the alias up now instead of at the next poll", operation_id=_operation("refresh", at)
     )
     async def refresh_now() -> Ready:
         await refresh(served)
@@ -103,7 +100,7 @@ def _add_routes(
     @routes.get(
         at.contract,
         summary="What are its customers?",
-        operation_id=_operation(at.contract),
+        operation_id=_operation("contract", at),
         response_class=Response,
         responses={
             200: {"content": {"application/json": {"schema": {"type": "object"}}}},
@@ -119,8 +116,9 @@ def _add_routes(
         return Response(contract.canonical, media_type="application/json", headers=headers)
 
 
-def _operation(path: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", path).strip("_")
+def _operation(action: str, at: ModelPaths) -> str | None:
+    """The id of an operation of a model; None for the short paths, whose ids FastAPI makes."""
+    return action + at.suffix if at.suffix else None
 
 
 def _tags(header: str) -> set[str]:

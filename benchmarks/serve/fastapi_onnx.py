@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from app import bundle
-from app.schemas import Customer, encode
+from benchmarks.customers import Customer, encode
 
 
 class Batch(BaseModel):

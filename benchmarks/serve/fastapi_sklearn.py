@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.schemas import Customer
+from benchmarks.customers import Customer
 from benchmarks.serve import native
 
 

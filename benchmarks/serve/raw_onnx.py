@@ -17,7 +17,7 @@ import onnxruntime
 import orjson
 
 from app import bundle
-from app.schemas import encode
+from benchmarks.customers import encode
 
 
 def main(bodies: Path, seconds: float) -> None:

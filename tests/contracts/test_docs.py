@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from support.bundles import make_bundle
 from support.paths import ROOT
+from support.telco import FEATURES
 
 from app.errors import CATALOGUE
 from app.main import create_app
-from app.schemas import FEATURES
 from app.settings import Settings
 from infra.workloads.ingress_problems import PROBLEMS
 

@@ -12,10 +12,10 @@ from support.mlflow_pods import run_migration
 from support.postgres import Postgres
 from support.redis_api import CUSTOMERS
 from support.servers import Mlflow, Redis
+from support.telco import encode
 from support.training_runs import write_customers
 
 from app.model import load
-from app.schemas import encode
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import pytest
 from support.bundles import random_customers
 from support.registered import Registered
 from support.servers import Api, wait_until
+from support.telco import encode
 from support.traffic import Traffic
 
 from app.model import load
-from app.schemas import encode
 
 pytestmark = pytest.mark.service
 

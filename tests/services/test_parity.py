@@ -15,8 +15,8 @@ from sklearn.pipeline import Pipeline
 from support.bundles import random_customers
 from support.registered import follow
 from support.servers import Api
+from support.telco import FEATURE_NAMES, FEATURES, blank_total
 
-from app.schemas import FEATURE_NAMES, FEATURES, blank_total
 from training import native
 from training.config import ModelType, TrainConfig
 from training.generate import write

@@ -14,9 +14,10 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from support.commands import churn
 from support.contracts import small_bank, small_bank_customers
+from support.telco import FEATURE_NAMES
 from support.training_runs import GATES, aliases, config, stage_of
 
-from app.schemas import FEATURE_NAMES, telco
+from app.schemas import telco
 from training import addresses, mlflow_store, native, pipeline, registry
 from training.data import DataError, encode_frame
 from training.generate import generate

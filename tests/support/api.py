@@ -15,9 +15,9 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message
 from support.bundles import write_keys
+from support.telco import EXAMPLE
 
 from app.main import create_app
-from app.schemas import EXAMPLE
 from app.service import Service
 from app.settings import Settings
 

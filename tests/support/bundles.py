@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from support.contracts import small_bank_customers
+from support.telco import FEATURE_NAMES, FEATURES, ID_COLUMN, blank_total, encode
 
 from app.bundle import MANIFEST, GateResult, Manifest
 from app.contract import Contract
 from app.feature import Feature
-from app.schemas import FEATURE_NAMES, FEATURES, ID_COLUMN, blank_total, encode, telco
+from app.schemas import telco
 from app.security import new_key
 from training.config import ModelType, TrainConfig
 from training.data import load
@@ -32,7 +33,7 @@ _BLANK_SHARE = 0.1
 
 
 def random_customer(rng: np.random.Generator) -> dict[str, Any]:
-    """A customer that :class:`app.schemas.Customer` accepts; one in ten has a blank total."""
+    """A customer that :data:`support.telco.Customer` accepts; one in ten has a blank total."""
     row: dict[str, Any] = {ID_COLUMN: f"c-{rng.integers(10**9)}"}
     for feature in FEATURES:
         if feature.is_category:

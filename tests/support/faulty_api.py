@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from app.__main__ import main
+from app.contract import Features, Scores
 from app.model import Model
-from app.schemas import Features, Scores
 
 FAULTS = Path(os.environ["FAULTS"])
 _score = Model.score

@@ -20,8 +20,8 @@ from support.engine.project import Project
 from support.kubectl import Json, Kubectl
 from support.load import Load
 from support.servers import DOMAIN, HOST, free_port, wait_until
+from support.telco import EXAMPLE
 
-from app.schemas import EXAMPLE
 from infra.naming import INGRESS, NAMESPACES, POSTGRES, PROMETHEUS, Workload
 from ops.plain_http import NO_TLS
 from ops.stack import rollouts

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 from support.live import Live, is_ready
+from support.telco import EXAMPLE
 
-from app.schemas import EXAMPLE
 from infra.naming import API, MLOPS
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from support.live import Live
 from support.servers import DOMAIN, wait_until
+from support.telco import EXAMPLE
 
-from app.schemas import EXAMPLE
 from infra.naming import API
 from infra.workloads.ingress_problems import MEDIA_TYPE, RATE_SECONDS
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from support.bundles import random_customers
+from support.telco import encode
 
 from app.batcher import Batcher
 from app.model import Model, load
-from app.schemas import encode
 
 pytestmark = pytest.mark.anyio
 

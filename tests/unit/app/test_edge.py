@@ -8,12 +8,12 @@ import pytest
 from starlette.types import Message
 from support.api import Api, batch_body, body, make_api
 from support.bundles import random_customers
+from support.telco import EXAMPLE
 
 from app.edge import METHODS
 from app.errors import ProblemBody
 from app.names import MODEL_NAME
 from app.paths import rules
-from app.schemas import EXAMPLE
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from starlette.types import Message
 from support.api import Api, batch_body, body
+from support.telco import EXAMPLE
 
 from app.errors import ProblemBody
 from app.model import Model
-from app.schemas import EXAMPLE
 
 pytestmark = pytest.mark.anyio
 

@@ -13,10 +13,10 @@ import limits.strategies
 import pytest
 from limits.storage import MemoryStorage
 from support.api import Api, batch_body, body, make_api
+from support.telco import EXAMPLE
 
 from app import ratelimit, served
 from app.model import load
-from app.schemas import EXAMPLE
 
 pytestmark = pytest.mark.anyio
 

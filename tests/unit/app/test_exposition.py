@@ -14,13 +14,13 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from support.api import Api, batch_body, body, make_api
 from support.bundles import random_customers
+from support.telco import FEATURE_NAMES, FEATURES, encode
 
 from app.bundle import Bins
 from app.edge import METHODS
 from app.metrics import BinCounter, ModelCounters
 from app.model import Model, load
 from app.paths import UNKNOWN, rules
-from app.schemas import FEATURE_NAMES, FEATURES, encode
 from app.service import Service
 from app.settings import Settings
 

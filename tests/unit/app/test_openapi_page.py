@@ -12,10 +12,10 @@ from openapi_spec_validator import validate
 from starlette.routing import Route
 from support.api import Api, batch_body, body
 from support.bundles import random_customers
+from support.telco import FEATURES, Customer
 
 from app.errors import BY_STATUS, CATALOGUE, ProblemBody
 from app.paths import DOCS_FILES, rules
-from app.schemas import FEATURES, Customer
 
 _RULES = rules(["churn"])
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.api import batch_body, body
 from support.bundles import random_customers
+from support.telco import EXAMPLE, FEATURE_NAMES, FEATURES, Customer
 
 from app.coding import Row
 from app.errors import INVALID_INPUT, INVALID_JSON, ApiError, Problem
 from app.parsing import Parser, wants_explanation
-from app.schemas import EXAMPLE, FEATURE_NAMES, FEATURES, Customer, telco
+from app.schemas import telco
 
 _MAX_ROWS = 5
 _PARSER = Parser(telco(), _MAX_ROWS)

@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.bundles import random_customers
-
-from app.coding import Coder
-from app.schemas import (
+from support.telco import (
     CODES,
     EXAMPLE,
     FEATURE_NAMES,
@@ -20,10 +18,12 @@ from app.schemas import (
     ID_COLUMN,
     LABEL_COLUMN,
     Customer,
-    Feature,
     encode,
-    telco,
 )
+
+from app.coding import Coder
+from app.feature import Feature
+from app.schemas import telco
 
 _BY_NAME = {f.name: f for f in FEATURES}
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.bundles import random_customers
+from support.telco import FEATURE_NAMES, FEATURES, encode
 
+from app.contract import Features
 from app.explain import Linear, Occlusion
 from app.model import Model, load
-from app.schemas import FEATURE_NAMES, FEATURES, Features, encode
 
 _CUSTOMERS = encode(random_customers(3000, seed=11))
 

@@ -182,14 +182,14 @@ async def test_series_have_the_name_of_their_model(several: Several) -> None:
 async def test_the_page_describes_every_model(several: Several) -> None:
     page = (await several.get("/openapi.json")).json()
     schemas = page["components"]["schemas"]
-    assert set(schemas["BankCustomer"]["properties"]) == {"email", *BANK.names}
+    assert set(schemas["bank_Customer"]["properties"]) == {"email", *BANK.names}
     assert set(schemas["Customer"]["properties"]) == {"customer_id", *telco().names}
-    for path, schema in (("/v1/models/bank/predict", "BankCustomer"), ("/v1/models/churn/predict", "Customer")):
+    for path, schema in (("/v1/models/bank/predict", "bank_Customer"), ("/v1/models/churn/predict", "Customer")):
         content = page["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         assert content["schema"]["$ref"].endswith(f"/{schema}")
         assert (await several.post(path, content["example"])).status_code == 200
     several.api.service.models["bank"].live = None
-    assert (await several.get("/openapi.json")).json()["components"]["schemas"]["BankCustomer"]["type"] == "object"
+    assert (await several.get("/openapi.json")).json()["components"]["schemas"]["bank_Customer"]["type"] == "object"
 
 
 # ---------------------------------------------------------------- swaps
@@ -225,6 +225,16 @@ async def test_a_breaking_contract_is_swapped_only_if_somebody_decided_so(severa
         bank.more_tags["8"] = {"breaks_contract": decision}
         await _move(several, "8")
         assert (await several.get("/v1/models")).json()["models"][1]["model_version"] == version
+
+
+def test_names_of_models_never_meet_on_the_page() -> None:
+    names = ["churn", "batch", "single", "a-b", "a.b", "a_b"]
+    app = create_app(Settings(models=",".join(names), auth="off"))
+    page = app.openapi()
+    assert len([name for name in page["components"]["schemas"] if name.endswith("Customer")]) == len(names)
+    ids = [operation["operationId"] for path in page["paths"].values() for operation in path.values()]
+    assert len(set(ids)) == len(ids)
+    assert {"predict", "predictBatch"} < set(ids)
 
 
 def test_a_list_of_models_is_checked() -> None:

@@ -2,8 +2,8 @@ import json
 import re
 
 import pytest
+from support.telco import FEATURE_NAMES, Customer
 
-from app.schemas import FEATURE_NAMES, Customer
 from benchmarks import traffic
 from benchmarks.bench import bodies
 from benchmarks.contender import ROOT, Route

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import pytest
 import yaml
 from support.programs import program, run
+from support.telco import FEATURES, encode
 
 from app.bundle import Bins
 from app.metrics import BinCounter
-from app.schemas import FEATURES, encode, telco
+from app.schemas import telco
 from infra.rules_files import RULES
 from training.export import reference
 from training.generate import GeneratorConfig, generate

@@ -6,9 +6,10 @@ from functools import cache
 
 import pandas as pd
 import pytest
+from support.telco import FEATURE_NAMES, FEATURES
 
 from app.bundle import GateResult
-from app.schemas import FEATURE_NAMES, FEATURES, telco
+from app.schemas import telco
 from benchmarks import gate_cases as attacks
 from benchmarks.gate_cases import Case, cases, dataset
 from benchmarks.gates import CONFIG, verdict

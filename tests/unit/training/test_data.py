@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.telco import FEATURE_NAMES, FEATURES, IBM_COLUMNS, encode
 
-from app.schemas import FEATURE_NAMES, FEATURES, IBM_COLUMNS, encode, telco
+from app.schemas import telco
 from training.data import DataError, encode_frame, load
 from training.generate import generate, write
 from training.truth import GeneratorConfig, truth_path

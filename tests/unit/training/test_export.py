@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 from support.bundles import PASSED
+from support.telco import FEATURE_NAMES, FEATURES, encode
 
 from app import model as serving
 from app.bundle import GOLDEN, MANIFEST, Golden
+from app.contract import Features
 from app.explain import Linear, Occlusion
-from app.schemas import FEATURE_NAMES, FEATURES, Features, encode, telco
+from app.schemas import telco
 from training import export, pipeline
 from training.config import MODEL_TYPES, ModelType
 from training.data import encode_frame

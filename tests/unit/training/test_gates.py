@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.bundle import GateResult
-from app.schemas import Scores
+from app.contract import Scores
 from training import gates, leaks
 from training.auc import Estimate, standard_error
 from training.config import GateLimits

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
+from support.telco import FEATURE_NAMES
 
-from app.schemas import FEATURE_NAMES
 from training import generate as generate_module
 from training import population
 from training.data import load

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from support.telco import FEATURES
 
-from app.schemas import FEATURES, Feature, telco
+from app.feature import Feature
+from app.schemas import telco
 from training.causes import GENERIC, VALUES
 from training.hints import category_causes, fold, label_causes, meant, number_causes
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.telco import FEATURE_NAMES, IBM_COLUMNS, ID_COLUMN
 
-from app.schemas import FEATURE_NAMES, IBM_COLUMNS, ID_COLUMN
 from training.data import DataError, Dataset, load
 
 YES_NO = ("partner", "dependents", "phone_service", "paperless_billing")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from support.telco import FEATURE_NAMES, IBM_COLUMNS
 
-from app.schemas import FEATURE_NAMES, IBM_COLUMNS, telco
+from app.schemas import telco
 from training import causes
 from training.names import Names
 from training.violations import FILE, Findings

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
+from support.telco import FEATURES
 
 from app.bundle import Reference
-from app.schemas import FEATURES, Features, telco
+from app.contract import Features
+from app.schemas import telco
 from training import export, population_check
 from training.population import chunks
 from training.population_check import SCORE, Difference, PopulationCheck

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.bundle import GateResult
-from app.schemas import Scores
+from app.contract import Scores
 from training import regression
 from training.auc import auc
 from training.config import GateLimits

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from support.telco import FEATURE_NAMES
 
-from app.schemas import FEATURE_NAMES, telco
+from app.schemas import telco
 from training import sanity
 from training.generate import generate
 from training.truth import GeneratorConfig

@@ -11,11 +11,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from support.bundles import PASSED
+from support.telco import ID_COLUMN
 
 from app import bundle
 from app.bundle import BundleError, RiskBands
 from app.model import load as load_model
-from app.schemas import ID_COLUMN, telco
+from app.schemas import telco
 from app.verification import parse_manifest
 from training import export, pipeline, reading_csv
 from training.data import DataError, encode_frame, load

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
+from support.telco import FEATURES, Customer
 
-from app.schemas import FEATURES, Customer
 from training import reading_csv
 from training.causes import VALUES_SHOWN
 from training.data import DataError, Violation, load
