@@ -15,11 +15,11 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE
 from app.expressions import Expression
-from app.feature import Description, Feature, Formula, Misfits, Name, Part, Text, repeated
+from app.feature import Description, Feature, Formula, Name, Part, Text, repeated
 
 FORMAT: Final = 1
 """Format of the contract itself, its key ``contract``."""
@@ -73,16 +73,13 @@ class Label(Part):
         default=(), description="Further texts that mean 'stayed'; 0, false and no always do, in any case."
     )
 
-    @model_validator(mode="after")
-    def _disjoint(self) -> Label:
-        both = {text.lower() for text in self.churned} & {text.lower() for text in self.stayed}
-        if both:
-            raise ValueError(f"{min(both)!r} cannot mean both 'churned' and 'stayed'")
-        return self
+    def _misfits(self) -> Iterator[str]:
+        if both := {text.lower() for text in self.churned} & {text.lower() for text in self.stayed}:
+            yield f"{min(both)!r} cannot mean both 'churned' and 'stayed'"
 
 
 class Reading(Part):
-    """How the files of these customers are written; what is not given is detected, and said.
+    """How the files of these customers are written; what is not given is detected, and a note says how.
 
     The words are those of the Table Schema standard (decimalChar, groupChar, missingValues).
     """
@@ -166,13 +163,6 @@ class Contract(Part):
     def series(self) -> int:
         """Most bins that a model with this contract exports, over its features and its score."""
         return NUMBER_BINS + sum(len(f.categories) if f.is_category else NUMBER_BINS for f in self.features)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Contract:
-        problems = list(self._misfits())
-        if problems:
-            raise Misfits(problems)
-        return self
 
     def _misfits(self) -> Iterator[str]:
         numbers = {f.name for f in self.features if not f.is_category}

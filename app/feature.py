@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
@@ -29,18 +29,28 @@ Value: TypeAlias = bool | float | str
 """A category, a number, or a boolean, which may be written as 0 and 1 too."""
 
 
-class Part(BaseModel):
-    """Base of everything in a contract: immutable, strict, without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
-
-
 class Misfits(ValueError):  # noqa: N818 - several at once, not one error
     """What is wrong with a part of a contract, each problem by itself."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(self.problems))
+
+
+class Part(BaseModel):
+    """Base of everything in a contract: immutable, strict, without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if problems := tuple(self._misfits()):
+            raise Misfits(problems)
+        return self
+
+    def _misfits(self) -> Iterator[str]:
+        """What is wrong with the part as a whole, once each key fits by itself."""
+        yield from ()
 
 
 class Constant(Part):
@@ -141,13 +151,6 @@ class Feature(Part):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return self.type == "boolean" and isinstance(value, bool)
         return self.lowest <= value <= self.highest and (not self.integer or value == math.floor(value))
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Feature:
-        problems = list(self._misfits())
-        if problems:
-            raise Misfits(problems)
-        return self
 
     def _misfits(self) -> Iterator[str]:
         yield from self._category_misfits() if self.is_category else self._number_misfits()

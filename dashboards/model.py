@@ -18,7 +18,8 @@ def _versions() -> list[Panel]:
     return [
         Stat(
             title="Versions in service",
-            description="Most versions of one model in service; more than 1 lasts only as long as a change of version.",
+            description="The largest number of versions that any one model has in service; more than 1 lasts only as "
+            "long as a change of version.",
             queries=[Query(expr=f"max(count by (model) (count by (model, version) (churn_model_info{{{MODEL}}})))")],
             thresholds=[(2, "yellow")],
         ),
@@ -36,7 +37,7 @@ def _versions() -> list[Panel]:
         ),
         Stat(
             title="Registry",
-            description="Pods that reach the model registry, about every model.",
+            description="Pods that got an answer from the registry about every one of these models.",
             queries=[count(f"min by (pod) (churn_registry_up{{{MODEL}}}) == 1")],
             width=3,
         ),

@@ -107,7 +107,7 @@ class ApiSettings(Section):
     log_requests: bool
     models: Models = Field(
         default=(MODEL_NAME,),
-        description="Names of the registered models, the default one first. Most stacks serve one: not in every file.",
+        description="Names of the registered models, the default one first. Optional, since most stacks serve one.",
     )
     cors_origins: tuple[Origin, ...] = Field(description="Origins of web pages whose scripts may call the API.")
     resources: Resources

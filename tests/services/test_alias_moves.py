@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from support.bundles import random_customers
+from support.moves import check_answers, move_alias
 from support.registered import Registered
-from support.servers import Api, wait_until
+from support.servers import Api
 from support.telco import encode
 from support.traffic import Traffic
 
@@ -31,21 +32,7 @@ def test_answers_stay_whole_while_the_alias_moves(
     registered.point(versions[0])
     with Api(tmp_path, **registered.settings()) as api, Traffic(api.url, CUSTOMERS, rate=RATE) as traffic:
         outcome = traffic.outcome
-        for move in range(1, moves + 1):
-            version = versions[move % len(versions)]
-            registered.point(version)
-            wait_until(
-                lambda expected=version.number: outcome.answers and outcome.answers[-1][1]["model_version"] == expected,  # type: ignore[misc]  # mypy cannot type a lambda's default
-                f"an answer of version {version.number}",
-            )
+        move_alias(registered, versions, moves, outcome)
         swaps = api.model_metrics()["churn_model_swaps_total"]
     assert swaps == moves + 1
-    assert not outcome.failures
-    assert outcome.not_sent == 0
-    assert set(outcome.versions) == set(expected)
-    wrong = [
-        (index, answer)
-        for index, answer in outcome.answers
-        if answer["churn_probability"] != expected[answer["model_version"]][index]
-    ]
-    assert not wrong
+    check_answers(outcome, expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,13 @@ from support.telco import FEATURE_NAMES, FEATURES, ID_COLUMN, blank_total, encod
 
 from app.bundle import MANIFEST, GateResult, Manifest
 from app.contract import Contract
-from app.feature import Feature
 from app.schemas import telco
 from app.security import new_key
 from training.config import ModelType, TrainConfig
-from training.data import load
+from training.data import Dataset, load
 from training.export import Facts, write_files, write_manifest
+from training.fitting import Fitted, validate
 from training.fitting import fit as fit_customers
-from training.fitting import validate
 from training.pipeline import fit, predict
 
 PASSED = GateResult(name="skill", passed=True, detail="a bundle of the tests")
@@ -118,52 +118,71 @@ def write_keys(
     return keys
 
 
-def widened(contract: Contract, name: str, **changes: Any) -> Contract:
-    """The contract with other bounds or a blank for one feature."""
-    features = tuple(
-        Feature.model_validate(f.model_dump() | changes) if f.name == name else f for f in contract.features
-    )
-    # Built anew, not copied: a copy would keep the digest that was computed for the other contract.
-    return Contract.model_validate(contract.model_dump() | {"features": features})
-
-
 def make_bank_bundle(folder: Path, contract: Contract, seed: int = 0) -> Manifest:
     """Train on made-up customers of :func:`support.contracts.small_bank` and write the bundle.
 
     ``contract`` is that one or a relative with the same features.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
     source = folder.with_name(f"{folder.name}.csv")
     small_bank_customers(800, seed).to_csv(source, index=False)
     return make_contract_bundle(folder, contract, source, seed)
 
 
-def make_contract_bundle(folder: Path, contract: Contract, source: Path, seed: int = 0) -> Manifest:
-    """Train on a file of customers of any contract and write the bundle of the model ``bank``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    data = load(str(source), contract)
+@dataclass(frozen=True)
+class Trained:
+    """A model fitted to a file of customers of any contract, with what its bundle says."""
+
+    config: TrainConfig
+    data: Dataset
+    fitted: Fitted
+    facts: Facts
+
+    def write(self, folder: Path) -> Manifest:
+        """Write the bundle, whose one gate passed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        fitted, test = self.fitted, self.fitted.split.test
+        write_files(
+            folder,
+            fitted.model,
+            self.facts,
+            train=fitted.features[fitted.split.train],
+            everyone=fitted.features,
+            holdout=fitted.customers.iloc[test],
+            holdout_scores=fitted.scores[test],
+        )
+        write_manifest(folder, self.facts, [PASSED])
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+
+
+def fit_contract(
+    contract: Contract, source: Path, *, model: ModelType = "logistic_regression", seed: int = 0
+) -> Trained:
+    """Train the model ``bank`` on a file of customers of any contract."""
     config = TrainConfig(
-        source=str(source), contract=contract, cv_folds=2, calibration_folds=2, tracking_uri="http://127.0.0.1:1"
+        source=str(source),
+        contract=contract,
+        model=model,
+        cv_folds=2,
+        calibration_folds=2,
+        tracking_uri="http://127.0.0.1:1",
     )
+    data = load(str(source), contract)
     fitted = fit_customers(config, data, validate(data), lambda *_: None)
     facts = Facts(
         contract=contract,
         medians=fitted.medians,
         model_name="bank",
-        model_type="logistic_regression",
+        model_type=model,
         run_id=f"{seed:032x}",
         git_revision=None,
         dataset_sha256=data.sha256,
         threshold=config.cost.threshold,
         metrics={"auc": 0.8},
     )
-    write_files(
-        folder,
-        fitted.model,
-        facts,
-        train=fitted.features[fitted.split.train],
-        everyone=fitted.features,
-        holdout=fitted.customers.iloc[fitted.split.test],
-        holdout_scores=fitted.scores[fitted.split.test],
-    )
-    write_manifest(folder, facts, [PASSED])
-    return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    return Trained(config, data, fitted, facts)
+
+
+def make_contract_bundle(folder: Path, contract: Contract, source: Path, seed: int = 0) -> Manifest:
+    """Train on a file of customers of any contract and write the bundle of the model ``bank``."""
+    return fit_contract(contract, source, seed=seed).write(folder)

@@ -151,3 +151,12 @@ def small_bank_customers(count: int, seed: int) -> pd.DataFrame:
     for name in ("geography", "balance", "salary"):
         frame.loc[rng.random(count) < 0.1, name] = None
     return frame
+
+
+def with_feature(contract: Contract, name: str, **changes: Any) -> Contract:
+    """The contract with changes to one feature."""
+    features = tuple(
+        Feature.model_validate(f.model_dump() | changes) if f.name == name else f for f in contract.features
+    )
+    # Built anew, not copied: a copy would keep the digest that was computed for the other contract.
+    return Contract.model_validate(contract.model_dump() | {"features": features})

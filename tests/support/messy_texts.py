@@ -29,13 +29,15 @@ CONTRACT = Contract(
 HEADER = "id,city,region,visits,balance,active"
 
 
-def read(path: Path, reading: Reading | None = None) -> tuple[list[tuple[Any, ...]], tuple[str, ...]]:
+def read(
+    path: Path, reading: Reading | None = None, contract: Contract = CONTRACT
+) -> tuple[list[tuple[Any, ...]], tuple[str, ...]]:
     """The rows, and the notes."""
-    findings = Findings(CONTRACT)
+    findings = Findings(contract)
     rows: list[tuple[Any, ...]] = []
-    for batch in checked_batches(path, CONTRACT, findings, labelled=False, reading=reading):
+    for batch in checked_batches(path, contract, findings, labelled=False, reading=reading):
         ids = batch.ids.to_pylist() if batch.ids is not None else [None] * batch.rows
-        rows += zip(ids, *(batch.columns[name].tolist() for name in CONTRACT.names), strict=True)
+        rows += zip(ids, *(batch.columns[name].tolist() for name in contract.names), strict=True)
     findings.raise_if_any(str(path))
     return rows, findings.notes
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 from support.api import Api, body
-from support.bundles import make_bank_bundle, widened, write_keys
-from support.contracts import small_bank
+from support.bundles import make_bank_bundle, write_keys
+from support.contracts import small_bank, with_feature
 from support.fake_mlflow import FakeMlflow
 
 from app import main
@@ -133,8 +133,7 @@ async def test_a_contract_is_sent_once_and_comes_back_equal(several: Several) ->
     assert default.content == telco().canonical
 
 
-async def test_a_broken_model_takes_no_other_down(several: Several, bank_bundle: Path) -> None:
-    del bank_bundle
+async def test_a_broken_model_takes_no_other_down(several: Several) -> None:
     service, bank = several.api.service, several.api.service.models["bank"]
     bank.live = None
     several.registries["bank"].fail()
@@ -201,7 +200,7 @@ async def _move(several: Several, version: str) -> None:
 
 
 async def test_a_compatible_contract_is_swapped_with_its_parser(several: Several, tmp_path: Path) -> None:
-    wider = widened(BANK, "age", maximum=150.0)
+    wider = with_feature(BANK, "age", maximum=150.0)
     make_bank_bundle(tmp_path / "wider", wider, seed=3)
     several.registries["bank"].versions["8"] = tmp_path / "wider"
     old = BANK.customer | {"age": 130}
@@ -212,7 +211,7 @@ async def test_a_compatible_contract_is_swapped_with_its_parser(several: Several
 
 
 async def test_a_breaking_contract_is_swapped_only_if_somebody_decided_so(several: Several, tmp_path: Path) -> None:
-    narrower = widened(BANK, "age", maximum=99.0)
+    narrower = with_feature(BANK, "age", maximum=99.0)
     make_bank_bundle(tmp_path / "narrower", narrower, seed=4)
     bank = several.registries["bank"]
     bank.versions["8"] = tmp_path / "narrower"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from support.bundles import Trained, fit_contract
 from support.contracts import small_bank, small_bank_customers
 
-from app.bundle import EXPLAIN, GOLDEN, MANIFEST, REFERENCE, GateResult, Golden, Manifest, Reference
+from app.bundle import EXPLAIN, GOLDEN, MANIFEST, REFERENCE, Golden, Manifest, Reference
 from app.coding import Coder
 from app.customers import customer_model
 from app.explain import Explain, Linear, Occlusion
@@ -22,7 +21,7 @@ from app.model import load as load_model
 from training import evaluate, export, report, sanity
 from training.config import MODEL_TYPES, CostModel, ModelType, TrainConfig
 from training.data import DataError, load
-from training.fitting import Fitted, fit, validate
+from training.fitting import fit, validate
 from training.judge import judge
 from training.mlflow_dataset import training_input
 from training.mlflow_store import write_holdout
@@ -31,41 +30,12 @@ from training.score import ModelFolder, score
 BANK = small_bank()
 
 
-@dataclass(frozen=True)
-class Trained:
-    config: TrainConfig
-    data: Any
-    fitted: Fitted
-    facts: export.Facts
-
-
 @lru_cache
 def trained(model_type: ModelType) -> Trained:
     with TemporaryDirectory() as folder:
-        source = f"{folder}/bank.csv"
+        source = Path(folder) / "bank.csv"
         small_bank_customers(3000, 5).to_csv(source, index=False)
-        config = TrainConfig(
-            source=source,
-            contract=BANK,
-            model=model_type,
-            cv_folds=2,
-            calibration_folds=2,
-            tracking_uri="http://127.0.0.1:1",
-        )
-        data = load(source, BANK)
-        fitted = fit(config, data, validate(data), lambda *_: None)
-    facts = export.Facts(
-        contract=BANK,
-        medians=fitted.medians,
-        model_name="bank",
-        model_type=model_type,
-        run_id="r1",
-        git_revision=None,
-        dataset_sha256=data.sha256,
-        threshold=config.cost.threshold,
-        metrics={"auc": 0.8},
-    )
-    return Trained(config, data, fitted, facts)
+        return fit_contract(BANK, source, model=model_type)
 
 
 @pytest.fixture(params=MODEL_TYPES)
@@ -73,22 +43,9 @@ def it(request: pytest.FixtureRequest) -> Trained:
     return trained(request.param)
 
 
-PASSED = GateResult(name="skill", passed=True, detail="a bundle of the tests")
-
-
 @pytest.fixture
 def bundle(it: Trained, tmp_path: Path) -> Path:
-    fitted, test = it.fitted, it.fitted.split.test
-    export.write_files(
-        tmp_path,
-        fitted.model,
-        it.facts,
-        train=fitted.features[fitted.split.train],
-        everyone=fitted.features,
-        holdout=fitted.customers.iloc[test],
-        holdout_scores=fitted.scores[test],
-    )
-    export.write_manifest(tmp_path, it.facts, [PASSED])
+    it.write(tmp_path)
     return tmp_path
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 from support.bundles import make_bundle
-from support.contracts import small_bank
+from support.contracts import small_bank, with_feature
 
 from app.bundle import MANIFEST_TAG
 from app.contract import Contract
@@ -21,16 +19,11 @@ from training.compare import coded_alike
 from training.config import GateLimits
 
 
-def changed(**feature: Any) -> Contract:
-    """The Telco contract with changes to the feature ``total_charges``."""
-    document = json.loads(telco().canonical)
-    (one,) = (f for f in document["features"] if f["name"] == "total_charges")
-    one |= feature
-    return Contract.model_validate_json(json.dumps(document))
-
-
 def test_names_in_files_bounds_and_words_do_not_change_the_codes() -> None:
-    assert coded_alike(telco(), changed(maximum=2_000_000.0, unit="EUR", description="x", aliases=["Bill"]))
+    assert coded_alike(
+        telco(),
+        with_feature(telco(), "total_charges", maximum=2_000_000.0, unit="EUR", description="x", aliases=("Bill",)),
+    )
 
 
 def tagged(version: str, tags: dict[str, str]) -> ModelVersion:
@@ -38,7 +31,13 @@ def tagged(version: str, tags: dict[str, str]) -> ModelVersion:
 
 
 @pytest.mark.parametrize(
-    "other", [small_bank(), changed(blank={"constant": 1.0}), changed(blank="median")], ids=lambda c: str(c.name)
+    "other",
+    [
+        small_bank(),
+        with_feature(telco(), "total_charges", blank={"constant": 1.0}),
+        with_feature(telco(), "total_charges", blank="median"),
+    ],
+    ids=lambda c: str(c.name),
 )
 def test_other_features_and_other_blanks_change_the_codes(other: Contract) -> None:
     assert not coded_alike(telco(), other)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.contracts import contracts, medians, rows, small_bank, small_bank_customers
+from support.contracts import contracts, medians, rows, small_bank, small_bank_customers, with_feature
+from support.parquet import with_column
 
 from app.coding import Coder
 from app.contract import Contract, Features
@@ -26,13 +26,6 @@ from training.validate import checked_batches
 from training.violations import Findings, Violation
 
 BANK = small_bank()
-
-
-def with_geography(**changes: Any) -> Contract:
-    """The bank's contract with these changes to one feature; built anew, as a copy keeps what was computed."""
-    document = BANK.model_dump(mode="json")
-    document["features"][1] |= changes
-    return Contract.model_validate_json(json.dumps(document))
 
 
 def written(contract: Contract, customers: Sequence[dict[str, Any]], path: Path) -> Path:
@@ -102,11 +95,9 @@ def test_a_boolean_may_be_written_in_any_usual_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [pa.bool_(), pa.int8(), pa.float64(), pa.decimal128(30, 1), pa.large_string()])
 def test_a_boolean_may_be_of_any_type_in_parquet(tmp_path: Path, kind: pa.DataType) -> None:
     frame = small_bank_customers(10, 1).assign(left=[0, 1] * 5)
-    table = pa.Table.from_pandas(frame, preserve_index=False)
     numbers = pa.array([1, 0] * 5).cast(pa.bool_() if kind == pa.bool_() else pa.int64())
-    at = table.column_names.index("active_member")
-    pq.write_table(table.set_column(at, "active_member", numbers.cast(kind)), tmp_path / "a.parquet")
-    assert load(str(tmp_path / "a.parquet"), BANK).customers["active_member"].tolist() == [1.0, 0.0] * 5
+    path = with_column(tmp_path / "a.parquet", frame, "active_member", lambda _: numbers.cast(kind))
+    assert load(path, BANK).customers["active_member"].tolist() == [1.0, 0.0] * 5
 
 
 def test_categories_in_another_case_and_spellings_are_read_with_a_note(tmp_path: Path) -> None:
@@ -118,7 +109,7 @@ def test_categories_in_another_case_and_spellings_are_read_with_a_note(tmp_path:
 
 
 def test_a_case_that_could_be_two_categories_is_refused(tmp_path: Path) -> None:
-    contract = with_geography(categories=["France", "FRANCE", "Spain"], spellings={})
+    contract = with_feature(BANK, "geography", categories=("France", "FRANCE", "Spain"), spellings={})
     path = bank_file(tmp_path, geography=["France", "FRANCE", "spain", "france", "Spain"] * 2)
     with pytest.raises(DataError) as caught:
         load(path, contract)
@@ -186,11 +177,10 @@ def test_another_business_is_told_which_contract_it_does_not_fit(tmp_path: Path)
 
 
 def test_true_and_false_are_a_category_only_where_the_contract_spells_them(tmp_path: Path) -> None:
-    table = pa.Table.from_pandas(small_bank_customers(10, 1).assign(left=[0, 1] * 5), preserve_index=False)
-    at = table.column_names.index("geography")
-    pq.write_table(table.set_column(at, "geography", pa.array([True, False] * 5)), tmp_path / "a.parquet")
+    frame = small_bank_customers(10, 1).assign(left=[0, 1] * 5)
+    path = with_column(tmp_path / "a.parquet", frame, "geography", lambda _: pa.array([True, False] * 5))
     with pytest.raises(DataError, match="geography: a column of type bool"):
-        load(str(tmp_path / "a.parquet"), BANK)
-    contract = with_geography(spellings={"True": "Spain", "False": "Germany"})
-    data = load(str(tmp_path / "a.parquet"), contract)
+        load(path, BANK)
+    contract = with_feature(BANK, "geography", spellings={"True": "Spain", "False": "Germany"})
+    data = load(path, contract)
     assert data.customers["geography"].astype(str).tolist() == ["Spain", "Germany"] * 5

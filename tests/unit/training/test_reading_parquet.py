@@ -9,17 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from support.parquet import with_column
 
 from training.data import DataError, load
-
-
-def saved(path: Path, frame: pd.DataFrame, column: str, change: Callable[[pa.Array], pa.Array]) -> str:
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    at = table.column_names.index(column)
-    pq.write_table(table.set_column(at, column, change(table[column].combine_chunks())), path)
-    return str(path)
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
@@ -53,7 +46,7 @@ def test_the_same_customers_in_another_type(
     change: Callable[[pa.Array], pa.Array],
 ) -> None:
     clean = load(str(customers_csv))
-    data = load(saved(tmp_path / name, table, column, change))
+    data = load(with_column(tmp_path / name, table, column, change))
     assert data.customers.equals(clean.customers)
     assert ("The file was read as Parquet, whatever its name says." in data.notes) == (name == "a.csv")
     assert data.churned is not None
@@ -63,7 +56,7 @@ def test_the_same_customers_in_another_type(
 
 @pytest.mark.parametrize("column", ["tenure_months", "gender", "churned"])
 def test_times_are_refused_by_their_type(tmp_path: Path, table: pd.DataFrame, column: str) -> None:
-    source = saved(
+    source = with_column(
         tmp_path / "a.parquet",
         table,
         column,
@@ -74,6 +67,6 @@ def test_times_are_refused_by_their_type(tmp_path: Path, table: pd.DataFrame, co
 
 
 def test_text_numbers_with_two_readings_are_refused(tmp_path: Path, table: pd.DataFrame) -> None:
-    source = saved(tmp_path / "a.parquet", table, "total_charges", lambda a: pa.array(["1.854"] * len(a)))
+    source = with_column(tmp_path / "a.parquet", table, "total_charges", lambda a: pa.array(["1.854"] * len(a)))
     with pytest.raises(DataError, match=r"total_charges: '1\.854' in row 1 is 1\.854 or 1854"):
         load(source)

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pandas as pd
 import pytest
-from moto.server import ThreadedMotoServer
+from support.s3 import REGION, client, environment, moto
 
 from training import sources
 from training.data import DataError, load
@@ -102,23 +101,15 @@ def test_partitioned_parquet_has_the_columns_of_its_folders(
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[str]:
     """A prefix on a real HTTP server that speaks S3, with the same parts."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    where: Any = {"LocationConstraint": "eu-central-1"}
     bucket = folder.parent.name.replace("_", "-")
-    client.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
-    for path in folder.rglob("*"):
-        if path.is_file():
-            client.upload_file(str(path), bucket, f"day/{path.relative_to(folder)}")
-    yield f"s3://{bucket}/day/"
-    server.stop()
+    with moto() as url:
+        for name, value in environment(url).items():
+            monkeypatch.setenv(name, value)
+        client(url).create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        for path in folder.rglob("*"):
+            if path.is_file():
+                client(url).upload_file(str(path), bucket, f"day/{path.relative_to(folder)}")
+        yield f"s3://{bucket}/day/"
 
 
 def test_a_prefix_in_s3_is_downloaded_part_after_part(

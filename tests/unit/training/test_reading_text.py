@@ -1,4 +1,4 @@
-"""Text files as other programs write them: read with the same values and a word about it, or refused aloud."""
+"""Text files as other programs write them: read with the same values and a note, or refused with a message."""
 
 from __future__ import annotations
 
