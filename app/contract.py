@@ -19,7 +19,7 @@ from pydantic import Field, StringConstraints
 
 from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE
 from app.expressions import Expression
-from app.feature import Description, Feature, Formula, Name, Part, Text, repeated
+from app.feature import Description, Feature, Formula, Judged, Name, Part, Text, repeated
 
 FORMAT: Final = 1
 """Format of the contract itself, its key ``contract``."""
@@ -45,7 +45,7 @@ class Key(Part):
         description="'ascii': A to Z, a to z and 0 to 9. 'unicode': the letters and digits of any script.",
     )
     symbols: Annotated[str, StringConstraints(pattern=r'^[^"\\\p{Cc}\p{L}\p{N}]*$', max_length=40)] = Field(
-        default="_.-", description="Allowed beside letters and digits; '_.-@+' allows e-mail addresses."
+        default="_.-", description="Allowed besides letters and digits; '_.-@+' allows e-mail addresses."
     )
     max_length: Annotated[int, Field(ge=1, le=256)] = Field(default=64, description="In characters.")
     description: Description = (
@@ -61,7 +61,7 @@ class Key(Part):
         return f"^[{letters}{symbols}]{{1,{self.max_length}}}$"
 
 
-class Label(Part):
+class Label(Judged):
     """The column of the answer: who churned."""
 
     name: Name = "churned"
@@ -104,7 +104,7 @@ class Cost(Part):
     retained_share: Annotated[float, Field(gt=0, le=1)] = RETAINED_SHARE
 
 
-class Contract(Part):
+class Contract(Judged):
     """One kind of customer."""
 
     contract: Literal[1] = Field(description="Format of this file.")

@@ -42,6 +42,10 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
+
+class Judged(Part):
+    """A part whose keys must also fit together."""
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if problems := tuple(self._misfits()):
@@ -50,7 +54,7 @@ class Part(BaseModel):
 
     def _misfits(self) -> Iterator[str]:
         """What is wrong with the part as a whole, once each key fits by itself."""
-        yield from ()
+        raise NotImplementedError
 
 
 class Constant(Part):
@@ -75,7 +79,7 @@ class Formula(Part):
         return parse(self.expression)
 
 
-class Feature(Part):
+class Feature(Judged):
     """One model input.
 
     A category is coded as its index in ``categories``, a boolean as 0 or 1. Bounds are inclusive. Only a feature with

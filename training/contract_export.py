@@ -11,12 +11,12 @@ from app.customers import customer_model
 from app.feature import Feature
 from training.contract_writer import flow
 
-ODCS: Final = "v3.2.0"
+_ODCS: Final = "v3.2.0"
 PREFIX: Final = "churn."
 """Begins the name of each customProperty of ours."""
 _AT_HOME: Final = ("contract", "name", "description", "key", "features")
 """Keys of a contract that have a home in the standard."""
-DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def canonical(contract: Contract) -> str:
@@ -28,12 +28,12 @@ def contract_schema() -> str:
     """JSON Schema of a contract's file, for editors."""
     schema: dict[str, Any] = Contract.model_json_schema()
     schema["title"] = "Contract of customers"
-    return _json({"$schema": DIALECT} | schema)
+    return _json({"$schema": _DIALECT} | schema)
 
 
 def customer_schema(contract: Contract) -> str:
     """JSON Schema of one customer in a request."""
-    return _json({"$schema": DIALECT} | customer_model(contract).model_json_schema())
+    return _json({"$schema": _DIALECT} | customer_model(contract).model_json_schema())
 
 
 def odcs(contract: Contract) -> str:
@@ -44,7 +44,7 @@ def odcs(contract: Contract) -> str:
     document: dict[str, Any] = {
         "version": "1.0.0",
         "kind": "DataContract",
-        "apiVersion": ODCS,
+        "apiVersion": _ODCS,
         "id": f"churn-{contract.name}",
         "name": contract.name,
         "status": "active",

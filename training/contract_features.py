@@ -12,9 +12,9 @@ import numpy.typing as npt
 from app.feature import MAX_EXACT
 from training.contract_profile import Column
 
-MARGIN: Final = 0.5
+_MARGIN: Final = 0.5
 """Share of the range by which bounds go beyond the values of the file."""
-UNKNOWN: Final = "Unknown"
+_UNKNOWN: Final = "Unknown"
 """The category that a blank counts as: a model can learn what it means."""
 _FINEST: Final = 1e-12
 """Smallest step between bounds: numbers below it are noise."""
@@ -45,7 +45,7 @@ def propose(column: Column, name: str) -> ProposedFeature:
         comments = (f"From {column.numbers.min():.15g} to {column.numbers.max():.15g} in the file.",)
     if column.blanks:
         body |= _blank(body)
-        comments += (f"{column.blanks / len(column.texts):.1%} of the rows are blank.",)
+        comments += (f"Blank in {column.blanks / len(column.texts):.1%} of the rows.",)
     aliases = {"aliases": [column.name]} if column.name != name else {}
     return ProposedFeature(feature={"name": name} | body | aliases, typical=typical, comments=comments)
 
@@ -55,8 +55,8 @@ def _blank(body: dict[str, Any]) -> dict[str, Any]:
         return {"blank": {"constant": False}}
     if body["type"] != "category":
         return {"blank": "median"}
-    others = [category for category in body["categories"] if category != UNKNOWN]
-    return {"categories": [*others, UNKNOWN], "blank": {"constant": UNKNOWN}}
+    others = [category for category in body["categories"] if category != _UNKNOWN]
+    return {"categories": [*others, _UNKNOWN], "blank": {"constant": _UNKNOWN}}
 
 
 def _typical(column: Column) -> float:
@@ -69,7 +69,7 @@ def _typical(column: Column) -> float:
 def bounds(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Bounds around numbers: half their range beyond them, rounded outwards to two digits, and never through zero."""
     low, high = float(numbers.min()), float(numbers.max())
-    margin = MARGIN * (high - low)
+    margin = _MARGIN * (high - low)
     step = max(_FINEST, 10.0 ** (math.floor(math.log10(max(abs(low), abs(high)))) - 1))
     if (numbers == np.floor(numbers)).all():
         step = max(1.0, step)

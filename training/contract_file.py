@@ -66,9 +66,10 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(contract_yaml.MAX_BYTES + 1)
     except OSError as error:
-        raise _whole_file(str(path), f"it cannot be read ({error.strerror})") from error
+        raise whole_file(str(path), f"it cannot be read ({error.strerror})") from error
     if len(content) > contract_yaml.MAX_BYTES:
-        raise _whole_file(str(path), f"it is larger than {contract_yaml.MAX_BYTES // 1024} KiB: a contract is not")
+        largest = contract_yaml.MAX_BYTES // 1024
+        raise whole_file(str(path), f"it is larger than {largest} KiB, the most that a contract may have")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -88,25 +89,39 @@ def parse(text: str, source: str) -> Contract:
         ContractError: it does not fit.
     """
     document = contract_yaml.parse(text)
-    problems = [*document.problems]
-    if isinstance(document.value, dict):
-        ambiguous = {p.path for p in problems}
-        problems += [p for p in _misfits(document) if p.path not in ambiguous]
-    elif not problems:
-        problems.append(Problem(1, "", "it is not a contract: expected keys such as contract, name and features"))
-    if problems:
-        raise ContractError(source, tuple(sorted(set(problems))))
-    contract = Contract.model_validate_json(json.dumps(document.value))
+    contract = None if document.problems else _valid(document)
+    if contract is None:
+        raise ContractError(source, _problems(document))
     try:
-        CostModel(**contract.cost.model_dump())
+        CostModel.of(contract.cost)
     except ValidationError as error:
         why = str(error.errors()[0]["ctx"]["error"])
         raise ContractError(source, (Problem(document.line(("cost",)), "cost", why),)) from None
     return contract
 
 
-def _whole_file(source: str, message: str) -> ContractError:
+def whole_file(source: str, message: str) -> ContractError:
+    """The error for a file that is wrong as a whole, not in one line."""
     return ContractError(source, (Problem(0, "", message),))
+
+
+def _valid(document: Document) -> Contract | None:
+    try:
+        return Contract.model_validate_json(json.dumps(document.value))
+    except ValidationError:
+        return None
+
+
+def _problems(document: Document) -> tuple[Problem, ...]:
+    """Everything that is wrong with a document that is no contract: as YAML, and by the rules of a contract."""
+    problems = [*document.problems]
+    if isinstance(document.value, dict):
+        ambiguous = {p.path for p in problems}
+        problems += [p for p in _misfits(document) if p.path not in ambiguous]
+    elif not problems:
+        problems.append(Problem(1, "", "it is not a contract: expected keys such as contract, name and features"))
+    assert problems, document.value  # noqa: S101 - whatever is refused has a problem
+    return tuple(sorted(set(problems)))
 
 
 def _misfits(document: Document) -> Iterator[Problem]:

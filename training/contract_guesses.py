@@ -16,7 +16,7 @@ from app.feature import MAX_CATEGORIES, Text
 from training.contract_profile import Column
 from training.hints import LABELS
 
-MAX_NAME: Final = 63
+_MAX_NAME: Final = 63
 _LABEL_NAMES: Final = (
     r"(is_|has_)?churn(ed|er)?(_?(flag|yn|ind|indicator|label|value))?",
     r"exited|attrition(_?(flag|status))?|attrited|left|cancel(l)?ed|abgewandert|gekuendigt|kuendigung",
@@ -52,10 +52,10 @@ def snake_case(name: str, taken: Collection[str] = ()) -> str:
     text = unicodedata.normalize("NFKD", name.translate(_UMLAUTS)).encode("ascii", "ignore").decode()
     text = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3_\2\4", text)
     text = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
-    text = (text if text[:1].isalpha() else f"column_{text}".strip("_"))[:MAX_NAME]
+    text = (text if text[:1].isalpha() else f"column_{text}".strip("_"))[:_MAX_NAME]
     unlike, number = text, 2
     while unlike in taken:
-        unlike = f"{text[: MAX_NAME - 4]}_{number}"
+        unlike = f"{text[: _MAX_NAME - 4]}_{number}"
         number += 1
     return unlike
 
@@ -102,7 +102,35 @@ def churned_text(column: Column) -> tuple[str, bool]:
     return (likely[0], True) if len(likely) == 1 else (list(column.counts)[-1], False)
 
 
-def leak_reason(column: Column, churned: npt.NDArray[np.bool_] | None) -> str | None:
+def unusable(column: Column, churned: npt.NDArray[np.bool_] | None) -> str | None:
+    """Why a column cannot be a feature; None if it can."""
+    if is_row_number(column):
+        return "it numbers the rows"
+    if not nameable(column.name):
+        return "its name is empty, too long, or has quotes or control characters: rename it"
+    if column.kind in _NO_FEATURE:
+        return _NO_FEATURE[column.kind]
+    if (leak := _leak_reason(column, churned)) is not None:
+        return f"suspected leak, {leak}; name it under leaks to refuse files that have it"
+    if len(column.counts) == 1 and (not column.blanks or column.kind != "text"):
+        return f"constant, always {next(iter(column.counts))}{' or blank' if column.blanks else ''}"
+    return _unusable_text(column) if column.kind == "text" else _unusable_number(column)
+
+
+def nameable(text: str) -> bool:
+    """Whether a contract can have a text as an alias or a category."""
+    try:
+        _TEXT.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(re.fullmatch(pattern, snake_case(name)) for pattern in patterns)
+
+
+def _leak_reason(column: Column, churned: npt.NDArray[np.bool_] | None) -> str | None:
     """Why a column may be known only after a customer churned; None if nothing says so."""
     if _LEAK_NAMES.fullmatch(snake_case(column.name)):
         return "its name says that it is known only after a customer churned"
@@ -117,25 +145,6 @@ def leak_reason(column: Column, churned: npt.NDArray[np.bool_] | None) -> str | 
         if stayed.max() < left.min() or left.max() < stayed.min():
             return "one threshold of it decides the label"
     return None
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(re.fullmatch(pattern, snake_case(name)) for pattern in patterns)
-
-
-def unusable(column: Column, churned: npt.NDArray[np.bool_] | None) -> str | None:
-    """Why a column cannot be a feature; None if it can."""
-    if is_row_number(column):
-        return "it numbers the rows"
-    if not nameable(column.name):
-        return "its name is empty, too long, or has quotes or control characters: rename it"
-    if column.kind in _NO_FEATURE:
-        return _NO_FEATURE[column.kind]
-    if (leak := leak_reason(column, churned)) is not None:
-        return f"suspected leak, {leak}; name it under leaks to refuse files that have it"
-    if len(column.counts) == 1 and (not column.blanks or column.kind != "text"):
-        return f"constant, always {next(iter(column.counts))}{' or blank' if column.blanks else ''}"
-    return _unusable_text(column) if column.kind == "text" else _unusable_number(column)
 
 
 def _unusable_number(column: Column) -> str | None:
@@ -163,12 +172,3 @@ def _unusable_text(column: Column) -> str | None:
     if not all(map(nameable, column.counts)):
         return "its texts have quotes, backslashes or control characters, or are too long"
     return None
-
-
-def nameable(text: str) -> bool:
-    """Whether a contract can have a text as an alias or a category."""
-    try:
-        _TEXT.validate_python(text)
-    except ValidationError:
-        return False
-    return True

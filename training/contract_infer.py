@@ -16,14 +16,19 @@ from app.contract import MAX_FEATURES, MAX_SERIES, NUMBER_BINS, Contract, Readin
 from training.contract_features import propose
 from training.contract_guesses import churned_text, is_row_number, key_of, label_of, nameable, snake_case, unusable
 from training.contract_profile import MAX_ROWS, Column, Profile, profile
-from training.contract_writer import yaml_text
+from training.contract_writer import EDITORS, yaml_text
 from training.contract_yaml import Path
 from training.hints import LABELS
+from training.notes import counted
 from training.violations import file_error
 
 _SLICES: Final = 4
 _SLICE_CATEGORIES: Final = range(2, 7)
 _SHOWN: Final = 3
+_AS_OF: Final = frozenset(
+    {"as_of", "asof", "snapshot", "snapshot_date", "reference_date", "stichtag", "date", "as_of_date"}
+)
+"""Names of the day on which a row was known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,19 +48,17 @@ class _Draft:
     features: list[dict[str, Any]] = field(default_factory=list)
     example: dict[str, Any] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
+    used: list[Column] = field(default_factory=list)
+    """The columns of the features."""
     comments: dict[Path, list[str]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-    bins: int = NUMBER_BINS
 
     def is_full(self, column: Column) -> bool:
         """Whether a contract has no room for another feature like this."""
-        bins = len(column.counts) + 1 if column.kind == "text" else NUMBER_BINS
-        if len(self.features) == MAX_FEATURES or self.bins + bins > MAX_SERIES:
-            return True
-        self.bins += bins
-        return False
+        return len(self.used) == MAX_FEATURES or NUMBER_BINS + sum(map(_bins, [*self.used, column])) > MAX_SERIES
 
     def add(self, column: Column) -> None:
+        self.used.append(column)
         name = snake_case(column.name, self.taken)
         self.taken.add(name)
         proposed = propose(column, name)
@@ -71,17 +74,16 @@ class _Draft:
             self.remarks.append(f"The column {column.name!r} is left out ({why}).")
 
 
-def infer(
-    source: str,
-    *,
-    label: str | None = None,
-    key: str | None = None,
-    reading: Reading = Reading(),  # noqa: B008
-) -> Proposal:
+def _bins(column: Column) -> int:
+    """The most bins that the feature of a column has: one more than its texts, if a blank is a category too."""
+    return len(column.counts) + 1 if column.kind == "text" else NUMBER_BINS
+
+
+def infer(source: str, *, label: str | None = None, key: str | None = None, reading: Reading | None = None) -> Proposal:
     """Propose a contract for a file.
 
     Args:
-        source: CSV or Parquet file, a local path or ``s3://bucket/key``.
+        source: CSV, Excel or Parquet, a path, folder or pattern, or ``s3://bucket/key``.
         label: the column of the label; by default one that is called like it and has two values.
         key: the column of the customers' key; by default one that is called like it and is unique.
         reading: how the file is written, where it could be read in two ways; the contract then says it too.
@@ -92,19 +94,18 @@ def infer(
     profiled = profile(source, reading)
     if not profiled.rows:
         raise file_error(source, "it has no rows", "a header and at least one customer")
-    named = {
-        role: _named(profiled, name, source) for role, name in (("label", label), ("key", key)) if name is not None
-    }
-    label_column = named.get("label") or label_of(profiled.columns)
-    key_column = named.get("key") or key_of([c for c in profiled.columns if c is not label_column])
-    document = _document(profiled, source, label_column, key_column)
-    draft = document.pop("draft")
+    label_column = label_of(profiled.columns) if label is None else _named(profiled, label, source)
+    others = [c for c in profiled.columns if c is not label_column]
+    key_column = key_of(others) if key is None else _named(profiled, key, source)
+    draft = _Draft(taken={"customer_id", "churned"})
+    document = _document(profiled, source, label_column, key_column, draft)
     if not draft.features:
         raise file_error(source, "no column can be a feature", "columns with numbers or a few different texts")
     document |= {"features": draft.features, "example": draft.example}
-    document["reading"] |= reading.model_dump(mode="json", exclude_defaults=True)
+    if reading:
+        document["reading"] |= reading.model_dump(mode="json", exclude_defaults=True)
     contract = Contract.model_validate_json(json.dumps({k: v for k, v in document.items() if v}))
-    head = ["yaml-language-server: $schema=contract.schema.json", *_head(source, profiled, draft)]
+    head = [EDITORS, *_head(source, profiled, draft)]
     return Proposal(
         contract=contract, yaml=yaml_text(contract, head=head, comments=draft.comments), remarks=tuple(head[1:])
     )
@@ -118,15 +119,16 @@ def _named(profiled: Profile, name: str, source: str) -> Column:
     return column
 
 
-def _document(profiled: Profile, source: str, label: Column | None, key: Column | None) -> dict[str, Any]:
-    draft = _Draft(taken={"customer_id", "churned"})
+def _document(
+    profiled: Profile, source: str, label: Column | None, key: Column | None, draft: _Draft
+) -> dict[str, Any]:
+    """The contract without its features and its example, which are in the draft."""
     churned = _label_rows(label, source) if label is not None else None
     document: dict[str, Any] = {
         "contract": 1,
         "name": _name(source),
         "key": _key(key, draft),
         "label": _label(label, draft, churned),
-        "draft": draft,
     }
     for column in profiled.columns:
         if column is label or column is key:
@@ -153,11 +155,6 @@ def _document(profiled: Profile, source: str, label: Column | None, key: Column 
     document["ignored"] = draft.ignored
     _note_duplicates(profiled, label, key, draft)
     return document
-
-
-_AS_OF: Final = frozenset(
-    {"as_of", "asof", "snapshot", "snapshot_date", "reference_date", "stichtag", "date", "as_of_date"}
-)
 
 
 def _name(source: str) -> str:
@@ -192,8 +189,9 @@ def _alias(name: str, ours: str) -> dict[str, Any]:
 
 def _label_rows(label: Column, source: str) -> npt.NDArray[np.bool_]:
     if len(label.counts) != 2:  # noqa: PLR2004 - churned and stayed
-        shown = ", ".join(map(repr, list(label.counts)[:_SHOWN]))
-        raise file_error(source, f"the label {label.name!r} has {len(label.counts)} values ({shown} ...)", "two values")
+        values = counted(len(label.counts), "value", "values")
+        shown = ", ".join(map(repr, list(label.counts)[:_SHOWN])) + (" ..." if len(label.counts) > _SHOWN else "")
+        raise file_error(source, f"the label {label.name!r} has {values} ({shown})", "two values")
     return np.asarray(label.texts == churned_text(label)[0])
 
 

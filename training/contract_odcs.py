@@ -16,10 +16,10 @@ from app.contract import Contract
 from app.feature import MAX_EXACT, Feature
 from training import contract_yaml
 from training.contract_export import PREFIX
-from training.contract_file import ContractError, parse, read_text
+from training.contract_file import ContractError, parse, read_text, whole_file
 from training.contract_guesses import label_name, snake_case
 from training.contract_odcs_shape import Shape
-from training.contract_writer import yaml_text
+from training.contract_writer import EDITORS, yaml_text
 from training.contract_yaml import Problem
 
 _USED: Final = frozenset(
@@ -84,22 +84,22 @@ def converted(text: str, source: str, *, table: str | None = None, label: str | 
     version = str(value.get("apiVersion", "")) if isinstance(value, dict) else ""
     if not re.fullmatch(r"v?3\.\d+(\.\d+)?", version):
         shown = f"apiVersion is {version!r}" if version else "there is no apiVersion"
-        raise _wrong(source, f"{shown}; expected the Open Data Contract Standard v3.0 to v3.2")
+        raise whole_file(source, f"{shown}; expected the Open Data Contract Standard v3.0 to v3.2")
     _check_shape(document, source)
     properties, name = _properties(value, table, source)
     draft = _Draft(rest=_custom(value))
-    labels = [str(p.get("name")) for p in properties]
+    labels = [p["name"] for p in properties]
     if label is not None and label not in labels:
-        raise _wrong(source, f"there is no property {label!r}; there are {', '.join(labels)}")
+        raise whole_file(source, f"there is no property {label!r}; there are {', '.join(labels)}")
     ours = any(key in draft.rest for key in ("example", "label"))
     label = label or (None if ours else label_name(labels))
     key = _key(properties, draft)
     for property_ in properties:
-        if property_ is not key and property_.get("name") != label:
+        if property_ is not key and property_["name"] != label:
             _add(property_, draft)
     _note_rest(value, draft)
     contract = _contract(value, name, draft, label, source)
-    head = ["yaml-language-server: $schema=contract.schema.json", f"Taken over from {Path(source).name}.", *draft.head]
+    head = [EDITORS, f"Taken over from {Path(source).name}.", *draft.head]
     return yaml_text(contract, head=head, comments=draft.comments)
 
 
@@ -116,29 +116,21 @@ def _check_shape(document: contract_yaml.Document, source: str) -> None:
         raise ContractError(source, tuple(sorted(set(problems)))) from None
 
 
-def _wrong(source: str, message: str) -> ContractError:
-    return ContractError(source, (Problem(0, "", message),))
-
-
 def _properties(value: Mapping[str, Any], table: str | None, source: str) -> tuple[list[dict[str, Any]], str]:
-    objects = [o for o in value.get("schema") or [] if isinstance(o, dict)]
-    names = [str(o.get("name")) for o in objects]
+    objects = value.get("schema") or []
+    names = [o["name"] for o in objects]
     if table is not None:
-        objects = [o for o in objects if o.get("name") == table]
+        objects = [o for o in objects if o["name"] == table]
     if len(objects) != 1:
-        raise _wrong(source, f"expected one schema object; choose with --table from: {', '.join(names) or 'none'}")
-    properties = [p for p in objects[0].get("properties") or [] if isinstance(p, dict) and p.get("name")]
-    return properties, str(value.get("name") or objects[0].get("name") or "customers")
+        raise whole_file(source, f"expected one schema object; choose with --table from: {', '.join(names) or 'none'}")
+    properties = [p for p in objects[0].get("properties") or [] if p["name"]]
+    return properties, value.get("name") or objects[0]["name"] or "customers"
 
 
 def _custom(value: Mapping[str, Any]) -> dict[str, Any]:
     """Our own customProperties, without the prefix."""
-    pairs = [c for c in value.get("customProperties") or [] if isinstance(c, dict)]
-    return {
-        str(c["property"]).removeprefix(PREFIX): c.get("value")
-        for c in pairs
-        if str(c.get("property", "")).startswith(PREFIX)
-    }
+    pairs = value.get("customProperties") or []
+    return {c["property"].removeprefix(PREFIX): c.get("value") for c in pairs if c["property"].startswith(PREFIX)}
 
 
 def _key(properties: list[dict[str, Any]], draft: _Draft) -> dict[str, Any] | None:
@@ -147,7 +139,7 @@ def _key(properties: list[dict[str, Any]], draft: _Draft) -> dict[str, Any] | No
     if not keys:
         draft.head.append("No property is a primary key: the key is customer_id.")
         return None
-    name = str(keys[0]["name"])
+    name = keys[0]["name"]
     body = {"name": snake_case(name)} | ({"aliases": [name]} if snake_case(name) != name else {}) | _custom(keys[0])
     if keys[0].get("description"):
         body["description"] = keys[0]["description"][:500]
@@ -169,18 +161,17 @@ def _categories(property_: Mapping[str, Any]) -> list[str]:
     """Allowed values: of 3.2's enum, or what earlier contracts have instead of it."""
     listed: list[Any] = [e.get("value") if isinstance(e, dict) else e for e in property_.get("enum") or []]
     for rule in property_.get("quality") or []:
-        arguments = rule.get("arguments") if isinstance(rule, dict) else None
-        if not listed and isinstance(arguments, dict):
-            listed = arguments.get("validValues") or []
+        listed = listed or (rule.get("arguments") or {}).get("validValues") or []
     for custom in property_.get("customProperties") or []:
-        if not listed and custom.get("property") in {"enum", "validValues", "allowedValues"}:
-            listed = custom.get("value") or []
+        if not listed and custom["property"] in {"enum", "validValues", "allowedValues"}:
+            # The standard lets this be anything.
+            listed = custom["value"] if isinstance(custom.get("value"), list) else []
     return [str(value) for value in listed or property_.get("validValues") or []]
 
 
 def _add(property_: Mapping[str, Any], draft: _Draft) -> None:
     """Add a property as a feature, or to the ignored columns with the reason."""
-    theirs, kind, categories = str(property_["name"]), _type(property_), _categories(property_)
+    theirs, kind, categories = property_["name"], _type(property_), _categories(property_)
     own = _custom(property_)
     name = snake_case(theirs, draft.taken)
     body: dict[str, Any] = {"name": name}
@@ -196,7 +187,7 @@ def _add(property_: Mapping[str, Any], draft: _Draft) -> None:
         draft.ignore(theirs, f"{why}; as_of can name it if a row was known on that day" if kind in _DATES else why)
         return
     if property_.get("description"):
-        body["description"] = str(property_["description"])[:500]
+        body["description"] = property_["description"][:500]
     if property_.get("required") is False and "blank" not in own:
         if body["type"] == "category":
             notes.append("May be blank in the source: give it a rule, blank: {constant: ...}, if it can be.")
@@ -214,8 +205,8 @@ def _add(property_: Mapping[str, Any], draft: _Draft) -> None:
 def _property_notes(property_: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
     unknown = sorted(set(property_) - _USED_IN_PROPERTY)
     unknown += sorted(set(property_.get("logicalTypeOptions") or {}) - _OPTIONS)
-    foreign = [c.get("property") for c in property_.get("customProperties") or [] if isinstance(c, dict)]
-    unknown += [str(f) for f in foreign if str(f).removeprefix(PREFIX) not in own]
+    foreign = [c["property"] for c in property_.get("customProperties") or []]
+    unknown += [f for f in foreign if f.removeprefix(PREFIX) not in own]
     if unknown:
         yield f"Not taken over: {', '.join(unknown)}."
 
@@ -228,7 +219,7 @@ def _bounds(options: Mapping[str, Any], kind: str, notes: list[str]) -> dict[str
     if high is None and (edge := options.get("exclusiveMaximum")) is not None:
         high = edge - step
     if low is None or high is None:
-        notes.append("The source has no bounds on both sides: those here are as wide as can be. Set them.")
+        notes.append("The source has no bounds on both sides: these are the widest possible. Set them.")
     return {"minimum": -MAX_EXACT if low is None else low, "maximum": MAX_EXACT if high is None else high}
 
 
@@ -238,8 +229,7 @@ def _example(body: Mapping[str, Any], property_: Mapping[str, Any]) -> Any:
         feature = Feature.model_validate_json(json.dumps(body))
     except ValueError:  # said by the check of the whole contract
         return None
-    listed = property_.get("examples")
-    fitting = [e for e in listed if feature.fits(e)] if isinstance(listed, list) else []
+    fitting = [e for e in property_.get("examples") or [] if feature.fits(e)]
     if fitting:
         return fitting[0]
     if feature.is_category:
@@ -251,7 +241,7 @@ def _example(body: Mapping[str, Any], property_: Mapping[str, Any]) -> Any:
 
 def _note_rest(value: Mapping[str, Any], draft: _Draft) -> None:
     unknown = sorted(set(value) - _USED)
-    foreign = [str(c.get("property")) for c in value.get("customProperties") or [] if isinstance(c, dict)]
+    foreign = [c["property"] for c in value.get("customProperties") or []]
     unknown += [f for f in foreign if not f.startswith(PREFIX)]
     if unknown:
         draft.head.append(f"Not taken over: {', '.join(unknown)}.")

@@ -15,17 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.contract import Contract, Reading
+from training import hints
 from training.identities import MISSING
 from training.names import Names
-from training.readers import is_text, open_table
+from training.readers import open_table
 from training.sources import fetched
 from training.violations import DataError, Findings
 
 MAX_ROWS: Final = 500_000
 """Rows that are looked at: a contract needs no more, and memory stays bounded."""
 _BATCH: Final = 65_536
-_BLANKS: Final = frozenset(MISSING)
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER: Final = re.compile(hints.NUMBER)
 _COMMA: Final = re.compile(r"[+-]?\d+(,\d+)?")
 _EITHER: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _CODE: Final = re.compile(r"0\d+")
@@ -110,11 +110,11 @@ class Profile:
         return next((column for column in self.columns if column.name == name), None)
 
 
-def profile(source: str, reading: Reading) -> Profile:
+def profile(source: str, reading: Reading | None = None) -> Profile:
     """Read a file whose contract is not known.
 
     Args:
-        source: CSV or Parquet file, a local path or ``s3://bucket/key``.
+        source: CSV, Excel or Parquet, a path, folder or pattern, or ``s3://bucket/key``.
         reading: how it is written, as far as that is known.
 
     Raises:
@@ -126,12 +126,11 @@ def profile(source: str, reading: Reading) -> Profile:
     return Profile(columns, min(rows, MAX_ROWS), rows > MAX_ROWS, findings.notes)
 
 
-def _read(source: str, reading: Reading) -> tuple[list[str], list[Mapping[str, pa.Array]], int, Findings]:
+def _read(source: str, reading: Reading | None) -> tuple[list[str], list[Mapping[str, pa.Array]], int, Findings]:
     """The names of the columns, and their values in parts: the one place that knows how files are read."""
-    nobody = _NOBODY.model_copy(update={"reading": reading})
-    findings, parts, rows = Findings(nobody), [], 0
+    findings, parts, rows = Findings(_NOBODY), [], 0
     try:
-        with fetched(source) as path, open_table(path, findings, Names(nobody)) as table:
+        with fetched(source) as path, open_table(path, findings, Names(_NOBODY), reading) as table:
             names = list(dict.fromkeys(field.name for field in table.fields))
             for _, columns in table.batches({name: name for name in names}, _BATCH):
                 parts.append(columns)
@@ -148,12 +147,8 @@ def _texts(parts: Sequence[pa.Array]) -> pd.Series[str]:
     if not parts:
         return pd.Series([], dtype="str")
     texts = pd.concat([_as_text(part) for part in parts], ignore_index=True)[:MAX_ROWS]
-    return texts.mask(texts.str.lower().isin(_BLANKS), None)
+    return texts.mask(texts.str.lower().isin(MISSING), None)
 
 
 def _as_text(part: pa.Array) -> pd.Series[str]:
-    if pa.types.is_dictionary(part.type):
-        part = part.dictionary_decode()
-    if not is_text(part.type):
-        part = pc.cast(part, pa.string(), safe=False)
-    return pd.Series(pc.utf8_trim_whitespace(part).to_pandas(), dtype="str")
+    return pd.Series(pc.utf8_trim_whitespace(pc.cast(part, pa.string(), safe=False)).to_pandas(), dtype="str")

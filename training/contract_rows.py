@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 from app.contract import Contract
 from app.feature import Feature
 from training.files import check_output
+from training.generate import customer_ids
 from training.outputs import delivered, is_csv
 
 CHUNK: Final = 50_000
-CHURN_RATE: Final = 0.25
-STRENGTH: Final = 1.6
+_CHURN_RATE: Final = 0.25
+_STRENGTH: Final = 1.6
 """Standard deviation of the logit: the best AUC is then about 0.83."""
 _FIRST_DAY: Final = date(2025, 1, 1)
 _DAYS: Final = 365
@@ -40,23 +41,11 @@ class RowsConfig:
         rows: customers.
         seed: the same contract, rows and seed give the same bytes (Parquet: with the same release of pyarrow).
         blank_share: share of blanks in each feature that may be blank.
-        keys: whether each row has a key.
-        labels: whether each row has a label.
     """
 
     rows: int
     seed: int = 7
     blank_share: float = 0.05
-    keys: bool = True
-    labels: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Written:
-    """What was written: rows, and those that churned (None without labels)."""
-
-    rows: int
-    churned: int | None
 
 
 def write(
@@ -66,8 +55,8 @@ def write(
     *,
     overwrite: bool = False,
     on_progress: Callable[[int], None] | None = None,
-) -> Written:
-    """Write customers to a CSV or Parquet file, completely or not at all.
+) -> int:
+    """Write customers to a CSV or Parquet file, completely or not at all; returns how many of them churned.
 
     Args:
         contract: of the customers.
@@ -82,7 +71,7 @@ def write(
     check_output(out, overwrite=overwrite)
     done = churned = 0
     with delivered(out, overwrite=overwrite) as path:
-        first = _batch(contract, RowsConfig(rows=1, keys=config.keys, labels=config.labels), 0, 1)
+        first = _batch(contract, RowsConfig(rows=1), 0, 1)
         writer = (
             pa_csv.CSVWriter(path, first.schema, write_options=_quotes(contract))
             if is_csv(out)
@@ -92,10 +81,10 @@ def write(
             for batch in batches(contract, config):
                 writer.write_batch(batch)
                 done += batch.num_rows
-                churned += int(np.sum(batch[contract.label.name].to_numpy())) if config.labels else 0
+                churned += int(np.sum(batch[contract.label.name].to_numpy()))
                 if on_progress is not None:
                     on_progress(done)
-    return Written(rows=done, churned=churned if config.labels else None)
+    return churned
 
 
 def _quotes(contract: Contract) -> pa_csv.WriteOptions:
@@ -116,9 +105,7 @@ def batches(contract: Contract, config: RowsConfig) -> Iterator[pa.RecordBatch]:
 
 def _batch(contract: Contract, config: RowsConfig, first: int, rows: int) -> pa.RecordBatch:
     rng = np.random.default_rng([config.seed, first])
-    columns: dict[str, pa.Array] = {}
-    if config.keys:
-        columns[contract.key.name] = pa.array(_keys(contract, first, rows))
+    columns: dict[str, pa.Array] = {contract.key.name: pa.array(_keys(contract, first, rows))}
     if contract.as_of is not None:
         days = rng.integers(0, _DAYS, rows)
         columns[contract.as_of] = pa.array([(_FIRST_DAY + timedelta(days=int(day))).isoformat() for day in days])
@@ -131,22 +118,21 @@ def _batch(contract: Contract, config: RowsConfig, first: int, rows: int) -> pa.
             blank = rng.random(rows) < config.blank_share
             columns[feature.name] = _blanked(columns[feature.name], blank)
         logit += weight * effect
-    if config.labels:
-        probability = 1 / (1 + np.exp(-(logit * STRENGTH / np.linalg.norm(weights) + _intercept())))
-        columns[contract.label.name] = pa.array((rng.random(rows) < probability).astype(np.int8))
+    probability = 1 / (1 + np.exp(-(logit * _STRENGTH / np.linalg.norm(weights) + _intercept())))
+    columns[contract.label.name] = pa.array((rng.random(rows) < probability).astype(np.int8))
     return pa.record_batch(columns)
 
 
 def _intercept() -> float:
-    # A logit that spreads by STRENGTH is flattened on average by this factor (MacKay's approximation).
-    return float(np.log(CHURN_RATE / (1 - CHURN_RATE)) * np.sqrt(1 + np.pi * STRENGTH**2 / 8))
+    # A logit that spreads by _STRENGTH is flattened on average by this factor (MacKay's approximation).
+    return float(np.log(_CHURN_RATE / (1 - _CHURN_RATE)) * np.sqrt(1 + np.pi * _STRENGTH**2 / 8))
 
 
 def _keys(contract: Contract, first: int, rows: int) -> list[str]:
     """Keys of letters and digits, which every contract allows; those of a short key count in base 36."""
     width = min(contract.key.max_length - 1, 8)
     if width == 8:  # noqa: PLR2004 - the usual C00000001
-        return [f"C{number:08d}" for number in range(first + 1, first + rows + 1)]
+        return customer_ids(first, rows)
     return [_short(number % 36 ** (width + 1), width + 1) for number in range(first, first + rows)]
 
 

@@ -95,11 +95,17 @@ def _wrong_blank(value: Any, detail: Any, path: Path) -> str:
 
 def _pattern(pattern: str) -> str:
     if pattern.startswith("^[a-z][a-z0-9_]"):
-        return "a name has lower-case letters, digits and underscores, begins with a letter, and has at most 63"
+        return (
+            "a name has lower-case letters, digits and underscores, begins with a letter, "
+            "and is at most 63 characters long"
+        )
     if pattern.startswith("^[a-z][a-z0-9-]"):
-        return "a contract's name has lower-case letters, digits and dashes, begins with a letter, and has at most 63"
+        return (
+            "a contract's name has lower-case letters, digits and dashes, begins with a letter, "
+            "and is at most 63 characters long"
+        )
     if "\\p{L}" in pattern:
-        return "symbols are what a key may have beside letters and digits, without quotes and backslashes"
+        return "symbols are what a key may have besides letters and digits, without quotes and backslashes"
     return "a text here is not empty and has no quotes, backslashes or control characters"
 
 

@@ -12,12 +12,11 @@ from app.contract import Contract
 from app.feature import MAX_EXACT
 from training.contract_yaml import Path
 
-WIDTH: Final = 110
-EDITORS: Final = "yaml-language-server: $schema={schema}"
+EDITORS: Final = "yaml-language-server: $schema=contract.schema.json"
+"""The first comment of a file, by which editors find its schema."""
+_WIDTH: Final = 110
 _PLAIN: Final = re.compile(r"[A-Za-zÀ-ž_][\wÀ-ž .()/%+€$-]*(?<! )")
 _OTHER_MEANING: Final = re.compile(r"true|false|null|yes|no|on|off|y|n|inf|nan|e[0-9]*", re.IGNORECASE)
-_EXACT: Final = ("example",)
-"""Keys whose numbers stay as they are; elsewhere 5 and 5.0 are one number."""
 
 Comments = Mapping[Path, Sequence[str]]
 
@@ -32,7 +31,7 @@ def yaml_text(contract: Contract, *, head: Sequence[str] = (), comments: Comment
     """
     document = contract.model_dump(mode="json", exclude_defaults=True)
     lines = [*_comment(head, 0)]
-    for key, value in ({"contract": contract.contract} | document).items():
+    for key, value in document.items():
         spaced = isinstance(value, dict) or key == "features" or (key,) in (comments or {})
         lines += [""] if spaced and lines else []
         lines += _entry(key, value, (key,), comments or {})
@@ -51,7 +50,7 @@ def _entry(key: str, value: Any, path: Path, comments: Comments) -> Iterator[str
         yield f"{key}:"
         for name, part in value.items():
             yield from _comment(comments.get((*path, name), ()), 2)
-            yield f"  {_text(name)}: {flow(part, exact=key in _EXACT)}"
+            yield f"  {_text(name)}: {flow(part, exact=key == 'example')}"
     else:
         yield f"{key}: {flow(value)}"
 
@@ -60,12 +59,12 @@ def _comment(sentences: Sequence[str], indent: int) -> Iterator[str]:
     prefix = " " * indent + "# "
     for sentence in sentences:
         yield from textwrap.wrap(
-            sentence, WIDTH, initial_indent=prefix, subsequent_indent=prefix, break_on_hyphens=False
+            sentence, _WIDTH, initial_indent=prefix, subsequent_indent=prefix, break_on_hyphens=False
         )
 
 
 def flow(value: Any, *, exact: bool = False) -> str:
-    """A value on one line."""
+    """A value on one line; 5.0 stays apart from 5 only if it is exact, as in an example."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_text(str(k))}: {flow(v, exact=exact)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):

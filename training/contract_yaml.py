@@ -148,7 +148,8 @@ class _Builder:
         text, kind = _whole(node.value), str(node.tag).removeprefix(_TAG)
         if node.style is not None or kind == "str":
             if not _encodable(text):
-                self._add(node.start_mark.line + 1, path, f"{text!r} has half a character: remove it")
+                message = f"{text!r} contains an incomplete character (a lone surrogate): remove it"
+                self._add(node.start_mark.line + 1, path, message)
                 return "?"
             return text
         self.texts[path] = text

@@ -17,10 +17,9 @@ import pyarrow.parquet as pq
 from app.feature import Feature
 from app.schemas import telco
 from training.data import category
-from training.files import check_output
+from training.files import check_output, file_sha256
 from training.outputs import delivered, is_csv
 from training.population import Chunk, chunks, coefficients
-from training.sources import file_sha256
 from training.truth import GeneratorConfig, Probabilities, Truth, ceiling, stored, truth_path
 
 __all__ = ["Generated", "GeneratorConfig", "generate", "write"]

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from app.bundle import ARTIFACT_FOLDER, GOLDEN, MAX_OVERRIDE_BYTES, OVERRIDE, BundleError, Golden
-from app.customers import customer_model
+from app.customers import row_type
 from app.model import Model, load
 from app.names import PREVIOUS, PRODUCTION
 from app.verification import check_verdict
@@ -87,8 +88,8 @@ def _prove(version: Version, artifacts: Path) -> Proof:
     if refusal is not None and PRODUCTION in version.aliases:
         raise OpsError(f"it is in production and must not be served: {refusal}")
     golden = Golden.model_validate_json((served / GOLDEN).read_bytes())
-    customer = customer_model(model.manifest.customers)
-    rows: list[dict[str, Any]] = [customer.model_validate(row.customer).model_dump() for row in golden.rows]
+    customer = TypeAdapter[Any](row_type(model.contract))
+    rows = [customer.validate_python(row.customer) for row in golden.rows]
     difference = np.abs(model.score(model.coder.many(rows)) - [row.score for row in golden.rows])
     return Proof(
         model=version.model,

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ops.cli.options import HELP_STYLE, Force, Json
+from ops.cli.options import HELP_STYLE, Decimal, Delimiter, Encoding, Force, Json, Sheet, Thousands, reading
 from ops.console import Output
 
 if TYPE_CHECKING:
@@ -22,16 +22,6 @@ BREAKING: Final = 3
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=HELP_STYLE)
 File = Annotated[Path, typer.Argument(help="A contract: YAML, or JSON such as the canonical form.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="File to write. Default: standard output.")]
-
-
-Encoding = Annotated[
-    Literal["utf-8", "utf-16", "cp1252", "latin-1"] | None, typer.Option(help="Of the file, if it could be two.")
-]
-Delimiter = Annotated[Literal[",", ";", "tab", "|"] | None, typer.Option(help="Of the file, if it could be two.")]
-Decimal = Annotated[Literal[".", ","] | None, typer.Option(help="Decimal mark, if numbers could be read in two ways.")]
-Thousands = Annotated[
-    Literal[".", ",", " ", "'", ""] | None, typer.Option(help="Mark between groups of three digits, '' for none.")
-]
 
 
 class Target(StrEnum):
@@ -55,7 +45,7 @@ def contract() -> None:
 
 @app.command()
 def show(
-    file: Annotated[Path | None, typer.Argument(help="A contract. Default: the built-in one, of Telco.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="A contract. Default: the built-in Telco contract.")] = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -189,7 +179,10 @@ def import_(
 
 @app.command()
 def infer(
-    data: Annotated[str, typer.Argument(help="Customers: a CSV or Parquet file, a path or s3://bucket/key.")],
+    data: Annotated[
+        str,
+        typer.Argument(help="Customers: CSV, Excel or Parquet, a path, folder or pattern, or s3://bucket/key."),
+    ],
     *,
     label: Annotated[str | None, typer.Option(help="The column that tells who churned.")] = None,
     key: Annotated[str | None, typer.Option("--id", help="The column of the customers' key.")] = None,
@@ -197,6 +190,7 @@ def infer(
     delimiter: Delimiter = None,
     decimal: Decimal = None,
     thousands: Thousands = None,
+    sheet: Sheet = None,
     out: Out = None,
     force: Force = False,
     as_json: Json = False,
@@ -205,19 +199,22 @@ def infer(
 
     Types, categories, bounds with margins, key and label come from the file, and so do hints: leaks, identifiers,
     constant columns, blanks, repeated rows, the balance of the classes. Nothing of a single customer is written.
-    The options for encoding, delimiter and marks go into the contract too.
+    The options for encoding, delimiter, marks and sheet go into the contract too.
 
     Example: churn contract infer customers.csv --label exited --id account -o customers.yaml
     """
-    from app.contract import Reading
+    if out is not None:
+        from training.files import check_folder, check_free
+
+        check_free(out, overwrite=force)
+        check_folder(out.parent)
     from training.contract_infer import infer as propose
 
-    options = {"encoding": encoding, "delimiter": delimiter, "decimal": decimal, "thousands": thousands}
-    written = {name: "\t" if option == "tab" else option for name, option in options.items() if option is not None}
+    options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     output = Output(as_json=as_json)
     # Standard output is the contract's, unless it is written to a file.
     with Output(as_json=as_json or out is None).waiting("Reading the customers"):
-        proposal = propose(data, label=label, key=key, reading=Reading.model_validate(written))
+        proposal = propose(data, label=label, key=key, reading=options)
     if out is not None:
         _deliver(proposal.yaml, out, overwrite=force, quiet=True)
     result = {
@@ -258,7 +255,7 @@ def _row(feature: Feature) -> tuple[str, ...]:
 
 
 def _pairs(contract: Contract) -> list[tuple[str, str]]:
-    """What a contract says beside its features."""
+    """What a contract says besides its features."""
     key, label, cost = contract.key, contract.label, contract.cost
     pairs = [
         ("Key", ", ".join([key.name, *key.aliases]) + f" ({key.pattern})"),

@@ -20,8 +20,8 @@ ContractFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Customers of this contract instead. Their best AUC is not known, and the options for shifts, drift, "
-        "missing totals and delays are not for them.",
+        help="Customers of this contract instead. Their best AUC is unknown, and the options for shifts, drift, "
+        "missing totals and delays do not apply.",
     ),
 ]
 
@@ -99,7 +99,7 @@ def _generate_by_contract(contract: Path, path: str, *, rows: int, seed: int, ov
 
     parsed = read(contract)
     with output.counted("Generating") as progress:
-        written = write(
+        churned = write(
             parsed,
             RowsConfig(rows=rows, seed=seed),
             path,
@@ -107,8 +107,8 @@ def _generate_by_contract(contract: Path, path: str, *, rows: int, seed: int, ov
             on_progress=lambda done: progress(done, done / rows),
         )
     output.result(
-        {"path": path, "contract": parsed.name, "rows": rows, "churned": written.churned},
-        lambda: output.say(f"Wrote {rows:,} customers of {parsed.name} to {path}: {written.churned:,} churned"),
+        {"path": path, "contract": parsed.name, "rows": rows, "churned": churned},
+        lambda: output.say(f"Wrote {rows:,} customers of {parsed.name} to {path}: {churned:,} churned"),
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HELP_STYLE: Final[Literal["rich"] | None] = "rich" if sys.stdout.isatty() else None
 """Boxes and colors on a terminal, plain lines in a pipe or a file."""
 _TABS: Final = {"tab": "\t", "\\t": "\t"}
-DELIMITERS: Final = (",", ";", "\t", "|")
+_DELIMITERS: Final = (",", ";", "\t", "|")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -41,7 +41,7 @@ def delimiter(text: str) -> str:
         BadParameter: it is none.
     """
     mark = _TABS.get(text.lower(), text)
-    if mark not in DELIMITERS:
+    if mark not in _DELIMITERS:
         raise typer.BadParameter(f"{text!r} is no delimiter: give , ; | or tab")
     return mark
 

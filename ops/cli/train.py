@@ -77,53 +77,47 @@ def train(
 
     Example: churn train --data customers.parquet --contract contract.yaml --model auto --promote
     """
+    from training.contract_option import chosen
     from training.threads import limit_threads
 
     limit_threads()
-    from app.names import MODEL_NAME
     from ops.local import mlflow_server
     from ops.local.home import Home
 
     home = Home.from_environment()
     amounts = {"offer_cost": offer_cost, "customer_value": customer_value, "retained_share": retained_share}
-    cost = _cost(contract, amounts)
+    described = chosen(contract)
+    cost = _cost(described, amounts)
     _check_data(data, home)
+    from app.schemas import telco
     from training.config import TrainConfig
 
     options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
         config = TrainConfig(
             source=data or str(home.customers),
-            contract=_contract(contract),
+            contract=described or telco(),
             reading=options,
             model=model.value,
             seed=seed,
             **cost,
             tracking_uri=url,
-            model_name=MODEL_NAME,
         )
         _train(config, Output(as_json=as_json), promote=promote)
 
 
-def _contract(path: Path | None) -> Contract:
-    """The contract in a file; without one, that of the public Telco customers."""
-    from app.schemas import telco
-    from training.contract_file import read
-
-    return telco() if path is None else read(path)
-
-
-def _cost(contract: Path | None, amounts: Mapping[str, float | None]) -> dict[str, CostModel]:
+def _cost(contract: Contract | None, amounts: Mapping[str, float | None]) -> dict[str, CostModel]:
     """The cost model as an argument of the configuration: the contract's with these amounts, or none without any.
 
     It is checked before the paths of data; that of a contract alone is checked with the contract.
     """
-    chosen = {name: amount for name, amount in amounts.items() if amount is not None}
-    if not chosen:
+    amended = {name: amount for name, amount in amounts.items() if amount is not None}
+    if not amended:
         return {}
+    from app.schemas import telco
     from training.config import CostModel
 
-    return {"cost": CostModel(**_contract(contract).cost.model_dump() | chosen)}
+    return {"cost": CostModel(**(contract or telco()).cost.model_dump() | amended)}
 
 
 def _check_data(data: str | None, home: Home) -> None:

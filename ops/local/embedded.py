@@ -28,6 +28,7 @@ from ops.local.home import Home, HomeLock
 from ops.local.ports import LOOPBACK, free_port
 from ops.local.processes import ProcessGroup
 from ops.plain_http import NO_TLS
+from training.contract_option import chosen
 
 API_START_SECONDS: Final = 60
 HEAD_START_SECONDS: Final = 10
@@ -61,7 +62,7 @@ class Platform:
         self._processes = processes
         self._output = output
         self._options = options
-        self._contract = _read(options.contract_file)
+        self._contract = chosen(options.contract_file)
         self._sample = home.customers if self._contract is None else home.sample(self._contract)
         self._in_production: bool | None = None
         self._is_new = not home.mlflow_database.exists()
@@ -261,11 +262,3 @@ class Platform:
                 self._output.say("No version is in production any more: training one", "yellow")
                 self._train()
         self._processes.wait(lambda: False)
-
-
-def _read(path: Path | None) -> Contract | None:
-    if path is None:
-        return None
-    from training.contract_file import read  # noqa: PLC0415 - a start without a contract does not wait for YAML
-
-    return read(path)

@@ -93,7 +93,7 @@ example: {plan: free, age: 130, days: 3, colour: 1}
 """) == [
         (
             "line 2: name: 'My Shop' is not allowed: a contract's name has lower-case letters, digits and dashes, "
-            "begins with a letter, and has at most 63"
+            "begins with a letter, and is at most 63 characters long"
         ),
         "line 6: features[0].catgories: unknown key; did you mean categories?",
         (
@@ -102,7 +102,7 @@ example: {plan: free, age: 130, days: 3, colour: 1}
         ),
         (
             "line 8: features[1].name: 'Spend' is not allowed: a name has lower-case letters, digits and underscores, "
-            "begins with a letter, and has at most 63"
+            "begins with a letter, and is at most 63 characters long"
         ),
         'line 10: features[1].minimum: "3" is not a number',
         "line 12: features[2]: minimum 5 is not below maximum 2",
@@ -148,7 +148,7 @@ example: {plan: free, age: 130, days: 3, colour: 1}
         ("name: shop", "name: shop\nslices: plan", 'line 3: slices: "plan" is not a list: [a, b]'),
         ("name: shop", "name: shop\n<<: {a: 1}", "a key must be a text"),
         ("name: shop", "name: shop\n? [a]\n: 1", "a key must be a text"),
-        ("name: shop", 'name: shop\ndescription: "\\ud83d"', "half a character"),
+        ("name: shop", 'name: shop\ndescription: "\\ud83d"', "an incomplete character (a lone surrogate): remove it"),
         ("contract: 1\n", "", "line 1: contract is missing"),
         ("contract: 1", "contract: 2", "line 1: contract: 2 is not allowed; expected 1"),
     ],
@@ -186,7 +186,7 @@ def test_a_pair_of_escapes_is_one_character() -> None:
 def test_a_file_is_named(tmp_path: Path) -> None:
     for name, content, expected in [
         ("missing.yaml", None, "missing.yaml: it cannot be read (No such file or directory)"),
-        ("large.yaml", b"#" * (contract_yaml.MAX_BYTES + 1), "large.yaml: it is larger than 512 KiB"),
+        ("large.yaml", b"#" * (contract_yaml.MAX_BYTES + 1), "large.yaml: it is larger than 512 KiB, the most that a"),
         ("latin.yaml", b"contract: 1\nname: \xe9", "latin.yaml: line 2: the byte 0xe9 is not UTF-8"),
     ]:
         if content is not None:

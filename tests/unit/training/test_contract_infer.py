@@ -155,6 +155,7 @@ def test_label_and_key_can_be_named(tmp_path: Path) -> None:
         ({"label": "nothing"}, "there is no column 'nothing'"),
         ({"key": "nothing"}, "there is no column 'nothing'"),
         ({"label": "Age"}, "the label 'Age' has"),
+        ({"label": "Country"}, "the label 'Country' has 1 value ('DE'); expected two values"),
     ],
 )
 def test_a_wrong_column_is_refused(tmp_path: Path, options: dict[str, str], expected: str) -> None:

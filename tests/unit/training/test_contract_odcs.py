@@ -121,7 +121,7 @@ def test_a_contract_of_another_company_is_a_start() -> None:
         "# Not taken over: servers.",
         "# Not taken over: classification.",
         "# Not taken over: multipleOf.",
-        "# The source has no bounds on both sides: those here are as wide as can be. Set them.",
+        "# The source has no bounds on both sides: these are the widest possible. Set them.",
         "# comment: a text without a list of its values.",
         "# first_order: its type is date; as_of can name it if a row was known on that day.",
     ):
@@ -165,6 +165,12 @@ def test_other_yaml_is_named_with_its_file(tmp_path: Path) -> None:
 def test_whatever_is_changed_it_is_taken_over_or_refused(document: dict[str, Any]) -> None:
     with contextlib.suppress(ContractError):
         parse(converted(json.dumps(document), "a.yaml"), "what was taken over")
+
+
+def test_a_list_that_is_none_is_not_a_list_of_categories() -> None:
+    odd = {"name": "odd", "logicalType": "string", "customProperties": [{"property": "enum", "value": 5}]}
+    objects = [FOREIGN["schema"][0] | {"properties": [*FOREIGN["schema"][0]["properties"], odd]}]
+    assert "odd" in parse(converted(json.dumps(FOREIGN | {"schema": objects}), "a.yaml"), "").ignored
 
 
 def test_another_shape_is_named_with_its_line() -> None:

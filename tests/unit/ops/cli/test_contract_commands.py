@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import jsonschema_rs
+import pandas as pd
 import pytest
 from support.commands import churn
 from support.paths import ROOT
@@ -132,3 +133,31 @@ def test_infer_proposes_a_contract_that_passes_its_own_check(
     assert "exists already" in out(monkeypatch, capsys, "infer", "bank.csv", "-o", "bank.yaml", code=2)
     options = ("--delimiter", ",", "--thousands", "")
     assert "reading:\n  delimiter: ','\n  thousands: ''\n" in out(monkeypatch, capsys, "infer", "bank.csv", *options)
+
+
+def test_infer_checks_where_it_writes_before_it_reads(monkeypatch: Patch, capsys: Capture, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("mine")
+    assert "mine.yaml: it exists already" in out(monkeypatch, capsys, "infer", "none.csv", "-o", "mine.yaml", code=2)
+    assert "is a file, not a folder" in out(
+        monkeypatch, capsys, "infer", "none.csv", "-o", "mine.yaml/a.yaml", "--force", code=2
+    )
+    assert "no such file" in out(monkeypatch, capsys, "infer", "none.csv", "-o", "mine.yaml", "--force", code=2)
+    assert Path("mine.yaml").read_text() == "mine"
+
+
+def test_infer_reads_another_sheet_and_tabs_by_its_options(monkeypatch: Patch, capsys: Capture, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert churn(monkeypatch, "data", "generate", "--contract", BANK, "--rows", "400", "--out", "bank.csv") == 0
+    capsys.readouterr()
+    customers = pd.read_csv("bank.csv")
+    with pd.ExcelWriter("bank.xlsx") as book:
+        pd.DataFrame({"note": ["nothing"]}).to_excel(book, sheet_name="Notes", index=False)
+        customers.to_excel(book, sheet_name="May", index=False)
+    customers.to_csv("bank.tsv", sep="\t", index=False)
+    sheet = out(monkeypatch, capsys, "infer", "bank.xlsx", "--sheet", "May", "--json")
+    tabs = out(monkeypatch, capsys, "infer", "bank.tsv", "--delimiter", "tab", "--json")
+    for shown, expected in [(sheet, "reading:\n  sheet: May\n"), (tabs, 'reading:\n  delimiter: "\\t"\n')]:
+        result = json.loads(shown)
+        assert result["features"] == list(read(Path(BANK)).names)
+        assert expected in result["yaml"]
