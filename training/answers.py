@@ -40,7 +40,7 @@ class Answers:
     @property
     def key(self) -> str:
         """Name of the column with the customer's key."""
-        return self.model.manifest.customers.key.name
+        return self.model.contract.key.name
 
     def batch(
         self, ids: pa.Array | None, probability: Scores, decision: npt.NDArray[np.int8], risk: npt.NDArray[np.int8]
@@ -65,8 +65,8 @@ class Answers:
             "churn.model_version": self.model.origin.version,
             "churn.run_id": manifest.run_id,
             "churn.manifest_sha256": self.model.fingerprint.hex(),
-            "churn.contract": manifest.customers.name,
-            "churn.contract_sha256": manifest.customers.sha256,
+            "churn.contract": self.model.contract.name,
+            "churn.contract_sha256": self.model.contract.sha256,
             "churn.threshold": repr(manifest.threshold),
             "churn.scored_at": self._moment(),
         }

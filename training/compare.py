@@ -62,7 +62,7 @@ class Production:
         """Sentences about how these customers differ from those that it was trained on."""
         if self.model is None:
             return []
-        check = PopulationCheck(self.model.manifest.customers, self.model.reference)
+        check = PopulationCheck(self.model.contract, self.model.reference)
         check.add(features, scores)
         return [
             f"unlike the customers of version {self.version.version} in production: {difference.words}"
@@ -99,15 +99,11 @@ def _loaded(client: MlflowClient, version: ModelVersion, contract: Contract) -> 
         model = fetch_model(client, version, verdict_required=False)
     except RegistryError as error:
         return Production(version=version, doubt=f"cannot be loaded ({error})")
-    own = model.manifest.customers
+    own = model.contract
     if not coded_alike(own, contract):
-        return Production(
-            version=version,
-            contract=own,
-            doubt=f"was made for another contract, {model.manifest.customers.name!r} and not {contract.name!r}"
-            if model.manifest.customers.name != contract.name
-            else f"was made for another contract of the name {contract.name!r}, with other features",
-        )
+        same = own.name == contract.name
+        other = f"{own.name!r} with other features" if same else f"{own.name!r} and not {contract.name!r}"
+        return Production(version=version, contract=own, doubt=f"was made for another contract, {other}")
     if model.manifest.refusals and version.tags.get(OVERRIDE_TAG) is None:
         return Production(version=version, contract=own, doubt="was refused by its gates")
     return Production(version=version, contract=own, model=model)

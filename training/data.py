@@ -13,9 +13,9 @@ import pyarrow as pa
 from app.contract import Contract, Features, Reading
 from app.feature import Feature
 from app.schemas import telco
-from training.filling import assumed
+from training.filling import assumed, numbers_of
 from training.identities import repeated, with_unique_missing
-from training.sources import fetched, file_sha256, read_truth
+from training.sources import fetched, read_truth, source_sha256
 from training.truth import Truth
 from training.validate import CheckedBatch, checked_batches
 from training.violations import DataError, Findings, Violation
@@ -73,7 +73,7 @@ def load(
     try:
         with fetched(source) as path:
             batches = list(checked_batches(path, contract, findings, labelled=labelled, reading=reading))
-            sha256 = file_sha256(path)
+            sha256 = source_sha256(path)
             truth = read_truth(path, sha256, source)
     except DataError as error:
         # The reader only knows the local copy.
@@ -114,7 +114,7 @@ def encode_frame(contract: Contract, frame: pd.DataFrame, medians: Mapping[str, 
         ValueError: a category column without the contract's categories, or a blank that the contract does not allow.
     """
     coded = np.empty((len(frame), len(contract.features)), dtype=np.float32)
-    numbers = {f.name: frame[f.name].to_numpy(dtype=np.float64) for f in contract.features if not f.is_category}
+    numbers = numbers_of(contract, frame)
     for position, feature in enumerate(contract.features):
         values = _category_codes(feature, frame[feature.name]) if feature.is_category else numbers[feature.name]
         blank = np.isnan(values)

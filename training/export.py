@@ -40,7 +40,7 @@ from app.explain import Explain, Linear, Occlusion
 from app.feature import Constant, Feature
 from app.model import new_session
 from training.config import ModelType
-from training.filling import assumed
+from training.filling import assumed, numbers_of
 from training.onnx_graph import to_onnx
 from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, SCALE, branches, classifier_parts, predict
 
@@ -66,7 +66,7 @@ def golden(facts: Facts, model: Pipeline, customers: pd.DataFrame, scores: Score
     ranks = np.linspace(0, len(scores) - 1, min(GOLDEN_ROWS, len(scores))).astype(int)
     chosen = customers.iloc[np.argsort(scores, kind="stable")[ranks]].copy()
     blank = np.arange(len(chosen)) % _BLANK_EVERY == 0
-    numbers = {f.name: chosen[f.name].to_numpy(dtype=np.float64) for f in contract.features if not f.is_category}
+    numbers = numbers_of(contract, chosen)
     for feature in contract.features:
         if feature.nullable and not feature.is_category:
             value = assumed(feature, numbers, facts.medians)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from training import formats
 EXTENSIONS: Final = (".csv", ".parquet")
 S3: Final = "s3"
 _S3_PREFIX: Final = f"{S3}://"
+_GLOB: Final = frozenset("*?[")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 """One slash is enough: a path object turns ``s3://bucket`` into ``s3:/bucket``, and nobody means a folder of that
 name."""
@@ -38,6 +40,17 @@ class PathError(Exception):
 
 def is_s3(address: str) -> bool:
     return address.startswith(_S3_PREFIX)
+
+
+def is_pattern(source: str) -> bool:
+    """Whether a source is a pattern for names of files, and no file itself."""
+    return bool(_GLOB & set(source)) and not Path(source).exists()
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def split_s3(address: str) -> tuple[str, str]:
@@ -70,7 +83,7 @@ def check_source(source: str) -> None:
         if not any(path.iterdir()):
             raise PathError(source, "the folder is empty", "expected a folder with the parts of a table")
         return
-    if not path.exists() and any(mark in source for mark in "*?["):
+    if is_pattern(source):
         return
     if not path.is_file():
         raise PathError(

@@ -15,6 +15,19 @@ from app.feature import Constant, Feature, Formula
 Column = npt.NDArray[np.float64]
 
 
+class AllBlankError(ValueError):
+    """A feature whose blanks count as a median is blank in every training row."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(f"{column} is blank in every training row, so there is no median to fill in")
+        self.column = column
+
+
+def numbers_of(contract: Contract, frame: pd.DataFrame) -> dict[str, Column]:
+    """The columns of the features that are no categories, by feature."""
+    return {f.name: frame[f.name].to_numpy(dtype=np.float64) for f in contract.features if not f.is_category}
+
+
 def assumed(feature: Feature, columns: Mapping[str, Column], medians: Mapping[str, float]) -> float | Column:
     """The value that a blank counts as: one for all rows, or one for each row.
 
@@ -37,13 +50,13 @@ def medians_of(contract: Contract, customers: pd.DataFrame) -> dict[str, float]:
     """The median of each feature whose blanks count as one, over rows in which blanks are NaN.
 
     Raises:
-        ValueError: every row of such a feature is blank.
+        AllBlankError: every row of such a feature is blank.
     """
     medians = {}
     for feature in contract.features:
         if feature.blank == "median":
             present = customers[feature.name].dropna().to_numpy(dtype=np.float64)
             if not len(present):
-                raise ValueError(f"{feature.name} is blank in every training row, so there is no median to fill in")
+                raise AllBlankError(feature.name)
             medians[feature.name] = float(np.median(present))
     return medians

@@ -14,7 +14,7 @@ from training.auc import Clusters
 from training.config import MODEL_TYPES, ModelType, TrainConfig
 from training.data import DataError, Dataset, Violation, encode_frame, filled_medians
 from training.duplicates import Content
-from training.filling import medians_of
+from training.filling import AllBlankError, medians_of
 from training.pipeline import CrossValidation, Labels, Split
 
 CUSTOMERS_MIN = 50
@@ -128,7 +128,7 @@ def _medians(data: Dataset, parts: Split) -> dict[str, float]:
     """
     try:
         return medians_of(data.contract, data.customers.iloc[parts.train])
-    except ValueError as error:
-        column = str(error).partition(" ")[0]
-        blank = Violation(column=column, rows=(), count=0, value=str(error), expected="values in some training rows")
+    except AllBlankError as error:
+        expected = "values in some training rows"
+        blank = Violation(column=error.column, rows=(), count=0, value=str(error), expected=expected)
         raise DataError(data.source, [blank]) from error

@@ -50,7 +50,7 @@ _WRITTEN: Final = (
     ("decimal-comma", r"^\s*[+-]?(?:\d*,(?:\d{1,2}|\d{4,})|0+,\d+|\d{4,},\d+)(?:[eE][+-]?\d+)?\s*$"),
     ("thousands", rf"^\s*[+-]?\d{{1,3}}(?:{'|'.join(_GROUPED)})\s*$"),
     ("percent", rf"^\s*[+-]?{_DIGITS}\s*%\s*$"),
-    ("unit", rf"^\s*[+-]?{_DIGITS}\s*(?:%|[A-Za-zµ°]{{1,12}}\.?(?:/[A-Za-z]{{1,12}})?)\s*$"),
+    ("unit", rf"^\s*[+-]?{_DIGITS}\s*[A-Za-zµ°]{{1,12}}\.?(?:/[A-Za-z]{{1,12}})?\s*$"),
 )
 """Causes that the text of a number shows; the first match counts."""
 _AMBIGUOUS: Final = r"^\s*[+-]?\d{1,3},\d{3}\s*$"

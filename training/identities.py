@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from app.contract import Key
 from training import causes, notes
 from training.notes import counted
-from training.violations import Findings, RowNumbers
+from training.violations import Findings, RowNumbers, always
 
 MISSING: Final = ("", "null", "none", "nan", "n/a", "na", "<na>", "#n/a")
 """Texts that stand for a missing id, in lower case."""
@@ -75,7 +75,8 @@ class IdCheck:
             fits &= _matches(texts, _WHOLE)
         wrong = ~(fits | missing)
         if wrong.any():
-            self._findings.add_cells(name, expected(self._key), rows[wrong], texts.filter(pa.array(wrong)), _bad_id)
+            judge = always(causes.BAD_ID)
+            self._findings.add_cells(name, expected(self._key), rows[wrong], texts.filter(pa.array(wrong)), judge)
         return Ids(texts=texts, missing=missing)
 
 
@@ -155,7 +156,3 @@ def _missing(texts: pa.Array) -> Mask:
 
 def _matches(texts: pa.Array, pattern: str) -> Mask:
     return np.asarray(pc.match_substring_regex(texts, pattern), dtype=np.bool_)
-
-
-def _bad_id(values: pa.Array) -> npt.NDArray[np.object_]:
-    return np.full(len(values), causes.BAD_ID, dtype=object)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from app.contract import Contract
@@ -69,10 +69,6 @@ class Names:
     def known(self, name: str) -> str | None:
         """The column of the contract that ``name`` spells, ignoring case, spaces and punctuation."""
         return self._folded.get(fold(name))
-
-    def recognised(self, names: Iterable[str]) -> int:
-        """Count the columns of the contract among ``names``, in any spelling."""
-        return len({self.known(name) for name in names} - {None})
 
     def columns_of(self, names: Sequence[str], required: Mapping[str, str], findings: Findings) -> dict[str, str]:
         """Map each column of the contract to its name in the file; everything wrong with names becomes a violation.

@@ -28,8 +28,8 @@ _COLUMNS: Final = {
 }
 """The sentence of each kind that is about columns; the other kinds are about rows."""
 _VALUES: Final = {
-    CURRENCY: "Signs of currencies were removed: {values}.",
-    THOUSANDS: "Marks between thousands were removed: {values}.",
+    CURRENCY: "Currency signs were removed: {values}.",
+    THOUSANDS: "Thousands separators were removed: {values}.",
 }
 """The sentence of each kind that counts the values of each column."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Protocol
@@ -18,17 +18,22 @@ from training.reading_encoding import other_format
 from training.reading_parquet import ParquetTable, is_text
 from training.reading_parts import Parts, PartsTable
 from training.reading_xlsx import XlsxTable
-from training.violations import Findings, RowNumbers, file_error
+from training.violations import Batches, Findings, file_error
 
-__all__ = ["Batches", "Table", "is_text", "open_table"]
-
-Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
+__all__ = ["Table", "is_text", "open_table"]
 
 
 class Table(Protocol):
-    """An open table; ``fields`` are its columns as the file has them, and ``rows`` the data rows once all are read."""
+    """An open table.
+
+    Attributes:
+        fields: its columns as the file has them.
+        rows: the data rows, once all are read.
+        done: the share of the file that is read, from 0 to 1, about; 0 if it is not known.
+    """
 
     fields: list[pa.Field]
+    done: float
 
     @property
     def rows(self) -> int: ...
@@ -47,8 +52,8 @@ def open_table(
 ) -> AbstractContextManager[Table]:
     """Open a table: CSV with any delimiter, encoding and packing, Excel, Parquet, or parts of these.
 
-    Numbers of text columns come with a decimal point and nothing else, and words for a blank as nulls where the
-    contract lets a column be blank. How the file was read is in the notes, if it is not plain CSV or Parquet.
+    Numbers of text columns come with a decimal point and nothing else. How the file was read is in the notes, if it is
+    not plain CSV or Parquet.
 
     Args:
         source: a local file, or parts that are read one after another.

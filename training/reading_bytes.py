@@ -26,10 +26,11 @@ _MULTIBYTE: Final = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{
 
 
 class ByteError(Exception):
-    """A byte that cannot stand in the text: its offset after unpacking, its value, and why."""
+    """A byte that cannot stand in the text: the file in the encoding that failed, where after unpacking, and why."""
 
-    def __init__(self, offset: int, byte: int, reason: str) -> None:
-        super().__init__(offset, byte, reason)
+    def __init__(self, file: TextFile, offset: int, byte: int, reason: str) -> None:
+        super().__init__(file, offset, byte, reason)
+        self.file = file
         self.offset = offset
         self.byte = byte
         self.reason = reason
@@ -37,13 +38,23 @@ class ByteError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class TextFile:
-    """A text file: how it is packed, the Python codec of its text, the bytes of its byte order mark, any quotes."""
+    """A text file.
+
+    Attributes:
+        path: of the file.
+        compression: how it is packed.
+        encoding: the Python codec of its text.
+        bom: the bytes of its byte order mark.
+        quotes: whether there may be any.
+        size: in bytes after unpacking; 0 if it is not known.
+    """
 
     path: Path
     compression: Compression | None = None
     encoding: str = "utf-8"
     bom: int = 0
     quotes: bool = True
+    size: int = 0
 
     def unpacked(self, skip: int = 0) -> pa.NativeFile:
         """The bytes of the text, packed or not, without the first ``skip``."""
@@ -83,10 +94,11 @@ def byte_order(head: bytes) -> tuple[str, int] | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """Whether a text has characters that are not ASCII, and quotes."""
+    """Whether a text has characters that are not ASCII, and quotes; its size in bytes."""
 
     foreign: bool
     quotes: bool
+    size: int
 
 
 def check_text(file: TextFile) -> Survey:
@@ -101,24 +113,27 @@ def check_text(file: TextFile) -> Survey:
     for data in file.blocks(file.bom):
         quotes = quotes or b'"' in data
         if single and (at := data.find(b"\0")) >= 0:
-            raise ByteError(offset + at, 0, "a NUL byte")
+            raise ByteError(file, offset + at, 0, "a NUL byte")
         if not (single and not pending and data.isascii()):
-            foreign = _decode(decoder, data, offset - pending) or foreign
+            foreign = _decode(file, decoder, data, offset - pending) or foreign
             pending = len(decoder.getstate()[0])
         offset += len(data)
     if pending:
-        _decode(decoder, b"", offset - pending, final=True)
-    return Survey(foreign=foreign, quotes=quotes)
+        _decode(file, decoder, b"", offset - pending, final=True)
+    return Survey(foreign=foreign, quotes=quotes, size=offset)
 
 
-def _decode(decoder: codecs.IncrementalDecoder, data: bytes, offset: int, *, final: bool = False) -> bool:
+def _decode(
+    file: TextFile, decoder: codecs.IncrementalDecoder, data: bytes, offset: int, *, final: bool = False
+) -> bool:
     """Decode a block whose first pending byte is at ``offset``; returns whether it has more than ASCII."""
     try:
         text = decoder.decode(data, final=final)
     except UnicodeDecodeError as error:
-        raise ByteError(offset + error.start, error.object[error.start], error.reason) from error
+        raise ByteError(file, offset + error.start, error.object[error.start], error.reason) from error
     if "\0" in text:
-        raise ByteError(offset + len(text[: text.index("\0")].encode("utf-16-le")), 0, "a NUL character")
+        before = len(text[: text.index("\0")].encode("utf-16-le"))
+        raise ByteError(file, offset + before, 0, "a NUL character")
     return not text.isascii()
 
 

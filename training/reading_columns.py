@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from app.contract import Contract, Reading
 from training import notes
 from training.reading_encoding import other_readings
+from training.reading_marks import matches
 from training.reading_numbers import Numbers, Rescan
 from training.violations import Findings, RowNumbers, Violation
 
@@ -47,15 +48,16 @@ class Columns:
 
     def clean(self, batch: Mapping[str, pa.Array], rows: RowNumbers) -> dict[str, pa.Array]:
         """The same columns with plain numbers."""
-        return {name: self._clean(name, column, rows) for name, column in batch.items()}
+        marked = self.numbers.marked(batch, rows)
+        return {
+            name: self.numbers.clean(name, marked[name], rows) if name in marked else self._clean(name, column, rows)
+            for name, column in batch.items()
+        }
 
     def _clean(self, name: str, column: pa.Array, rows: RowNumbers) -> pa.Array:
         if self._guessed:
             self._doubt(name, column, rows)
-        encoded = pa.types.is_dictionary(column.type)
-        if self.numbers.holds(name):
-            return self.numbers.clean(name, column.dictionary_decode() if encoded else column, rows)
-        return self._flags(name, column) if encoded else column
+        return self._flags(name, column) if pa.types.is_dictionary(column.type) else column
 
     def _flags(self, name: str, column: pa.Array) -> pa.Array:
         """Zeros and ones of a label or a flag that were written with a decimal comma, written with a point."""
@@ -72,11 +74,10 @@ class Columns:
 
     def _doubt(self, name: str, column: pa.Array, rows: RowNumbers) -> None:
         """Refuse a key or a category whose letters another encoding reads differently."""
-        if name in self._doubted or self.numbers.holds(name):
+        if name in self._doubted:
             return
         texts = column.dictionary if pa.types.is_dictionary(column.type) else column
-        foreign = np.flatnonzero(np.asarray(pc.fill_null(pc.match_substring_regex(texts, r"[^\x00-\x7f]"), False)))  # noqa: FBT003 - a value of the array
-        for at in foreign.tolist():
+        for at in np.flatnonzero(matches(texts, r"[^\x00-\x7f]")).tolist():
             text = texts[at].as_py()
             others = other_readings(text)
             if others and not self._is_value(name, text, others):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +20,23 @@ from training import causes, formats
 from training.hints import number_causes
 from training.lines import lines_of, swallowed
 from training.names import Names
+from training.notes import counted
 from training.reading_bytes import ByteError, Compression, TextFile, rows_in
 from training.reading_columns import Columns
 from training.reading_encoding import byte_refusal, detect, unpacking_error, words
 from training.reading_layout import Known, Layout, find_layout
-from training.violations import FILE, DataError, Findings, RowNumbers, Violation, file_error, shown
+from training.violations import (
+    FILE,
+    Batches,
+    DataError,
+    Findings,
+    RowNumbers,
+    Violation,
+    always,
+    file_error,
+    first_line,
+    shown,
+)
 
 BLOCK_BYTES: Final = 4 * 1024 * 1024
 SAMPLE_BYTES: Final = 512 * 1024
@@ -32,8 +45,6 @@ RAGGED_ROWS_KEPT: Final = 1000
 ROW_CHARACTERS: Final = 10_000
 """A longer row of the wrong width is not examined."""
 HEADER_BYTES: Final = 64 * 1024
-
-Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 
 
 class CsvTable:
@@ -51,12 +62,12 @@ class CsvTable:
         self._reading = reading
         self._known = Known(names)
         try:
-            self._file, sentences = detect(path, compression, reading)
+            self._file, sentence = detect(path, compression, reading)
         except ByteError as error:
-            raise self._byte_error(TextFile(path=path, compression=compression), error) from error
+            raise self._byte_error(error) from error
         except (pa.ArrowException, OSError) as error:
             raise unpacking_error(TextFile(path=path, compression=compression), error) from error
-        for sentence in sentences:
+        if sentence:
             findings.changes.add_sentence(sentence)
         self._layout, self._start = _layout(self._file, self._known, reading)
         self._header = list(self._layout.names)
@@ -65,6 +76,7 @@ class CsvTable:
         self._columns = Columns(names.contract, reading, findings, self._rescan, guessed=guessed)
         self._ragged: list[int] = []
         self.rows = 0
+        self.done = 0.0
         self._position: dict[str, str] = {}
         self._by_position = _numbers_of(names, self._header)
         self.fields = [pa.field(name, pa.string()) for name in self._header[self._layout.row_names :]]
@@ -73,9 +85,12 @@ class CsvTable:
         # Positions instead of names, which may repeat in the file.
         self._position = {name: str(self._header.index(theirs)) for name, theirs in columns.items()}
         rows_read = 0
+        # The reader takes UTF-8, in which most characters are half as long as in UTF-16.
+        block = BLOCK_BYTES * (2 if self._file.encoding.startswith("utf-16") else 1)
         try:
             with self._reader(list(self._position), self._ragged_row) as reader:
-                for batch in reader:
+                for number, batch in enumerate(reader, start=1):
+                    self.done = min(1.0, (self._start + number * block) / max(self._file.size, 1))
                     rows = _row_numbers(self._ragged, rows_read, batch.num_rows)
                     texts = {name: batch[at] for name, at in self._position.items()}
                     yield rows, self._columns.clean(texts, rows)
@@ -162,7 +177,7 @@ class CsvTable:
         if split is None:
             expected = f"{row.expected_columns} fields, as in the header"
             counts = pa.array([f"{row.actual_columns} fields"])
-            self._findings.add_cells(FILE, expected, at, counts, lambda _: np.array([causes.WRONG_WIDTH], dtype=object))
+            self._findings.add_cells(FILE, expected, at, counts, always(causes.WRONG_WIDTH))
         else:
             feature, value = split
             expected = f"a number without commas, in a row of {row.expected_columns} fields"
@@ -190,15 +205,13 @@ class CsvTable:
         is_label = self._names.known(self._header[-1]) == self._names.contract.label.name
         return cell.lower() in self._names.label_texts if is_label else bool(cell)
 
-    def _byte_error(self, file: TextFile, error: ByteError) -> DataError:
+    def _byte_error(self, error: ByteError) -> DataError:
         """The refusal of a byte, with the names of the columns if the header can be read."""
         try:
-            layout, start = _layout(
-                TextFile(path=file.path, compression=file.compression, encoding="latin-1"), self._known, self._reading
-            )
-        except (DataError, ByteError):
-            return byte_refusal(file, error, ",", (), 0)
-        return byte_refusal(file, error, layout.delimiter, layout.names, start)
+            layout, start = _layout(replace(error.file, encoding="latin-1"), self._known, self._reading)
+        except DataError:
+            return byte_refusal(error, ",", (), 0)
+        return byte_refusal(error, layout.delimiter, layout.names, start)
 
     def _describe(self) -> None:
         """Say how the file was read, if it is more than a plain CSV file."""
@@ -210,12 +223,10 @@ class CsvTable:
             what = [f"{packed}CSV", words(self._file.encoding), f"delimiter {delimiter!r}"]
             what += [f"decimal {mark!r}" for mark in marks]
             self._findings.changes.add_sentence(f"The file was read as {', '.join(what)}.")
-        if self._layout.skipped:
-            first = shown(self._layout.skipped[0])
-            self._findings.changes.add_sentence(
-                f"{len(self._layout.skipped)} line{'s' if len(self._layout.skipped) > 1 else ''} above the header in "
-                f"line {self._layout.lines} did not count, such as {first!r}."
-            )
+        if skipped := self._layout.skipped:
+            lines, first = counted(len(skipped), "line", "lines"), repr(shown(skipped[0]))
+            rest = f"were ignored, the first of them {first}" if len(skipped) > 1 else f"was ignored: {first}"
+            self._findings.changes.add_sentence(f"{lines} above the header in line {self._layout.lines} {rest}.")
         if self._layout.row_names:
             self._findings.changes.add_sentence(
                 "The first column, for which the header has no name, holds R's row names."
@@ -260,7 +271,7 @@ def _row_numbers(ragged: Sequence[int], rows_read: int, rows: int) -> RowNumbers
 def _problem(error: Exception, rows_read: int) -> Violation:
     """Describe what stopped the reader, as a violation of the file."""
     where = f"after row {rows_read:,}"
-    message = (str(error).splitlines() or [type(error).__name__])[0]
+    message = first_line(error)
     if "straddling" in message:
         value = f"a row longer than {BLOCK_BYTES:,} bytes {where}"
         expected = "shorter rows; look for an unclosed quote"

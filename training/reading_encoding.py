@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from app.contract import Reading
 from training import formats
-from training.reading_bytes import ByteError, Compression, TextFile, byte_order, check_text, has_multibyte
-from training.violations import DataError, file_error, shown
+from training.reading_bytes import ByteError, Compression, Survey, TextFile, byte_order, check_text, has_multibyte
+from training.violations import DataError, file_error, first_line, shown
 
 _WORDS: Final = {
     "utf-8": "UTF-8",
@@ -32,8 +32,8 @@ def words(encoding: str) -> str:
     return _WORDS[encoding]
 
 
-def detect(path: Path, compression: Compression | None, chosen: Reading) -> tuple[TextFile, list[str]]:
-    """Open a text file with its encoding, and the sentences that must be said about it.
+def detect(path: Path, compression: Compression | None, chosen: Reading) -> tuple[TextFile, str]:
+    """Open a text file with its encoding; also a sentence about it for the notes, or an empty text.
 
     Args:
         path: the file.
@@ -53,11 +53,15 @@ def detect(path: Path, compression: Compression | None, chosen: Reading) -> tupl
         return _chosen(file, chosen.encoding, order)
     if order is not None:
         file = replace(file, encoding=order[0], bom=order[1])
-        return replace(file, quotes=check_text(file).quotes), []
+        return _surveyed(file, check_text(file)), ""
     try:
-        return replace(file, quotes=check_text(file).quotes), []
+        return _surveyed(file, check_text(file)), ""
     except ByteError as error:
-        return _cp1252(file, error), []
+        return _cp1252(file, error), ""
+
+
+def _surveyed(file: TextFile, survey: Survey) -> TextFile:
+    return replace(file, quotes=survey.quotes, size=survey.size)
 
 
 def other_format(path: Path, content: str, kind: str = "") -> DataError:
@@ -76,12 +80,12 @@ def _head(file: TextFile) -> bytes:
 
 def unpacking_error(file: TextFile, error: Exception) -> DataError:
     """The error for a packed file that cannot be unpacked."""
-    problem = shown((str(error).splitlines() or [type(error).__name__])[0])
+    problem = shown(first_line(error))
     expected = f"a complete {file.compression} file" if file.compression else "a readable file"
     return file_error(str(file.path), f"unreadable ({problem})", expected, cause="damaged")
 
 
-def _chosen(file: TextFile, encoding: str, order: tuple[str, int] | None) -> tuple[TextFile, list[str]]:
+def _chosen(file: TextFile, encoding: str, order: tuple[str, int] | None) -> tuple[TextFile, str]:
     codec, bom = order or ("", 0)
     if encoding == "utf-16":
         file = replace(file, encoding=codec if codec.startswith("utf-16") else "utf-16-le", bom=bom)
@@ -95,14 +99,14 @@ def _chosen(file: TextFile, encoding: str, order: tuple[str, int] | None) -> tup
     else:
         file = replace(file, encoding=encoding)
     survey = check_text(file)
-    file = replace(file, quotes=survey.quotes)
+    file = _surveyed(file, survey)
     if survey.foreign and encoding in {"cp1252", "latin-1"}:
         try:
             check_text(replace(file, encoding="utf-8"))
         except ByteError:
-            return file, []
-        return file, [f"The file is valid UTF-8, and was read as {words(encoding)} because an option says so."]
-    return file, []
+            return file, ""
+        return file, f"The file is valid UTF-8, and was read as {words(encoding)} because an option says so."
+    return file, ""
 
 
 def _cp1252(file: TextFile, error: ByteError) -> TextFile:
@@ -110,45 +114,43 @@ def _cp1252(file: TextFile, error: ByteError) -> TextFile:
     if error.byte == 0:
         raise error
     if has_multibyte(file):
-        raise ByteError(error.offset, error.byte, "other characters of the file are UTF-8")
+        raise ByteError(error.file, error.offset, error.byte, "other characters of the file are UTF-8")
     as_cp1252 = replace(file, encoding="cp1252")
     try:
-        check_text(as_cp1252)
+        return _surveyed(as_cp1252, check_text(as_cp1252))
     except ByteError as undefined:
-        raise ByteError(undefined.offset, undefined.byte, "neither UTF-8 nor Windows-1252") from error
-    return as_cp1252
+        reason = "neither UTF-8 nor Windows-1252"
+        raise ByteError(error.file, undefined.offset, undefined.byte, reason) from error
 
 
-def byte_refusal(file: TextFile, error: ByteError, delimiter: str, names: tuple[str, ...], start: int) -> DataError:
+def byte_refusal(error: ByteError, delimiter: str, names: tuple[str, ...], start: int) -> DataError:
     """The refusal of a byte, which names its row, line and column.
 
     Args:
-        file: the file; its text is read as Latin-1, in which every byte is a character.
         error: the byte.
         delimiter: between the columns, as far as known.
         names: of the columns.
         start: offset of the first data row, and 0 if there is none.
     """
-    what = f"a byte that is not {words(file.encoding)} (0x{error.byte:02x}"
-    if error.byte == 0:
-        what, where = "a NUL byte (0x00", _place(file, error.offset, delimiter, names, start)
-    else:
-        where = _place(file, error.offset, delimiter, names, start)
-    hint = "remove it" if error.byte == 0 else f"repair this character; if the file has another encoding, {_DECIDE}"
-    reason = "" if error.reason.startswith("a NUL") else f"; {error.reason}"
+    file, nul = error.file, error.reason.startswith("a NUL")
+    where = _place(file, error.offset, delimiter, names, start)
+    what = "a NUL byte" if nul else f"a byte that is not {words(file.encoding)}"
+    reason = "" if nul else f"; {error.reason}"
+    hint = "remove it" if nul else f"repair this character; if the file has another encoding, {_DECIDE}"
     return file_error(
-        str(file.path), f"{where}: {what}{reason})", "text in one encoding", cause="not-utf8", hint=hint
+        str(file.path), f"{where}: {what} (0x{error.byte:02x}{reason})", "text in one encoding",
+        cause="not-utf8", hint=hint,
     )  # fmt: skip
 
 
 def _place(file: TextFile, offset: int, delimiter: str, names: tuple[str, ...], start: int) -> str:
-    """Row, line and column of a byte, in words."""
+    """Row, line and column of a byte, in words; the text is read as Latin-1, in which every byte is a character."""
     if file.encoding.startswith("utf-16"):
         return f"byte {offset + 1:,}"
     before = offset - start if offset >= start > 0 else offset
     line, row, current = 1, 0, b""
     if before < offset:
-        line += sum(1 for _ in _lines(file, 0, start))
+        line += sum(ended for _, ended in _pieces(file, 0, start))
     for text, ended in _pieces(file, offset - before, before):
         if ended:
             row += bool(text.strip(b"\r\n"))
@@ -160,10 +162,6 @@ def _place(file: TextFile, offset: int, delimiter: str, names: tuple[str, ...], 
     cells = next(csv.reader([current.decode("latin-1") + "x"], delimiter=delimiter, strict=False), [""])
     name = names[len(cells) - 1] if len(cells) <= len(names) else f"field {len(cells)}"
     return f"row {row + 1:,} (line {line:,}), column {name}"
-
-
-def _lines(file: TextFile, start: int, end: int) -> Iterator[bytes]:
-    return (text for text, ended in _pieces(file, start, end - start) if ended)
 
 
 def _pieces(file: TextFile, skip: int, size: int) -> Iterator[tuple[bytes, bool]]:

@@ -25,7 +25,6 @@ _DRESSED: Final = (
     rf"(?:[eE][+-]?[0-9]+)?){_GAP}(?:{_SIGN}{_GAP})?$"
 )
 """A number with marks, groups of digits and the sign of a currency."""
-_HAS_SIGN: Final = rf"{_SIGN}"
 _GROUPED: Final = rf"^[+-]?[0-9]{{1,3}}(?:{_SPACE}[0-9]{{3}})+(?:[.,][0-9]*)?$"
 _AMBIGUOUS: Final = r"^[+-]?[1-9][0-9]{{0,2}}\{mark}[0-9]{{3}}$"
 """One mark before exactly three digits, where a group of thousands could end."""
@@ -40,9 +39,8 @@ _DIGIT: Final = r"[0-9]"
 
 @dataclass
 class Ambiguous:
-    """The values of a column with one mark before three digits: how many, an example, and what they are as decimals."""
+    """The values of a column with one mark before three digits: an example, and what they are as decimals."""
 
-    count: int = 0
     example: str = ""
     row: int = 0
     whole: bool = True
@@ -81,9 +79,8 @@ class Evidence:
         chosen = numbers.filter(pa.array(unsure))
         values = np.asarray(pc.cast(pc.replace_substring(chosen, mark, "."), pa.float64()))
         seen = self.ambiguous.setdefault(mark, Ambiguous())
-        if not seen.count:
+        if not seen.row:
             seen.example, seen.row = chosen[0].as_py(), int(rows[unsure.argmax()])
-        seen.count += len(chosen)
         seen.whole = seen.whole and bool((values == np.floor(values)).all())
         seen.low, seen.high = min(seen.low, values.min()), max(seen.high, values.max())
 
@@ -99,7 +96,7 @@ class Refusal:
 DECIDE: Final = "say which with --decimal , or --decimal . (reading.decimal in the contract)"
 
 
-def decimal_mark(feature: Feature | None, evidence: Evidence, reading: Reading) -> Mark | Refusal | None:
+def decimal_mark(feature: Feature, evidence: Evidence, reading: Reading) -> Mark | Refusal | None:
     """The decimal mark of a column; ``None`` if it has no mark that could be one.
 
     The options decide; then a value that can be read only one way; then the bounds of the feature.
@@ -132,24 +129,23 @@ def _clear(clear: Mapping[Mark, tuple[str, int]]) -> Mark | Refusal:
     return "." if point[1] < comma[1] else _contradiction(point, comma)
 
 
-def _by_bounds(feature: Feature | None, mark: Mark, seen: Ambiguous) -> Mark | Refusal:
+def _by_bounds(feature: Feature, mark: Mark, seen: Ambiguous) -> Mark | Refusal:
     """The decimal mark, if only one reading lets every ambiguous value be a value of the feature."""
     other = "," if mark == "." else "."
-    whole = feature is not None and feature.integer
-    as_decimal = _inside(feature, seen.low, seen.high) and (seen.whole or not whole)
+    as_decimal = _inside(feature, seen.low, seen.high) and (seen.whole or not feature.integer)
     as_thousands = _inside(feature, 1000 * seen.low, 1000 * seen.high)
     if as_decimal != as_thousands:
         return mark if as_decimal else other  # type: ignore[return-value]
     number = seen.example.replace(mark, ".")
     return Refusal(
         value=f"{seen.example!r} in row {seen.row:,} is {number} or {number.replace('.', '')}: "
-        f"all {seen.count:,} of its marks stand before three digits",
+        "every mark in the column stands before exactly three digits",
         hint=DECIDE,
     )
 
 
-def _inside(feature: Feature | None, low: float, high: float) -> bool:
-    return feature is None or (feature.lowest <= low and high <= feature.highest)
+def _inside(feature: Feature, low: float, high: float) -> bool:
+    return feature.lowest <= low and high <= feature.highest
 
 
 def _contradiction(point: tuple[str, int], comma: tuple[str, int]) -> Refusal:
@@ -168,11 +164,11 @@ def undressed(texts: pa.Array, reading: Reading) -> tuple[pa.Array, np.ndarray, 
     """
     parts = pc.extract_regex(texts, _DRESSED)
     cores = pc.struct_field(parts, "number")
-    signed = matches(cores, _HAS_SIGN)
+    signed = matches(cores, _SIGN)
     if signed.any():
-        cores = pc.replace_substring_regex(cores, rf"{_SIGN}", "")
+        cores = pc.replace_substring_regex(cores, _SIGN, "")
     cores = pc.replace_substring_regex(cores, rf"^([+-]){_GAP}", r"\1")
-    currency = matches(texts, _HAS_SIGN) & np.asarray(pc.is_valid(cores))
+    currency = matches(texts, _SIGN) & np.asarray(pc.is_valid(cores))
     spaced = matches(cores, _SPACE)
     if spaced.any():
         grouped = matches(cores, _GROUPED) & (reading.thousands in {None, " ", "'"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,7 @@ from app.contract import Reading
 from training import formats
 from training.names import Names
 from training.reading_columns import Columns
-from training.violations import FILE, DataError, Findings, RowNumbers, file_error
-
-Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
+from training.violations import FILE, Batches, DataError, Findings, file_error, first_line
 
 
 class ParquetTable:
@@ -37,6 +35,7 @@ class ParquetTable:
         self.fields = list(self._file.schema_arrow)
         self._position: Mapping[str, str] = {}
         self.rows = 0
+        self.done = 0.0
         self._columns = Columns(names.contract, reading, findings, self._rescan)
 
     def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:
@@ -47,10 +46,12 @@ class ParquetTable:
                 rows = np.arange(seen + 1, seen + 1 + batch.num_rows, dtype=np.int64)
                 named = {name: batch[theirs] for name, theirs in columns.items()}
                 texts = {name: plain_text(column) for name, column in named.items() if is_text(_values(column.type))}
-                yield rows, named | self._columns.clean(texts, rows)
+                cleaned = named | self._columns.clean(texts, rows)
                 self.rows = seen = seen + batch.num_rows
+                self.done = seen / self._file.metadata.num_rows
+                yield rows, cleaned
         except (pa.ArrowException, OSError) as error:
-            self._findings.add_column(FILE, f"unreadable after row {seen:,} ({_first_line(error)})", "a Parquet file")
+            self._findings.add_column(FILE, f"unreadable after row {seen:,} ({first_line(error)})", "a Parquet file")
 
     def lines(self, rows: Sequence[int]) -> Mapping[int, int]:  # noqa: ARG002 - a Parquet file has no lines
         return {}
@@ -97,8 +98,4 @@ def _is_plain_text(kind: pa.DataType) -> bool:
 
 
 def _not_parquet(path: Path, error: Exception) -> DataError:
-    return file_error(str(path), f"unreadable ({_first_line(error)})", "a Parquet file")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return file_error(str(path), f"unreadable ({first_line(error)})", "a Parquet file")

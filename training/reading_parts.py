@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -15,19 +15,18 @@ from urllib.parse import unquote
 import numpy as np
 import pyarrow as pa
 
-from training.violations import FILE, DataError, Findings, Judge, RowNumbers, Violation, file_error, shown
+from training.files import file_sha256, is_pattern
+from training.truth import TRUTH_ENDING
+from training.violations import FILE, Batches, DataError, Findings, Judge, RowNumbers, Violation, file_error, shown
 
 MAX_PARTS: Final = 100_000
 _HIDDEN: Final = (".", "_")
 """How the names of files begin that are no data, such as Spark's _SUCCESS."""
-_TRUTH: Final = ".truth.json"
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
-_GLOB: Final = frozenset("*?[")
 _KINDS: Final = (
     pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_temporal,
 )  # fmt: skip
 
-Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 Fetch = Callable[[str], AbstractContextManager[Path]]
 
 
@@ -68,7 +67,6 @@ class Parts:
         self.files = sorted(files, key=lambda part: part.name)
         self._fetch = fetch
         self._digests: dict[str, str] = {}
-        self.bytes_done = 0
 
     @property
     def size(self) -> int:
@@ -78,21 +76,16 @@ class Parts:
         """A local file with a part, for as long as ``stack`` is open."""
         path = stack.enter_context(self._fetch(part.address) if self._fetch else nullcontext(Path(part.address)))
         if self._fetch:
-            self._digests[part.name] = _sha256(path)
+            self._digests[part.name] = file_sha256(path)
         return path
 
     def sha256(self) -> str:
         """Hexadecimal sha256 over the names and digests of all parts; those from elsewhere must have been read."""
         total = hashlib.sha256()
         for part in self.files:
-            digest = self._digests.get(part.name) or _sha256(Path(part.address))
+            digest = self._digests.get(part.name) or file_sha256(Path(part.address))
             total.update(f"{part.name}\0{digest}\n".encode())
         return total.hexdigest()
-
-
-def is_pattern(source: str) -> bool:
-    """Whether a source is a pattern for names of files, and no file itself."""
-    return bool(_GLOB & set(source)) and not Path(source).exists()
 
 
 def local_parts(source: str) -> Parts:
@@ -117,7 +110,7 @@ def local_parts(source: str) -> Parts:
 
 def is_data(name: str) -> bool:
     """Whether a file below a folder is a part of the table, by its name."""
-    return not any(part.startswith(_HIDDEN) for part in PurePosixPath(name).parts) and not name.endswith(_TRUTH)
+    return not any(part.startswith(_HIDDEN) for part in PurePosixPath(name).parts) and not name.endswith(TRUTH_ENDING)
 
 
 class PartsTable:
@@ -129,7 +122,8 @@ class PartsTable:
         self._open = open_
         self._lines: dict[int, int] = {}
         self._stack = ExitStack()
-        self._rows = 0
+        self.rows = 0
+        self.done = 0.0
         self._first = self._next(parts.files[0], self._stack)
         self._keys = parts.files[0].keys
         inside: list[pa.Field] = list(self._first.fields)
@@ -140,24 +134,23 @@ class PartsTable:
             )
         self.fields = [*inside, *(pa.field(key, pa.string()) for key in self._keys)]
 
-    @property
-    def rows(self) -> int:
-        return self._rows
-
     def batches(self, columns: Mapping[str, str], batch_rows: int) -> Batches:
         inside = {name: theirs for name, theirs in columns.items() if theirs not in self._keys}
         outside = {name: theirs for name, theirs in columns.items() if theirs in self._keys}
+        size, bytes_done = max(self._parts.size, 1), 0
         for part in self._parts.files:
+            keys = part.keys
             with ExitStack() as stack:
                 table = self._table(part, stack)
                 if table is None:
                     continue
                 for rows, batch in table.batches(inside, batch_rows):
-                    constant = {name: _constant(part.keys[key], len(rows)) for name, key in outside.items()}
+                    constant = {name: _constant(keys[key], len(rows)) for name, key in outside.items()}
+                    self.done = (bytes_done + table.done * part.size) / size
                     yield rows + self._before, dict(batch) | constant
-                self._rows = self._before + table.rows
+                self.rows = self._before + table.rows
                 self._place(table)
-            self._parts.bytes_done += part.size
+            bytes_done += part.size
 
     def lines(self, rows: Sequence[int]) -> Mapping[int, int]:
         return {row: self._lines[row] for row in rows if row in self._lines}
@@ -167,7 +160,7 @@ class PartsTable:
 
     def _table(self, part: Part, stack: ExitStack) -> Any:
         """The open table of a part; ``None`` if it has other columns than the first, which is reported."""
-        self._before = self._rows
+        self._before = self.rows
         self._findings.begin_part(part.name, self._before)
         if part is self._parts.files[0]:
             stack.callback(self._stack.close)
@@ -192,7 +185,7 @@ class PartsTable:
     def _next(self, part: Part, stack: ExitStack) -> Any:
         path = self._parts.opened(part, stack)
         try:
-            table = self._open(path, _PartFindings(self._findings, part.name, self._rows))
+            table = self._open(path, _PartFindings(self._findings, part.name, self.rows))
         except DataError as error:
             if part is self._parts.files[0]:
                 raise DataError(self._parts.source, [_of(part.name, v) for v in error.violations]) from error
@@ -206,7 +199,7 @@ class PartsTable:
         missing, more = [n for n in first if n not in here], [n for n in here if n not in first]
         if missing or more:
             words = [f"has no column {shown(', '.join(missing))}"] if missing else []
-            words += [f"has the column {shown(', '.join(more))} more"] if more else []
+            words += [f"has the extra column {shown(', '.join(more))}"] if more else []
             return f"{' and '.join(words)}, unlike {self._parts.files[0].name}"
         other = next((name for name in here if _kind(here[name], first[name]) != _kind(first[name], here[name])), None)
         if other is None:
@@ -254,8 +247,3 @@ def _kind(kind: pa.DataType, other: pa.DataType) -> object:
     kind = other if pa.types.is_null(kind) else kind
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return next((family for family in _KINDS if family(kind)), None)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

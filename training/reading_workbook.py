@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
 
-from training.violations import DataError, file_error
+from training.violations import DataError, file_error, first_line
 
 SHEET_BYTES: Final = 2 * 1024**3
 """Largest sheet, unpacked: about the million rows that Excel can hold."""
@@ -34,13 +34,19 @@ EXACT: Final = 2**53
 
 
 @contextmanager
-def opened_sheet(path: Path, sheet: str | None) -> Iterator[tuple[Any, list[str]]]:
+def opened_sheet(path: Path, sheet: str | None, *, checked: bool = False) -> Iterator[tuple[Any, list[str]]]:
     """Provide a sheet of a workbook, row by row, and the names of all sheets.
+
+    Args:
+        path: the workbook.
+        sheet: its name; by default the first.
+        checked: whether sizes and formulas were checked before, when the same sheet was opened.
 
     Raises:
         DataError: damaged, too large, no such sheet, or with formulas whose results are not stored.
     """
-    _check_sizes(path)
+    if not checked:
+        _check_sizes(path)
     from openpyxl import load_workbook  # noqa: PLC0415 - takes a third of a second, which other formats need not wait for
 
     # By the open file: openpyxl refuses names that do not end in .xlsx.
@@ -62,12 +68,8 @@ def opened_sheet(path: Path, sheet: str | None) -> Iterator[tuple[Any, list[str]
                 cause="no-sheet", hint="say which with --sheet",
             )  # fmt: skip
         table = book[sheet or names[0]]
-        try:
+        if not checked:
             _check_formulas(path, table)
-        except _FAULTS as error:
-            raise damaged(path, error) from error
-        # The size that the file claims for the sheet may be anything.
-        table.reset_dimensions()
         yield table, names
     finally:
         book.close()
@@ -76,16 +78,16 @@ def opened_sheet(path: Path, sheet: str | None) -> Iterator[tuple[Any, list[str]
 
 def damaged(path: Path, error: Exception) -> DataError:
     """The error for a workbook that cannot be read."""
-    problem = (str(error).splitlines() or [type(error).__name__])[0]
-    return file_error(str(path), f"unreadable ({problem})", "an Excel workbook", cause="damaged")
+    return file_error(str(path), f"unreadable ({first_line(error)})", "an Excel workbook", cause="damaged")
 
 
 def rows_of(path: Path, table: Any) -> Iterator[tuple[Any, ...]]:
-    """The values of each row of a sheet.
+    """The values of each row of a sheet, however large the file claims that it is.
 
     Raises:
         DataError: the workbook is damaged.
     """
+    table.reset_dimensions()
     try:
         yield from table.iter_rows(values_only=True)
     except _FAULTS as error:
@@ -138,6 +140,13 @@ def _hostile(path: Path, why: str) -> DataError:
 
 def _check_formulas(path: Path, table: Any) -> None:
     """Refuse formulas without a stored result: their cells would read as blank."""
+    try:
+        _search_formulas(path, table)
+    except _FAULTS as error:
+        raise damaged(path, error) from error
+
+
+def _search_formulas(path: Path, table: Any) -> None:
     rest = b""
     with zipfile.ZipFile(path) as archive, archive.open(table._worksheet_path.lstrip("/")) as file:  # noqa: SLF001 - the sheet's own part has no public name
         while data := file.read(_BLOCK):

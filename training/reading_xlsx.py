@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +18,8 @@ from training.names import Names
 from training.reading_columns import Columns
 from training.reading_layout import SAMPLE_RECORDS, Known, find_header
 from training.reading_workbook import EXACT, opened_sheet, rows_of, text_of
-from training.violations import FILE, Findings, RowNumbers, Violation, file_error
+from training.violations import FILE, Batches, Findings, RowNumbers, Violation, always, file_error
 
-Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
 Cells = Sequence[Any]
 
 BATCH_ROWS: Final = 8192
@@ -39,6 +38,7 @@ class XlsxTable:
         self._key = names.contract.key.name
         known = Known(names)
         with opened_sheet(path, self._sheet) as (table, sheets):
+            self._claimed = table.max_row or 0
             first = [_texts(cells) for cells in islice(rows_of(path, table), SAMPLE_RECORDS)]
             title = table.title
         if not any(first):
@@ -54,6 +54,7 @@ class XlsxTable:
         self._position: dict[str, int] = {}
         self._sheet_rows = array("l")
         self.rows = self._wide = 0
+        self.done = 0.0
         self._rounded = False
         self.fields = [pa.field(name, pa.string()) for name in self._names]
         self._describe(title, sheets, [cells for cells in first[: self._header] if cells])
@@ -62,10 +63,9 @@ class XlsxTable:
         self._position = {name: self._names.index(theirs) for name, theirs in columns.items()}
         self._sheet_rows = array("l")
         for rows, cells in self._chunks(min(batch_rows, BATCH_ROWS)):
-            yield (
-                rows,
-                {name: self._column(name, [row[at] for row in cells], rows) for name, at in self._position.items()},
-            )
+            # The size that the file claims for the sheet may be anything.
+            self.done = min(1.0, self._sheet_rows[-1] / self._claimed) if self._claimed else 0.0
+            yield rows, self._cleaned(cells, rows)
 
     def lines(self, rows: Sequence[int]) -> Mapping[int, int]:
         return {row: self._sheet_rows[row - 1] for row in rows if row <= len(self._sheet_rows)}
@@ -73,16 +73,21 @@ class XlsxTable:
     def close(self) -> None:
         """Nothing to close: the workbook is open only while batches are read."""
 
-    def _column(self, name: str, values: list[Any], rows: RowNumbers) -> pa.Array:
-        texts = pa.array([v if isinstance(v, str) else None for v in values], pa.string())
-        exact = pa.array([None if v is None or isinstance(v, str) else text_of(v) for v in values], pa.string())
-        if name == self._key:
-            self._check_key(values, rows)
-        if not self._columns.numbers.holds(name):
-            # A dictionary is what is cleaned as a category; an id is no number and no category.
+    def _cleaned(self, cells: Sequence[Cells], rows: RowNumbers) -> dict[str, pa.Array]:
+        columns, cells_of_numbers = {}, {}
+        for name, at in self._position.items():
+            values = [row[at] for row in cells]
+            texts, exact = _strings(values), _strings(_not_text(v) for v in values)
+            if self._columns.numbers.holds(name):
+                columns[name], cells_of_numbers[name] = texts, exact
+                continue
             both = pc.coalesce(texts, exact)
-            return both if name == self._key else self._columns.clean({name: both.dictionary_encode()}, rows)[name]
-        return pc.coalesce(exact, self._columns.clean({name: texts}, rows)[name])
+            if name == self._key:
+                self._check_key(values, rows)
+            # A dictionary is what is cleaned as a category; an id is no number and no category.
+            columns[name] = both if name == self._key else both.dictionary_encode()
+        columns = self._columns.clean(columns, rows)
+        return columns | {name: pc.coalesce(exact, columns[name]) for name, exact in cells_of_numbers.items()}
 
     def _check_key(self, values: list[Any], rows: RowNumbers) -> None:
         large = (i for i, v in enumerate(values) if isinstance(v, int | float) and abs(v) >= EXACT)
@@ -100,14 +105,7 @@ class XlsxTable:
 
     def _rescan(self, names: Sequence[str]) -> Batches:
         for rows, cells in self._chunks(BATCH_ROWS, quiet=True):
-            values = {name: [row[self._position[name]] for row in cells] for name in names}
-            yield (
-                rows,
-                {
-                    name: pa.array([v if isinstance(v, str) else None for v in column], pa.string())
-                    for name, column in values.items()
-                },
-            )
+            yield rows, {name: _strings(row[self._position[name]] for row in cells) for name in names}
 
     def _chunks(self, size: int, *, quiet: bool = False) -> Iterator[tuple[RowNumbers, list[Cells]]]:
         """Rows in chunks, each padded to the width of the header, and the data row numbers of these."""
@@ -129,7 +127,7 @@ class XlsxTable:
     def _data_rows(self, *, quiet: bool) -> Iterator[Cells]:
         """The rows below the header that are not blank, without blank cells at their end."""
         blank = 0
-        with opened_sheet(self._path, self._sheet) as (table, _):
+        with opened_sheet(self._path, self._sheet, checked=True) as (table, _):
             for number, values in enumerate(rows_of(self._path, table), start=1):
                 cells = _trimmed(values)
                 blank = 0 if cells else blank + 1
@@ -146,9 +144,8 @@ class XlsxTable:
         """Report a row with cells beside the table; returns whether to read on."""
         self._wide += 1
         counts = pa.array([f"{width} cells"])
-        judge = _wrong_width
         expected = f"at most {len(self._names)} cells, as in the header"
-        self._findings.add_cells(FILE, expected, np.array([number]), counts, judge)
+        self._findings.add_cells(FILE, expected, np.array([number]), counts, always(causes.WRONG_WIDTH))
         if self._wide < WIDE_ROWS_KEPT:
             return True
         self._findings.stop(f"reading stopped at row {number:,}, after {WIDE_ROWS_KEPT:,} rows of the wrong width")
@@ -159,12 +156,18 @@ class XlsxTable:
         self._findings.changes.add_sentence(f"The file was read as an Excel workbook, sheet {title!r}{others}.")
         if above:
             self._findings.changes.add_sentence(
-                f"What stands above the header in row {self._header + 1} did not count, such as {' '.join(above[0])!r}."
+                f"Cells above the header in row {self._header + 1} were ignored, such as {' '.join(above[0])!r}."
             )
 
 
-def _wrong_width(values: pa.Array) -> Any:
-    return np.full(len(values), causes.WRONG_WIDTH, dtype=object)
+def _strings(values: Iterable[Any]) -> pa.Array:
+    """The texts among the values of cells; null for any other."""
+    return pa.array([v if isinstance(v, str) else None for v in values], pa.string())
+
+
+def _not_text(value: Any) -> str | None:
+    """The text of a cell that holds something else."""
+    return None if value is None or isinstance(value, str) else text_of(value)
 
 
 def _trimmed(values: Cells) -> Cells:

@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from app.contract import Reading, Scores
 from app.decisions import DECISIONS, RISK_BANDS
 from app.model import Model, Origin, load
-from training import formats, reading_csv
 from training.answers import Answers, writer
 from training.files import check_output
 from training.outputs import delivered, is_csv
 from training.population_check import Difference, PopulationCheck, PopulationError
-from training.reading_parts import Parts
 from training.sources import fetched
 from training.validate import CheckedBatch, checked_batches
 from training.violations import DataError, Findings
@@ -115,11 +112,10 @@ def score(  # noqa: PLR0913 - options of one command, all by name
     model = model_folder.load()
     answers = Answers(model=model, scored_at=datetime.now(UTC).replace(microsecond=0), csv=is_csv(out))
     tally = _Tally(model, answers.scored_at)
-    contract = model.manifest.customers
+    contract = model.contract
     findings = Findings(contract)
     try:
         with delivered(out, overwrite=overwrite) as temporary, fetched(source) as path:
-            done = _share_done(path)
             with writer(temporary, answers) as append:
                 batches = checked_batches(
                     path, contract, findings, labelled=False, batch_rows=batch_rows, reading=reading
@@ -127,7 +123,7 @@ def score(  # noqa: PLR0913 - options of one command, all by name
                 for batch in batches:
                     append(tally.add(batch, answers))
                     if on_progress is not None:
-                        on_progress(tally.rows, done(tally.batches, tally.rows))
+                        on_progress(tally.rows, batch.done)
             findings.raise_if_any(source)
             differences = tally.population.differences()
             if strict and differences:
@@ -147,8 +143,8 @@ class _Tally:
         self._decisions = np.zeros(len(DECISIONS), dtype=np.int64)
         self._risk_bands = np.zeros(len(RISK_BANDS), dtype=np.int64)
         self._total = 0.0
-        self.rows = self.batches = 0
-        self.population = PopulationCheck(model.manifest.customers, model.reference)
+        self.rows = 0
+        self.population = PopulationCheck(model.contract, model.reference)
 
     def add(self, batch: CheckedBatch, answers: Answers) -> object:
         """Score one batch; returns its answers."""
@@ -159,7 +155,6 @@ class _Tally:
         self._risk_bands += np.bincount(risk, minlength=len(RISK_BANDS))
         self._total += float(probability.sum())
         self.rows += batch.rows
-        self.batches += 1
         self.population.add(features, probability)
         return answers.batch(batch.ids, probability, decision, risk)
 
@@ -179,21 +174,3 @@ class _Tally:
             differences=differences,
             notes=notes,
         )
-
-
-def _share_done(path: Path | Parts) -> Callable[[int, int], float]:
-    """A function from batches and rows to the share of a file that is done: by bytes, or by rows for Parquet."""
-    if isinstance(path, Parts):
-        return lambda _batches, _rows: min(1.0, path.bytes_done / max(path.size, 1))
-    if formats.real_format(path) != formats.PARQUET:
-        size = path.stat().st_size
-        return lambda batches, _: min(1.0, batches * reading_csv.BLOCK_BYTES / max(size, 1))
-    total = 0
-
-    def of_parquet(_: int, rows: int) -> float:
-        nonlocal total
-        # Read only once there are rows: by then the reader has opened the file, so it is a Parquet file.
-        total = total or pq.read_metadata(path).num_rows
-        return rows / total
-
-    return of_parquet

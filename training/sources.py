@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from training.files import S3
-from training.reading_parts import Part, Parts, is_data, is_pattern, local_parts
+from training.files import S3, file_sha256, is_pattern
+from training.reading_parts import Part, Parts, is_data, local_parts
 from training.truth import Truth, truth_path
 from training.violations import file_error
 
@@ -48,12 +47,9 @@ def fetched(source: str) -> Iterator[Path | Parts]:
     yield path
 
 
-def file_sha256(path: Path | Parts) -> str:
-    """Hexadecimal sha256 of a file of any size, or over the digests of all parts."""
-    if isinstance(path, Parts):
-        return path.sha256()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def source_sha256(path: Path | Parts) -> str:
+    """Hexadecimal sha256 of a file, or over the digests of all parts."""
+    return path.sha256() if isinstance(path, Parts) else file_sha256(path)
 
 
 def read_truth(data: Path | Parts, data_sha256: str, source: str) -> Truth | None:

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Probabilities = npt.NDArray[np.float64]
 
+TRUTH_ENDING: Final = ".truth.json"
+"""How the names of the files end that lie beside generated data."""
 DECIMALS: Final = 9
 """Decimals in the stored truth: the last bits of a sum differ between processors."""
 
@@ -115,4 +117,4 @@ def stored(value: float) -> float:
 
 def truth_path(data: Path) -> Path:
     """Path of the truth of a data file."""
-    return data.with_name(data.stem + ".truth.json")
+    return data.with_name(data.stem + TRUTH_ENDING)

@@ -28,13 +28,15 @@ class CheckedBatch:
 
     ``columns`` has, by feature in the order of the contract, int8 category codes or float64 numbers. Blanks are filled,
     but for those that count as a median, which are NaN. ``ids`` is an Arrow string array without nulls, or ``None``
-    when the file has no key; ``ids_missing`` marks those that stand for no id, such as a blank or NULL.
+    when the file has no key; ``ids_missing`` marks those that stand for no id, such as a blank or NULL. ``done`` is the
+    share of the source that is read, up to here.
     """
 
     columns: dict[str, npt.NDArray[np.int8] | values.Numbers]
     ids: pa.Array | None
     ids_missing: values.Mask | None
     churned: npt.NDArray[np.int8] | None
+    done: float
 
     @property
     def rows(self) -> int:
@@ -83,7 +85,7 @@ class _Check:
                 )
         return readable
 
-    def batch(self, batch: Mapping[str, pa.Array], rows: RowNumbers) -> CheckedBatch | None:
+    def batch(self, batch: Mapping[str, pa.Array], rows: RowNumbers, done: float) -> CheckedBatch | None:
         """Check one batch; returns ``None`` if a column is missing or has a type that cannot hold its values."""
         contract, findings = self._contract, self._findings
         read: dict[str, values.Read] = {}
@@ -106,6 +108,7 @@ class _Check:
             ids=ids.texts if ids else None,
             ids_missing=ids.missing if ids else None,
             churned=churned,
+            done=done,
         )
 
 
@@ -141,7 +144,7 @@ def checked_batches(
         rows_seen = 0
         for rows, batch in table.batches(columns, batch_rows) if columns else ():
             rows_seen += len(rows)
-            checked = check.batch(batch, rows)
+            checked = check.batch(batch, rows, table.done)
             if checked is not None and not findings:
                 yield checked
         findings.place(table.lines(findings.rows_shown()))

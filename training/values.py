@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.contract import Label
-from app.feature import Feature, Value
+from app.feature import Feature
 from training import notes
 from training.hints import LABELS, NUMBER, label_causes
 from training.identities import MISSING
@@ -21,6 +21,7 @@ from training.violations import Findings, RowNumbers
 
 BOOLEANS: Final = ("false", "true")
 """The booleans in lower case."""
+_BOOLEANS: Final = pa.array(BOOLEANS, pa.string())
 FLAGS: Final[Mapping[str, float]] = {"false": 0, "no": 0, "n": 0, "true": 1, "yes": 1, "y": 1}
 """What a boolean may be written as besides 0 and 1, in lower case."""
 
@@ -55,8 +56,12 @@ class Values:
         self._changes = findings.changes
         self._missing = pa.array(sorted({*MISSING, *(text.lower() for text in missing)}), pa.string())
         spelt = dict(FLAGS) if feature.type == "boolean" else {}
-        self._spelt = spelt | {text.lower(): feature.code(value) for text, value in feature.spellings.items()}
-        self._booleans = [self._spelt.get(word, -1.0) for word in BOOLEANS]
+        spelt |= {text.lower(): feature.code(value) for text, value in feature.spellings.items()}
+        self._spelt = pa.array(list(spelt), pa.string())
+        self._spelt_numbers = np.append(np.array(list(spelt.values()), dtype=np.float64), -1.0)
+        self._categories = pa.array(feature.categories, pa.string())
+        self._unlike = pa.array(_unlike(feature.categories), pa.string())
+        self._booleans = [spelt.get(word, -1.0) for word in BOOLEANS]
         yes_no = [feature.codes.get(word) for word in ("No", "Yes")]
         self._boolean_note = notes.BOOLEANS if self._booleans == yes_no else notes.SPELT
 
@@ -64,7 +69,7 @@ class Values:
         """Read one batch of the column."""
         feature = self._feature
         if feature.is_category:
-            return self._categories(column)
+            return self._read_categories(column)
         if pa.types.is_dictionary(column.type) and feature.type == "boolean":
             texts, at = _dictionary(column)
             distinct = self._numbers(texts)
@@ -75,11 +80,11 @@ class Values:
             )
         return self._numbers(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
 
-    def _categories(self, column: pa.Array) -> Read:
+    def _read_categories(self, column: pa.Array) -> Read:
         name, nullable = self._feature.name, self._feature.nullable
         if pa.types.is_boolean(column.type):
             self._changes.add(self._boolean_note, name)
-            texts, at = pa.array(BOOLEANS, pa.string()), np.asarray(pc.fill_null(pc.cast(column, pa.int64()), 2))
+            texts, at = _BOOLEANS, np.asarray(pc.fill_null(pc.cast(column, pa.int64()), 2))
             codes = np.array(self._booleans, dtype=np.int8)
         else:
             texts, at = _dictionary(column)
@@ -92,18 +97,21 @@ class Values:
 
     def _codes(self, texts: pa.Array) -> npt.NDArray[np.int8]:
         """Index of each text among the categories; -1 for any other text."""
-        categories = self._feature.categories
-        codes = _positions(texts, categories)
+        codes = _positions(texts, self._categories)
         if (codes >= 0).all():
             return codes
         trimmed = pc.utf8_trim_whitespace(texts)
-        codes = self._also(codes, _positions(trimmed, categories), notes.TRIMMED)
+        codes = self._also(codes, _positions(trimmed, self._categories), notes.TRIMMED)
         lower = pc.utf8_lower(trimmed)
-        is_boolean = np.asarray(pc.fill_null(pc.is_in(lower, value_set=pa.array(BOOLEANS)), False))  # noqa: FBT003
-        spelt = _looked_up(lower, self._spelt).astype(np.int8)
+        is_boolean = np.asarray(pc.is_in(lower, value_set=_BOOLEANS))
+        spelt = self._looked_up(lower).astype(np.int8)
         codes = self._also(codes, np.where(is_boolean, spelt, np.int8(-1)), self._boolean_note)
-        codes = self._also(codes, _positions(lower, _unlike(categories)), notes.SPELT)
+        codes = self._also(codes, _positions(lower, self._unlike), notes.SPELT)
         return self._also(codes, spelt, notes.SPELT)
+
+    def _looked_up(self, texts: pa.Array) -> Numbers:
+        """The number that each text spells by the contract; -1 for any other text."""
+        return np.take(self._spelt_numbers, np.asarray(pc.fill_null(pc.index_in(texts, value_set=self._spelt), -1)))
 
     def _also(self, codes: npt.NDArray[np.int8], more: npt.NDArray[np.int8], kind: str) -> npt.NDArray[np.int8]:
         """``codes``, completed by ``more``; adds a note if ``more`` was needed."""
@@ -141,12 +149,11 @@ class Values:
         """Values, blanks and wrong ones, once the texts are looked up that are no number within the bounds."""
         feature = self._feature
         values, blank, wrong = read.values.astype(np.float64), read.blank, read.wrong
-        if self._spelt:
+        if len(self._spelt):
             at = np.flatnonzero(wrong)
             lower = pc.utf8_lower(texts.filter(pa.array(wrong)))
-            spelt = pc.is_in(lower, value_set=pa.array(list(self._spelt), pa.string()))
-            right = np.asarray(spelt)
-            values[at[right]] = _looked_up(lower, self._spelt)[right]
+            right = np.asarray(pc.is_in(lower, value_set=self._spelt))
+            values[at[right]] = self._looked_up(lower)[right]
             wrong = wrong.copy()
             wrong[at[right]] = False
             if right.any() and feature.type != "boolean":
@@ -161,7 +168,7 @@ class Values:
         if not among.any():
             return among
         lower = pc.utf8_lower(pc.utf8_trim_whitespace(texts))
-        empty = among & np.asarray(pc.fill_null(pc.is_in(lower, value_set=self._missing), False))  # noqa: FBT003
+        empty = among & np.asarray(pc.is_in(lower, value_set=self._missing))
         if (empty & np.asarray(pc.fill_null(pc.not_equal(lower, ""), False))).any():  # noqa: FBT003
             self._changes.add(notes.MISSING, self._feature.name)
         return np.asarray(empty, dtype=np.bool_)
@@ -178,12 +185,6 @@ def _unlike(categories: Sequence[str]) -> list[str]:
     return [text if lower.count(text) == 1 else f"\0{position}" for position, text in enumerate(lower)]
 
 
-def _looked_up(texts: pa.Array, table: Mapping[str, Value]) -> Numbers:
-    """The number of each text in a table; -1 for any other text."""
-    at = pc.fill_null(pc.index_in(texts, value_set=pa.array(list(table), pa.string())), -1)
-    return np.take(np.append(np.array(list(table.values()), dtype=np.float64), -1.0), np.asarray(at))
-
-
 def _dictionary(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     """The distinct texts of a column, and the position of each row's text; a blank has the position after the last."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
@@ -191,10 +192,9 @@ def _dictionary(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     return texts, np.asarray(pc.fill_null(pc.cast(encoded.indices, pa.int64()), len(texts)))
 
 
-def _positions(texts: pa.Array, accepted: Sequence[str]) -> npt.NDArray[np.int8]:
+def _positions(texts: pa.Array, accepted: pa.Array) -> npt.NDArray[np.int8]:
     """Index of each text in ``accepted``; -1 for any other."""
-    positions = pc.index_in(texts, value_set=pa.array(accepted, pa.string()))
-    return np.asarray(pc.fill_null(positions, -1)).astype(np.int8)
+    return np.asarray(pc.fill_null(pc.index_in(texts, value_set=accepted), -1)).astype(np.int8)
 
 
 def _parsed(text: pa.Array) -> tuple[pa.Array, Mask]:
@@ -221,7 +221,8 @@ def labels(label: Label, column: pa.Array | None, rows: RowNumbers, findings: Fi
     trimmed = pc.utf8_trim_whitespace(texts)
     half = len(LABELS) // 2
     stayed = [*LABELS[:half], *(text.lower() for text in label.stayed)]
-    codes = _positions(pc.utf8_lower(trimmed), [*stayed, *LABELS[half:], *(text.lower() for text in label.churned)])
+    accepted = [*stayed, *LABELS[half:], *(text.lower() for text in label.churned)]
+    codes = _positions(pc.utf8_lower(trimmed), pa.array(accepted, pa.string()))
     churned = np.where(codes < 0, codes, codes >= len(stayed)).astype(np.int8)
     if (churned < 0).any():
         numbers = np.asarray(pc.fill_null(_parsed(trimmed)[0], -1.0))

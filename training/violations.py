@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -30,6 +30,8 @@ BLANK: Final = "(blank)"
 _OTHERS: Final = "(other values)"
 
 RowNumbers = npt.NDArray[np.int64]
+Batches = Iterator[tuple[RowNumbers, Mapping[str, pa.Array]]]
+"""Data row numbers, and columns by name."""
 Judge = Callable[[pa.Array], npt.NDArray[np.object_]]
 """Returns the code of the cause of each wrong value; the values are an Arrow string array."""
 
@@ -241,9 +243,19 @@ class _Kept:
         self.count += len(rows)
 
 
+def always(cause: str) -> Judge:
+    """The judge of values that are wrong for one reason."""
+    return lambda values: np.full(len(values), cause, dtype=object)
+
+
 def listed(words: list[str]) -> str:
     """Enumerate words in a sentence: ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says; its kind if it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def shown(value: str) -> str:

@@ -8,6 +8,7 @@ from support.telco import FEATURE_NAMES, IBM_COLUMNS
 from app.schemas import telco
 from training import causes
 from training.names import Names
+from training.reading_layout import Known
 from training.violations import FILE, Findings
 
 NAMES = Names(telco())
@@ -126,4 +127,4 @@ def test_row_index_is_ignored_with_a_note(names: list[str], ignored: int) -> Non
 def test_names_are_recognised_in_any_spelling() -> None:
     assert NAMES.known("TENURE") == NAMES.known("Tenure Months") == NAMES.known("tenure_months") == "tenure_months"
     assert NAMES.known("weight") is None
-    assert NAMES.recognised(["Gender", "gender", "SeniorCitizen", "weight", ""]) == 2
+    assert Known(NAMES).count(["Gender", "gender", "SeniorCitizen", "weight", ""]) == 2

@@ -11,7 +11,9 @@ import pytest
 from support.messy_texts import HEADER, file, read, refused
 
 from app.contract import Reading
+from training import reading_csv
 from training.lines import swallowed
+from training.reading_bytes import TextFile
 from training.reading_encoding import detect
 
 
@@ -19,6 +21,22 @@ def test_cp1252_is_read_where_its_letters_are_certain_and_said(tmp_path: Path) -
     rows, notes = read(file(tmp_path, "Jörg,Köln,EU,5,1.5,1", encoding="cp1252"))
     assert rows == [("Jörg", 0, 1, 5.0, 1.5, 1.0)]
     assert notes == ("The file was read as CSV, Windows-1252 (cp1252), delimiter ','.",)
+
+
+def test_the_lines_of_a_cp1252_file_without_quotes_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+
+    def counted(_: TextFile, start: int) -> int:
+        counts.append(start)
+        return 1
+
+    monkeypatch.setattr(reading_csv, "rows_in", counted)
+    assert read(file(tmp_path, "Jörg,Köln,EU,5,1.5,1", encoding="cp1252"))[0][0][0] == "Jörg"
+    assert not counts
+    assert read(file(tmp_path, '"Jörg",Köln,EU,5,1.5,1', encoding="cp1252"))[0][0][0] == "Jörg"
+    assert counts
 
 
 def test_letters_that_windows_encodings_read_differently_are_refused(tmp_path: Path) -> None:
@@ -46,11 +64,25 @@ def test_a_byte_that_is_not_utf8_is_named_by_its_row_and_column(tmp_path: Path, 
     assert "row 55,001 (line 55,004), column city: a NUL byte" in refused(path)
 
 
+def test_a_byte_is_refused_in_the_encoding_that_does_not_have_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    text = f"{HEADER}\na,Oslo,EU,5,1.5,1\n"
+    path.write_bytes(text.encode("utf-16") + b"\x00\xdc" + ",Oslo,EU,5,1.5,1\n".encode("utf-16-le"))
+    message = refused(path)
+    assert f"byte {2 + 2 * len(text) + 1}: a byte that is not UTF-16 (0x00; illegal" in message
+    assert "repair this character" in message
+    path.write_bytes((text + "\0").encode("utf-16"))
+    assert f"byte {2 + 2 * len(text) + 1}: a NUL byte (0x00)" in refused(path)
+    path.write_bytes(text.encode().replace(b"Oslo", b"K\x81ln"))
+    message = refused(path, Reading(encoding="cp1252"))
+    assert "row 1 (line 2), column city: a byte that is not Windows-1252 (cp1252) (0x81; character maps" in message
+
+
 def test_an_encoding_that_contradicts_the_bytes(tmp_path: Path) -> None:
     path = file(tmp_path, "a,Köln,EU,5,1.5,1", encoding="utf-8-sig")
     assert "the bytes show UTF-8" in refused(path, Reading(encoding="cp1252"))
-    _, sentences = detect(file(tmp_path, "a,Köln,EU,5,1.5,1"), None, Reading(encoding="latin-1"))
-    assert sentences == ["The file is valid UTF-8, and was read as Latin-1 because an option says so."]
+    _, sentence = detect(file(tmp_path, "a,Köln,EU,5,1.5,1"), None, Reading(encoding="latin-1"))
+    assert sentence == "The file is valid UTF-8, and was read as Latin-1 because an option says so."
     assert "row 1 (line 2), column city" in refused(
         file(tmp_path, "a,Köln,EU,5,1.5,1", encoding="cp1252"), Reading(encoding="utf-8")
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from support.messy_texts import HEADER, file, read, refused
 from app.contract import Reading
 from training import reading_csv
 from training.data import Dataset, load
+from training.violations import Batches
 
 
 @pytest.fixture
@@ -36,9 +37,12 @@ def semicolons(text: str) -> str:
         (lambda t: t.replace(",", "\t").encode(), r"delimiter '\t'."),
         (lambda t: t.replace(",", "|").encode(), "delimiter '|'."),
         (lambda t: ("sep=;\r\n" + semicolons(t)).encode(), "decimal ','."),
-        (lambda t: ('"sep=,"\n' + t).encode(), "1 line above the header in line 2 did not count"),
-        (lambda t: ("Customers of March\n" + t).encode(), "such as 'Customers of March'"),
-        (lambda t: ("Customers,,\n\nas of March\n" + t).encode(), "2 lines above the header in line 4 did not count"),
+        (lambda t: ('"sep=,"\n' + t).encode(), "1 line above the header in line 2 was ignored: '\"sep=,\"'."),
+        (lambda t: ("Customers of March\n" + t).encode(), "was ignored: 'Customers of March'."),
+        (
+            lambda t: ("Customers,,\n\nas of March\n" + t).encode(),
+            "2 lines above the header in line 4 were ignored, the first of them 'Customers'.",
+        ),
         (lambda t: ("\ufeff" + t).encode(), ""),
         (lambda t: t.replace("\n", "\r").encode(), ""),
         (lambda t: ("\n\n" + t).encode(), ""),
@@ -158,6 +162,23 @@ def test_marks_that_only_a_later_block_shows(tmp_path: Path, monkeypatch: pytest
     path = file(tmp_path, *rows, "z;Oslo;EU;5;1.5;1", header=HEADER.replace(",", ";"))
     assert {row[4] for row in read(path)[0]} == {1.234, 1.5}
     assert "1.234 or 1234" in refused(file(tmp_path, *rows, header=HEADER.replace(",", ";")))
+
+
+def test_the_whole_file_is_looked_at_once_for_all_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many blocks have commas that contradict the points before them."""
+    monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 500)
+    looks: list[list[str]] = []
+    rescan = reading_csv.CsvTable._rescan
+
+    def counted(table: reading_csv.CsvTable, names: Sequence[str]) -> Batches:
+        looks.append(list(names))
+        return rescan(table, names)
+
+    monkeypatch.setattr(reading_csv.CsvTable, "_rescan", counted)
+    rows = ["a;Oslo;EU;5.0;1.5;1", *("k;Oslo;EU;5,0;1,5;1" for _ in range(300))]
+    message = refused(file(tmp_path, *rows, header=HEADER.replace(",", ";")))
+    assert "600 problems (1 cause)" in message
+    assert looks == [["visits", "balance"]]
 
 
 def test_a_category_that_looks_like_a_missing_value_is_a_category(tmp_path: Path) -> None:

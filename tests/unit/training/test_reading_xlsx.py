@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import resource
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_a_workbook_is_read_like_the_text_of_it(tmp_path: Path, customers_csv: P
     assert data.customers.equals(clean)
     assert data.notes == (
         "The file was read as an Excel workbook, sheet 'Customers', the first of 2.",
-        "What stands above the header in row 3 did not count, such as 'Customers of March'.",
+        "Cells above the header in row 3 were ignored, such as 'Customers of March'.",
     )
     assert load(str(tmp_path / name), reading=Reading(sheet="Customers")).customers.equals(clean)
     assert "no sheet 'Else'; expected one of 'Customers', 'Other'" in refused(
@@ -68,7 +69,23 @@ def test_texts_in_number_columns_are_read_as_text_and_cells_are_exact(tmp_path: 
     rows[1][at], rows[2][at], rows[3][at] = 1.234, "1.234,50 €", "12,5"
     assert load(saved(tmp_path / "a.xlsx", rows)).customers["total_charges"].head(3).tolist() == [1.234, 1234.5, 12.5]
     rows[3][at] = rows[2][at] = "1.234"
-    assert "total_charges: '1.234' in row 2 is 1.234 or 1234: all 2 of" in refused(saved(tmp_path / "a.xlsx", rows))
+    message = refused(saved(tmp_path / "a.xlsx", rows))
+    assert "total_charges: '1.234' in row 2 is 1.234 or 1234: every mark in the column stands before exactly" in message
+
+
+def test_sizes_and_formulas_are_checked_once(tmp_path: Path, rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not again for the data rows and for the decimal marks, which only the whole sheet decides."""
+    checks: list[str] = []
+
+    def counted(name: str, check: Callable[..., None], *arguments: Any) -> None:
+        checks.append(name)
+        check(*arguments)
+
+    for name in ("_check_sizes", "_check_formulas"):
+        monkeypatch.setattr(reading_workbook, name, partial(counted, name, getattr(reading_workbook, name)))
+    rows[1][rows[0].index("total_charges")] = "1.234,50"
+    load(saved(tmp_path / "a.xlsx", rows))
+    assert checks == ["_check_sizes", "_check_formulas"]
 
 
 def test_messages_name_the_row_of_the_sheet(tmp_path: Path, rows: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -225,13 +226,24 @@ def test_an_existing_file_is_replaced_only_on_request(tmp_path: Path, model_dir:
     assert len(read(Path(score(ModelFolder(model_dir), str(customers), out, overwrite=True).out))) == ROWS
 
 
-@pytest.mark.parametrize("extension", ["csv", "parquet"])
+@pytest.mark.parametrize("extension", ["csv", "parquet", "csv.gz", "xlsx", "parts"])
 def test_progress_rises_to_all_rows(
     tmp_path: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch, extension: str
 ) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 100_000)
     source = tmp_path / f"in.{extension}"
-    write(GeneratorConfig(rows=ROWS), source)
+    generated = tmp_path / f"generated.{'parquet' if extension == 'parquet' else 'csv'}"
+    write(GeneratorConfig(rows=ROWS), generated)
+    if extension == "csv.gz":
+        source.write_bytes(gzip.compress(generated.read_bytes()))
+    elif extension == "xlsx":
+        pd.read_csv(generated, keep_default_na=False).to_excel(source, index=False)
+    elif extension == "parts":
+        source.mkdir()
+        generated.rename(source / "1.csv")
+        write(GeneratorConfig(rows=ROWS), source / "2.csv")
+    else:
+        generated.rename(source)
     seen: list[tuple[int, float]] = []
     score(
         ModelFolder(model_dir),
@@ -243,7 +255,7 @@ def test_progress_rises_to_all_rows(
     assert len(seen) > 4
     assert seen == sorted(seen)
     assert 0 < seen[0][1] < 0.5
-    assert seen[-1] == (ROWS, 1.0)
+    assert seen[-1] == (ROWS * (2 if extension == "parts" else 1), 1.0)
 
 
 def test_another_population_is_named_and_refused_when_strict(tmp_path: Path, model_dir: Path, customers: Path) -> None:
