@@ -135,8 +135,9 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .PHONY: lock
 lock: .venv/.dev ## Rewrite the lock files; each is a subset of requirements/dev.lock
-	$(LOCK) --extra build --extra training --extra infra --extra ops --extra telco --extra dev --group mlflow -o requirements/dev.lock pyproject.toml
+	$(LOCK) --extra build --extra training --extra boosting --extra infra --extra ops --extra telco --extra dev --group mlflow -o requirements/dev.lock pyproject.toml
 	$(LOCK) --extra build --extra training -c requirements/dev.lock -o requirements/training.lock pyproject.toml
+	$(LOCK) --extra build --extra training --extra boosting -c requirements/dev.lock -o requirements/boosting.lock pyproject.toml
 	$(LOCK) --extra build --extra training --extra infra -c requirements/dev.lock -o requirements/infra.lock pyproject.toml
 	$(LOCK) -c requirements/dev.lock -o requirements/api.lock pyproject.toml
 	$(LOCK) --extra ops -c requirements/dev.lock -o requirements/ops.lock pyproject.toml
