@@ -70,7 +70,11 @@ class Parser:
             row = self._one.validate_json(body)
         except ValidationError as error:
             raise _refusal(body, error) from None
-        _expect_single_keys(quotes, len(row), self._texts(row))
+        texts = self._texts_always
+        for name in self._optional_texts:
+            if type(row.get(name)) is str:
+                texts += 1
+        _expect_single_keys(quotes, len(row), texts)
         return row
 
     def many(self, body: bytes) -> list[Row]:
@@ -84,15 +88,9 @@ class Parser:
             rows: list[Row] = list(self._many.validate_json(body)["customers"])
         except ValidationError as error:
             raise _refusal(body, error) from None
-        _expect_single_keys(quotes, 1 + sum(map(len, rows)), sum(map(self._texts, rows)))
+        optional = [type(row.get(name)) for name in self._optional_texts for row in rows].count(str)
+        _expect_single_keys(quotes, 1 + sum(map(len, rows)), len(rows) * self._texts_always + optional)
         return rows
-
-    def _texts(self, row: Row) -> int:
-        texts = self._texts_always
-        for name in self._optional_texts:
-            if isinstance(row.get(name), str):
-                texts += 1
-        return texts
 
     def _count_quotes(self, body: bytes, max_rows: int) -> int:
         quotes = body.count(b'"')

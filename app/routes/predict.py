@@ -173,7 +173,7 @@ class PredictBatch(_Endpoint):
         metrics = self._served.metrics
         if live.money is not None:
             money: list[float] = features[:, live.money].tolist()
-            metrics.revenue(sum(money), sum(m for m, band in zip(money, bands, strict=True) if band == "high"))
+            metrics.revenue(sum(money), sum([m for m, band in zip(money, bands, strict=True) if band == "high"]))
         metrics.high_risk.inc(bands.count("high"))
         metrics.batch_rows.observe(len(bands))
 
@@ -186,7 +186,10 @@ def _key(value: str | int | None) -> str | None:
 def _predictions(
     key: str, rows: list[Row], scores: list[float], decisions: list[str], bands: list[str]
 ) -> list[dict[str, Any]]:
+    keys: list[str | int | None] = [row.get(key) for row in rows]
+    if int in map(type, keys):
+        keys = [_key(value) for value in keys]
     return [
-        {key: _key(row.get(key)), "churn_probability": score, "decision": decision, "risk_band": band}
-        for row, score, decision, band in zip(rows, scores, decisions, bands, strict=True)
+        {key: value, "churn_probability": score, "decision": decision, "risk_band": band}
+        for value, score, decision, band in zip(keys, scores, decisions, bands, strict=True)
     ]
