@@ -112,6 +112,10 @@ bench-training: .venv/.dev ## Measure training and file scoring (a million rows)
 bench-gates: .venv/.dev ## Measure how often the gates are wrong (200 seeds, half an hour) and write it to docs/training.md
 	$(BIN)/python -m benchmarks.gates
 
+.PHONY: bench-models
+bench-models: .venv/.dev ## Measure other kinds of models, and several in one API, and write it to docs/performance.md
+	$(BIN)/python -m benchmarks.models
+
 .PHONY: bench-throttled
 bench-throttled: .venv/.dev ## Measure Redis under an API at its CPU limit and write it to docs/performance.md (as root)
 	$(BIN)/python -m benchmarks.throttled

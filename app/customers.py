@@ -14,7 +14,16 @@ from typing import (
     NotRequired,  # pydantic refuses typing's own before Python 3.12
 )
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model, with_config
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    create_model,
+    with_config,
+)
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
@@ -43,10 +52,16 @@ def key_words(key: Key) -> str:
     return f"a text of 1 to {key.max_length} {letters}{symbols}, or a whole number"
 
 
+class Digits(str):
+    """A key that came as a whole number: its digits, which had no quotes in the JSON."""
+
+    __slots__ = ()
+
+
 def key_type(key: Key) -> Any:
-    """The type of the key in JSON."""
+    """The type of the key in JSON; a whole number becomes :class:`Digits`."""
     text = Annotated[str, Field(pattern=key.pattern)]
-    number: Any = _whole(0, min(10**key.max_length - 1, MAX_EXACT))
+    number: Any = Annotated[_whole(0, min(10**key.max_length - 1, MAX_EXACT)), AfterValidator(Digits)]
     # In turn: to look for the best of them would take a tenth of the time of a whole customer.
     return Annotated[
         text | number,

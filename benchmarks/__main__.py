@@ -15,7 +15,7 @@ from typing import Final
 from rich.console import Console
 
 from benchmarks import bench as shared
-from benchmarks import contenders, document, load, machine, model, report, sections, throttled
+from benchmarks import contenders, document, load, machine, model, models, report, sections, throttled
 from benchmarks.bench import Bench
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
@@ -139,7 +139,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if out := options.out or (DOCUMENT if full else None):
         page = document.document(results, ROOT)
         old = out.read_text(encoding="utf-8") if out.exists() else ""
-        out.write_text(sections.with_section_of(old, page, throttled.SECTION), encoding="utf-8")
+        for section in (models.SECTION, throttled.SECTION):
+            page = sections.with_section_of(old, page, section)
+        out.write_text(page, encoding="utf-8")
         sys.stdout.write(f"\nwritten to {out}\n")
     return 1 if full and any(check.passed is False for check in checks(results)) else 0
 

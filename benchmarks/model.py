@@ -9,16 +9,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from app import bundle
-from app.names import MODEL_NAME, PRODUCTION
+from app.names import MODEL_NAME, PRODUCTION, STAGING
 from benchmarks.errors import BenchError
 from benchmarks.processes import Server
 from benchmarks.traffic import CustomerJson
 from ops.local import mlflow_server
 from ops.local.home import Home
 from ops.local.ports import free_port
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 TRAINING_ROWS: Final = 10_000
 _PORT: Final = 18_000
@@ -85,20 +88,42 @@ def _churn(arguments: Sequence[str], env: dict[str, str]) -> None:
         raise BenchError(f"churn {arguments[0]} failed: {done.stderr.strip()[-800:] or done.stdout.strip()[-800:]}")
 
 
-def _fetch(url: str, home: Home) -> Served:
+def another(served: Served, model_type: str, folder: Path) -> Path:
+    """Train another kind of model on the same customers, while MLflow runs; returns the folder of its bundle.
+
+    Args:
+        served: what :func:`registered` yielded.
+        model_type: as ``churn train --model`` takes it.
+        folder: where its artifacts are put.
+    """
+    home = Home(served.keys_file.parent)
+    env = mlflow_server.environment() | {"CHURN_HOME": str(home.root)}
+    arguments = ["train", "--data", str(home.customers), "--model", model_type, "--tracking-uri", served.tracking_uri]
+    _churn(arguments, env)
+    return _download(served.tracking_uri, STAGING, folder)[1] / bundle.ARTIFACT_FOLDER
+
+
+def _download(url: str, alias: str, folder: Path) -> tuple[ModelVersion, Path]:
+    """Download the artifacts of the version with an alias."""
     # MLflow and scikit-learn take seconds to import, which `--help` need not wait for.
     from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - see above
     from mlflow.entities.model_registry import ModelVersion  # noqa: PLC0415 - see above
 
     from training.mlflow_store import by_alias, connect  # noqa: PLC0415 - see above
-    from training.native import DIGEST_TAG, FILE, TRUSTED_TYPES  # noqa: PLC0415 - see above
 
     client = connect(url)
-    version = by_alias(client, MODEL_NAME, PRODUCTION)
+    version = by_alias(client, MODEL_NAME, alias)
     if not isinstance(version, ModelVersion):
-        raise BenchError("the trained version is not in production")
+        raise BenchError(f"no trained version has the alias {alias}")
     location = client.get_model_version_download_uri(version.name, version.version)
-    folder = Path(download_artifacts(artifact_uri=location, dst_path=str(home.root), tracking_uri=url))
+    folder.mkdir(parents=True, exist_ok=True)
+    return version, Path(download_artifacts(artifact_uri=location, dst_path=str(folder), tracking_uri=url))
+
+
+def _fetch(url: str, home: Home) -> Served:
+    from training.native import DIGEST_TAG, FILE, TRUSTED_TYPES  # noqa: PLC0415 - slow to import
+
+    version, folder = _download(url, PRODUCTION, home.root)
     return Served(
         tracking_uri=url,
         name=version.name,

@@ -116,7 +116,7 @@ class PredictOne(_Endpoint):
         live.counters.add(coded, score, decision, band)
         self._count(live, coded, high=band == "high")
         answer: dict[str, Any] = {
-            live.key: _key(row.get(live.key)),
+            live.key: row.get(live.key),
             "churn_probability": score,
             "decision": decision,
             "risk_band": band,
@@ -178,18 +178,10 @@ class PredictBatch(_Endpoint):
         metrics.batch_rows.observe(len(bands))
 
 
-def _key(value: str | int | None) -> str | None:
-    """The key as text: a whole number counts as its digits."""
-    return str(value) if isinstance(value, int) else value
-
-
 def _predictions(
     key: str, rows: list[Row], scores: list[float], decisions: list[str], bands: list[str]
 ) -> list[dict[str, Any]]:
-    keys: list[str | int | None] = [row.get(key) for row in rows]
-    if int in map(type, keys):
-        keys = [_key(value) for value in keys]
     return [
-        {key: value, "churn_probability": score, "decision": decision, "risk_band": band}
-        for value, score, decision, band in zip(keys, scores, decisions, bands, strict=True)
+        {key: row.get(key), "churn_probability": score, "decision": decision, "risk_band": band}
+        for row, score, decision, band in zip(rows, scores, decisions, bands, strict=True)
     ]
