@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from app.names import MLFLOW_CLIENT, MODEL_NAME, check_models
+from app.names import MLFLOW_CLIENT, MODEL_NAME, check_model
 from ops.backup import catalog as backups
 from ops.backup.manifest import POSTGRES
 from ops.backup.storage import open_backups
@@ -77,7 +77,7 @@ class Options:
         options = parser.parse_args(argv)
         models = options.model or [MODEL_NAME]
         try:
-            check_models(models)
+            models = list(dict.fromkeys(map(check_model, models)))
         except ValueError as error:
             parser.error(f"argument --model: {error}")
         return cls(
