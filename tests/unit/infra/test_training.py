@@ -283,15 +283,18 @@ def test_the_alert_tells_models_by_the_names_of_their_cron_jobs() -> None:
 
 
 def test_the_migration_makes_every_model_and_a_stack_with_one_keeps_its_arguments() -> None:
+    def container(recording: Recording) -> dict[str, Any]:
+        pod = find(recording, "Job", "mlflow-migration-job").manifest()["spec"]["template"]["spec"]
+        (one,) = pod["containers"]
+        return dict(one)
+
     served = record_with("prod", api={"models": ["churn", "elsewhere", "bank"]}, training={"models": {"bank": BANK}})
     models = ["--model", "churn", "--model", "elsewhere", "--model", "bank"]
-    migration = find(served, "Job", "mlflow-migration-job").manifest()["spec"]["template"]["spec"]["containers"][0]
+    migration = container(served)
     start = migration["args"].index("--model")
     assert migration["args"][start : start + 6] == models
     assert migrate.Options.parse(migration["args"]).models == ["churn", "elsewhere", "bank"]
-    alone = find(recorded("prod"), "Job", "mlflow-migration-job").manifest()["spec"]["template"]["spec"]["containers"][
-        0
-    ]
+    alone = container(recorded("prod"))
     assert "--model" not in alone["args"]
     assert migrate.Options.parse(alone["args"]).models == ["churn"]
 
