@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 MODEL_NAME: Final = "churn"
-"""The registered model."""
+"""The registered model of commands and jobs that name no other."""
 PRODUCTION: Final = "production"
 """Alias of the version that the API serves."""
 STAGING: Final = "staging"
@@ -37,5 +37,15 @@ def check_models(names: Sequence[str]) -> None:
             f"{','.join(names)!r} does not name 1 to {MAX_MODELS} different models, as in 'churn,retention-offer'"
         )
     for name in names:
-        if not _MODEL.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a model: up to 63 letters, digits, '.', '_' and '-'")
+        check_model(name)
+
+
+def check_model(name: str) -> str:
+    """Check that a text can be the name of a registered model, and return it.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not _MODEL.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a model: up to 63 letters, digits, '.', '_' and '-'")
+    return name

@@ -6,12 +6,13 @@ is the same everywhere is a constant beside its use. Everything is checked at on
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 import pulumi
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from app.names import MODEL_NAME
+from infra.config_alerts import AlertmanagerSettings
 from infra.config_aws import (
     AccountSettings,
     AddonSettings,
@@ -24,6 +25,7 @@ from infra.config_aws import (
     RunnerSettings,
     SecretSettings,
 )
+from infra.config_training import BUILT_IN, ContractPath, Source, TrainedModel, TrainedModels
 from infra.config_types import Cron, Host, Mirror, Models, Origin, Positive, Quantity, Replicas, Section, Tag
 
 
@@ -145,18 +147,25 @@ class CacheSettings(Section):
 
 
 class TrainingSettings(Section):
-    """Scheduled retraining."""
+    """Scheduled retraining, of the model `churn` and of further ones."""
 
     schedule: Cron
-    source: str = Field(
-        description="CSV or Parquet, also s3://, {data} is the stack's bucket; `generated` makes customers.",
-        min_length=1,
-    )
+    source: Source
     rows: Annotated[int, Field(ge=1000)]
     bootstrap: bool = Field(description="Train and promote a first version when the stack comes up without one.")
     spot: bool
     retrain_on_drift: bool = Field(description="Start a run while an alert of drift fires; its gates still decide.")
+    contract: ContractPath = BUILT_IN
+    models: TrainedModels = Field(
+        default={}, description="Further models by name. Optional, since most stacks train one."
+    )
     resources: Resources
+
+    @property
+    def trained(self) -> dict[str, TrainedModel]:
+        """Every model that the cluster trains, by name; the first is `churn`, which the section itself describes."""
+        own = TrainedModel(source=self.source, contract=self.contract, schedule=self.schedule)
+        return {MODEL_NAME: own, **self.models}
 
 
 class PrometheusSettings(Section):
@@ -184,39 +193,6 @@ class GrafanaSettings(Section):
     replicas: Replicas
 
 
-class AlertmanagerSettings(Section):
-    """Receivers of alerts."""
-
-    replicas: Replicas
-    slack: bool
-    slack_channel: str
-    email: bool
-    email_to: str
-    email_from: str
-    smtp_host: str
-    smtp_user: str
-    pagerduty: bool
-    deadman: bool
-    """Send the Watchdog to an outside service, which notifies people when it stops arriving."""
-    docs_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")]
-    """Address where people read this repository, for links to runbooks in messages and in Grafana's panels; if empty,
-    they have only the path."""
-
-    @model_validator(mode="after")
-    def _receivers(self) -> Self:
-        if self.slack and not self.slack_channel:
-            raise ValueError("slack is on but slack_channel is empty: name the channel, for example '#churn-alerts'")
-        if self.email and not (self.email_to and self.email_from and self.smtp_host and self.smtp_user):
-            raise ValueError("email is on but email_to, email_from, smtp_host or smtp_user is empty: fill all four")
-        return self
-
-
-CHANNELS: Final = {"slack": "slack_url", "email": "smtp_password", "pagerduty": "pagerduty_routing_key"}
-"""Channels by which people hear of an alert, and the secret that each of them needs."""
-RECEIVER_SECRETS: Final = {**CHANNELS, "deadman": "deadman_url"}
-"""The same, with the service that expects the Watchdog, which is not a channel to people."""
-
-
 class BackupSettings(Section):
     """Daily backups, the quarterly drill, and restores."""
 
@@ -225,18 +201,6 @@ class BackupSettings(Section):
     scratch_gib: Positive
     """Room that a drill or a restore reserves on its node's disk: a drill needs it for a copy of everything."""
     time_zone: Annotated[str, Field(pattern=r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$")]
-
-
-class ReceiverSecrets(Section):
-    """Secrets of the alert receivers, for stacks without AWS Secrets Manager: `pulumi config set --secret --path`."""
-
-    # An error message must not contain a secret.
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    slack_url: str = ""
-    smtp_password: str = ""
-    pagerduty_routing_key: str = ""
-    deadman_url: str = ""
 
 
 class Settings(Section):
@@ -278,6 +242,22 @@ class Settings(Section):
                 "build of that version; `python -m ops.stack.eks_versions` writes both"
             )
         return self
+
+    @model_validator(mode="after")
+    def _served(self) -> Self:
+        """Nobody would use what is trained but not served, so it is rather a name with a mistake."""
+        idle = [name for name in self.training.models if name not in self.api.models]
+        if idle:
+            raise ValueError(
+                f"training.models has {', '.join(map(repr, idle))}, which api.models {list(self.api.models)} does not "
+                "serve: correct the name, or add it there"
+            )
+        return self
+
+    @property
+    def registered_models(self) -> tuple[str, ...]:
+        """Every model that the stack serves or trains, each once."""
+        return tuple(dict.fromkeys([*self.api.models, *self.training.trained]))
 
     @model_validator(mode="after")
     def _together(self) -> Self:

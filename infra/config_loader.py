@@ -11,7 +11,8 @@ from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from infra.config import RECEIVER_SECRETS, ConfigError, ReceiverSecrets, Settings
+from infra.config import ConfigError, Settings
+from infra.config_alerts import RECEIVER_SECRETS, ReceiverSecrets
 from infra.naming import PROJECT
 
 RECEIVERS: Final = "receivers"

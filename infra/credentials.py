@@ -16,7 +16,8 @@ from pulumi_random import RandomPassword
 
 from infra import secret_files as s
 from infra.cloud import Database
-from infra.config import ReceiverSecrets, StateSettings
+from infra.config import StateSettings
+from infra.config_alerts import ReceiverSecrets
 from infra.config_loader import receiver_secrets
 from infra.kit.options import stateful
 from infra.naming import CACHE

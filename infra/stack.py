@@ -186,6 +186,7 @@ def _data(settings: Settings, context: Context, inside: pulumi.ResourceOptions) 
         context=context,
         artifacts_claim=artifacts_claim,
         backup_claim=backup.claim,
+        models=settings.registered_models,
         time_zone=zone,
     )
     after = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=before))

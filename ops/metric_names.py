@@ -67,11 +67,15 @@ TRAINING: Final[Mapping[str, str]] = {
     TRAINING_ROWS: "Number of customers that the last model was trained on.",
     TRAINING_AUC: "AUC of the last trained model on its holdout.",
 }
-"""Help texts of the job `training`; the verdict has the label `verdict`."""
+"""Help texts of the job `training`, whose series have the label `model`; the verdict has the label `verdict` too."""
 HELP: Final[Mapping[str, str]] = {**BACKUP, **DRILL, **TRAINING}
 JOBS: Final[Mapping[str, Mapping[str, str]]] = {"backup": BACKUP, "drill": DRILL, "training": TRAINING}
 """Metrics by the job that pushes them."""
-LABELS: Final[Mapping[str, tuple[str, ...]]] = {**dict.fromkeys(BACKUP, ("kind",)), TRAINING_VERDICT: ("verdict",)}
+LABELS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(BACKUP, ("kind",)),
+    **dict.fromkeys(TRAINING, ("model",)),
+    TRAINING_VERDICT: ("model", "verdict"),
+}
 """Labels of a metric besides `job`, if it has any."""
 
 

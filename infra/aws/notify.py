@@ -11,7 +11,7 @@ from pulumi_aws import cloudwatch, lambda_
 
 from infra.aws import functions
 from infra.aws.scope import Scope
-from infra.config import AlertmanagerSettings
+from infra.config_alerts import AlertmanagerSettings
 from infra.edges import SMTP
 from infra.kit.iam import Statement
 from infra.kit.options import child

@@ -12,7 +12,8 @@ from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgs
 from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, PodSpecArgs, VolumeArgs
 
 from infra import secret_files
-from infra.config import AlertmanagerSettings, Resources
+from infra.config import Resources
+from infra.config_alerts import AlertmanagerSettings
 from infra.kit import pod, probes
 from infra.kit.meta import named, selector, unnamed
 from infra.kit.options import child, stateful

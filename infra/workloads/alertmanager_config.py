@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from infra.config import CHANNELS, RECEIVER_SECRETS, AlertmanagerSettings
+from infra.config_alerts import CHANNELS, RECEIVER_SECRETS, AlertmanagerSettings
 from infra.edges import SMTP
 from infra.secret_files import ALERT_RECEIVERS
 

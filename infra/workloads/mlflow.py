@@ -45,12 +45,13 @@ SCRATCH: Final = "2Gi"
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowArgs:
-    """Scale and size, the claims with backups and (unless in a bucket) artifacts, and the time zone of schedules."""
+    """Scale and size, claims with backups and (unless in a bucket) artifacts, registered models, and the time zone."""
 
     settings: MlflowSettings
     context: Context
     artifacts_claim: pulumi.Input[str] | None
     backup_claim: pulumi.Input[str]
+    models: tuple[str, ...]
     time_zone: str
 
 
@@ -76,6 +77,7 @@ class Mlflow(pulumi.ComponentResource):
             context=args.context,
             backup_claim=args.backup_claim,
             artifacts_claim=args.artifacts_claim,
+            models=args.models,
         )
         return MlflowMigration(f"{name}-migration", migration_args, pulumi.ResourceOptions(parent=self))
 

@@ -17,6 +17,7 @@ from pulumi_kubernetes.core.v1 import (
     WeightedPodAffinityTermArgs,
 )
 
+from app.names import MODEL_NAME
 from infra import secret_files
 from infra.cloud import Database
 from infra.config import Resources
@@ -54,9 +55,14 @@ def user_options() -> list[str]:
     return [part for option, user in USERS.items() for part in (option, user.path)]
 
 
+def model_options(models: tuple[str, ...]) -> list[str]:
+    """Return the options with which the migration learns the registered models; it knows `churn` without any."""
+    return [] if models == (MODEL_NAME,) else [part for model in models for part in ("--model", model)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MlflowMigrationArgs:
-    """The claim with the backups, and the one with the artifacts unless they are in a bucket.
+    """The claim with the backups, the one with the artifacts unless they are in a bucket, and the registered models.
 
     Backups are looked for in their bucket where there is one. Their volume is mounted by one node at a time, so the
     migration would wait for a backup that runs on another; without a bucket, volumes are bound to a node anyway.
@@ -65,6 +71,7 @@ class MlflowMigrationArgs:
     context: Context
     backup_claim: pulumi.Input[str]
     artifacts_claim: pulumi.Input[str] | None
+    models: tuple[str, ...]
 
 
 class MlflowMigration(pulumi.ComponentResource):
@@ -93,7 +100,7 @@ class MlflowMigration(pulumi.ComponentResource):
             image=args.context.images.reference("mlflow"),
             resources=pod.resources(SIZE),
             command=["python", "-m", "ops.jobs.migrate"],
-            args=["--database", DATABASE_URI, *user_options(), "--backups", backups],
+            args=["--database", DATABASE_URI, *user_options(), *model_options(args.models), "--backups", backups],
             env=pod.environment(database_env(MLFLOW_MIGRATE, args.context.cloud.database)),
             volume_mounts=[
                 *(secret.mount for secret in secrets),

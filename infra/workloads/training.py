@@ -1,7 +1,9 @@
-"""Training: on a schedule, on demand, on drift, and once when a stack comes up without a model.
+"""Training of each model: on a schedule, on demand, on drift, and once when a stack comes up without a version of it.
 
 `kubectl create job --from=cronjob/training-on-demand NAME` trains now. That template is a suspended CronJob of its own
 rather than the schedule itself, because somebody waits for such a run, and so its pod must not wait for a spot node.
+
+The objects of a model other than `churn` have its name after `training`: `training-NAME`, `training-NAME-on-demand`.
 """
 
 from __future__ import annotations
@@ -14,12 +16,21 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.batch.v1 import CronJob, CronJobSpecArgs
-from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, PodTemplateSpecArgs, TolerationArgs
+from pulumi_kubernetes.core.v1 import (
+    ConfigMap,
+    ContainerArgs,
+    PodSpecArgs,
+    PodTemplateSpecArgs,
+    TolerationArgs,
+    VolumeArgs,
+)
 
+from app.names import MODEL_NAME
 from infra import secret_files
 from infra.config import Resources, TrainingSettings
+from infra.config_training import BUILT_IN, TrainedModel, contract_text
 from infra.kit import jobs, pod
-from infra.kit.meta import named
+from infra.kit.meta import named, unnamed
 from infra.kit.options import child
 from infra.naming import MLFLOW, PROMETHEUS, PUSHGATEWAY, TRAINING
 from infra.parts.context import Context, MountedSecret
@@ -45,6 +56,9 @@ QUIET_HOURS: Final = 24
 SCRATCH: Final = "2Gi"
 DATA_BUCKET: Final = "{data}"
 """In the configured source: a placeholder for the stack's own bucket for training data."""
+CONTRACT_FOLDER: Final = "/etc/churn"
+CONTRACT: Final = "contract.yaml"
+"""The file in that folder of a pod, from a ConfigMap, whose name changes with the contract."""
 LOGIN: Final = secret_files.MLFLOW_TRAINING.at("mlflow")
 
 
@@ -58,52 +72,91 @@ class TrainingArgs:
 
 
 class Training(pulumi.ComponentResource):
-    """ServiceAccount, CronJobs for the schedule, for runs on demand and for drift, and the Job of the first run."""
+    """ServiceAccount; for each model CronJobs for the schedule, for runs on demand and for drift, and a first run.
+
+    All models are trained by one account with one login of MLflow.
+    """
 
     def __init__(self, name: str, args: TrainingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("churn:workloads:Training", name, {}, opts)
         account = service_account(self, name, TRAINING, args.context)
         login = args.context.secret(self, name, TRAINING, LOGIN)
-        CronJob(
-            f"{name}-schedule",
-            metadata=named(TRAINING),
-            spec=_schedule(args, _pod(args, login, spot=args.settings.spot)),
-            opts=child(self, after=[account]),
-        )
-        CronJob(
-            f"{name}-on-demand",
-            metadata=named(TRAINING, role="on-demand"),
-            spec=_schedule(args, _pod(args, login, spot=False), suspend=True),
-            opts=child(self, after=[account]),
-        )
-        if args.settings.retrain_on_drift:
-            on_drift = ["--when-drifting", PROMETHEUS.url(), "--not-within-hours", str(QUIET_HOURS)]
-            CronJob(
-                f"{name}-on-drift",
-                metadata=named(TRAINING, role="on-drift"),
-                spec=_schedule(
-                    args, _pod(args, login, spot=False, extra=on_drift, asks=DRIFT_QUESTION), schedule=DRIFT_SCHEDULE
-                ),
-                opts=child(self, after=[account]),
-            )
-        if args.settings.bootstrap:
-            self._first(name, args, login, account)
+        for model, settings in args.settings.trained.items():
+            # The name is the identity of what belongs to the model, as a file's name is that of the file.
+            stem = name if model == MODEL_NAME else f"{name}-{model}"
+            contract = self._contract(stem, settings.contract) if settings.contract != BUILT_IN else None
+            self._model(stem, _Run(args=args, model=model, settings=settings, login=login, contract=contract), account)
         self.register_outputs({})
 
-    def _first(self, name: str, args: TrainingArgs, login: MountedSecret, account: pulumi.Resource) -> None:
-        """Train and promote a first version before the API has to serve; a stack with one in production is left alone.
+    def _contract(self, stem: str, path: str) -> VolumeArgs:
+        data = {CONTRACT: contract_text(path)}
+        config_map = ConfigMap(f"{stem}-contract", metadata=unnamed(TRAINING), data=data, opts=child(self))
+        return pod.config_volume("contract", config_map.metadata.name)
+
+    def _model(self, stem: str, run: _Run, account: pulumi.Resource) -> None:
+        chosen, after = run.args.settings, [account]
+        CronJob(
+            f"{stem}-schedule",
+            metadata=named(TRAINING, role=run.role()),
+            spec=_schedule(run, _pod(run, spot=chosen.spot)),
+            opts=child(self, after=after),
+        )
+        CronJob(
+            f"{stem}-on-demand",
+            metadata=named(TRAINING, role=run.role("on-demand")),
+            spec=_schedule(run, _pod(run, spot=False), suspend=True),
+            opts=child(self, after=after),
+        )
+        if chosen.retrain_on_drift:
+            on_drift = ["--when-drifting", PROMETHEUS.url(), "--not-within-hours", str(QUIET_HOURS)]
+            template = _pod(run, spot=False, extra=on_drift, asks=DRIFT_QUESTION)
+            CronJob(
+                f"{stem}-on-drift",
+                metadata=named(TRAINING, role=run.role("on-drift")),
+                spec=_schedule(run, template, schedule=DRIFT_SCHEDULE),
+                opts=child(self, after=after),
+            )
+        if chosen.bootstrap:
+            self._first(stem, run, account)
+
+    def _first(self, stem: str, run: _Run, account: pulumi.Resource) -> None:
+        """Train and promote a first version before the API has to serve; a model with one in production is left alone.
 
         It runs again when its image changes, and then finds a version.
         """
         spec = jobs.job_spec(
             # `pulumi up` waits for it, so it must not depend on a spot market that may be empty.
-            _pod(args, login, spot=False, extra=["--first"]),
+            _pod(run, spot=False, extra=["--first"]),
             deadline_seconds=FIRST_DEADLINE_SECONDS,
             retries=RETRIES,
             keep_seconds=None,
             on_failure=jobs.failure_policy(TRAINING.name),
         )
-        awaited_job(self, f"{name}-first", TRAINING, spec, seconds=FIRST_DEADLINE_SECONDS + 60, after=[account])
+        awaited_job(self, f"{stem}-first", TRAINING, spec, seconds=FIRST_DEADLINE_SECONDS + 60, after=[account])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What every run of one model has in common; without a contract, its customers are those of the Telco data."""
+
+    args: TrainingArgs
+    model: str
+    settings: TrainedModel
+    login: MountedSecret
+    contract: VolumeArgs | None
+
+    def role(self, role: str = "") -> str:
+        """Return the role of an object, with the model's name before it."""
+        return "-".join(filter(None, ["" if self.model == MODEL_NAME else self.model, role]))
+
+    def options(self) -> list[pulumi.Input[str]]:
+        """Return the options with which the program trains this model."""
+        data: list[pulumi.Input[str]] = ["--rows", str(self.args.settings.rows)]
+        if self.settings.source != GENERATED:
+            data = ["--data", source(self.settings.source, self.args.context.cloud.data_bucket)]
+        name = [] if self.model == MODEL_NAME else ["--model-name", self.model]
+        contract = [] if self.contract is None else ["--contract", f"{CONTRACT_FOLDER}/{CONTRACT}"]
+        return [*data, *name, *contract]
 
 
 def source(configured: str, bucket: pulumi.Input[str] | None) -> pulumi.Input[str]:
@@ -127,11 +180,11 @@ def threads(cpu_limit: str) -> int:
 
 
 def _schedule(
-    args: TrainingArgs, template: PodTemplateSpecArgs, *, suspend: bool = False, schedule: str | None = None
+    run: _Run, template: PodTemplateSpecArgs, *, suspend: bool = False, schedule: str | None = None
 ) -> CronJobSpecArgs:
     return jobs.cron_spec(
         template,
-        jobs.Schedule(cron=schedule or args.settings.schedule, time_zone=args.time_zone, suspend=suspend),
+        jobs.Schedule(cron=schedule or run.settings.schedule, time_zone=run.args.time_zone, suspend=suspend),
         deadline_seconds=DEADLINE_SECONDS,
         retries=RETRIES,
         on_failure=jobs.failure_policy(TRAINING.name),
@@ -139,8 +192,7 @@ def _schedule(
 
 
 def _pod(
-    args: TrainingArgs,
-    login: MountedSecret,
+    run: _Run,
     *,
     spot: bool,
     extra: Sequence[str] = (),
@@ -152,10 +204,12 @@ def _pod(
     merely prefers spot would be placed beside the API wherever there is room. If no spot node is available, the run
     waits until its deadline and fails, and the model in production stays.
     """
-    node = args.context.cloud.spot if spot else None
+    node = run.args.context.cloud.spot if spot else None
+    size = run.args.settings.resources.model_copy(update=dict(asks or {}))
+    contract = [] if run.contract is None else [run.contract]
     spec = PodSpecArgs(
-        containers=[_container(args, login, extra, args.settings.resources.model_copy(update=dict(asks or {})))],
-        volumes=[login.volume, pod.empty_dir("tmp", size=SCRATCH)],
+        containers=[_container(run, extra, size)],
+        volumes=[run.login.volume, pod.empty_dir("tmp", size=SCRATCH), *contract],
         restart_policy="Never",
         node_selector=dict([node.label]) if node else None,
         tolerations=[TolerationArgs(key=node.taint[0], operator="Equal", value=node.taint[1], effect="NoSchedule")]
@@ -165,16 +219,14 @@ def _pod(
     return pod.harden(TRAINING, spec)
 
 
-def _container(args: TrainingArgs, login: MountedSecret, extra: Sequence[str], size: Resources) -> ContainerArgs:
-    settings = args.settings
-    data: list[pulumi.Input[str]] = ["--rows", str(settings.rows)]
-    if settings.source != GENERATED:
-        data = ["--data", source(settings.source, args.context.cloud.data_bucket)]
+def _container(run: _Run, extra: Sequence[str], size: Resources) -> ContainerArgs:
+    args, login = run.args, run.login
+    contract = [] if run.contract is None else [pod.mount("contract", CONTRACT_FOLDER)]
     return ContainerArgs(
         name=TRAINING.name,
         image=args.context.images.reference("training"),
         command=["python", "-m", "ops.jobs.retrain"],
-        args=[*data, *extra],
+        args=[*run.options(), *extra],
         resources=pod.resources(size, scratch="3Gi"),
         env=pod.environment(
             {
@@ -184,11 +236,11 @@ def _container(args: TrainingArgs, login: MountedSecret, extra: Sequence[str], s
                 "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "6",
                 "PUSHGATEWAY_URL": PUSHGATEWAY.url(),
                 "CHURN_ACTOR": TRAINING.name,
-                "OMP_NUM_THREADS": str(threads(settings.resources.cpu_limit)),
+                "OMP_NUM_THREADS": str(threads(args.settings.resources.cpu_limit)),
                 # The libraries' caches go where the pod may write.
                 "HOME": pod.TMP,
                 "MPLCONFIGDIR": f"{pod.TMP}/matplotlib",
             }
         ),
-        volume_mounts=[login.mount, pod.tmp_mount()],
+        volume_mounts=[login.mount, pod.tmp_mount(), *contract],
     )

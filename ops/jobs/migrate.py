@@ -2,8 +2,9 @@
 
 It creates the tables in an empty database, upgrades older tables to the newest revision, leaves current ones alone and
 refuses newer ones. Older tables with data are upgraded only if there is a backup that is at most 26 hours old. Then
-MLflow's users get the passwords of their secrets, so another run applies changed passwords. After a refusal, the next
-`pulumi up` runs it again.
+MLflow's users get the passwords of their secrets, so another run applies changed passwords, and the writers may manage
+each of the registered models, which are created if they are missing. After a refusal, the next `pulumi up` runs it
+again.
 
 The image of MLflow has no typer, so this is a program of its own and not a command of `churn`.
 
@@ -22,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from app.names import MLFLOW_CLIENT, MODEL_NAME
+from app.names import MLFLOW_CLIENT, MODEL_NAME, check_model
 from ops.backup import catalog as backups
 from ops.backup.manifest import POSTGRES
 from ops.backup.storage import open_backups
@@ -65,18 +66,26 @@ class Options:
     admins: Sequence[Path]
     writers: Sequence[Path]
     readers: Sequence[Path]
+    models: Sequence[str]
     backups: str | None
     without_backup: bool
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Options:
         """Read the command line; wrong usage ends the program with exit code 2."""
-        options = _parser().parse_args(argv)
+        parser = _parser()
+        options = parser.parse_args(argv)
+        models = options.model or [MODEL_NAME]
+        try:
+            models = list(dict.fromkeys(map(check_model, models)))
+        except ValueError as error:
+            parser.error(f"argument --model: {error}")
         return cls(
             database=options.database,
             admins=options.admin,
             writers=options.writer,
             readers=options.reader,
+            models=models,
             backups=options.backups,
             without_backup=options.without_backup,
         )
@@ -122,13 +131,15 @@ def _migrate(options: Options, logins: Logins) -> None:
                 schema.upgrade(engine)
             print(f"{schema.name}: {states[schema.name].name.lower()}, now at {schema.revision(engine)}")
         database.make_default_experiment(options.database)
-        database.make_model(options.database, MODEL_NAME)
+        for model in options.models:
+            database.make_model(options.database, model)
         users = database.open_users(options.database)
         for login in (*logins.admins, *logins.writers, *logins.readers):
             done = database.set_user(users, login, admin=login in logins.admins)
             print(f"user {login.username}: {done}")
         for login in logins.writers:
-            database.allow_manage(users, login.username, MODEL_NAME)
+            for model in options.models:
+                database.allow_manage(users, login.username, model)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,11 +147,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", required=True, metavar="URI", help="SQLAlchemy address of the database")
     logins = {
         "--admin": "folder with an administrator's login, the files username and password",
-        "--writer": f"folder with a login that logs runs and manages the model {MODEL_NAME!r}",
+        "--writer": "folder with a login that logs runs and manages the models",
         "--reader": "folder with a login that only reads",
     }
     for option, meaning in logins.items():
         parser.add_argument(option, type=Path, metavar="FOLDER", action="append", default=[], help=meaning)
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help=f"registered model to create if it is missing; repeatable (default: {MODEL_NAME})",
+    )
     parser.add_argument("--backups", metavar="PLACE", help="folder or s3://bucket[/prefix] with the backups")
     parser.add_argument("--without-backup", action="store_true", help="upgrade even without a recent backup")
     return parser

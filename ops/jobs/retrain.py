@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from app.names import MLFLOW_CLIENT, MODEL_NAME, PRODUCTION
+from app.names import MLFLOW_CLIENT, MODEL_NAME, PRODUCTION, check_model
 from ops import metric_names
 from ops.errors import ExitCode, OpsError
 from ops.jobs import drift
@@ -30,6 +30,7 @@ from ops.termination import exit_on_sigterm
 from training.threads import limit_threads
 
 if TYPE_CHECKING:
+    from app.contract import Contract
     from training.result import TrainResult
 
 Verdict = Literal["staged", "refused", "bad_input", "failed"]
@@ -56,8 +57,10 @@ wrong, or a gate refused the version.
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line chose: a file or a number of customers to generate, and when to train at all."""
+    """What the command line chose: the model, a file or a number of customers to generate, and when to train at all."""
 
+    model_name: str
+    contract: Path | None
     data: str | None
     rows: int | None
     data_seed: int
@@ -69,6 +72,13 @@ class Options:
     def parse(cls, arguments: Sequence[str] | None) -> Options:
         """Read the command line; wrong usage ends the program with exit code 2."""
         return cls(**vars(_parser().parse_args(arguments)))
+
+
+def _model_name(text: str) -> str:
+    try:
+        return check_model(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _row_count(text: str) -> int:
@@ -89,6 +99,19 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--data", metavar="FILE", help="CSV or Parquet, a local path or s3://bucket/key")
     source.add_argument("--rows", type=_row_count, metavar="N", help="generate N customers and train on them")
     parser.add_argument(
+        "--model-name",
+        type=_model_name,
+        default=MODEL_NAME,
+        metavar="NAME",
+        help="registered model of the new version, and its experiment (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--contract",
+        type=Path,
+        metavar="FILE",
+        help="what the customers look like, a YAML file (default: those of the public Telco data)",
+    )
+    parser.add_argument(
         "--data-seed",
         type=int,
         default=datetime.now(UTC).toordinal(),
@@ -99,14 +122,16 @@ def _parser() -> argparse.ArgumentParser:
         "--first", action="store_true", help="also promote the version; do nothing if one is in production already"
     )
     parser.add_argument(
-        "--when-drifting", metavar="URL", help="train only if a drift alert is firing in the Prometheus at URL"
+        "--when-drifting",
+        metavar="URL",
+        help="train only if a drift alert about the model fires in the Prometheus at URL",
     )
     parser.add_argument(
         "--not-within-hours",
         type=float,
         default=0.0,
         metavar="H",
-        help="with --when-drifting: do not train if a run has staged a version in the last H hours",
+        help="with --when-drifting: do not train if a run has staged a version of the model in the last H hours",
     )
     return parser
 
@@ -124,18 +149,25 @@ def log_in(environ: MutableMapping[str, str]) -> None:
 
 
 @contextmanager
-def customers(options: Options) -> Iterator[str]:
+def customers(options: Options, contract: Contract | None) -> Iterator[str]:
     """Yield the file to train on; generated customers are deleted afterwards."""
     if options.rows is None:
         yield str(options.data)
         return
-    from training.generate import GeneratorConfig, write  # noqa: PLC0415  # after the thread counts are set
-
     with tempfile.TemporaryDirectory() as folder:
         print(f"generate  {options.rows:,} customers, seed {options.data_seed}", flush=True)
         path = Path(folder) / "customers.parquet"
-        write(GeneratorConfig(rows=options.rows, seed=options.data_seed), path)
+        _generate(contract, options.rows, options.data_seed, path)
         yield str(path)
+
+
+def _generate(contract: Contract | None, rows: int, seed: int, path: Path) -> None:
+    from training import contract_rows, generate  # noqa: PLC0415  # after the thread counts are set
+
+    if contract is None:
+        generate.write(generate.GeneratorConfig(rows=rows, seed=seed), path)
+    else:
+        contract_rows.write(contract, contract_rows.RowsConfig(rows=rows, seed=seed), str(path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,22 +182,27 @@ def retrain(options: Options, tracking_uri: str) -> Outcome | None:
     """Train, stage, and with ``--first`` promote; returns None when there is nothing to do.
 
     Raises:
-        DataError: nothing was trained.
+        DataError, ContractError: nothing was trained.
         RegistryError: MLflow does not answer, or refuses.
     """
     # Before anything large is imported: the hourly question has a pod of a quarter of a GiB.
-    if options.when_drifting and not drift.calls_for_training(options.when_drifting, options.not_within_hours):
+    if options.when_drifting and not drift.calls_for_training(
+        options.when_drifting, options.model_name, options.not_within_hours
+    ):
         return None
-    from training.compare import last_promoted  # noqa: PLC0415  # after the thread counts and the login are set
+    from app.schemas import telco  # noqa: PLC0415  # after the thread counts and the login are set
+    from training.compare import last_promoted  # noqa: PLC0415  # likewise
     from training.config import TrainConfig  # noqa: PLC0415  # likewise
+    from training.contract_option import chosen  # noqa: PLC0415  # likewise
     from training.ledger import DeletedVersion  # noqa: PLC0415  # likewise
     from training.mlflow_store import by_alias, connect  # noqa: PLC0415  # likewise
     from training.train import train  # noqa: PLC0415  # likewise
 
+    contract = chosen(options.contract)
     client = connect(tracking_uri)
-    serving = by_alias(client, MODEL_NAME, PRODUCTION)
+    serving = by_alias(client, options.model_name, PRODUCTION)
     # Deleting a version in MLflow deletes its aliases too, so the ledger is asked as well.
-    if options.first and isinstance(gone := serving or last_promoted(client, MODEL_NAME), DeletedVersion):
+    if options.first and isinstance(gone := serving or last_promoted(client, options.model_name), DeletedVersion):
         print(
             f"version {gone.version} was in production and was deleted in MLflow, so another is not the first: "
             "`churn rollback` serves the one before it, `churn promote` any other",
@@ -175,8 +212,14 @@ def retrain(options: Options, tracking_uri: str) -> Outcome | None:
     if options.first and serving is not None:
         print(f"version {serving.version} is in production already: nothing to do")
         return None
-    with customers(options) as source:
-        config = TrainConfig(source=source, tracking_uri=tracking_uri, model_name=MODEL_NAME)
+    with customers(options, contract) as source:
+        config = TrainConfig(
+            source=source,
+            contract=contract or telco(),
+            tracking_uri=tracking_uri,
+            model_name=options.model_name,
+            experiment=options.model_name,
+        )
         result = train(config, on_stage=lambda stage, detail: print(f"{stage:<9} {detail}", flush=True))
     for gate in result.gates:
         print(f"  gate {gate.name:<12} {gate}")
@@ -186,16 +229,16 @@ def retrain(options: Options, tracking_uri: str) -> Outcome | None:
         print(f"version {result.version} is registered but refused: no alias moved", file=sys.stderr)
         return Outcome(verdict="refused", result=result)
     print(f"version {result.version} is staged: AUC {result.metrics['auc'].value:.4f} on {result.rows:,} customers")
-    verdict: Verdict = _promote_first(result.version, tracking_uri) if options.first else "staged"
+    verdict: Verdict = _promote_first(options.model_name, result.version, tracking_uri) if options.first else "staged"
     return Outcome(verdict=verdict, result=result)
 
 
-def _promote_first(version: str, tracking_uri: str) -> Literal["staged", "refused"]:
+def _promote_first(model_name: str, version: str, tracking_uri: str) -> Literal["staged", "refused"]:
     """Promote the first version of a stack."""
     from training import registry  # noqa: PLC0415  # after the thread counts and the login are set
 
     try:
-        move = registry.promote(tracking_uri, MODEL_NAME, version, reason="first version of the stack")
+        move = registry.promote(tracking_uri, model_name, version, reason="first version of the stack")
     except (registry.DecisionNeededError, registry.GateRefusedError) as error:
         # Another try would raise the same question: a person promotes the version, or trains on other data.
         print(error, file=sys.stderr)
@@ -219,13 +262,14 @@ def figures(outcome: Outcome, seconds: float, now: float) -> dict[str, float]:
 
 def _attempt(options: Options, tracking_uri: str) -> Outcome | None:
     """Retrain; a failure that an operator can act on becomes a verdict and a line on stderr."""
-    from training.mlflow_store import RegistryError  # noqa: PLC0415  # after the thread counts are set
+    from training.contract_file import ContractError  # noqa: PLC0415  # after the thread counts are set
+    from training.mlflow_store import RegistryError  # noqa: PLC0415  # likewise
     from training.violations import DataError  # noqa: PLC0415  # likewise
 
     try:
         log_in(os.environ)
         return retrain(options, tracking_uri)
-    except DataError as error:
+    except (DataError, ContractError) as error:
         print(error, file=sys.stderr)
         return Outcome(verdict="bad_input")
     except (RegistryError, OpsError) as error:
@@ -249,7 +293,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcome = _attempt(options, tracking_uri)
     finally:
         if outcome is not None:
-            push(os.environ.get("PUSHGATEWAY_URL"), JOB, figures(outcome, time.monotonic() - started, time.time()))
+            # A group of its own for each model: in a common one, the newest run would replace the others' figures.
+            values = figures(outcome, time.monotonic() - started, time.time())
+            push(os.environ.get("PUSHGATEWAY_URL"), JOB, values, model=options.model_name)
     return EXIT_CODES[outcome.verdict] if outcome is not None else ExitCode.DONE
 
 

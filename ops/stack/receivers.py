@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from infra.config import RECEIVER_SECRETS
+from infra.config_alerts import RECEIVER_SECRETS
 from infra.naming import PROJECT
 from infra.secret_files import ALERT_RECEIVERS
 from ops.errors import OpsError

@@ -86,7 +86,7 @@ def test_labels_of_a_pushed_metric_are_those_of_its_home(known: Exposed, job: st
     ("where", "right", "wrong", "problem"),
     [
         ("BackupVersionsBroken", "broken_versions", "broken", "no metric churn_backup_broken"),
-        ("TrainingRefused", "{verdict=", "{result=", "churn_training_verdict: no label result"),
+        ("TrainingRefused", "verdict=", "result=", "churn_training_verdict: no label result"),
     ],
 )
 def test_a_mistake_in_a_pushed_metric_is_found(

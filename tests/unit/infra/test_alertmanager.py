@@ -9,7 +9,8 @@ import yaml
 from support.recorder import STACKS, MadeUpDigests, children, find, manifest, record_with, recorded, settings
 from support.recorder import config as stack_config
 
-from infra.config import AlertmanagerSettings, ConfigError
+from infra.config import ConfigError
+from infra.config_alerts import AlertmanagerSettings
 from infra.config_loader import check_receivers
 from infra.workloads import alertmanager_config as alerting
 from infra.workloads.alertmanager import mesh

@@ -46,6 +46,7 @@ def test_pulumi_yaml_declares_exactly_the_sections_of_the_settings() -> None:
     assert {value["type"] for value in declared.values()} == {"object"}
 
 
+BANK = {"source": "generated", "schedule": "0 2 * * 0"}
 CHANGES: list[tuple[str, dict[str, Any], str]] = [
     ("api", {"max_replicas": 1}, "churn:api: max_replicas 1 is below min_replicas 2: raise it or lower that"),
     ("api", {"min_replicas": 0}, "churn:api.min_replicas is 0: Input should be greater than or equal to 1"),
@@ -60,6 +61,32 @@ CHANGES: list[tuple[str, dict[str, Any], str]] = [
     ("mlflow", {"artifacts_gib": "20Gi"}, "churn:mlflow.artifacts_gib is '20Gi': Input should be a valid integer"),
     ("budget", {"pods_monthly_usd": 301}, "pods_monthly_usd 301 is above monthly_usd 300, of which it is a part"),
     ("training", {"schedule": "daily"}, "churn:training.schedule is 'daily': write five fields"),
+    (
+        "training",
+        {"contract": "nowhere.yaml"},
+        "churn:training.contract is 'nowhere.yaml': write the path",
+    ),
+    ("training", {"contract": "/etc/passwd"}, "write the path of a contract's file in this checkout"),
+    ("training", {"models": {"churn": BANK}}, "'churn' is what the section itself trains"),
+    (
+        "training",
+        {"models": {"Bank": BANK}},
+        "'Bank' cannot be the name of CronJobs: register the model",
+    ),
+    ("training", {"models": {"a" * 33: BANK}}, "cannot be the name of CronJobs"),
+    ("training", {"models": {"on-drift": BANK}}, "'on-drift' cannot be the name of CronJobs"),
+    ("training", {"models": {"a-on-demand": BANK}}, "'a-on-demand' cannot be the name of CronJobs"),
+    ("training", {"models": {"bank": BANK}}, "training.models has 'bank', which api.models ['churn'] does not serve"),
+    (
+        "training",
+        {"models": {"bank": {**BANK, "row": 1}}},
+        "churn:training.models.bank.row is not a known key: check its spelling against Pulumi.yaml",
+    ),
+    (
+        "training",
+        {"models": {"bank": {"source": "generated"}}},
+        "churn:training.models.bank.schedule is missing: add it to Pulumi.<stack>.yaml",
+    ),
     ("alertmanager", {"slack": True}, "slack is on but slack_channel is empty: name the channel"),
     ("alertmanager", {"email": True}, "email is on but email_to, email_from, smtp_host or smtp_user is empty"),
     ("database", {"kind": "rds"}, "database.kind is 'rds' but cluster.kind is 'local'"),

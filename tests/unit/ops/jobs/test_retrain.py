@@ -6,9 +6,12 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
+import pyarrow.parquet as pq
 import pytest
+from support.paths import ROOT
 
 from app.names import MLFLOW_CLIENT
 from ops import pushgateway
@@ -41,8 +44,8 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
     """Outcomes that the pushgateway was told."""
     outcomes: list[Outcome] = []
 
-    def push(url: str | None, job: str, figures: dict[str, Outcome]) -> None:
-        assert (url, job) == (URL, "training")
+    def push(url: str | None, job: str, figures: dict[str, Outcome], *, model: str) -> None:
+        assert (url, job, model) == (URL, "training", "churn")
         outcomes.append(figures["outcome"])
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", URL)
@@ -59,6 +62,7 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
         (["--rows", "5000", "--data", "c.csv"], "not allowed with argument"),
         (["--rows", "10"], "10 customers are too few: generate at least 1000"),
         (["--rows", "many"], "invalid _row_count value: 'many'"),
+        (["--rows", "1000", "--model-name", "a b"], "'a b' is no name of a model: up to 63 letters"),
     ],
 )
 def test_bad_usage_is_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,6 +201,60 @@ def test_a_first_version_that_needs_a_decision_stays_staged_and_is_not_tried_aga
     assert "warning           gender is Male in every row" in shown.out
     assert "needs a person's decision, --acknowledge leak" in shown.err
     assert [outcome.verdict for outcome in pushed] == ["refused"]
+
+
+def test_a_run_of_another_model_trains_by_its_contract_and_touches_that_model_alone(
+    monkeypatch: pytest.MonkeyPatch, pushed: list[Outcome]
+) -> None:
+    from training.config import TrainConfig  # noqa: PLC0415 - takes seconds, which the other tests need not wait for
+    from training.evaluate import Metric  # noqa: PLC0415 - likewise
+    from training.result import TrainResult  # noqa: PLC0415 - likewise
+
+    staged = TrainResult(
+        version="1", run_id="r", model_type="logistic_regression", rows=1000, cross_validation=(), gates=(),
+        staged=True, metrics={"auc": Metric(value=0.9, low=0.8, high=0.95)}, warnings=(), seconds={},
+    )  # fmt: skip
+    configs: list[TrainConfig] = []
+    columns: list[str] = []
+    asked: set[str] = set()
+
+    def train(config: TrainConfig, **_: Any) -> TrainResult:
+        configs.append(config)
+        columns.extend(pq.read_schema(config.source).names)
+        return staged
+
+    def ask(_client: None, name: str, *_: str) -> None:
+        asked.add(name)
+
+    def promote(_url: str, name: str, *_: str, **__: str) -> SimpleNamespace:
+        asked.add(name)
+        return SimpleNamespace(to_version="1")
+
+    monkeypatch.setattr("training.train.train", train)
+    monkeypatch.setattr("training.mlflow_store.connect", lambda _uri: None)
+    monkeypatch.setattr("training.mlflow_store.by_alias", ask)
+    monkeypatch.setattr("training.compare.last_promoted", ask)
+    monkeypatch.setattr("training.registry.promote", promote)
+    groups: list[dict[str, str]] = []
+    monkeypatch.setattr(retrain, "push", lambda *_, **labels: groups.append(labels))
+    bank = ROOT / "contracts" / "bank.yaml"
+    options = ["--rows", "1000", "--data-seed", "1", "--model-name", "bank-1", "--contract", str(bank), "--first"]
+    assert retrain.main(options) == 0
+    (config,) = configs
+    assert (config.model_name, config.experiment, config.contract.name) == ("bank-1", "bank-1", "bank")
+    assert "credit_score" in columns
+    assert asked == {"bank-1"}
+    assert (groups, pushed) == ([{"model": "bank-1"}], [])
+
+
+def test_a_contract_that_does_not_fit_is_bad_input_and_names_its_lines(
+    tmp_path: Path, pushed: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    contract = tmp_path / "contract.yaml"
+    contract.write_text("name: bank\nfeatures: 3\n")
+    assert retrain.main(["--rows", "1000", "--contract", str(contract)]) == 2
+    assert f"{contract}" in capsys.readouterr().err
+    assert [outcome.verdict for outcome in pushed] == ["bad_input"]
 
 
 def test_a_failed_run_pushes_its_verdict_and_leaves_the_last_success_alone() -> None:
