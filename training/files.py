@@ -47,6 +47,21 @@ def is_pattern(source: str) -> bool:
     return bool(_GLOB & set(source)) and not Path(source).exists()
 
 
+def pattern_root(pattern: str) -> Path:
+    """The folder below which a pattern looks for files."""
+    return Path(re.split(r"[*?\[]", pattern, maxsplit=1)[0] + "x").parent
+
+
+def check_scheme(address: str) -> None:
+    """Check that an address that is not one of S3 is a local path.
+
+    Raises:
+        PathError: it names another scheme.
+    """
+    if _SCHEME.match(address):
+        raise PathError(address, _unknown_scheme(address), "expected a local path or s3://bucket/key")
+
+
 def file_sha256(path: Path) -> str:
     """Hexadecimal sha256 of a file of any size."""
     with path.open("rb") as file:
@@ -76,8 +91,7 @@ def check_source(source: str) -> None:
         if not urlsplit(source).path.endswith("/") or not urlsplit(source).netloc:
             split_s3(source)
         return
-    if _SCHEME.match(source):
-        raise PathError(source, _unknown_scheme(source), "expected a local path or s3://bucket/key")
+    check_scheme(source)
     path = Path(source)
     if path.is_dir():
         if not any(path.iterdir()):
@@ -120,8 +134,7 @@ def check_output(
         if source is not None and is_s3(source) and split_s3(source) == (bucket, key):
             raise _is_source(out, source)
         return
-    if _SCHEME.match(out):
-        raise PathError(out, _unknown_scheme(out), "expected a local path or s3://bucket/key")
+    check_scheme(out)
     path = Path(out)
     if path.is_dir():
         raise PathError(out, "it is a folder", f"name a file in it, such as {path / ('out' + extensions[0])}")

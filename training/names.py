@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from app.contract import Contract
@@ -56,6 +56,7 @@ class Names:
         self._theirs = {alias: name for name, aliases in contract.aliases.items() for alias in aliases}
         self._unused = frozenset({*contract.ignored} | ({contract.as_of} if contract.as_of else set()))
         self._leaks = frozenset(map(fold, contract.leaks))
+        self._spelt = _spelt([*((name, name) for name in (*self._columns, *self._unused)), *self._theirs.items()])
         self._folded = (
             dict.fromkeys(set(_LABEL_IN_USE) - self._leaks, contract.label.name)
             | {fold(theirs): ours for theirs, ours in self._theirs.items()}
@@ -70,15 +71,26 @@ class Names:
         """The column of the contract that ``name`` spells, ignoring case, spaces and punctuation."""
         return self._folded.get(fold(name))
 
+    def same_but_spelt(self, name: str) -> str | None:
+        """The one name of the contract that ``name`` differs from only in case, spaces and punctuation, if it is one.
+
+        It may be a column, also by an alias, or one that is not used.
+        """
+        targets = self._spelt.get(fold(name))
+        only, *others = targets or (None,)
+        return None if others else only
+
     def columns_of(self, names: Sequence[str], required: Mapping[str, str], findings: Findings) -> dict[str, str]:
         """Map each column of the contract to its name in the file; everything wrong with names becomes a violation.
 
-        A column that only needs another name is mapped all the same, so that its values are checked too.
+        A column is also known by a name that differs from one of the contract's only in case, spaces and punctuation,
+        unless two columns would be the same one. A column that needs another name is mapped all the same, so that its
+        values are checked too.
 
         Args:
             names: the columns of the file, in order.
             required: what a value must be, of each column that must be there.
-            findings: receives violations, and a note about a row index and about ignored columns.
+            findings: receives violations, and notes about names, a row index and ignored columns.
         """
         counts = Counter(self.ours(name) for name in self._used(names, findings))
         exact = {self.ours(name): name for name in names if counts[self.ours(name)] == 1 and self._has(name)}
@@ -120,9 +132,11 @@ class Names:
         for position, name in enumerate(names):
             if _INDEX.match(name) or (position == 0 and not name.strip() and len(names) > 1):
                 findings.changes.add(notes.INDEX, repr(name))
-            elif name not in self._unused:
+                continue
+            theirs = name if name in self._unused or self._has(name) else self.same_but_spelt(name)
+            if theirs not in self._unused:
                 used.append(name)
-            elif name in self.contract.ignored:
+            elif theirs in self.contract.ignored:
                 findings.changes.add(notes.IGNORED, name)
         return used
 
@@ -138,12 +152,19 @@ class Names:
     def _explain(
         self, unknown: Sequence[str], renamed: Mapping[str, str], missing: Sequence[str], findings: Findings
     ) -> set[str]:
-        """Report every unknown name with its probable meaning; returns the missing columns that this explains."""
+        """Report every unknown name with its probable meaning, and note those that are only spelt differently.
+
+        Returns:
+            the missing columns that this explains.
+        """
         by_fold = {fold(name): name for name in missing}
         by_fold |= {fold(theirs): name for theirs, name in self._theirs.items() if name in missing}
         targets = {name: target for target, name in renamed.items()}
         near: set[str] = set()
         for position, name in enumerate(unknown):
+            if name in targets and self.same_but_spelt(name) == targets[name]:
+                findings.changes.add(notes.RENAMED, f"{name!r} as {targets[name]}")
+                continue
             if name in targets:
                 cause, meant = causes.RENAME, targets[name]
             elif target := self.known(name):
@@ -168,3 +189,11 @@ class Names:
         if similar := difflib.get_close_matches(folded, by_fold, 1, SIMILAR):
             return causes.NEAR_NAME, by_fold[similar[0]]
         return (causes.UNKNOWN_COLUMN if name.strip() else causes.UNNAMED_COLUMN), ""
+
+
+def _spelt(names: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """The columns that each folded name may stand for, from pairs of a name and its column."""
+    columns: dict[str, set[str]] = {}
+    for name, column in names:
+        columns.setdefault(fold(name), set()).add(column)
+    return columns

@@ -6,6 +6,7 @@ from typing import Final
 
 INDEX: Final = "index"
 IGNORED: Final = "ignored"
+RENAMED: Final = "renamed"
 SPELT: Final = "spelt"
 MISSING: Final = "missing"
 TRIMMED: Final = "trimmed"
@@ -17,6 +18,8 @@ THOUSANDS: Final = "thousands"
 DECIMAL_COMMA: Final = "decimal-comma"
 DECIMAL_IDS: Final = "decimal-ids"
 
+_SHOWN: Final = 5
+"""Names that are listed of those that are spelt differently."""
 _COLUMNS: Final = {
     INDEX: "A row index was ignored: the column named {columns}.",
     IGNORED: "Ignored, as the contract says: the column {columns}.",
@@ -65,6 +68,10 @@ def _sentence(kind: str, columns: dict[str, int]) -> str:
     if words := _VALUES.get(kind):
         values = (f"{counted(rows, 'value', 'values')} of {name}" for name, rows in columns.items())
         return words.format(values=", ".join(values))
+    if kind == RENAMED:
+        names, more = list(columns)[:_SHOWN], len(columns) - _SHOWN
+        rest = f" and {more} more" if more > 0 else ""
+        return f"Names that differ only in case, spaces or punctuation were understood: {', '.join(names)}{rest}."
     name, rows = next(iter(columns.items()))
     if kind == NAN:
         return f"NaN in {name} counts as blank ({counted(rows, 'row', 'rows')})."

@@ -69,13 +69,13 @@ def replaced(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     check_free(target, overwrite=overwrite)
     check_folder(target.parent)
     with room(str(target)):
-        with _explained(target):
+        with explained(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_left_over(target)
             temporary, lock = _new_temporary(target)
         try:
             yield temporary
-            with _explained(target):
+            with explained(target):
                 _publish(temporary, target, overwrite=overwrite)
         finally:
             temporary.unlink(missing_ok=True)
@@ -100,7 +100,12 @@ def room(shown: str) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(target: Path) -> Iterator[None]:
+def explained(target: Path) -> Iterator[None]:
+    """Name the target if it cannot be written.
+
+    Raises:
+        PathError: any reason but a full disk, for which see :func:`room`.
+    """
     try:
         yield
     except OSError as error:
@@ -109,7 +114,8 @@ def _explained(target: Path) -> Iterator[None]:
         raise PathError(str(target), f"it cannot be written ({error.strerror})", "name another file") from error
 
 
-def _prefix(target: Path) -> str:
+def temporary_prefix(target: Path) -> str:
+    """How the names of temporary files and folders beside a target begin."""
     return f".{target.name[:_NAME_CHARACTERS]}.churn-"
 
 
@@ -117,7 +123,7 @@ def _new_temporary(target: Path) -> tuple[Path, int]:
     """Create an empty file beside the target, and a descriptor that holds its lock as long as the writer lives."""
     mode = _permissions(target)
     while True:
-        path = target.with_name(f"{_prefix(target)}{uuid4().hex}{_TEMPORARY}")
+        path = target.with_name(f"{temporary_prefix(target)}{uuid4().hex}{_TEMPORARY}")
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         # A file system without locks is safe too: nobody removes a file that he cannot lock.
         with contextlib.suppress(OSError):
@@ -142,7 +148,7 @@ def _permissions(target: Path) -> int | None:
 def _remove_left_over(target: Path) -> None:
     """Remove the temporary files of this target that nobody holds a lock on: their writers are dead."""
     for path in list(target.parent.iterdir()):
-        if not (path.name.startswith(_prefix(target)) and path.name.endswith(_TEMPORARY)):
+        if not (path.name.startswith(temporary_prefix(target)) and path.name.endswith(_TEMPORARY)):
             continue
         with contextlib.suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

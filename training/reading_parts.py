@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from urllib.parse import unquote
 import numpy as np
 import pyarrow as pa
 
-from training.files import file_sha256, is_pattern
+from training.files import file_sha256, is_pattern, pattern_root
 from training.truth import TRUTH_ENDING
 from training.violations import FILE, Batches, DataError, Findings, Judge, RowNumbers, Violation, file_error, shown
 
@@ -95,7 +94,7 @@ def local_parts(source: str) -> Parts:
         DataError: there is none.
     """
     if is_pattern(source):
-        root = Path(re.split(r"[*?\[]", source, maxsplit=1)[0] + "x").parent
+        root = pattern_root(source)
         paths = [Path(name) for name in glob.glob(source, recursive=True)]  # noqa: PTH207 - Path.glob takes no absolute pattern
         files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else (path,))]
     else:

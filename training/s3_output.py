@@ -31,12 +31,12 @@ def uploaded(out: str, folder: Path, *, overwrite: bool) -> Iterator[Path]:
         raise exists_error(out)
     temporary = folder / PurePosixPath(key).name
     yield temporary
-    with _explained(client, out, bucket):
+    with explained(client, out, bucket):
         client.upload_file(str(temporary), bucket, key)
 
 
 def _exists(client: Any, out: str, bucket: str, key: str) -> bool:
-    with _explained(client, out, bucket):
+    with explained(client, out, bucket):
         try:
             client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
@@ -49,7 +49,12 @@ def _exists(client: Any, out: str, bucket: str, key: str) -> bool:
 
 
 @contextmanager
-def _explained(client: Any, out: str, bucket: str) -> Iterator[None]:
+def explained(client: Any, out: str, bucket: str) -> Iterator[None]:
+    """Turn refusals of S3 into errors that name the output.
+
+    Raises:
+        PathError: no credentials, no access, no such bucket, or no S3.
+    """
     try:
         yield
     except NoCredentialsError as error:

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from app.contract import Reading, Scores
 from app.decisions import DECISIONS, RISK_BANDS
 from app.model import Model, Origin, load
-from training.answers import Answers, writer
-from training.files import check_output
+from training.answer_parts import AnswerWriter, answer_file, answer_parts
+from training.answers import Answers
+from training.output_folder import check_destination, delivered_folder, is_folder
 from training.outputs import delivered, is_csv
 from training.population_check import Difference, PopulationCheck, PopulationError
+from training.reading_parts import Parts
 from training.sources import fetched
 from training.validate import CheckedBatch, checked_batches
 from training.violations import DataError, Findings
 
 BATCH_ROWS: Final = 65_536
 
+PartFormat = Literal["parquet", "csv"]
 OnProgress = Callable[[int, float], None]
 """Called after each batch with the rows scored so far and the share of the file that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSummary:
-    """The outcome: rows, also by decision and by risk band, the mean probability, and what identifies the model.
+    """The outcome: files, rows, also by decision and by risk band, the mean probability, and what identifies the model.
 
     ``differences`` is empty unless the customers are another population than the model was trained on.
     """
 
     out: str
+    parts: int
     rows: int
     decisions: dict[str, int]
     risk_bands: dict[str, int]
@@ -79,6 +85,7 @@ def score(  # noqa: PLR0913 - options of one command, all by name
     source: str,
     out: Path | str,
     *,
+    part_format: PartFormat = "parquet",
     overwrite: bool = False,
     strict: bool = False,
     batch_rows: int = BATCH_ROWS,
@@ -89,12 +96,14 @@ def score(  # noqa: PLR0913 - options of one command, all by name
 
     ``out`` receives, in the order of the source, customer_id (when the source has it), churn_probability, decision
     ("churn" from the manifest's threshold on, else "stay"), risk_band ("low", "medium", "high"), model_name,
-    model_version and scored_at (UTC, one value for the whole file).
+    model_version and scored_at (UTC, one value for the whole run).
 
     Args:
         model_folder: the model, verified as for serving.
         source: as for :func:`training.data.load`; a column with the label is ignored.
-        out: ``.csv`` or ``.parquet``, local or ``s3://``; written only when every row of the source is valid.
+        out: ``.csv`` or ``.parquet``, or a folder of parts (see :mod:`training.answer_parts`) if it ends in ``/``;
+            local or ``s3://``. Written only when every row of the source is valid.
+        part_format: the format of the parts of a folder.
         overwrite: whether an existing ``out`` may be replaced; never if it is the source itself.
         strict: whether to write nothing if the customers are another population than the model was trained on.
         batch_rows: rows scored at once from a Parquet file.
@@ -108,20 +117,19 @@ def score(  # noqa: PLR0913 - options of one command, all by name
         BundleError: the model must not be used, see :func:`app.model.load`.
     """
     out = str(out)
-    check_output(out, overwrite=overwrite, source=source)
+    check_destination(out, overwrite=overwrite, source=source)
     model = model_folder.load()
-    answers = Answers(model=model, scored_at=datetime.now(UTC).replace(microsecond=0), csv=is_csv(out))
+    csv = part_format == "csv" if is_folder(out) else is_csv(out)
+    answers = Answers(model=model, scored_at=datetime.now(UTC).replace(microsecond=0), csv=csv)
     tally = _Tally(model, answers.scored_at)
-    contract = model.contract
-    findings = Findings(contract)
+    findings = Findings(model.contract)
     try:
-        with delivered(out, overwrite=overwrite) as temporary, fetched(source) as path:
-            with writer(temporary, answers) as append:
-                batches = checked_batches(
-                    path, contract, findings, labelled=False, batch_rows=batch_rows, reading=reading
-                )
-                for batch in batches:
-                    append(tally.add(batch, answers))
+        with _destination(out, answers, overwrite=overwrite) as opened, fetched(source) as path:
+            with opened(path) as answer_writer:
+                for batch in checked_batches(
+                    path, model.contract, findings, labelled=False, batch_rows=batch_rows, reading=reading
+                ):
+                    answer_writer.append(tally.add(batch, answers), batch.part)
                     if on_progress is not None:
                         on_progress(tally.rows, batch.done)
             findings.raise_if_any(source)
@@ -131,7 +139,22 @@ def score(  # noqa: PLR0913 - options of one command, all by name
     except DataError as error:
         # The reader only knows the local copy.
         raise DataError(source, error.violations) from error
-    return tally.summary(out, differences, findings.notes)
+    return tally.summary(out, answer_writer.count, differences, findings.notes)
+
+
+@contextmanager
+def _destination(
+    out: str, answers: Answers, *, overwrite: bool
+) -> Iterator[Callable[[Path | Parts], AbstractContextManager[AnswerWriter]]]:
+    """Provide what opens the output for a source; it receives the answers if the context ends without an error."""
+    if not is_folder(out):
+        with delivered(out, overwrite=overwrite) as temporary:
+            yield lambda _: answer_file(temporary, answers)
+        return
+    with delivered_folder(out, overwrite=overwrite) as folder:
+        yield lambda path: answer_parts(
+            folder, answers, [part.name for part in path.files] if isinstance(path, Parts) else []
+        )
 
 
 class _Tally:
@@ -146,7 +169,7 @@ class _Tally:
         self.rows = 0
         self.population = PopulationCheck(model.contract, model.reference)
 
-    def add(self, batch: CheckedBatch, answers: Answers) -> object:
+    def add(self, batch: CheckedBatch, answers: Answers) -> pa.RecordBatch:
         """Score one batch; returns its answers."""
         features = batch.features(self._model.manifest.medians)
         probability: Scores = self._model.score(features)
@@ -158,10 +181,13 @@ class _Tally:
         self.population.add(features, probability)
         return answers.batch(batch.ids, probability, decision, risk)
 
-    def summary(self, out: str, differences: tuple[Difference, ...], notes: tuple[str, ...]) -> ScoreSummary:
+    def summary(
+        self, out: str, parts: int, differences: tuple[Difference, ...], notes: tuple[str, ...]
+    ) -> ScoreSummary:
         manifest = self._model.manifest
         return ScoreSummary(
             out=out,
+            parts=parts,
             rows=self.rows,
             decisions=dict(zip(DECISIONS, self._decisions.tolist(), strict=True)),
             risk_bands=dict(zip(RISK_BANDS, self._risk_bands.tolist(), strict=True)),

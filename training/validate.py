@@ -29,7 +29,8 @@ class CheckedBatch:
     ``columns`` has, by feature in the order of the contract, int8 category codes or float64 numbers. Blanks are filled,
     but for those that count as a median, which are NaN. ``ids`` is an Arrow string array without nulls, or ``None``
     when the file has no key; ``ids_missing`` marks those that stand for no id, such as a blank or NULL. ``done`` is the
-    share of the source that is read, up to here.
+    share of the source that is read, up to here. ``part`` is the name of the part that they come from, empty for a
+    source in one file.
     """
 
     columns: dict[str, npt.NDArray[np.int8] | values.Numbers]
@@ -37,6 +38,7 @@ class CheckedBatch:
     ids_missing: values.Mask | None
     churned: npt.NDArray[np.int8] | None
     done: float
+    part: str
 
     @property
     def rows(self) -> int:
@@ -109,6 +111,7 @@ class _Check:
             ids_missing=ids.missing if ids else None,
             churned=churned,
             done=done,
+            part=findings.part,
         )
 
 

@@ -190,6 +190,11 @@ class Findings:
         """Note that the rows after ``rows_before`` are those of another part of the table."""
         self._parts.append((rows_before, name))
 
+    @property
+    def part(self) -> str:
+        """Name of the part that is being read; empty for a table in one file."""
+        return self._parts[-1][1] if self._parts else ""
+
     def _place(self, row: int) -> str:
         """A row as its part counts it, and the part."""
         before, name = self._parts[bisect_left(self._parts, (row,)) - 1]

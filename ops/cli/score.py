@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -25,7 +25,7 @@ from ops.cli.options import (
     is_version_number,
     reading,
 )
-from ops.console import Output, warn
+from ops.console import Output, print_error, warn
 
 if TYPE_CHECKING:
     from training.score import ScoreSummary
@@ -33,23 +33,33 @@ if TYPE_CHECKING:
 ALIASES: Final = (PRODUCTION, STAGING, PREVIOUS)
 
 
+Customers = Annotated[
+    str, typer.Argument(help="Customers: CSV, Excel or Parquet, a path, folder or pattern, or s3://bucket/key.")
+]
+Out = Annotated[
+    str, typer.Argument(help="File to write, .csv or .parquet, or a folder of parts that ends in /; a path or s3://.")
+]
+Model = Annotated[
+    str,
+    typer.Option(help="'production', 'staging', 'previous', a version's number in MLflow, or the folder of a model."),
+]
+PartFormat = Annotated[
+    Literal["parquet", "csv"] | None,
+    typer.Option("--format", help="Format of the parts of a folder. Default: parquet."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Write nothing if the customers differ from those of the training.")
+]
+
+
 def score(
-    source: Annotated[
-        str, typer.Argument(help="Customers: CSV, Excel or Parquet, a path, folder or pattern, or s3://bucket/key.")
-    ],
-    out: Annotated[str, typer.Argument(help="File to write: .csv or .parquet, a path or s3://bucket/key.")],
+    source: Customers,
+    out: Out,
     *,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="'production', 'staging', 'previous', a version's number in MLflow, or the folder of a model."
-        ),
-    ] = PRODUCTION,
+    model: Model = PRODUCTION,
+    part_format: PartFormat = None,
     force: Force = False,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Write nothing if the customers differ from those of the training."),
-    ] = False,
+    strict: Strict = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
@@ -63,27 +73,39 @@ def score(
     Each row gets a probability, a decision, a risk band and the model's version, in the order of the file.
     The file is streamed, so memory use does not grow with its size. Nothing is written unless every row is valid, and
     the file of customers is never replaced. A warning tells you if the customers differ from the training data.
+    A folder gets one part for each part of the input, and _SUCCESS with the list of them when all are there.
 
     Example: churn score customers.parquet scores.parquet --model production
     """
     _check_model(model)
-    from training.files import check_output, check_source
+    from training.files import check_source
+    from training.output_folder import check_destination, is_folder
 
     check_source(source)
-    check_output(out, overwrite=force, source=source)
+    check_destination(out, overwrite=force, source=source)
+    if part_format is not None and not is_folder(out) and not out.lower().endswith(f".{part_format}"):
+        raise typer.BadParameter(
+            f"{part_format!r} is for the parts of a folder, which ends in /; a file's format is its extension",
+            param_hint="--format",
+        )
     options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     output = Output(as_json=as_json)
-    with _model_folder(model, tracking_uri) as (folder, registered):
+    with _stopped_by_hand(out), _model_folder(model, tracking_uri) as (folder, registered):
         # Imported here, so that a missing model is reported before the numerical libraries take a second to load.
         from training.score import ModelFolder
         from training.score import score as run
 
         with output.counted("Scoring") as progress:
             summary = run(
-                ModelFolder(folder, **registered), source, out, overwrite=force, strict=strict, reading=options,
-                on_progress=progress,
+                ModelFolder(folder, **registered), source, out, part_format=part_format or "parquet", overwrite=force,
+                strict=strict, reading=options, on_progress=progress,
             )  # fmt: skip
     output.result(asdict(summary) | {"scored_at": summary.scored_at.isoformat()}, lambda: output.say(_words(summary)))
+    _warn(summary)
+
+
+def _warn(summary: ScoreSummary) -> None:
+    """Say what was read differently from how it is written, and how the customers differ from the training."""
     if summary.notes:
         warn("\n".join(summary.notes))
     if summary.differences:
@@ -95,9 +117,20 @@ def score(
         )
 
 
+@contextmanager
+def _stopped_by_hand(out: str) -> Iterator[None]:
+    """Say what Ctrl-C left of the output: nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print_error(f"stopped before all was scored; {out} was not written")
+        raise
+
+
 def _words(summary: ScoreSummary) -> str:
+    where = summary.out if summary.parts == 1 else f"{summary.out} in {summary.parts:,} parts"
     return (
-        f"Wrote {summary.rows:,} scores of {summary.model_name} version {summary.model_version} to {summary.out}: "
+        f"Wrote {summary.rows:,} scores of {summary.model_name} version {summary.model_version} to {where}: "
         f"{summary.decisions['churn']:,} at or above the threshold {summary.threshold:.4f}, "
         f"mean probability {summary.mean_probability:.4f}"
     )

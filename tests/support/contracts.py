@@ -78,6 +78,27 @@ def rows(contract: Contract, *, min_size: int = 1, max_size: int = 20) -> st.Sea
     return st.lists(st.fixed_dictionaries(required, optional=optional), min_size=min_size, max_size=max_size)
 
 
+def invalid_value(feature: Feature) -> st.SearchStrategy[Value | None]:
+    """A value that neither JSON nor a file may have for a feature, in a type that both can write.
+
+    Left out is what files alone understand, as docs/contract.md says: another case, words for a blank, other words for
+    true and false, and marks between thousands.
+    """
+    wrong: st.SearchStrategy[Value]
+    if feature.is_category:
+        accepted = {text.lower() for text in feature.categories}
+        wrong = _TEXTS.filter(lambda text: text.lower() not in accepted and not text.isdigit())
+    elif feature.type == "boolean":
+        wrong = st.integers(2, 9) | st.sampled_from(("maybe", "yess", "t rue"))
+    else:
+        beyond = st.integers(1, _BOUND)
+        above, below = beyond.map(lambda n: int(feature.highest) + n), beyond.map(lambda n: int(feature.lowest) - n)
+        wrong = above | below | st.sampled_from(("five", "12 apples", "1e999", "--1"))
+        if feature.integer:
+            wrong |= st.integers(int(feature.lowest), int(feature.highest) - 1).map(lambda number: number + 0.5)
+    return wrong if feature.nullable else wrong | st.none()
+
+
 def medians(contract: Contract) -> dict[str, float]:
     """A median of each feature whose blanks count as one: between its bounds, and seldom a whole number."""
     return {f.name: f.lowest + (f.highest - f.lowest) / 3 for f in contract.features if f.blank == "median"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +14,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from support.contracts import contracts, medians, rows, small_bank, small_bank_customers, with_feature
+from support.contracts import contracts, invalid_value, medians, rows, small_bank, small_bank_customers, with_feature
 from support.parquet import with_column
 
 from app.coding import Coder
 from app.contract import Contract, Features
+from app.errors import ApiError
+from app.parsing import Parser
 from training.data import DataError, Dataset, encode_frame, filled_medians, load
 from training.filling import medians_of
 from training.validate import checked_batches
@@ -62,6 +65,52 @@ def test_a_file_is_coded_as_the_api_codes_its_rows_to_the_bit(suffix: str, data:
         frame = load(str(path), contract, labelled=False).customers
     assert encode_frame(contract, frame, fill).tobytes() == expected.tobytes()
     assert encode_frame(contract, filled_medians(frame, fill), {}).tobytes() == expected.tobytes()
+
+
+@st.composite
+def one_invalid(draw: st.DrawFn) -> tuple[Contract, list[dict[str, Any]], int, str]:
+    """A contract, customers of which one has one invalid value, its position, and the column."""
+    contract = draw(contracts())
+    customers = draw(rows(contract))
+    position = draw(st.integers(0, len(customers) - 1))
+    feature = draw(st.sampled_from(contract.features))
+    customers[position] = customers[position] | {feature.name: draw(invalid_value(feature))}
+    return contract, customers, position, feature.name
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=one_invalid())
+def test_files_and_the_api_refuse_the_same_value_of_a_row(
+    case: tuple[Contract, list[dict[str, Any]], int, str],
+) -> None:
+    contract, customers, position, name = case
+    parser = Parser(contract, len(customers))
+    with pytest.raises(ApiError) as alone:
+        parser.one(json.dumps(customers[position]).encode())
+    assert [error["location"] for error in alone.value.errors or ()] == [[name]]
+    with pytest.raises(ApiError) as among:
+        parser.many(json.dumps({"customers": customers}).encode())
+    assert [error["location"] for error in among.value.errors or ()] == [["customers", position, name]]
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(DataError) as read:
+        load(str(written(contract, customers, Path(folder) / "a.csv")), contract, labelled=False)
+    assert [(v.column, v.rows) for v in read.value.violations] == [(name, (position + 1,))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(case=one_invalid())
+def test_parquet_files_refuse_the_same_value_of_a_row(case: tuple[Contract, list[dict[str, Any]], int, str]) -> None:
+    contract, customers, position, name = case
+    kinds = {type(row.get(name)) for row in customers} - {type(None)}
+    # A column of a Parquet file has one type; whole numbers among fractions become fractions.
+    assume(len(kinds) == 1 or kinds == {int, float})
+    customers = [
+        row | {name: float(row[name])} if float in kinds and row.get(name) is not None else row for row in customers
+    ]
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(DataError) as read:
+        load(str(written(contract, customers, Path(folder) / "a.parquet")), contract, labelled=False)
+    (violation,) = read.value.violations
+    assert violation.column == name
+    assert violation.rows in {(position + 1,), ()}, "a column whose type fits no value is refused as a whole"
 
 
 def bank_file(path: Path, **columns: Any) -> str:

@@ -29,7 +29,7 @@ def test_programs_get_everything(tmp_path: Path, table: pd.DataFrame) -> None:
     table.loc[0, "monthly_charges"] = "29.85"
     table.loc[41, "gender"] = "male."
     path = tmp_path / "a.csv"
-    table.rename(columns={"contract": "Kind", "partner": "PARTNER"}).to_csv(path, index=False)
+    table.rename(columns={"contract": "Kind", "churned": "Churn Value"}).to_csv(path, index=False)
     with pytest.raises(DataError) as caught:
         load(str(path))
     report = json.loads(json.dumps(caught.value.as_dict()))
@@ -38,7 +38,7 @@ def test_programs_get_everything(tmp_path: Path, table: pd.DataFrame) -> None:
     assert report["causes"] == [line.strip() for line in str(caught.value).splitlines()[1 : 1 + len(report["causes"])]]
     groups = {(group["cause"], group["column"]): group for group in report["groups"]}
     assert set(groups) == {
-        ("rename", "'PARTNER'"), ("unknown-column", "'Kind'"), ("missing-column", "contract"),
+        ("rename", "'Churn Value'"), ("unknown-column", "'Kind'"), ("missing-column", "contract"),
         ("decimal-comma", "monthly_charges"), ("spelling", "gender"),
     }  # fmt: skip
     assert groups["spelling", "gender"] == {
@@ -49,7 +49,7 @@ def test_programs_get_everything(tmp_path: Path, table: pd.DataFrame) -> None:
     assert groups["decimal-comma", "monthly_charges"]["rows"] == list(range(2, 12))
     assert groups["decimal-comma", "monthly_charges"]["lines"] == list(range(3, 13))
     assert groups["decimal-comma", "monthly_charges"]["count"] == 299
-    assert groups["rename", "'PARTNER'"]["hint"] == "rename the column to partner"
+    assert groups["rename", "'Churn Value'"]["hint"] == "rename the column to churned"
 
 
 def test_columns_share_the_line_of_a_cause() -> None:
