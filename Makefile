@@ -79,6 +79,9 @@ fuzz: .venv/.dev ## Send thousands of generated requests to the live API (Schema
 
 # ------------------------------------------------------------------ the platform
 
+.PHONY: boosting
+boosting: .venv/.boosting ## Install XGBoost and LightGBM into .venv, for `churn train --model xgboost` or lightgbm
+
 .PHONY: infra
 infra: .venv/.infra ## Install what `pulumi up` and `churn render` need into .venv
 
@@ -187,6 +190,10 @@ endef
 	$(call install,requirements/training.lock)
 	@touch $@
 
+.venv/.boosting: .venv/.made requirements/boosting.lock pyproject.toml
+	$(call install,requirements/boosting.lock)
+	@touch $@ .venv/.runtime
+
 .venv/.infra: .venv/.made requirements/infra.lock pyproject.toml
 	$(call install,requirements/infra.lock)
 	@touch $@
@@ -196,4 +203,4 @@ endef
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements/dev.lock >.venv/uv.lock
 	@set -- --require-hashes -r .venv/uv.lock; $(INSTALL)
 	$(call install,requirements/dev.lock)
-	@touch $@ .venv/.runtime .venv/.infra
+	@touch $@ .venv/.runtime .venv/.boosting .venv/.infra

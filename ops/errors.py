@@ -31,6 +31,7 @@ class RefusedError(OpsError):
 
 
 _WRONG_INPUT: Final = (
+    ("training.boosting", "EstimatorError"),
     ("training.contract_file", "ContractError"),
     ("training.files", "PathError"),
     ("training.violations", "DataError"),

@@ -115,15 +115,29 @@ class Stages:
             disable=not console.is_terminal,
         )
         self._console = console
+        self._name = ""
         self._shown = ""
         self._task: TaskID | None = None
-        self._started = 0.0
+        self._started = self._printed = 0.0
 
     def begin(self, name: str, detail: str) -> None:
-        self.finish()
+        """Show that a stage begins, or goes on with another detail if it is the current one."""
         note(f"{name} ({detail})")
-        self._shown, self._started = f"{name:<9} {detail}", time.perf_counter()
+        if self._task is not None and name == self._name:
+            self._go_on(self._task, detail)
+            return
+        self.finish()
+        self._name, self._shown = name, f"{name:<9} {detail}"
+        self._started = self._printed = time.perf_counter()
         self._task = self.display.add_task(escape(name), total=1, detail=escape(detail))
+
+    def _go_on(self, task: TaskID, detail: str) -> None:
+        self._shown = f"{self._name:<9} {detail}"
+        self.display.update(task, detail=escape(detail))
+        if self.display.disable and (now := time.perf_counter()) - self._printed >= LINE_SECONDS:
+            self._printed = now
+            self._console.print(f"{self._shown} ...")
+            self._console.file.flush()
 
     def finish(self) -> None:
         if self._task is None:

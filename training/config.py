@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,8 +11,12 @@ from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 from app.names import MODEL_NAME
 from app.schemas import telco
 
-ModelType = Literal["logistic_regression", "gradient_boosting"]
-MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")
+BuiltIn = Literal["logistic_regression", "gradient_boosting", "xgboost", "lightgbm"]
+MODEL_TYPES: tuple[BuiltIn, ...] = get_args(BuiltIn)
+CANDIDATES: tuple[BuiltIn, ...] = ("logistic_regression", "gradient_boosting")
+"""What ``auto`` chooses from: neither needs a library beside scikit-learn."""
+ModelType = Literal[BuiltIn, "custom"]
+"""``custom`` is a classifier of one's own; :class:`app.bundle.Manifest` has the same list."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -118,6 +122,8 @@ class TrainConfig(_Frozen):
         contract: what the customers look like.
         reading: how the file is written, where that is not to be found out or differs from the contract.
         model: ``auto`` takes the candidate with the best cross-validated AUC.
+        estimator: ``package.module:function`` of a classifier of one's own, instead of ``model``.
+        search: number of trials of hyper-parameters for each candidate; 0 takes the defaults.
         test_share: share of the customers held out from fitting, and used for every reported figure.
         cv_folds: folds of the cross-validated AUC, on at most ``cv_rows_max`` training rows.
         calibration_folds: folds of the out-of-fold scores that the calibration is fitted on.
@@ -129,7 +135,9 @@ class TrainConfig(_Frozen):
     source: Annotated[str, Field(min_length=1)]
     contract: Contract = Field(default_factory=telco)
     reading: Reading | None = None
-    model: Literal["auto", "logistic_regression", "gradient_boosting"] = "logistic_regression"
+    model: Literal["auto", BuiltIn] = "logistic_regression"
+    estimator: str | None = None
+    search: Annotated[int, Field(ge=0, le=1000)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
     test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
     cv_folds: Annotated[int, Field(ge=2, le=20)] = 5
@@ -141,3 +149,12 @@ class TrainConfig(_Frozen):
     tracking_uri: Annotated[str, Field(min_length=1)]
     model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = MODEL_NAME
     experiment: Annotated[str, Field(min_length=1)] = MODEL_NAME
+
+    @model_validator(mode="after")
+    def _searchable(self) -> Self:
+        if self.search and self.estimator is not None:
+            raise ValueError(
+                f"search={self.search} with estimator {self.estimator}: only the ranges of built-in models are known; "
+                "leave one of the two out, or search in the function that makes the classifier"
+            )
+        return self

@@ -42,7 +42,16 @@ from app.model import new_session
 from training.config import ModelType
 from training.filling import assumed, numbers_of
 from training.onnx_graph import to_onnx
-from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, SCALE, branches, classifier_parts, predict
+from training.pipeline import (
+    CATEGORY_BRANCH,
+    ENCODE,
+    NUMBER_BRANCH,
+    SCALE,
+    branches,
+    classifier_parts,
+    encoding_of,
+    predict,
+)
 
 GOLDEN_ROWS: Final = 64
 _BLANK_EVERY: Final = 8
@@ -125,7 +134,7 @@ def explainer(contract: Contract, model: Pipeline, features: Features) -> Linear
     Args:
         features: the training customers, coded, shape (rows, features); contributions are measured from their mean.
     """
-    if isinstance(classifier_parts(model)[0], LogisticRegression):
+    if isinstance(classifier_parts(model)[0], LogisticRegression) and encoding_of(model) == "one_hot":
         return _linear(contract, model, features)
     typical = [
         float(

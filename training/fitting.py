@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from app.contract import Contract, Features, Scores
+from app.contract import Features, Scores
 from training import duplicates, pipeline
 from training.auc import Clusters
-from training.config import MODEL_TYPES, ModelType, TrainConfig
+from training.choosing import TrainingPart, choose
+from training.config import ModelType, TrainConfig
 from training.data import DataError, Dataset, Violation, encode_frame, filled_medians
 from training.duplicates import Content
 from training.filling import AllBlankError, medians_of
 from training.pipeline import CrossValidation, Labels, Split
+from training.search import Trial
 
 CUSTOMERS_MIN = 50
 """Fewest customers of each class: with fewer, a fold or the holdout may have none, and every figure is noise."""
@@ -27,7 +29,7 @@ class Fitted:
 
     ``customers`` are those of the file with every blank filled, ``medians`` what filled those that count as a median of
     the training rows. ``groups`` keeps rows on one side of the split (:func:`training.duplicates.groups`),
-    ``validations`` the cross-validations of the candidates, the best first.
+    ``validations`` the cross-validations of the candidates, the best first; ``trials`` are those of a search.
     """
 
     model: Pipeline
@@ -41,6 +43,7 @@ class Fitted:
     content: Content
     groups: pd.Series[str]
     validations: tuple[CrossValidation, ...]
+    trials: tuple[Trial, ...] = ()
 
     @property
     def clusters(self) -> Clusters:
@@ -69,18 +72,6 @@ def validate(data: Dataset) -> Labels:
     return data.churned
 
 
-def choose(
-    config: TrainConfig, contract: Contract, customers: pd.DataFrame, churned: Labels, groups: pd.Series[str]
-) -> tuple[CrossValidation, ...]:
-    """Cross-validate the candidates, or only the one that ``config.model`` names, and sort them, the best first."""
-    parts = list(pipeline.folds(groups, churned, count=config.cv_folds, rows_max=config.cv_rows_max, seed=config.seed))
-    candidates = MODEL_TYPES if config.model == "auto" else (config.model,)
-    results = [
-        pipeline.cross_validate(name, contract, customers, churned, parts, seed=config.seed) for name in candidates
-    ]
-    return tuple(sorted(results, key=lambda result: result.mean, reverse=True))
-
-
 def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[str, str], None]) -> Fitted:
     """Split, choose, fit and score; ``enter`` is called with the name of each stage and a line about it."""
     enter("split", f"{config.test_share:.0%} of the customers held out, seed {config.seed}")
@@ -91,16 +82,20 @@ def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[st
     parts = pipeline.split(groups, churned, test_share=config.test_share, seed=config.seed)
     medians = _medians(data, parts)
     customers = filled_medians(data.customers, medians)
-    train_customers, train_labels = customers.iloc[parts.train], churned[parts.train]
-    enter("choose", f"{config.cv_folds}-fold cross-validation, model {config.model}")
-    validations = choose(config, contract, train_customers, train_labels, groups.iloc[parts.train])
-    best = validations[0]
+    part = TrainingPart(
+        contract=contract,
+        customers=customers.iloc[parts.train],
+        churned=churned[parts.train],
+        groups=groups.iloc[parts.train],
+    )
+    choice = choose(config, part, enter)
+    best = choice.validations[0]
     enter("fit", f"{best.model_type} on {len(parts.train):,} rows (cross-validated AUC {best.mean:.4f}), calibrated")
     model = pipeline.fit(
-        best.model_type,
+        choice.estimator,
         contract,
-        train_customers,
-        train_labels,
+        part.customers,
+        part.churned,
         seed=config.seed,
         calibration_folds=config.calibration_folds,
     )
@@ -116,7 +111,8 @@ def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[st
         split=parts,
         content=content,
         groups=groups,
-        validations=validations,
+        validations=choice.validations,
+        trials=choice.trials,
     )
 
 

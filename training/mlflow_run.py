@@ -27,9 +27,11 @@ from training.mlflow_dataset import run_name, training_input, without_credential
 from training.mlflow_experiment import prepare
 from training.mlflow_store import EVALUATION_FOLDER, plain_errors
 from training.native import FILE, TRUSTED_TYPES
+from training.pipeline import classifier_parts
 from training.report import CARD, PLOTS
 
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
+_BOOSTING: Final = ("lightgbm", "xgboost")
 _EXAMPLE_ROWS: Final = 3
 
 
@@ -59,6 +61,7 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
         {"model_type": facts.model_type}
         | _flat(run.config.model_dump(mode="json", exclude={"tracking_uri", "contract"}))
         | {"contract": run.config.contract.name, "contract_sha256": run.config.contract.sha256}
+        | {f"hyperparameter.{name}": value for name, value in evaluation.validations[0].params.items()}
         | {"source": without_credentials(run.config.source), "cost.threshold": facts.threshold}
     )
     card = folder / CARD
@@ -87,7 +90,7 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
             signature=infer_signature(example, model.predict_proba(example)),
             input_example=example,
             pyfunc_predict_fn="predict_proba",
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS],
+            pip_requirements=_requirements(classifier_parts(model)[0]),
         )
     # After the model: MLflow asks for the history of each metric that the run has when a model is logged.
     metrics = evaluation.grouped_metrics() | {"data_warnings": float(len(evaluation.warnings))}
@@ -97,6 +100,14 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
     # skops never writes the same file twice, so the digest is taken from the file that MLflow stores.
     native = download_artifacts(f"{info.artifact_path}/{FILE}", dst_path=str(folder / "native"))
     return LoggedModel(model_id=str(info.model_id), native_sha256=digest(Path(native)).sha256)
+
+
+def _requirements(classifier: object) -> list[str]:
+    """What a program needs that loads the native model: the library of its classifier may be an extra."""
+    roots = {kind.__module__.partition(".")[0] for kind in type(classifier).__mro__} & set(_BOOSTING)
+    packages = importlib.metadata.packages_distributions() if roots else {}
+    names = (*_REQUIREMENTS, *(packages[root][0] for root in sorted(roots)))
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
 
 def log_seconds(seconds: dict[str, float]) -> None:

@@ -24,13 +24,26 @@ _CALIBRATION: Final = (
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
 )
+_TREES: Final = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor", "sklearn.tree._tree.Tree")
+_XGBOOST: Final = ("xgboost.core.Booster", "xgboost.sklearn.XGBClassifier")
+_LIGHTGBM: Final = ("collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier")
 TRUSTED_TYPES: Final[dict[ModelType, list[str]]] = {
     "logistic_regression": [*_CALIBRATION, "numpy.float32", "numpy.float64"],
     # A forged tree may point outside its arrays and crash the process: another reason to check the digest first.
-    "gradient_boosting": [
+    "gradient_boosting": [*_CALIBRATION, "numpy.float32", _TREES[0]],
+    "xgboost": [*_CALIBRATION, "numpy.float32", _XGBOOST[0], "training.xgboost_margin.MarginClassifier"],
+    "lightgbm": [*_CALIBRATION, "numpy.float32", *_LIGHTGBM],
+    "custom": [
         *_CALIBRATION,
         "numpy.float32",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "numpy.float64",
+        *_TREES,
+        *_XGBOOST,
+        *_LIGHTGBM,
+        "sklearn.feature_selection._univariate_selection.f_classif",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn.utils._bunch.Bunch",
     ],
 }
 """The only types that a native model may hold besides skops' own defaults."""
@@ -54,3 +67,8 @@ def load_native(path: Path, model_type: ModelType, digest: str) -> Pipeline:
     if sha256(data) != digest:
         raise NativeModelError(f"{path.name}: its sha256 is not the registered one ({DIGEST_TAG})")
     return skops.io.loads(data, trusted=TRUSTED_TYPES[model_type])
+
+
+def untrusted_types(model: Pipeline, model_type: ModelType) -> list[str]:
+    """Names of the types in a model that a native file of its kind must not hold; empty if it may be saved."""
+    return sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED_TYPES[model_type]))

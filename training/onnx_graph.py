@@ -6,21 +6,30 @@ import copy
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import onnx
+import onnx.helper
+import onnx.numpy_helper
 from onnx.utils import Extractor
 from skl2onnx import convert_sklearn
-from skl2onnx.common._registration import get_converter, get_shape_calculator
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
 from app.bundle import INPUT_NAME, OUTPUT_NAME
 from app.contract import Contract
-from training.pipeline import CATEGORY_BRANCH, CLASSIFY, ENCODE, NUMBER_BRANCH, SCALE, branches, classifier_parts
+from training import tree_converters
+from training.pipeline import (
+    CATEGORY_BRANCH,
+    CLASSIFY,
+    DECISION,
+    ENCODE,
+    NUMBER_BRANCH,
+    SCALE,
+    branches,
+    classifier_parts,
+    encoding_of,
+)
 
-_BOOSTING: Final = "SklearnHistGradientBoostingClassifier"
 _OPSET: Final = {"": 18, "ai.onnx.ml": 3}
 """Supported by every ONNX Runtime since 1.14, and by the server that scores."""
 
@@ -29,38 +38,78 @@ def to_onnx(model: Pipeline, contract: Contract) -> bytes:
     """The graph of a pipeline that was fitted on customers of ``contract``.
 
     The pipeline reads category names; the graph reads their codes (:class:`app.coding.Coder`), which takes no string
-    handling at run time. So a copy is converted whose encoder reads positions and codes instead of names.
+    handling at run time. So a copy is converted whose encoder reads positions and codes instead of names. The
+    calibration is appended here: the converter's own takes probabilities for scores where the classifier is a pipeline.
 
     Returns:
         the serialised graph, with input :data:`INPUT_NAME`, float32 (rows, features), and output :data:`OUTPUT_NAME`,
         float32 (rows, 2).
     """
     coded = copy.deepcopy(model)
-    classifier, _, _ = classifier_parts(coded)
-    boosting = isinstance(classifier, HistGradientBoostingClassifier)
-    coded.steps[0] = (ENCODE, _coded_encoder(coded[ENCODE], contract, as_they_are=boosting))
+    classifier, slope, offset = classifier_parts(coded)
+    as_they_are = encoding_of(model) == "ordinal"
     shape = [None, len(contract.features)]
-    if boosting:
-        _round_thresholds_down(classifier)
-        received = FloatTensorType(shape)
-    else:
-        # In float32 the terms of a very large bill, some hundreds of logits each, would leave an error of 1e-5.
-        received = DoubleTensorType(shape)
+    # In float32 the terms of a very large bill, some hundreds of logits each, would leave an error of 1e-5.
+    received = FloatTensorType(shape) if as_they_are else DoubleTensorType(shape)
+    steps = [(ENCODE, _coded_encoder(coded[ENCODE], contract, as_they_are=as_they_are)), *_steps(CLASSIFY, classifier)]
+    options = {"zipmap": False} | ({"raw_scores": True} if hasattr(classifier, DECISION) else {})
+    tree_converters.register()
     graph = convert_sklearn(
-        coded,
+        Pipeline(steps),
         name="churn",
         initial_types=[(INPUT_NAME, received)],
-        options={id(coded[CLASSIFY]): {"zipmap": False}},
+        options={id(steps[-1][1]): options},
         target_opset=_OPSET,
-        custom_conversion_functions={HistGradientBoostingClassifier: _convert_boosting},
-        custom_shape_calculators={HistGradientBoostingClassifier: get_shape_calculator(_BOOSTING)},
     )
     # Nobody reads the label: the decision depends on our own threshold.
     served = Extractor(graph).extract_model([INPUT_NAME], [OUTPUT_NAME])
-    if isinstance(received, DoubleTensorType):
+    _calibrate(served.graph, slope, offset, onnx.TensorProto.FLOAT if as_they_are else onnx.TensorProto.DOUBLE)
+    if not as_they_are:
         _compute_in_double(served.graph)
     onnx.checker.check_model(served)
     return bytes(served.SerializeToString())
+
+
+def _steps(name: str, classifier: Any) -> list[tuple[str, Any]]:
+    """A classifier as steps of one pipeline: its own steps if it is a pipeline itself."""
+    if not isinstance(classifier, Pipeline):
+        return [(name, classifier)]
+    used = [(part, step) for part, step in classifier.steps if step is not None and step != "passthrough"]
+    return [inner for part, step in used for inner in _steps(f"{name}_{part}", step)]
+
+
+def _calibrate(graph: onnx.GraphProto, slope: float, offset: float, computed: int) -> None:
+    """Append p = 1 / (1 + exp(slope * f + offset)), with f the second column of the classifier's output.
+
+    Args:
+        computed: ONNX's number of the type in which the graph computes.
+    """
+    scores, score, wide, exponent = (f"{OUTPUT_NAME}_{part}" for part in ("scores", "score", "wide", "exponent"))
+    for node in graph.node:
+        node.output[:] = [scores if name == OUTPUT_NAME else name for name in node.output]
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(computed)
+    constants = {"slope": slope, "offset": offset, "one": 1.0}
+    graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.array(value, dtype=dtype), f"calibration_{name}")
+        for name, value in constants.items()
+    )
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, dtype=np.int64), "calibration_column"))
+    make = onnx.helper.make_node
+    graph.node.extend(
+        [
+            make("ArrayFeatureExtractor", [scores, "calibration_column"], [score], domain="ai.onnx.ml"),
+            make("Cast", [score], [wide], to=computed),  # sums of trees are float32 whatever they are made from
+            make("Mul", ["calibration_slope", wide], ["calibration_product"]),
+            make("Add", ["calibration_product", "calibration_offset"], [exponent]),
+            make("Exp", [exponent], ["calibration_power"]),
+            make("Add", ["calibration_one", "calibration_power"], ["calibration_denominator"]),
+            make("Div", ["calibration_one", "calibration_denominator"], ["calibration_churn"]),
+            make("Sub", ["calibration_one", "calibration_churn"], ["calibration_stay"]),
+            make("Concat", ["calibration_stay", "calibration_churn"], [OUTPUT_NAME], axis=1),
+        ]
+    )
+    del graph.output[:]
+    graph.output.append(onnx.helper.make_tensor_value_info(OUTPUT_NAME, computed, [None, 2]))
 
 
 def _compute_in_double(graph: onnx.GraphProto) -> None:
@@ -83,7 +132,7 @@ def _coded_encoder(fitted: ColumnTransformer, contract: Contract, *, as_they_are
     """The same transformation over the float32 matrix of codes instead of the frame of names.
 
     Args:
-        as_they_are: whether the classifier reads the codes and the float32 numbers unchanged, as boosting does.
+        as_they_are: whether the classifier reads the codes and the float32 numbers unchanged, as trees do.
     """
     positions = {branch: [contract.names.index(name) for name in names] for branch, names in branches(contract).items()}
     steps: dict[str, Any] = dict.fromkeys(positions, "passthrough")
@@ -99,39 +148,3 @@ def _coded_encoder(fitted: ColumnTransformer, contract: Contract, *, as_they_are
     coded.n_features_in_ = len(contract.names)
     coded.sparse_output_ = False
     return coded
-
-
-def _round_thresholds_down(classifier: HistGradientBoostingClassifier) -> None:
-    """Make the thresholds float32 without moving any float32 value to the other side.
-
-    For a float32 x and a float64 t, x <= t holds exactly when x <= the largest float32 that is not above t.
-    """
-    for (tree,) in classifier._predictors:  # noqa: SLF001  # scikit-learn has no public access to the fitted trees
-        tree.nodes["num_threshold"] = round_down(tree.nodes["num_threshold"])
-
-
-def round_down(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """The largest float32 not above each value."""
-    nearest = values.astype(np.float32)
-    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest)
-
-
-class _IntegerFlags:
-    """Passes a converter's nodes on with ``nodes_missing_value_tracks_true`` as integers.
-
-    skl2onnx 1.20 leaves Python booleans in that attribute for leaves, which onnx 1.20 and later refuses.
-    """
-
-    def __init__(self, container: Any) -> None:
-        self._container = container
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._container, name)
-
-    def add_node(self, *args: Any, nodes_missing_value_tracks_true: list[Any], **attributes: Any) -> None:
-        flags = [int(flag) for flag in nodes_missing_value_tracks_true]
-        self._container.add_node(*args, nodes_missing_value_tracks_true=flags, **attributes)
-
-
-def _convert_boosting(scope: Any, operator: Any, container: Any) -> None:
-    get_converter(_BOOSTING)(scope, operator, _IntegerFlags(container))

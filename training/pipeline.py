@@ -1,15 +1,15 @@
 """Split the customers, and build, choose and fit the model: a stock scikit-learn pipeline over the raw features.
 
-Both candidates end in a sigmoid calibration on out-of-fold scores (Platt 1999). A logistic regression is calibrated
+Every model ends in a sigmoid calibration on out-of-fold scores (Platt 1999). A logistic regression is calibrated
 by its own loss, and there the sigmoid comes out close to the identity; boosting trained too long is not, and there
-it repairs the scores. One shape for both keeps the export and the explanation simple: a calibrated logistic
+it repairs the scores. One shape for all keeps the export and the explanation simple: a calibrated logistic
 regression stays exactly linear in the logit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -17,14 +17,14 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from app.contract import Contract, Scores
-from training.config import ModelType
+from training import estimators
+from training.config import BuiltIn, ModelType
+from training.estimators import Encoding, Estimator, Params
 
 Labels = npt.NDArray[np.int8]
 Indices = npt.NDArray[np.int64]
@@ -34,6 +34,8 @@ CLASSIFY: Final = "classify"
 CATEGORY_BRANCH: Final = "categories"
 NUMBER_BRANCH: Final = "numbers"
 SCALE: Final = "scale"
+DECISION: Final = "decision_function"
+"""Method whose scores the calibration prefers to probabilities."""
 
 _CHUNK_ROWS: Final = 100_000
 """Rows scored at once: bounds the memory that one-hot columns take."""
@@ -114,9 +116,9 @@ def branches(contract: Contract) -> dict[str, list[str]]:
     return {branch: names for branch, names in parts.items() if names}
 
 
-def _encoder(model_type: ModelType, contract: Contract) -> ColumnTransformer:
+def _encoder(encoding: Encoding, contract: Contract) -> ColumnTransformer:
     categories = [list(f.categories) for f in contract.features if f.is_category]
-    if model_type == "logistic_regression":
+    if encoding == "one_hot":
         steps = {
             CATEGORY_BRANCH: OneHotEncoder(categories=categories, sparse_output=False),
             NUMBER_BRANCH: Pipeline([*_rounded(np.float32, np.float64), (SCALE, StandardScaler())]),
@@ -129,29 +131,33 @@ def _encoder(model_type: ModelType, contract: Contract) -> ColumnTransformer:
     return ColumnTransformer([(branch, steps[branch], names) for branch, names in branches(contract).items()])
 
 
-def _classifier(model_type: ModelType, seed: int) -> LogisticRegression | HistGradientBoostingClassifier:
-    if model_type == "logistic_regression":
-        # Few columns and many rows: Newton steps on the 45 x 45 Hessian converge in a handful of passes.
-        return LogisticRegression(solver="newton-cholesky", max_iter=100)
-    return HistGradientBoostingClassifier(
-        learning_rate=0.05, max_iter=200, max_leaf_nodes=8, l2_regularization=1.0, early_stopping=False,
-        random_state=seed,
-    )  # fmt: skip
+def encoding_of(model: Pipeline) -> Encoding:
+    """Which coding a fitted model's classifier reads."""
+    for _, step, _ in model[ENCODE].transformers_:
+        if isinstance(step, OneHotEncoder) or (isinstance(step, Pipeline) and SCALE in step.named_steps):
+            return "one_hot"
+    return "ordinal"
 
 
-def build(model_type: ModelType, contract: Contract, *, seed: int, calibration_folds: int) -> Pipeline:
-    """The unfitted model: raw features in, calibrated probabilities out.
+def build(
+    model: BuiltIn | Estimator, contract: Contract, *, seed: int, calibration_folds: int | None = None
+) -> Pipeline:
+    """The unfitted model: raw features in, calibrated probabilities out; the classifier's own without folds.
 
     ``ensemble=False`` keeps one classifier, fitted on all rows, and one sigmoid, fitted on out-of-fold scores.
+
+    Args:
+        model: a classifier, or the name of a built-in one with its defaults.
     """
-    calibrated = CalibratedClassifierCV(
-        _classifier(model_type, seed), method="sigmoid", ensemble=False, cv=calibration_folds
-    )
-    return Pipeline([(ENCODE, _encoder(model_type, contract)), (CLASSIFY, calibrated)])
+    estimator = model if isinstance(model, Estimator) else estimators.built_in(model)
+    classifier = estimator.make(seed)
+    if calibration_folds is not None:
+        classifier = CalibratedClassifierCV(classifier, method="sigmoid", ensemble=False, cv=calibration_folds)
+    return Pipeline([(ENCODE, _encoder(estimator.encoding, contract)), (CLASSIFY, classifier)])
 
 
 def fit(
-    model_type: ModelType,
+    model: BuiltIn | Estimator,
     contract: Contract,
     customers: pd.DataFrame,
     churned: Labels,
@@ -160,7 +166,7 @@ def fit(
     calibration_folds: int,
 ) -> Pipeline:
     """Fit and calibrate on ``customers``; see :func:`build`."""
-    return build(model_type, contract, seed=seed, calibration_folds=calibration_folds).fit(customers, churned)
+    return build(model, contract, seed=seed, calibration_folds=calibration_folds).fit(customers, churned)
 
 
 def predict(model: Pipeline, customers: pd.DataFrame) -> Scores:
@@ -178,6 +184,8 @@ class CrossValidation:
 
     model_type: ModelType
     auc: tuple[float, ...]
+    params: Params = field(default_factory=dict)
+    """Hyper-parameters that differ from the defaults."""
 
     @property
     def mean(self) -> float:
@@ -189,21 +197,27 @@ class CrossValidation:
 
 
 def cross_validate(
-    model_type: ModelType,
+    model: BuiltIn | Estimator,
     contract: Contract,
     customers: pd.DataFrame,
     churned: Labels,
-    parts: list[tuple[Indices, Indices]],
+    parts: Sequence[tuple[Indices, Indices]],
     *,
     seed: int,
 ) -> CrossValidation:
     """AUC on each fold, without the calibration: a rising function of the score leaves the AUC as it is."""
+    estimator = model if isinstance(model, Estimator) else estimators.built_in(model)
     aucs = []
     for train, test in parts:
-        model = Pipeline([(ENCODE, _encoder(model_type, contract)), (CLASSIFY, _classifier(model_type, seed))])
-        model.fit(customers.iloc[train], churned[train])
-        aucs.append(float(roc_auc_score(churned[test], model.predict_proba(customers.iloc[test])[:, 1])))
-    return CrossValidation(model_type=model_type, auc=tuple(aucs))
+        fitted = build(estimator, contract, seed=seed).fit(customers.iloc[train], churned[train])
+        aucs.append(float(roc_auc_score(churned[test], uncalibrated(fitted, customers.iloc[test]))))
+    return CrossValidation(model_type=estimator.model_type, auc=tuple(aucs), params=estimator.params)
+
+
+def uncalibrated(model: Pipeline, customers: pd.DataFrame) -> Scores:
+    """What the calibration is fitted to, shape (rows,): the classifier's decision function, else its probabilities."""
+    scores = model.decision_function(customers) if hasattr(model, DECISION) else model.predict_proba(customers)[:, 1]
+    return np.asarray(scores, dtype=np.float64)
 
 
 def classifier_parts(model: Pipeline) -> tuple[Any, float, float]:

@@ -169,6 +169,16 @@ def _blanks(facts: Facts) -> str:
     return "".join(sentences)
 
 
+def _origin(config: TrainConfig, evaluation: Evaluation) -> str:
+    """A line about a classifier of one's own or about a search; empty for the defaults of a built-in one."""
+    if config.estimator is not None:
+        return f"The classifier is that of `{config.estimator}`.\n"
+    if not config.search:
+        return ""
+    params = ", ".join(f"`{name}` {value:.6g}" for name, value in evaluation.validations[0].params.items())
+    return f"Hyper-parameters, the best of {config.search} trials on the training part: {params}.\n"
+
+
 def _plots_text(folder: Path) -> str:
     """A section with the plots in the folder, one below the other; empty if there are none."""
     images = [f"![{path.stem.replace('_', ' ')}]({PLOTS}/{path.name})" for path in sorted(folder.glob("*.png"))]
@@ -203,7 +213,7 @@ any decision about a person's rights. Scores hold for customers like those below
 {len(evaluation.churned):,} of them were held out ({evaluation.churned.mean():.1%} of these churned), stratified and
 grouped by customer, seed {config.seed}. Best score any model can reach: {ceiling}.
 Code revision: {facts.git_revision or "unknown"}.
-
+{_origin(config, evaluation)}
 {_warnings(evaluation.warnings)}## Figures on the holdout
 
 {table(("metric", "value", "95 % interval (bootstrap)"), _metric_rows(evaluation))}

@@ -19,7 +19,8 @@ OnStage = Callable[[str, str], None]
 class TrainResult:
     """The outcome of a run. ``staged`` is False if a gate refused the version; ``gates`` says which and by how much.
 
-    ``warnings`` says what looks odd in the data, in sentences.
+    ``warnings`` says what looks odd in the data, in sentences. The first of ``cross_validation`` is that of the model,
+    with the hyper-parameters that a search found; ``trials`` counts its trials.
     """
 
     version: str
@@ -32,11 +33,12 @@ class TrainResult:
     staged: bool
     warnings: tuple[str, ...]
     seconds: dict[str, float]
+    trials: int = 0
 
 
 @dataclass
 class Progress:
-    """Announces each stage and measures how long it takes."""
+    """Announces each stage and measures how long it takes; a stage that is entered again goes on with another line."""
 
     on_stage: OnStage
     seconds: dict[str, float] = field(default_factory=dict)
@@ -44,8 +46,9 @@ class Progress:
     _since: float = 0.0
 
     def enter(self, stage: str, detail: str) -> None:
-        self.leave()
-        self._current, self._since = stage, time.perf_counter()
+        if stage != self._current:
+            self.leave()
+            self._current, self._since = stage, time.perf_counter()
         self.on_stage(stage, detail)
 
     def leave(self) -> None:

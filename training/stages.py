@@ -10,7 +10,19 @@ import numpy as np
 from app import model as serving
 from app.bundle import ARTIFACT_FOLDER, GateResult
 from app.contract import Features, Scores
-from training import compare, duplicates, evaluate, export, gates, ledger, mlflow_run, registration, report, sanity
+from training import (
+    compare,
+    duplicates,
+    evaluate,
+    export,
+    gates,
+    ledger,
+    mlflow_run,
+    mlflow_trials,
+    registration,
+    report,
+    sanity,
+)
 from training.auc import auc
 from training.candidate import CandidateVersion, Run
 from training.config import TrainConfig
@@ -46,6 +58,7 @@ def _publish(run: Run, progress: Progress) -> TrainResult:
         version = _register(run, candidate)
         progress.leave()
         mlflow_run.log_seconds(progress.seconds)
+        mlflow_trials.log(run.client, run_id, fitted.trials)
     return TrainResult(
         version=version,
         run_id=run_id,
@@ -57,6 +70,7 @@ def _publish(run: Run, progress: Progress) -> TrainResult:
         staged=not gates.refusals(candidate.results),
         warnings=evaluation.warnings,
         seconds=progress.seconds,
+        trials=len(fitted.trials),
     )
 
 

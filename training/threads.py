@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +46,12 @@ def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     return max(1, _affinity() if quota is None else min(_affinity(), int(quota)))
 
 
+def openmp_threads(environ: Mapping[str, str] = os.environ) -> int:
+    """Number of OpenMP threads that the environment states, else 1; for libraries that take it as an argument."""
+    count = environ.get(OPENMP, "").split(",")[0]
+    return int(count) if count.isdigit() and int(count) > 0 else 1
+
+
 def limit_threads(environ: MutableMapping[str, str] = os.environ) -> int:
     """Set the thread counts for libraries not loaded yet, and for those that are.
 
@@ -59,8 +65,7 @@ def limit_threads(environ: MutableMapping[str, str] = os.environ) -> int:
     environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for name in BLAS:
         environ.setdefault(name, "1")
-    count = environ[OPENMP].split(",")[0]
-    threads = int(count) if count.isdigit() and int(count) > 0 else 1
+    threads = openmp_threads(environ)
     if "numpy" in sys.modules:  # too late for the environment: tell the loaded libraries themselves
         # Imported here: earlier, it would load a library before the counts are set.
         import threadpoolctl  # type: ignore[import-untyped]  # noqa: PLC0415  # published without types; see above

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from app.defaults import SEED
 from ops.cli.options import Decimal, Delimiter, Encoding, Json, Sheet, Thousands, TrackingUri, reading
 from ops.console import Output
-from ops.errors import RefusedError
+from ops.errors import OpsError, RefusedError
 
 if TYPE_CHECKING:
     from app.contract import Contract
     from ops.local.home import Home
-    from training.config import CostModel, TrainConfig
+    from training.config import BuiltIn, CostModel, TrainConfig
     from training.result import TrainResult
 
 
@@ -29,6 +29,8 @@ class ModelChoice(StrEnum):
     AUTO = "auto"
     LOGISTIC_REGRESSION = "logistic_regression"
     GRADIENT_BOOSTING = "gradient_boosting"
+    XGBOOST = "xgboost"
+    LIGHTGBM = "lightgbm"
 
 
 Data = Annotated[
@@ -41,8 +43,34 @@ ContractFile = Annotated[
     Path | None,
     typer.Option(help="What the customers look like, a YAML file. Default: those of the public Telco data."),
 ]
-
-Model = Annotated[ModelChoice, typer.Option(help="'auto' takes the one with the better AUC in cross-validation.")]
+Model = Annotated[
+    ModelChoice | None,
+    typer.Option(
+        help="'auto' takes logistic_regression or gradient_boosting, whichever has the better AUC in cross-validation. "
+        "xgboost and lightgbm need `make boosting`.",
+        show_default="logistic_regression",
+    ),
+]
+OwnEstimator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE:FUNCTION",
+        help="A function of your own, which returns a scikit-learn classifier, instead of --model. Its module is "
+        "installed or in the current folder.",
+    ),
+]
+Search = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        max=1000,
+        help="Try N sets of hyper-parameters for each candidate by cross-validation, and take the best.",
+    ),
+]
+Seed = Annotated[
+    int, typer.Option(min=0, help="Seed of the split, the folds, the bootstrap, the search and the classifier.")
+]
 OfferCost = Annotated[
     float | None, typer.Option(help="Cost of an offer, in the currency of the bills. Default: the contract's.")
 ]
@@ -57,8 +85,10 @@ def train(
     *,
     data: Data = None,
     contract: ContractFile = None,
-    model: Model = ModelChoice.LOGISTIC_REGRESSION,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the folds and the bootstrap.")] = SEED,
+    model: Model = None,
+    estimator: OwnEstimator = None,
+    search: Search = 0,
+    seed: Seed = SEED,
     offer_cost: OfferCost = None,
     customer_value: CustomerValue = None,
     retained_share: RetainedShare = None,
@@ -76,7 +106,7 @@ def train(
     The decision threshold is offer_cost / (retained_share * customer_value). Exit code 1 if a gate refuses the
     version, 2 if the data has violations; all of them are listed.
 
-    Example: churn train --data customers.parquet --contract contract.yaml --model auto --promote
+    Example: churn train --data customers.parquet --contract contract.yaml --model auto --search 20 --promote
     """
     from training.contract_option import chosen
     from training.threads import limit_threads
@@ -90,6 +120,7 @@ def train(
     described = chosen(contract)
     cost = _cost(described, amounts)
     _check_data(data, home)
+    _check_model(model, estimator, search, seed)
     from app.schemas import telco
     from training.config import TrainConfig
 
@@ -99,7 +130,9 @@ def train(
             source=data or str(home.customers),
             contract=described or telco(),
             reading=options,
-            model=model.value,
+            model=(model or ModelChoice.LOGISTIC_REGRESSION).value,
+            estimator=estimator,
+            search=search,
             seed=seed,
             **cost,
             tracking_uri=url,
@@ -131,6 +164,25 @@ def _check_data(data: str | None, home: Home) -> None:
     check_source(data or str(home.customers))
 
 
+def _check_model(model: ModelChoice | None, estimator: str | None, search: int, seed: int) -> None:
+    """Report a classifier that cannot be used before servers take their time to start."""
+    if estimator is not None and model is not None:
+        raise OpsError(f"--model {model.value} and --estimator {estimator}: leave one of the two out")
+    if estimator is not None and search:
+        raise OpsError(
+            f"--search {search} and --estimator {estimator}: only the ranges of built-in models are known; leave "
+            "one of the two out, or search in the function itself"
+        )
+    if estimator is not None:
+        from training.own_estimator import load
+
+        load(estimator, seed)
+    elif model in {ModelChoice.XGBOOST, ModelChoice.LIGHTGBM}:
+        from training.estimators import KINDS
+
+        KINDS[cast("BuiltIn", model.value)].make(seed, {})
+
+
 def _train(config: TrainConfig, output: Output, *, promote: bool) -> None:
     """Train and show the result; a refused version is an error, which still shows it."""
     from training.train import train as run
@@ -158,6 +210,7 @@ def _as_json(result: TrainResult) -> dict[str, Any]:
         "model_type": result.model_type,
         "staged": result.staged,
         "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
+        "trials": result.trials,
         "cross_validation": [asdict(validation) for validation in result.cross_validation],
         "gates": [gate.model_dump(mode="json") for gate in result.gates],
         "warnings": list(result.warnings),
@@ -171,7 +224,10 @@ def _show_training(result: TrainResult, output: Output) -> None:
         [(name, f"{m.value:.4f}", f"{m.low:.4f} to {m.high:.4f}") for name, m in result.metrics.items()],
     )
     for validation in result.cross_validation:
-        output.say(f"{validation.model_type}: cross-validated AUC {validation.mean:.4f}")
+        params = ", ".join(f"{name} {value:.4g}" for name, value in validation.params.items())
+        output.say(
+            f"{validation.model_type}: cross-validated AUC {validation.mean:.4f}" + (params and f" with {params}")
+        )
     output.pairs(
         [(f"gate {gate.name}", str(gate)) for gate in result.gates]
         + [("warning", warning) for warning in result.warnings]

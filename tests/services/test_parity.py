@@ -18,7 +18,7 @@ from support.servers import Api
 from support.telco import FEATURE_NAMES, FEATURES, blank_total
 
 from training import native
-from training.config import ModelType, TrainConfig
+from training.config import BuiltIn, TrainConfig
 from training.generate import write
 from training.pipeline import predict
 from training.registry import promote
@@ -52,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scope="module",
     params=[
         name if name == "logistic_regression" else pytest.param(name, marks=pytest.mark.long(seconds=30, together=name))
-        for name in get_args(ModelType)
+        for name in get_args(BuiltIn)
     ],
 )
 def pair(

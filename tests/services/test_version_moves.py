@@ -14,7 +14,7 @@ from support.training_runs import GATES, aliases, config, stage_of
 from app.bundle import GOLDEN
 from app.contract import Contract
 from training import descriptions, pipeline, registry
-from training.config import ModelType
+from training.config import BuiltIn
 from training.pipeline import Labels
 from training.registry import GateRefusedError, RegistryError
 from training.train import train
@@ -104,7 +104,7 @@ def test_a_version_worse_than_production_is_refused(
     fit = pipeline.fit
 
     def fit_on_shuffled_labels(
-        model_type: ModelType,
+        model_type: BuiltIn,
         contract: Contract,
         frame: pd.DataFrame,
         churned: Labels,

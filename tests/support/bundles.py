@@ -17,7 +17,7 @@ from app.bundle import MANIFEST, GateResult, Manifest
 from app.contract import Contract
 from app.schemas import telco
 from app.security import new_key
-from training.config import ModelType, TrainConfig
+from training.config import BuiltIn, TrainConfig
 from training.data import Dataset, load
 from training.export import Facts, write_files, write_manifest
 from training.fitting import Fitted, validate
@@ -63,7 +63,7 @@ def make_bundle(
     *,
     seed: int = 0,
     threshold: float = 0.3,
-    model_type: ModelType = "logistic_regression",
+    model_type: BuiltIn = "logistic_regression",
     gates: list[GateResult] | None = None,
 ) -> Manifest:
     """Fit a small model and write its bundle with the project's own exporter.
@@ -155,9 +155,7 @@ class Trained:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
 
 
-def fit_contract(
-    contract: Contract, source: Path, *, model: ModelType = "logistic_regression", seed: int = 0
-) -> Trained:
+def fit_contract(contract: Contract, source: Path, *, model: BuiltIn = "logistic_regression", seed: int = 0) -> Trained:
     """Train the model ``bank`` on a file of customers of any contract."""
     config = TrainConfig(
         source=str(source),

@@ -19,7 +19,7 @@ from app.customers import customer_model
 from app.explain import Explain, Linear, Occlusion
 from app.model import load as load_model
 from training import evaluate, export, report, sanity
-from training.config import MODEL_TYPES, CostModel, ModelType, TrainConfig
+from training.config import MODEL_TYPES, BuiltIn, CostModel, TrainConfig
 from training.data import DataError, load
 from training.fitting import fit, validate
 from training.judge import judge
@@ -31,7 +31,7 @@ BANK = small_bank()
 
 
 @lru_cache
-def trained(model_type: ModelType) -> Trained:
+def trained(model_type: BuiltIn) -> Trained:
     with TemporaryDirectory() as folder:
         source = Path(folder) / "bank.csv"
         small_bank_customers(3000, 5).to_csv(source, index=False)

@@ -18,10 +18,11 @@ from app.contract import Features
 from app.explain import Linear, Occlusion
 from app.schemas import telco
 from training import export, pipeline
-from training.config import MODEL_TYPES, ModelType
+from training.config import MODEL_TYPES, BuiltIn
 from training.data import encode_frame
 from training.generate import GeneratorConfig, generate
-from training.onnx_graph import round_down, to_onnx
+from training.onnx_graph import to_onnx
+from training.tree_converters import round_down
 
 ORIGIN = serving.Origin(version="1", source="test")
 
@@ -35,7 +36,7 @@ class FittedModel:
 
 
 @lru_cache
-def fitted(model_type: ModelType) -> FittedModel:
+def fitted(model_type: BuiltIn) -> FittedModel:
     generated = generate(GeneratorConfig(rows=10_000, seed=11)).customers
     total = generated["total_charges"].fillna(generated["tenure_months"] * generated["monthly_charges"])
     customers = generated[list(FEATURE_NAMES)].assign(total_charges=total)
@@ -45,7 +46,7 @@ def fitted(model_type: ModelType) -> FittedModel:
     return FittedModel(model, customers, encode_frame(telco(), customers, {}), pipeline.predict(model, customers))
 
 
-def facts(model_type: ModelType) -> export.Facts:
+def facts(model_type: BuiltIn) -> export.Facts:
     return export.Facts(
         contract=telco(),
         medians={},
@@ -59,7 +60,7 @@ def facts(model_type: ModelType) -> export.Facts:
     )
 
 
-def write(folder: Path, model_type: ModelType) -> str:
+def write(folder: Path, model_type: BuiltIn) -> str:
     """Write a bundle; returns its digest."""
     it = fitted(model_type)
     export.write_files(
@@ -75,13 +76,13 @@ def write(folder: Path, model_type: ModelType) -> str:
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_the_graph_scores_10_000_customers_as_the_native_model_does(model_type: ModelType) -> None:
+def test_the_graph_scores_10_000_customers_as_the_native_model_does(model_type: BuiltIn) -> None:
     it = fitted(model_type)
     assert np.abs(export.onnx_scores(to_onnx(it.model, telco()), it.features) - it.scores).max() < 1e-6
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_serving_loads_a_bundle_and_replays_its_golden_rows(tmp_path: Path, model_type: ModelType) -> None:
+def test_serving_loads_a_bundle_and_replays_its_golden_rows(tmp_path: Path, model_type: BuiltIn) -> None:
     digest = write(tmp_path, model_type)
     served = serving.load(tmp_path, ORIGIN, manifest_sha256=digest)
     assert served.manifest.model_type == model_type
@@ -102,7 +103,7 @@ def test_golden_rows_are_customers_as_a_client_sends_them(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_golden_scores_come_from_the_native_model(tmp_path: Path, model_type: ModelType) -> None:
+def test_golden_scores_come_from_the_native_model(tmp_path: Path, model_type: BuiltIn) -> None:
     write(tmp_path, model_type)
     golden = Golden.model_validate_json((tmp_path / GOLDEN).read_text())
     coded = encode([row.customer for row in golden.rows])

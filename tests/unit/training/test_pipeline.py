@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from app.schemas import telco
 from training import pipeline
-from training.config import MODEL_TYPES, CostModel, ModelType, TrainConfig
+from training.config import MODEL_TYPES, BuiltIn, CostModel, TrainConfig
 from training.data import encode_frame
 from training.evaluate import Ranked, calibration_error
 from training.generate import GeneratorConfig, generate
@@ -34,7 +34,7 @@ def _generated() -> tuple[pd.DataFrame, np.ndarray, np.ndarray, float]:
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_a_fitted_model_comes_within_0_01_of_the_ceiling_and_is_calibrated(model_type: ModelType) -> None:
+def test_a_fitted_model_comes_within_0_01_of_the_ceiling_and_is_calibrated(model_type: BuiltIn) -> None:
     customers, churned, truth, ceiling = _generated()
     split = pipeline.split(customers["customer_id"], churned, test_share=0.2, seed=7)
     features = customers[list(telco().names)]

@@ -6,13 +6,13 @@ import pytest
 
 from app.schemas import telco as contract
 from training import telco
-from training.config import MODEL_TYPES, ModelType
+from training.config import MODEL_TYPES, BuiltIn
 from training.data import load
 from training.pipeline import cross_validate, folds
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_cross_validated_auc_on_the_real_customers(model_type: ModelType, tmp_path: Path) -> None:
+def test_cross_validated_auc_on_the_real_customers(model_type: BuiltIn, tmp_path: Path) -> None:
     file = tmp_path / "telco.parquet"
     telco.write(file)
     data = load(str(file))

@@ -13,7 +13,7 @@ from support.commands import churn
 from ops.cli.train import ModelChoice
 from ops.errors import ExitCode
 from ops.local import mlflow_server
-from training.config import CostModel, ModelType, TrainConfig
+from training.config import BuiltIn, CostModel, TrainConfig
 from training.contract_file import read
 
 STARTED = "http://127.0.0.1:5000"
@@ -111,4 +111,4 @@ def test_a_contract_that_cannot_be_read_is_wrong_input(
 
 
 def test_the_choices_of_a_model_are_those_of_the_training() -> None:
-    assert {choice.value for choice in ModelChoice} == {"auto", *get_args(ModelType)}
+    assert {choice.value for choice in ModelChoice} == {"auto", *get_args(BuiltIn)}
