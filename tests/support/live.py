@@ -152,10 +152,10 @@ class Live:
         return done.stdout
 
     @contextlib.contextmanager
-    def forwarded(self, workload: Workload, port: str = "http") -> Iterator[str]:
-        """Forward a workload's port to loopback, as an operator does, and give its URL."""
+    def forwarded(self, workload: Workload, port: str = "http", pod: Json | None = None) -> Iterator[str]:
+        """Forward the port of a workload, or of this pod of it, to loopback as an operator does, and give its URL."""
         local = free_port()
-        target = f"pod/{self.ready(workload)[0]['metadata']['name']}"
+        target = f"pod/{(pod or self.ready(workload)[0])['metadata']['name']}"
         words = ["port-forward", target, f"{local}:{workload.ports[port]}", "--namespace", workload.namespace]
         process = subprocess.Popen([self.kubectl.program, *words], stdout=subprocess.DEVNULL)
         try:

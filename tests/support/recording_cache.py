@@ -24,7 +24,7 @@ from support.paths import ROOT, cache_folder
 
 from ops.stack.recording import Recording
 
-PROGRAM: Final = ("app", "dashboards", "infra", "ops", "tests/support")
+PROGRAM: Final = ("app", "contracts", "dashboards", "infra", "ops", "tests/support")
 """Folders whose files decide what a recording holds."""
 SUFFIXES: Final = frozenset({".py", ".yaml", ".json"})
 MOST_PROGRAMS: Final = 4

@@ -32,7 +32,7 @@ from ops.stack.stack_file import set_values
 
 C = TypeVar("C", bound=Cluster, default=MemoryCluster)
 PASSPHRASE = "the tests' own"  # noqa: S105 -- for states that exist as long as a test
-PROGRAM = ["infra", "dashboards"]
+PROGRAM = ["infra", "dashboards", "contracts"]
 # Imported once, in the process from which those of the operations are forked.
 PRELOADED = [
     "pulumi.automation",
