@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from app.names import PREVIOUS, PRODUCTION, STAGING
+from app.names import MODEL_NAME, PREVIOUS, PRODUCTION, STAGING
 from ops.cli.options import (
     Decimal,
     Delimiter,
     Encoding,
     Force,
     Json,
+    ModelName,
     Sheet,
     Thousands,
     TrackingUri,
@@ -45,6 +46,7 @@ def score(
             help="'production', 'staging', 'previous', a version's number in MLflow, or the folder of a model."
         ),
     ] = PRODUCTION,
+    model_name: ModelName = MODEL_NAME,
     force: Force = False,
     strict: Annotated[
         bool,
@@ -73,7 +75,7 @@ def score(
     check_output(out, overwrite=force, source=source)
     options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     output = Output(as_json=as_json)
-    with _model_folder(model, tracking_uri) as (folder, registered):
+    with _model_folder(model, model_name, tracking_uri) as (folder, registered):
         # Imported here, so that a missing model is reported before the numerical libraries take a second to load.
         from training.score import ModelFolder
         from training.score import score as run
@@ -117,7 +119,7 @@ def _check_model(model: str) -> None:
 
 
 @contextmanager
-def _model_folder(model: str, tracking_uri: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _model_folder(model: str, model_name: str, tracking_uri: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield a folder with the bundle, and the registry's facts about it if it came from there."""
     if _is_folder(model):
         yield Path(model), {}
@@ -128,7 +130,7 @@ def _model_folder(model: str, tracking_uri: str | None) -> Iterator[tuple[Path, 
 
     with tempfile.TemporaryDirectory(prefix="churn-") as folder:
         with mlflow_server.tracking_server(Home.from_environment(), "churn score", tracking_uri) as url:
-            registered = versions.fetch(url, model, Path(folder))
+            registered = versions.fetch(url, model_name, model, Path(folder))
         yield (
             Path(folder),
             {

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.defaults import SEED
-from ops.cli.options import Decimal, Delimiter, Encoding, Json, Sheet, Thousands, TrackingUri, reading
+from app.names import MODEL_NAME
+from ops.cli.options import Decimal, Delimiter, Encoding, Json, ModelName, Sheet, Thousands, TrackingUri, reading
 from ops.console import Output
 from ops.errors import RefusedError
 
@@ -61,6 +62,7 @@ def train(
         float | None,
         typer.Option(help="Share of the leaving customers who stay because of an offer. Default: the contract's."),
     ] = None,
+    model_name: ModelName = MODEL_NAME,
     promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
@@ -102,6 +104,8 @@ def train(
             seed=seed,
             **cost,
             tracking_uri=url,
+            model_name=model_name,
+            experiment=model_name,
         )
         _train(config, Output(as_json=as_json), promote=promote)
 
