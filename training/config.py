@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from app.contract import Contract, Cost, Reading
 from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
-from app.names import MODEL_NAME
+from app.names import MODEL_NAME, check_model
 from app.schemas import telco
 
 BuiltIn = Literal["logistic_regression", "gradient_boosting", "xgboost", "lightgbm"]
@@ -147,7 +147,7 @@ class TrainConfig(_Frozen):
     cost: CostModel = Field(default_factory=_cost)
     gates: GateLimits = GateLimits()
     tracking_uri: Annotated[str, Field(min_length=1)]
-    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = MODEL_NAME
+    model_name: Annotated[str, AfterValidator(check_model)] = MODEL_NAME
     experiment: Annotated[str, Field(min_length=1)] = MODEL_NAME
 
     @model_validator(mode="after")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.options import Json, TrackingUri, Version
+from app.names import MODEL_NAME
+from ops.cli.options import Json, ModelName, TrackingUri, Version
 from ops.console import Output
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def promote(
     ] = False,
     reason: Reason = "",
     actor: Actor = None,
+    model_name: ModelName = MODEL_NAME,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
@@ -60,14 +62,14 @@ def promote(
 
     Example: churn promote --version 3 --reason "trained on October"
     """
-    from app.names import MODEL_NAME
     from ops.cli import model_versions as versions
     from ops.local import mlflow_server
     from ops.local.home import Home
 
     with mlflow_server.tracking_server(Home.from_environment(), "churn promote", tracking_uri) as url:
+        versions.require_model(url, model_name)
         if version is not None:
-            versions.require(url, version)
+            versions.require(url, model_name, version)
         from training import registry
 
         responsibility = registry.Responsibility(
@@ -76,12 +78,17 @@ def promote(
             replace_schema=replace_schema,
             breaking=breaking,
         )
-        move = registry.promote(url, MODEL_NAME, version, actor=actor, reason=reason, responsibility=responsibility)
+        move = registry.promote(url, model_name, version, actor=actor, reason=reason, responsibility=responsibility)
     _show_move(move, Output(as_json=as_json))
 
 
 def rollback(
-    *, reason: Reason = "", actor: Actor = None, tracking_uri: TrackingUri = None, as_json: Json = False
+    *,
+    reason: Reason = "",
+    actor: Actor = None,
+    model_name: ModelName = MODEL_NAME,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
 ) -> None:
     """Serve the previous version again.
 
@@ -89,18 +96,19 @@ def rollback(
 
     Example: churn rollback --reason "too many offers"
     """
-    from app.names import MODEL_NAME
+    from ops.cli import model_versions as versions
     from ops.local import mlflow_server
     from ops.local.home import Home
 
     with mlflow_server.tracking_server(Home.from_environment(), "churn rollback", tracking_uri) as url:
+        versions.require_model(url, model_name)
         from training import registry
 
-        move = registry.rollback(url, MODEL_NAME, actor=actor, reason=reason)
+        move = registry.rollback(url, model_name, actor=actor, reason=reason)
     _show_move(move, Output(as_json=as_json))
 
 
-def history(*, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
+def history(*, model_name: ModelName = MODEL_NAME, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
     """Show who moved which alias, when and why.
 
     Each move is shown with its run and its evidence, the oldest first. A move that was made by hand in MLflow comes
@@ -108,14 +116,15 @@ def history(*, tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
 
     Example: churn history --json
     """
-    from app.names import MODEL_NAME
+    from ops.cli import model_versions as versions
     from ops.local import mlflow_server
     from ops.local.home import Home
 
     with mlflow_server.tracking_server(Home.from_environment(), "churn history", tracking_uri) as url:
+        versions.require_model(url, model_name)
         from training import registry
 
-        moves = registry.history(url, MODEL_NAME)
+        moves = registry.history(url, model_name)
     output = Output(as_json=as_json)
     output.result(
         [move.model_dump(mode="json") for move in moves],

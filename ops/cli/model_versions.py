@@ -1,4 +1,4 @@
-"""Finds a version of the model by number or alias, over MLflow's REST API: its client takes seconds to import."""
+"""Finds a version of a model by number or alias, over MLflow's REST API: its client takes seconds to import."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ class NumberedRegistry(Registry):
         return await super().get_json(path, params)
 
 
-def fetch(url: str, which: str, folder: Path) -> Registered:
+def fetch(url: str, model_name: str, which: str, folder: Path) -> Registered:
     """Download the bundle of a version into an empty folder, checking every digest on the way.
 
     Args:
         url: address of MLflow.
+        model_name: name of the registered model.
         which: number of the version, or an alias.
         folder: receives the files.
 
@@ -49,30 +50,46 @@ def fetch(url: str, which: str, folder: Path) -> Registered:
     """
 
     async def work(registry: Registry) -> Registered:
-        registered = await _resolved(registry, which)
+        registered = await _resolved(registry, model_name, which)
         await registry.download(registered, folder)
         return registered
 
-    return _with_registry(url, which, work)
+    return _with_registry(url, model_name, which, work)
 
 
-def require(url: str, version: str) -> None:
+def require(url: str, model_name: str, version: str) -> None:
     """Check that a version exists.
 
     Raises:
         OpsError: it does not; the message names the existing ones.
         NoAnswerError: no usable answer.
     """
-    _with_registry(url, version, lambda registry: _resolved(registry, version))
+    _with_registry(url, model_name, version, lambda registry: _resolved(registry, model_name, version))
 
 
-def _with_registry(url: str, which: str, work: Callable[[Registry], Awaitable[_T]]) -> _T:
+def require_model(url: str, model_name: str) -> None:
+    """Check that a model is registered; in an empty MLflow the usual one may be missing, since nothing was trained yet.
+
+    If the server gives no usable answer, nothing is checked: what follows says why in its own words.
+
+    Raises:
+        OpsError: it is not; the message names the registered ones.
+    """
+    try:
+        names = _with_registry(url, model_name, PRODUCTION, _model_names)
+    except NoAnswerError:
+        return
+    if model_name not in names and (names or model_name != MODEL_NAME):
+        raise OpsError(_unknown(model_name, names))
+
+
+def _with_registry(url: str, model_name: str, which: str, work: Callable[[Registry], Awaitable[_T]]) -> _T:
     number = is_version_number(which)
     alias = PRODUCTION if number else which
     settings = Settings(mlflow_tracking_uri=url, model_alias=alias, auth="off")
 
     async def run() -> _T:
-        registry = NumberedRegistry(settings, MODEL_NAME, which) if number else Registry(settings, MODEL_NAME)
+        registry = NumberedRegistry(settings, model_name, which) if number else Registry(settings, model_name)
         try:
             return await work(registry)
         finally:
@@ -81,30 +98,48 @@ def _with_registry(url: str, which: str, work: Callable[[Registry], Awaitable[_T
     return asyncio.run(run())
 
 
-async def _resolved(registry: Registry, which: str) -> Registered:
+async def _resolved(registry: Registry, model_name: str, which: str) -> Registered:
     try:
         return await registry.resolve()
     except NoAnswerError:
         # Only a server that answers and has no such version gets this message; any other error is passed on.
-        versions, aliases = await _present(registry)
+        versions, aliases = await _present(registry, model_name)
         if which in versions or which in aliases:
             raise
+        if not versions and model_name not in (names := await _model_names(registry)) and names:
+            raise OpsError(_unknown(model_name, names)) from None
         raise OpsError(
-            f"{MODEL_NAME!r} has no version or alias {which!r} in MLflow; {_known(versions, aliases)}"
+            f"{model_name!r} has no version or alias {which!r} in MLflow; {_known(versions, aliases)}"
         ) from None
 
 
-async def _present(registry: Registry) -> tuple[list[str], dict[str, str]]:
+async def _model_names(registry: Registry) -> list[str]:
+    found = (await registry.get_json(f"{_API}/registered-models/search", {"max_results": "1000"})).get(
+        "registered_models", []
+    )
+    return sorted(str(model["name"]) for model in found)
+
+
+async def _present(registry: Registry, model_name: str) -> tuple[list[str], dict[str, str]]:
     """Return the numbers of the newest versions, and the version of each alias."""
     # Two requests that the API never makes, sent the way it sends its own.
     ask = registry.get_json
-    query = {"filter": f"name='{MODEL_NAME}'", "max_results": "1000", "order_by": "version_number DESC"}
+    query = {"filter": f"name='{model_name}'", "max_results": "1000", "order_by": "version_number DESC"}
     entries = (await ask(f"{_API}/model-versions/search", query)).get("model_versions", [])
     if not entries:
         return [], {}
-    model = (await ask(f"{_API}/registered-models/get", {"name": MODEL_NAME})).get("registered_model", {})
+    model = (await ask(f"{_API}/registered-models/get", {"name": model_name})).get("registered_model", {})
     aliases = {str(entry["alias"]): str(entry["version"]) for entry in model.get("aliases", [])}
     return [str(entry["version"]) for entry in entries], aliases
+
+
+def _unknown(model_name: str, names: list[str]) -> str:
+    if not names:
+        return f"{model_name!r} is no model in MLflow, which has none yet: train it with `churn train`"
+    return (
+        f"{model_name!r} is no model in MLflow, which has {', '.join(map(repr, names))}: name one of them with "
+        f"--model-name, or train {model_name!r} with `churn train`"
+    )
 
 
 def _known(versions: list[str], aliases: dict[str, str]) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from app.names import check_model
+
 if TYPE_CHECKING:
     from app.contract import Reading
 
@@ -32,6 +34,18 @@ def version_number(text: str) -> str:
     if not is_version_number(text):
         raise typer.BadParameter(f"{text!r} is not a version number: give it as MLflow shows it, for example 3")
     return text
+
+
+def model_name(text: str) -> str:
+    """Check that an option can be the name of a registered model.
+
+    Raises:
+        BadParameter: it cannot.
+    """
+    try:
+        return check_model(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def delimiter(text: str) -> str:
@@ -62,6 +76,10 @@ TrackingUri = Annotated[
         envvar="MLFLOW_TRACKING_URI",
         help="Address of MLflow. Default: the server of a running 'churn up', or one started for this command.",
     ),
+]
+ModelName = Annotated[
+    str,
+    typer.Option("--model-name", parser=model_name, metavar="NAME", help="Registered model, and its experiment."),
 ]
 Version = Annotated[
     str | None,

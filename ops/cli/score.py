@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from app.names import PREVIOUS, PRODUCTION, STAGING
+from app.names import MODEL_NAME, PREVIOUS, PRODUCTION, STAGING
 from ops.cli.options import (
     Decimal,
     Delimiter,
     Encoding,
     Force,
     Json,
+    ModelName,
     Sheet,
     Thousands,
     TrackingUri,
@@ -57,6 +58,7 @@ def score(
     out: Out,
     *,
     model: Model = PRODUCTION,
+    model_name: ModelName = MODEL_NAME,
     part_format: PartFormat = None,
     force: Force = False,
     strict: Strict = False,
@@ -90,7 +92,7 @@ def score(
         )
     options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     output = Output(as_json=as_json)
-    with _stopped_by_hand(out), _model_folder(model, tracking_uri) as (folder, registered):
+    with _stopped_by_hand(out), _model_folder(model, model_name, tracking_uri) as (folder, registered):
         # Imported here, so that a missing model is reported before the numerical libraries take a second to load.
         from training.score import ModelFolder
         from training.score import score as run
@@ -150,7 +152,7 @@ def _check_model(model: str) -> None:
 
 
 @contextmanager
-def _model_folder(model: str, tracking_uri: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _model_folder(model: str, model_name: str, tracking_uri: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield a folder with the bundle, and the registry's facts about it if it came from there."""
     if _is_folder(model):
         yield Path(model), {}
@@ -161,7 +163,7 @@ def _model_folder(model: str, tracking_uri: str | None) -> Iterator[tuple[Path, 
 
     with tempfile.TemporaryDirectory(prefix="churn-") as folder:
         with mlflow_server.tracking_server(Home.from_environment(), "churn score", tracking_uri) as url:
-            registered = versions.fetch(url, model, Path(folder))
+            registered = versions.fetch(url, model_name, model, Path(folder))
         yield (
             Path(folder),
             {

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from app.defaults import SEED
-from ops.cli.options import Decimal, Delimiter, Encoding, Json, Sheet, Thousands, TrackingUri, reading
+from app.names import MODEL_NAME
+from ops.cli.options import Decimal, Delimiter, Encoding, Json, ModelName, Sheet, Thousands, TrackingUri, reading
 from ops.console import Output
 from ops.errors import OpsError, RefusedError
 
@@ -92,6 +93,7 @@ def train(
     offer_cost: OfferCost = None,
     customer_value: CustomerValue = None,
     retained_share: RetainedShare = None,
+    model_name: ModelName = MODEL_NAME,
     promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
@@ -136,6 +138,8 @@ def train(
             seed=seed,
             **cost,
             tracking_uri=url,
+            model_name=model_name,
+            experiment=model_name,
         )
         _train(config, Output(as_json=as_json), promote=promote)
 

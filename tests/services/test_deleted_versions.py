@@ -34,7 +34,7 @@ from training.truth import GeneratorConfig
 pytestmark = [pytest.mark.service, pytest.mark.long(seconds=45, together=__name__)]
 
 CUSTOMER = random_customers(1, seed=17)[0]
-FIRST = Options(data=None, rows=1000, data_seed=1, first=True, when_drifting=None, not_within_hours=0)
+FIRST = Options.parse(["--rows", "1000", "--data-seed", "1", "--first"])
 
 
 @dataclass(frozen=True, kw_only=True)

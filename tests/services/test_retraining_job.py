@@ -12,6 +12,7 @@ from typing import Final
 import httpx
 import pytest
 from mlflow import MlflowClient
+from support.paths import ROOT
 from support.pushing import Pushgateway
 from support.servers import Mlflow
 
@@ -46,16 +47,20 @@ class MlflowWithLogin(Mlflow):
 
 
 class TrainingGateway(Pushgateway):
-    """Shows what training pushed, as the pushgateway would: of each metric the last value."""
+    """Shows what training pushed, as the pushgateway would: in each group of each metric the last value."""
 
-    @property
-    def metrics(self) -> dict[str, float]:
-        assert {push.path for push in self.pushes} <= {"/metrics/job/training"}
+    def metrics_of(self, model: str) -> dict[str, float]:
+        """The figures in the group of a model."""
         return {
             name.removeprefix("churn_training_") + "".join(f"{{{value}}}" for value in labels): value_of
             for push in self.pushes
+            if push.path == f"/metrics/job/training/model/{model}"
             for (name, labels), value_of in push.samples.items()
         }
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return self.metrics_of("churn")
 
 
 def post(url: str, path: str, body: dict[str, str], login: tuple[str, str]) -> None:
@@ -68,7 +73,8 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with MlflowWithLogin(tmp_path_factory.mktemp("mlflow")) as server:
         # As the migration leaves a stack: an ordinary user, and an empty model that is the user's to manage.
         post(server.url, "users/create", {"username": TRAINER[0], "password": TRAINER[1]}, ADMIN)
-        post(server.url, "registered-models/create", {"name": "churn"}, TRAINER)
+        for model in ("churn", "bank"):
+            post(server.url, "registered-models/create", {"name": model}, TRAINER)
         yield server.url
 
 
@@ -120,13 +126,13 @@ def first(mlflow: str, gateway: TrainingGateway, tmp_path_factory: pytest.TempPa
     return done.stdout
 
 
-def aliases(url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def aliases(url: str, monkeypatch: pytest.MonkeyPatch, model: str = "churn") -> dict[str, str]:
     for variable, value in zip(("USERNAME", "PASSWORD"), TRAINER, strict=True):
         monkeypatch.setenv(f"MLFLOW_TRACKING_{variable}", value)
     client = MlflowClient(
         tracking_uri=url, registry_uri=url
     )  # not the registry that an earlier test in this process used
-    return {name: str(version) for name, version in client.get_registered_model("churn").aliases.items()}
+    return {name: str(version) for name, version in client.get_registered_model(model).aliases.items()}
 
 
 def test_the_first_version_is_promoted(
@@ -175,6 +181,20 @@ def test_a_scheduled_run_on_a_file_stages_and_leaves_production_to_people(
     assert done.returncode == 0, done.stdout + done.stderr
     assert aliases(mlflow, monkeypatch) == {"production": "1", "staging": "2"}
     assert gateway.metrics["rows"] == 6000
+
+
+def test_another_model_is_trained_by_its_contract_and_both_have_their_figures(
+    first: str, mlflow: str, gateway: TrainingGateway, login: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del first
+    before, usual = dict(gateway.metrics), aliases(mlflow, monkeypatch)
+    bank = ("--model-name", "bank", "--contract", str(ROOT / "contracts" / "bank.yaml"))
+    done = retrain(mlflow, gateway, login, "--rows", "2000", "--data-seed", "5", *bank, "--first")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert aliases(mlflow, monkeypatch, "bank") == {"production": "1"}
+    assert (gateway.metrics_of("bank")["verdict{staged}"], gateway.metrics_of("bank")["rows"]) == (1, 2000)
+    assert (gateway.metrics, aliases(mlflow, monkeypatch)) == (before, usual)
+    assert {push.path for push in gateway.pushes} == {f"/metrics/job/training/model/{m}" for m in ("churn", "bank")}
 
 
 def test_a_wrong_password_is_a_failure_in_words(mlflow: str, gateway: TrainingGateway, login: Path) -> None:

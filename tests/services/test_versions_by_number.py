@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.service, pytest.mark.long(seconds=30, together=__name_
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Mlflow(tmp_path_factory.mktemp("mlflow")) as server:
         with pytest.raises(OpsError, match="has no version or alias '1' in MLflow; there is none yet: train one"):
-            versions.require(server.url, "1")
+            versions.require(server.url, MODEL_NAME, "1")
         yield server.url
 
 
@@ -80,5 +80,5 @@ def test_a_damaged_version_is_refused_by_its_number_too(
     version = filled.publish(bundles[2])
     version.write(GOLDEN, b"{}")
     with pytest.raises(BundleError, match=GOLDEN):
-        versions.fetch(filled.url, version.number, tmp_path)
+        versions.fetch(filled.url, MODEL_NAME, version.number, tmp_path)
     assert (tmp_path / MANIFEST).exists()

@@ -62,8 +62,8 @@ def test_a_number_is_downloaded_and_its_digests_are_passed_on(
 ) -> None:
     asked = []
 
-    def fetch(url: str, which: str, folder: Path) -> Registered:
-        asked.append((url, which))
+    def fetch(url: str, model_name: str, which: str, folder: Path) -> Registered:
+        asked.append((url, model_name, which))
         make_bundle(folder)
         return Registered(
             version=which, manifest_sha256=digest(folder / MANIFEST).sha256, artifact_path="models/12/artifacts"
@@ -71,7 +71,7 @@ def test_a_number_is_downloaded_and_its_digests_are_passed_on(
 
     monkeypatch.setattr(versions, "fetch", fetch)
     assert churn(monkeypatch, "score", "in.csv", "out.parquet", "--model", "12") == 0
-    assert asked == [("http://127.0.0.1:9", "12")]
+    assert asked == [("http://127.0.0.1:9", "churn", "12")]
     assert set(pd.read_parquet(tmp_path / "out.parquet")["model_version"]) == {"12"}
     assert "Wrote 400 scores of churn version 12 to out.parquet" in capsys.readouterr().out
 
@@ -80,7 +80,7 @@ def test_a_number_is_downloaded_and_its_digests_are_passed_on(
 def test_a_refused_version_is_scored_with_only_by_its_override(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], registered: str, message: str
 ) -> None:
-    def fetch(_url: str, which: str, folder: Path) -> Registered:
+    def fetch(_url: str, _model_name: str, which: str, folder: Path) -> Registered:
         make_bundle(folder, gates=[REFUSED])
         return Registered(
             version=which,
