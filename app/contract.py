@@ -124,7 +124,10 @@ class Contract(Judged):
     leaks: tuple[Text, ...] = Field(
         default=(), description="Columns that can be known only after a customer churned: a file with one is refused."
     )
-    example: dict[str, Any] = Field(description="One valid customer, for documents and tests.")
+    example: dict[str, Any] = Field(
+        default_factory=dict,
+        description="One valid customer, for documents and tests. What is left out is chosen from the feature.",
+    )
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -156,8 +159,12 @@ class Contract(Judged):
 
     @cached_property
     def customer(self) -> dict[str, Any]:
-        """The example in the contract's own order: the key, then the features."""
-        return {name: self.example[name] for name in (self.key.name, *self.names) if name in self.example}
+        """The example in the contract's own order: the key, then the features.
+
+        A feature that it leaves out and that may not be blank has its first category, or the middle of its bounds.
+        """
+        chosen = {f.name: f.middle for f in self.features if not f.nullable} | self.example
+        return {name: chosen[name] for name in (self.key.name, *self.names) if name in chosen}
 
     @property
     def series(self) -> int:
@@ -198,8 +205,8 @@ class Contract(Judged):
             if name not in self.by_name and name != self.key.name:
                 yield f"example: {name!r} is no feature"
         for feature in self.features:
-            value = self.example.get(feature.name)
-            if value is None and not feature.nullable:
-                yield f"example: {feature.name} is missing"
-            elif value is not None and not feature.fits(value):
+            if feature.name not in self.example:
+                continue
+            value = self.example[feature.name]
+            if not (feature.nullable if value is None else feature.fits(value)):
                 yield f"example: {feature.name} is {value!r}; expected {feature.expected}"

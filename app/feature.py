@@ -128,6 +128,16 @@ class Feature(Judged):
         return 1.0 if self.maximum is None else self.maximum
 
     @property
+    def middle(self) -> Value:
+        """Some valid value: the first category, the middle of a number's bounds, and false for a boolean."""
+        if self.is_category:
+            return self.categories[0]
+        if self.type == "boolean":
+            return False
+        middle = (self.lowest + self.highest) / 2
+        return math.floor(middle) if self.integer else middle
+
+    @property
     def expected(self) -> str:
         """What a value must be, in words for an error message."""
         if self.is_category:

@@ -52,14 +52,15 @@ class Follower:
         """Serve the local copy if there is a good one, before the registry is asked."""
         try:
             model = await asyncio.to_thread(self._cache.load_last, self._settings.model_alias)
+            live = None if model is None else await asyncio.to_thread(self._served.prepare, model)
         except BundleError as error:
             # Shown by /ready too: while the registry is away, nothing else says why there is no model.
             self._served.registry.refused = f"the local copy: {error}"
             log.warning("the local copy of model %s is refused: %s", self._served.name, error)
             return
-        if model is not None:
-            self._served.put_into_service(await asyncio.to_thread(self._served.prepare, model))
-            log.info("serving version %s of %s from the local copy", model.origin.version, self._served.name)
+        if live is not None:
+            self._served.put_into_service(live)
+            log.info("serving version %s of %s from the local copy", live.model.origin.version, self._served.name)
 
     async def run(self) -> None:
         """Look the alias up again and again, more often while there is no model at all."""

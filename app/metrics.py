@@ -93,6 +93,13 @@ class ModelCounters:
             counter.add_many(features[:, i])
 
     @property
+    def series(self) -> int:
+        """The number of series that this version has in each scrape."""
+        families = _Families()
+        families.add("", self)
+        return sum(len(family.samples) for family in vars(families).values())
+
+    @property
     def distributions(self) -> Iterable[tuple[str, BinCounter]]:
         yield SCORE_LABEL, self.score
         for feature, counter in zip(self.model.contract.features, self.features, strict=True):

@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from app.bundle import BundleError
+
+
+class SeriesBudget:
+    """Counts the series of the versions that serve, over all models of a process, before another one is accepted."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._series: dict[str, int] = {}
+        self._lock = threading.Lock()
+        """Versions of several models are loaded in threads at the same time."""
+
+    def reserve(self, model: str, series: int) -> None:
+        """Count a version of a model instead of the one before.
+
+        Raises:
+            BundleError: with it, Prometheus would get more series than the limit; the one before still counts.
+        """
+        with self._lock:
+            others = sum(self._series.values()) - self._series.get(model, 0)
+            if others + series > self._limit:
+                raise BundleError(
+                    f"it has {series:,} series in Prometheus, the other models of this API have {others:,}, and "
+                    f"MAX_SERIES allows {self._limit:,} in all: give its contract fewer features and categories, serve "
+                    "it by an API of its own, or raise MAX_SERIES"
+                )
+            self._series[model] = series
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from app.errors import NO_MODEL, ApiError, retry_after
 from app.live import Live, prepare
 from app.metrics import Metrics
 from app.model import Model
+from app.model_metrics import SeriesBudget
 
 
 class RegistryReport(BaseModel):
@@ -27,7 +28,7 @@ class RegistryReport(BaseModel):
 class ServedModel:
     """A model by the name under which requests reach it, and the one place where its versions are swapped."""
 
-    def __init__(self, name: str, metrics: Metrics, max_rows: int) -> None:
+    def __init__(self, name: str, metrics: Metrics, max_rows: int, budget: SeriesBudget) -> None:
         self.name = name
         self.live: Live | None = None
         """What serves now; None until a version was verified."""
@@ -39,6 +40,7 @@ class ServedModel:
         """Whether a first look-up has ended, well or not."""
         self.metrics = metrics.of_model(name, lambda: self.registry.last_success)
         self._max_rows = max_rows
+        self._budget = budget
 
     @property
     def current(self) -> Live:
@@ -54,8 +56,14 @@ class ServedModel:
         return live
 
     def prepare(self, model: Model) -> Live:
-        """Compile what serves a version, before it is put into service."""
-        return prepare(model, self._max_rows, self.live)
+        """Compile what serves a version, before it is put into service.
+
+        Raises:
+            BundleError: all models together would have too many series in Prometheus.
+        """
+        live = prepare(model, self._max_rows, self.live)
+        self._budget.reserve(self.name, live.counters.series)
+        return live
 
     def put_into_service(self, live: Live) -> None:
         """Serve this version from now on; requests already begun finish with the one they read."""

@@ -9,6 +9,7 @@ from app import paths
 from app.batcher import Batcher
 from app.cache import PredictionCache
 from app.metrics import Metrics, ModelCounters
+from app.model_metrics import SeriesBudget
 from app.paths import ModelPaths
 from app.ratelimit import RateLimiter
 from app.security import KeyStore
@@ -26,8 +27,9 @@ class Service:
         self.settings = settings
         self.models: dict[str, ServedModel] = {}
         self.metrics = Metrics(self._counters)
+        budget = SeriesBudget(settings.max_series)
         for name in settings.model_names:
-            self.models[name] = ServedModel(name, self.metrics, settings.max_batch_rows)
+            self.models[name] = ServedModel(name, self.metrics, settings.max_batch_rows, budget)
         self.default = next(iter(self.models.values()))
         self.draining = False
         self.gate = self._redis_gate()

@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     mlflow_credentials_dir: Path | None = Field(
         default=None, description="Folder with files 'username' and 'password', re-read at each look-up."
     )
+    max_series: int = Field(
+        default=20_000,
+        ge=100,
+        description="Most series in Prometheus of the versions that serve, over all models; a version beyond it is "
+        "refused.",
+    )
     registry_timeout_seconds: float = Field(
         default=10, gt=0, description="Time-out of one call to the registry, in seconds."
     )

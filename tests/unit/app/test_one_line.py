@@ -74,6 +74,17 @@ async def test_one_line_adds_a_feature(tmp_path: Path) -> None:
     assert (await served.documented())["complaints"]["anyOf"][0]["maximum"] == 12
 
 
+async def test_one_line_adds_a_feature_that_may_not_be_blank(tmp_path: Path) -> None:
+    line = ADDED.replace(", blank: {constant: 0}", "")
+    served = serve(BANK.replace(BEFORE, line + BEFORE), tmp_path / "more")
+    assert served.contract.customer["complaints"] == 6, "the example has the middle of the bounds"
+    assert abs(await served.score(complaints=0) - await served.score(complaints=12)) > 0.05
+    assert await served.refused(complaints=None) == ["complaints"]
+    document = (await served.client.get("/openapi.json")).json()
+    examples = document["components"]["schemas"]["Customer"]["examples"]
+    assert examples == [served.contract.customer]
+
+
 async def test_one_line_drops_it_again(tmp_path: Path) -> None:
     text = "".join(line for line in WITH_ONE_MORE.splitlines(keepends=True) if line != ADDED)
     assert text == BANK
@@ -83,3 +94,22 @@ async def test_one_line_drops_it_again(tmp_path: Path) -> None:
     assert await served.refused(complaints=1) == ["complaints"]
     assert "complaints" not in await served.documented()
     assert json.loads((await served.client.get("/v1/contract")).content) == json.loads(served.contract.canonical)
+
+
+@pytest.mark.parametrize(
+    ("feature", "value"),
+    [
+        ({"type": "category", "categories": ["a", "b"]}, "a"),
+        ({"type": "boolean"}, False),
+        ({"type": "integer", "minimum": -3, "maximum": 4}, 0),
+        ({"type": "number", "minimum": 0.5, "maximum": 1}, 0.75),
+        ({"type": "number", "minimum": 0, "maximum": 1, "blank": "median"}, None),
+    ],
+)
+def test_a_contract_needs_no_example(feature: dict[str, Any], value: object) -> None:
+    document = {"contract": 1, "name": "t", "features": [{"name": "x"} | feature]}
+    contract = Contract.model_validate_json(json.dumps(document))
+    assert contract.customer == ({} if value is None else {"x": value})
+    assert all(contract.by_name[name].fits(chosen) for name, chosen in contract.customer.items())
+    with pytest.raises(ValueError, match="example: x is None" if value is not None else "example: x is 'z'"):
+        Contract.model_validate_json(json.dumps(document | {"example": {"x": None if value is not None else "z"}}))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from support.bundles import make_bundle
+from support.parts import ROWS, model_in, pack, spoil, table_in_parts
 from support.paths import ROOT
-from support.s3 import client as s3_client
-from support.s3 import environment, moto
 
-from training import answer_parts, output_folder, reading_csv, s3_folder
+from training import answer_parts, output_folder, reading_csv
 from training.files import PathError
 from training.generate import write
 from training.output_folder import delivered_folder
@@ -28,61 +24,19 @@ from training.score import ModelFolder, score
 from training.truth import GeneratorConfig
 from training.violations import DataError
 
-ROWS = 300
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
-    folder = tmp_path_factory.mktemp("bundle")
-    make_bundle(folder)
-    return ModelFolder(folder, version="7")
+    return model_in(tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A table in three parts, one of them packed, one in a folder."""
-    folder = tmp_path / "in"
-    for number, name in enumerate(("a.csv", "b.csv", "deep/a.csv")):
-        write(GeneratorConfig(rows=ROWS, seed=number), folder / name)
-    pack(folder / "b.csv")
-    return folder
-
-
-def pack(path: Path) -> None:
-    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
-    path.unlink()
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """A client, with the bucket ``data``; temporary files are in ``tmp``."""
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    with moto() as url:
-        for name, value in environment(url).items():
-            monkeypatch.setenv(name, value)
-        client = s3_client(url, region="us-east-1")
-        client.create_bucket(Bucket="data")
-        yield client
-    assert not list((tmp_path / "tmp").iterdir())
+    return table_in_parts(tmp_path / "in")
 
 
 def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def keys(s3: Any) -> list[str]:
-    return sorted(entry["Key"] for entry in s3.list_objects_v2(Bucket="data").get("Contents", ()))
-
-
-def uploads(s3: Any) -> list[Any]:
-    return list(s3.list_multipart_uploads(Bucket="data").get("Uploads", ()))
-
-
-def invalid(folder: Path) -> None:
-    """Make one value of the last part wrong."""
-    path = folder / "deep/a.csv"
-    pd.read_csv(path, keep_default_na=False).assign(gender="X").to_csv(path, index=False)
 
 
 @pytest.mark.parametrize("part_format", ["parquet", "csv"])
@@ -137,7 +91,7 @@ def test_one_file_is_cut_after_so_many_rows_wherever_its_batches_end(
 
 
 def test_a_wrong_value_in_the_last_part_leaves_nothing(tmp_path: Path, model: ModelFolder, source: Path) -> None:
-    invalid(source)
+    spoil(source)
     with pytest.raises(DataError, match="gender"):
         score(model, str(source), f"{tmp_path}/new/out/")
     assert not list((tmp_path / "new").iterdir())
@@ -149,7 +103,7 @@ def test_a_folder_is_replaced_only_on_request_and_as_a_whole(tmp_path: Path, mod
     before = {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
     with pytest.raises(PathError, match=r"not empty .*--force"):
         score(model, str(source), out)
-    invalid(source)
+    spoil(source)
     with pytest.raises(DataError):
         score(model, str(source), out, overwrite=True)
     assert {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")} == before
@@ -295,106 +249,3 @@ def test_a_full_disk_is_reported_with_the_folder_and_leaves_nothing(
     with pytest.raises(PathError, match=r"out/?: the disk is full, it was not written"):
         score(model, str(source), f"{tmp_path}/out/")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
-
-
-def test_parts_appear_in_s3_all_at_once_and_the_marker_last(
-    s3: Any, tmp_path: Path, model: ModelFolder, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[list[str], int]] = []
-    published = s3_folder._S3Folder.publish
-
-    def publish(self: Any, old: set[str]) -> None:
-        seen.append((keys(s3), len(uploads(s3))))
-        published(self, old)
-
-    monkeypatch.setattr(s3_folder._S3Folder, "publish", publish)
-    score(model, str(source), "s3://data/scores/")
-    assert seen == [([], 3)]
-    assert not uploads(s3)
-    names = ["a.parquet", "b.parquet", "deep/a.parquet"]
-    assert keys(s3) == ["scores/_SUCCESS", *(f"scores/{name}" for name in names)]
-    marker = s3.get_object(Bucket="data", Key="scores/_SUCCESS")
-    last = max(s3.head_object(Bucket="data", Key=f"scores/{name}")["LastModified"] for name in names)
-    assert marker["LastModified"] >= last
-    s3.download_file("data", "scores/deep/a.parquet", str(tmp_path / "got.parquet"))
-    score(model, str(source / "deep/a.csv"), tmp_path / "local.parquet")
-    got, local = (
-        pd.read_parquet(tmp_path / name).drop(columns="scored_at") for name in ("got.parquet", "local.parquet")
-    )
-    pd.testing.assert_frame_equal(got, local)
-    # A prefix is a source too.
-    s3.upload_file(str(source / "a.csv"), "data", "in/a.csv")
-    assert score(model, "s3://data/in/", "s3://data/again/", part_format="csv").rows == ROWS
-    assert keys(s3)[:2] == ["again/_SUCCESS", "again/a.csv"]
-
-
-def test_a_large_part_goes_to_s3_in_pieces(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_folder, "CHUNK_BYTES", 5 * 1024 * 1024)
-    content = os.urandom(1024) * 1024 * 11
-    with delivered_folder("s3://data/", overwrite=False) as folder:
-        folder.path("a").write_bytes(content)
-        folder.put("a")
-        assert not list((tmp_path / "tmp").rglob("a")), "a part that is uploaded takes no room here"
-        folder.finish({"parts": [{"name": "a"}]})
-    assert s3.get_object(Bucket="data", Key="a")["Body"].read() == content
-    assert s3.head_object(Bucket="data", Key="a")["ETag"].endswith('-3"')
-
-
-def test_a_wrong_value_leaves_nothing_in_s3(s3: Any, model: ModelFolder, source: Path) -> None:
-    invalid(source)
-    with pytest.raises(DataError, match="gender"):
-        score(model, str(source), "s3://data/scores/")
-    assert not keys(s3)
-    assert not uploads(s3)
-
-
-def test_a_prefix_is_replaced_only_on_request_and_nothing_else_is_lost(
-    s3: Any, model: ModelFolder, source: Path
-) -> None:
-    score(model, str(source), "s3://data/scores/")
-    with pytest.raises(PathError, match=r"s3://data/scores/: the folder is not empty .*--force"):
-        score(model, str(source), "s3://data/scores/")
-    (source / "b.csv.gz").unlink()
-    score(model, str(source), "s3://data/scores/", overwrite=True)
-    assert keys(s3) == ["scores/_SUCCESS", "scores/a.parquet", "scores/deep/a.parquet"]
-    s3.put_object(Bucket="data", Key="scores/letter.txt", Body=b"mine")
-    with pytest.raises(PathError, match=r"it holds letter\.txt, which no earlier scoring wrote"):
-        score(model, str(source), "s3://data/scores/", overwrite=True)
-
-
-@pytest.mark.parametrize("over_old", [False, True])
-def test_a_failure_while_parts_appear_is_seen_by_readers_and_can_be_repeated(
-    s3: Any, model: ModelFolder, source: Path, monkeypatch: pytest.MonkeyPatch, *, over_old: bool
-) -> None:
-    if over_old:
-        score(model, str(source), "s3://data/scores/")
-    with monkeypatch.context() as patch:
-        write_ = s3_folder._S3Folder._write
-
-        def fail(self: Any, name: str, content: Any) -> None:
-            if name == "_SUCCESS":
-                raise KeyboardInterrupt
-            write_(self, name, content)
-
-        patch.setattr(s3_folder._S3Folder, "_write", fail)
-        with pytest.raises(KeyboardInterrupt):
-            score(model, str(source), "s3://data/scores/", overwrite=over_old)
-    assert "scores/_SUCCESS" not in keys(s3)
-    assert ("scores/_UNFINISHED" in keys(s3)) is over_old
-    assert bool(keys(s3)) is over_old
-    assert not uploads(s3)
-    score(model, str(source), "s3://data/scores/", overwrite=over_old)
-    assert keys(s3) == ["scores/_SUCCESS", *(f"scores/{name}.parquet" for name in ("a", "b", "deep/a"))]
-
-
-def test_a_missing_bucket_is_reported_before_the_work(s3: Any, model: ModelFolder, source: Path) -> None:
-    del s3
-    with pytest.raises(PathError, match="no bucket 'absent'"):
-        score(model, str(source), "s3://absent/scores/")
-
-
-def test_the_source_and_the_scores_are_apart_in_s3_too(s3: Any, model: ModelFolder) -> None:
-    del s3
-    for source, out in (("s3://data/in/", "s3://data/in/out/"), ("s3://data/in/a.csv", "s3://data/in/")):
-        with pytest.raises(PathError, match="are one in the other"):
-            score(model, source, out)
