@@ -81,6 +81,7 @@ class GateLimits(_Frozen):
         calibration_chance_max: on a small holdout chance raises that limit, but never above this.
         auc_loss_max: largest loss against the version in production, on the same rows.
         brier_loss_max: likewise.
+        fairness_size_min: fewest customers that a rate of a group is a share of; with fewer it is not judged.
         regression_standard_errors: standard errors allowed beyond that loss: equal models differ by chance too.
     """
 
@@ -101,6 +102,7 @@ class GateLimits(_Frozen):
     calibration_chance_max: Share = 0.18
     auc_loss_max: Annotated[float, Field(ge=0)] = 0.005
     brier_loss_max: Annotated[float, Field(ge=0)] = 0.005
+    fairness_size_min: Annotated[int, Field(ge=2)] = 30
     regression_standard_errors: Annotated[float, Field(ge=0)] = 3.0
 
 

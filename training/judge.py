@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.bundle import GateResult
 from app.contract import Scores
-from training import duplicates, evaluate, gates, leaks
+from training import duplicates, evaluate, fairness, fairness_gate, gates, leaks
 from training.auc import auc
 from training.config import TrainConfig
 from training.data import Dataset
@@ -37,6 +37,13 @@ def judge(config: TrainConfig, data: Dataset, fitted: Fitted, exported: Scores) 
             evaluate.calibration_error(churned, scores),
             evaluate.calibration_by_chance(scores, config.seed, clusters),
             len(scores),
+            limits,
+        ),
+        *fairness_gate.gate(
+            data.contract,
+            fairness.evaluate_groups(
+                data.contract, fitted.customers.iloc[test], churned, scores, config.cost.threshold, clusters
+            ),
             limits,
         ),
     ]

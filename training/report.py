@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +13,12 @@ import pandas as pd
 from app.bundle import GateResult
 from app.contract import Contract, Scores
 from app.feature import Constant, Formula
-from training import plots
+from training import fairness_report, plots
 from training.config import CostModel, TrainConfig
 from training.data import Dataset
 from training.evaluate import METRICS, Metric, Slice, offer_value
 from training.export import Facts
+from training.fairness import Group
 from training.gates import verdict
 from training.markdown import table
 from training.mlflow_dataset import file_name
@@ -39,6 +39,7 @@ class Evaluation:
     scores: Scores
     metrics: dict[str, Metric]
     slices: list[Slice]
+    groups: tuple[Group, ...]
     importances: pd.DataFrame
     validations: tuple[CrossValidation, ...]
     warnings: tuple[str, ...] = ()
@@ -68,7 +69,7 @@ class Evaluation:
         """By ``slice_<figure>/<feature>.<value>``."""
         flat: dict[str, float] = {}
         for part in self.slices:
-            name = f"{part.feature}.{re.sub(r'[^a-z0-9]+', '_', part.value.lower())}"
+            name = fairness_report.metric_name(part.feature, part.value)
             flat |= {
                 f"slice_rows/{name}": float(part.rows),
                 f"slice_churn_rate/{name}": part.churn_rate,
@@ -77,7 +78,7 @@ class Evaluation:
             }
             if part.auc is not None:
                 flat[f"slice_auc/{name}"] = part.auc
-        return flat
+        return flat | fairness_report.metrics(self.groups)
 
 
 def draw(folder: Path, evaluation: Evaluation, cost: CostModel) -> None:
@@ -93,7 +94,8 @@ def draw(folder: Path, evaluation: Evaluation, cost: CostModel) -> None:
             "confusion": plots.confusion(y, p, cost.threshold),
             "offer_value": plots.value_by_threshold(y, p, cost),
             "permutation_importance": plots.importance(evaluation.importances),
-        },
+        }
+        | ({"fairness": plots.fairness(evaluation.groups)} if evaluation.groups else {}),
     )
 
 
@@ -113,7 +115,6 @@ def _slice_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
             f"{s.mean_score:.3f}",
             "-" if s.auc is None else f"{s.auc:.3f}",
             f"{s.calibration_error:.3f}",
-            f"{s.offer_share:.1%}",
         )
         for s in evaluation.slices
     ]
@@ -188,7 +189,7 @@ def write_card(
     validations = "; ".join(f"{v.model_type} {v.mean:.4f} ± {v.deviation:.4f}" for v in evaluation.validations)
     ceiling = f"AUC {data.truth.ceiling.auc:.4f} (generated data)" if data.truth else "not known (real data)"
     gate_rows = [(r.name, "passed" if r.passed else "**refused**", r.detail) for r in results]
-    slice_head = ("group", "rows", "churn rate", "mean score", "AUC", "calibration error", "offers")
+    slice_head = ("group", "rows", "churn rate", "mean score", "AUC", "calibration error")
     path.write_text(
         f"""# Model card: {config.model_name}, {facts.model_type.replace("_", " ")}
 
@@ -216,7 +217,7 @@ AUC in {config.cv_folds}-fold cross-validation on the training part: {validation
 
 {_legal(data.contract)}
 
-## Threshold
+{fairness_report.section(data.contract, evaluation.groups, config.gates)}## Threshold
 
 {_cost_text(evaluation, config.cost)}
 

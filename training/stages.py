@@ -10,7 +10,20 @@ import numpy as np
 from app import model as serving
 from app.bundle import ARTIFACT_FOLDER, GateResult
 from app.contract import Features, Scores
-from training import compare, duplicates, evaluate, export, gates, ledger, mlflow_run, registration, report, sanity
+from training import (
+    compare,
+    duplicates,
+    evaluate,
+    export,
+    fairness,
+    fairness_gate,
+    gates,
+    ledger,
+    mlflow_run,
+    registration,
+    report,
+    sanity,
+)
 from training.auc import auc
 from training.candidate import CandidateVersion, Run
 from training.config import TrainConfig
@@ -63,6 +76,9 @@ def _publish(run: Run, progress: Progress) -> TrainResult:
 def _evaluate(run: Run, current: compare.Production | None) -> report.Evaluation:
     config, fitted = run.config, run.fitted
     holdout, churned, scores = run.holdout, run.holdout_labels, run.holdout_scores
+    groups = fairness.evaluate_groups(
+        run.data.contract, holdout, churned, scores, config.cost.threshold, fitted.clusters
+    )
     other_population = current.differences(fitted.features, fitted.scores) if current else []
     return report.Evaluation(
         churned=churned,
@@ -70,13 +86,15 @@ def _evaluate(run: Run, current: compare.Production | None) -> report.Evaluation
         metrics=evaluate.evaluate(
             churned, scores, bootstrap_count=config.bootstrap_count, seed=config.seed, clusters=fitted.clusters
         ),
-        slices=evaluate.evaluate_slices(run.data.contract, holdout, churned, scores, config.cost.threshold),
+        slices=evaluate.evaluate_slices(run.data.contract, holdout, churned, scores),
+        groups=tuple(groups),
         importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
         validations=fitted.validations,
         warnings=(
             *run.data.notes,
             *sanity.warnings(run.data.contract, fitted.customers),
             *duplicates.warnings(fitted.content),
+            *fairness_gate.warnings(run.data.contract, groups, config.gates),
             *other_population,
         ),
     )
