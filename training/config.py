@@ -14,6 +14,8 @@ from app.schemas import telco
 ModelType = Literal["logistic_regression", "gradient_boosting"]
 MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")
 
+SplitKind = Literal["random", "time"]
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -120,7 +122,10 @@ class TrainConfig(_Frozen):
         contract: what the customers look like.
         reading: how the file is written, where that is not to be found out or differs from the contract.
         model: ``auto`` takes the candidate with the best cross-validated AUC.
-        test_share: share of the customers held out from fitting, and used for every reported figure.
+        split: which rows are held out. ``random``: those of some customers. ``time``: those of the most recent days, by
+            the contract's ``as_of``; the folds then go forward in time too.
+        test_share: share of the customers held out from fitting, and used for every reported figure; of the rows, if
+            the split is by time.
         cv_folds: folds of the cross-validated AUC, on at most ``cv_rows_max`` training rows.
         calibration_folds: folds of the out-of-fold scores that the calibration is fitted on.
         bootstrap_count: resamples of the holdout for the 95 % intervals.
@@ -133,6 +138,7 @@ class TrainConfig(_Frozen):
     reading: Reading | None = None
     model: Literal["auto", "logistic_regression", "gradient_boosting"] = "logistic_regression"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
+    split: SplitKind = "random"
     test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
     cv_folds: Annotated[int, Field(ge=2, le=20)] = 5
     cv_rows_max: Annotated[int, Field(ge=1000)] = 50_000
@@ -143,3 +149,12 @@ class TrainConfig(_Frozen):
     tracking_uri: Annotated[str, Field(min_length=1)]
     model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = MODEL_NAME
     experiment: Annotated[str, Field(min_length=1)] = MODEL_NAME
+
+    @model_validator(mode="after")
+    def _days_are_known(self) -> Self:
+        if self.split == "time" and self.contract.as_of is None:
+            raise ValueError(
+                f"split time: the contract {self.contract.name!r} does not say on which day a row was known; name the "
+                "column there with as_of, or split at random"
+            )
+        return self

@@ -9,13 +9,14 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from app.contract import Contract, Features, Scores
-from training import duplicates, pipeline
+from training import duplicates, pipeline, time_split
 from training.auc import Clusters
 from training.config import MODEL_TYPES, ModelType, TrainConfig
 from training.data import DataError, Dataset, Violation, encode_frame, filled_medians
 from training.duplicates import Content
 from training.filling import AllBlankError, medians_of
-from training.pipeline import CrossValidation, Labels, Split
+from training.pipeline import CrossValidation, Folds, Indices, Labels, Split
+from training.time_split import Cut
 
 CUSTOMERS_MIN = 50
 """Fewest customers of each class: with fewer, a fold or the holdout may have none, and every figure is noise."""
@@ -41,6 +42,8 @@ class Fitted:
     content: Content
     groups: pd.Series[str]
     validations: tuple[CrossValidation, ...]
+    cut: Cut | None = None
+    """Where the holdout begins, if the split is by time."""
 
     @property
     def clusters(self) -> Clusters:
@@ -70,10 +73,9 @@ def validate(data: Dataset) -> Labels:
 
 
 def choose(
-    config: TrainConfig, contract: Contract, customers: pd.DataFrame, churned: Labels, groups: pd.Series[str]
+    config: TrainConfig, contract: Contract, customers: pd.DataFrame, churned: Labels, parts: Folds
 ) -> tuple[CrossValidation, ...]:
     """Cross-validate the candidates, or only the one that ``config.model`` names, and sort them, the best first."""
-    parts = list(pipeline.folds(groups, churned, count=config.cv_folds, rows_max=config.cv_rows_max, seed=config.seed))
     candidates = MODEL_TYPES if config.model == "auto" else (config.model,)
     results = [
         pipeline.cross_validate(name, contract, customers, churned, parts, seed=config.seed) for name in candidates
@@ -83,17 +85,24 @@ def choose(
 
 def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[str, str], None]) -> Fitted:
     """Split, choose, fit and score; ``enter`` is called with the name of each stage and a line about it."""
-    enter("split", f"{config.test_share:.0%} of the customers held out, seed {config.seed}")
+    by_time = config.split == "time"
+    what = "rows held out, the most recent days" if by_time else "customers held out"
+    enter("split", f"{config.test_share:.0%} of the {what}, seed {config.seed}")
     contract = data.contract
     # Blanks that count as a median are NaN here: only the split says which rows it is taken from.
     content = duplicates.content(encode_frame(contract, data.customers, {}))
     groups = duplicates.groups(data.ids, content)
-    parts = pipeline.split(groups, churned, test_share=config.test_share, seed=config.seed)
+    parts = (
+        time_split.split(config, data, churned, groups)
+        if by_time
+        else pipeline.split(groups, churned, test_share=config.test_share, seed=config.seed)
+    )
     medians = _medians(data, parts)
     customers = filled_medians(data.customers, medians)
     train_customers, train_labels = customers.iloc[parts.train], churned[parts.train]
-    enter("choose", f"{config.cv_folds}-fold cross-validation, model {config.model}")
-    validations = choose(config, contract, train_customers, train_labels, groups.iloc[parts.train])
+    folds, calibration = _folds(config, data, churned, groups, parts.train)
+    enter("choose", f"{len(folds)}-fold cross-validation, model {config.model}")
+    validations = choose(config, contract, train_customers, train_labels, folds)
     best = validations[0]
     enter("fit", f"{best.model_type} on {len(parts.train):,} rows (cross-validated AUC {best.mean:.4f}), calibrated")
     model = pipeline.fit(
@@ -102,7 +111,7 @@ def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[st
         train_customers,
         train_labels,
         seed=config.seed,
-        calibration_folds=config.calibration_folds,
+        calibration_folds=calibration,
     )
     enter("score", f"all {len(churned):,} rows by the native model")
     return Fitted(
@@ -117,7 +126,20 @@ def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[st
         content=content,
         groups=groups,
         validations=validations,
+        cut=time_split.cut(data, groups, parts) if by_time else None,
     )
+
+
+def _folds(
+    config: TrainConfig, data: Dataset, churned: Labels, groups: pd.Series[str], train: Indices
+) -> tuple[Folds, int | Folds]:
+    """The folds of the cross-validation and those of the calibration, over the training rows."""
+    if config.split == "time":
+        folds = time_split.forward_folds(config, data, churned, groups, train)
+        return folds, time_split.calibration_folds(config, data, churned, train)
+    count, rows_max = config.cv_folds, config.cv_rows_max
+    random = pipeline.folds(groups.iloc[train], churned[train], count=count, rows_max=rows_max, seed=config.seed)
+    return list(random), config.calibration_folds
 
 
 def _medians(data: Dataset, parts: Split) -> dict[str, float]:

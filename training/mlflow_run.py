@@ -61,6 +61,7 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
         | _flat(run.config.model_dump(mode="json", exclude={"tracking_uri", "contract"}))
         | {"contract": run.config.contract.name, "contract_sha256": run.config.contract.sha256}
         | {"source": without_credentials(run.config.source), "cost.threshold": facts.threshold}
+        | ({"held_out_from": run.fitted.cut.day.isoformat()} if run.fitted.cut else {})
     )
     card = folder / CARD
     mlflow.set_tags(

@@ -28,6 +28,8 @@ from training.config import ModelType
 
 Labels = npt.NDArray[np.int8]
 Indices = npt.NDArray[np.int64]
+Folds = list[tuple[Indices, Indices]]
+"""Rows to fit on and rows to score, of each fold."""
 
 ENCODE: Final = "encode"
 CLASSIFY: Final = "classify"
@@ -139,7 +141,7 @@ def _classifier(model_type: ModelType, seed: int) -> LogisticRegression | HistGr
     )  # fmt: skip
 
 
-def build(model_type: ModelType, contract: Contract, *, seed: int, calibration_folds: int) -> Pipeline:
+def build(model_type: ModelType, contract: Contract, *, seed: int, calibration_folds: int | Folds) -> Pipeline:
     """The unfitted model: raw features in, calibrated probabilities out.
 
     ``ensemble=False`` keeps one classifier, fitted on all rows, and one sigmoid, fitted on out-of-fold scores.
@@ -157,10 +159,23 @@ def fit(
     churned: Labels,
     *,
     seed: int,
-    calibration_folds: int,
+    calibration_folds: int | Folds,
 ) -> Pipeline:
-    """Fit and calibrate on ``customers``; see :func:`build`."""
-    return build(model_type, contract, seed=seed, calibration_folds=calibration_folds).fit(customers, churned)
+    """Fit and calibrate on ``customers``; see :func:`build`.
+
+    Args:
+        model_type: kind of model.
+        contract: names the features.
+        customers: every blank filled.
+        churned: 0 or 1 of each row.
+        seed: of the classifier.
+        calibration_folds: how many random folds, or the folds themselves, in each of which a row is scored once.
+    """
+    model = build(model_type, contract, seed=seed, calibration_folds=calibration_folds).fit(customers, churned)
+    if not isinstance(calibration_folds, int):
+        # The model is stored with its settings: their number, and not a million row numbers.
+        model[CLASSIFY].set_params(cv=len(calibration_folds))
+    return model
 
 
 def predict(model: Pipeline, customers: pd.DataFrame) -> Scores:
@@ -193,7 +208,7 @@ def cross_validate(
     contract: Contract,
     customers: pd.DataFrame,
     churned: Labels,
-    parts: list[tuple[Indices, Indices]],
+    parts: Folds,
     *,
     seed: int,
 ) -> CrossValidation:

@@ -23,6 +23,7 @@ from training.gates import verdict
 from training.markdown import table
 from training.mlflow_dataset import file_name
 from training.pipeline import CrossValidation, Labels
+from training.time_split import Cut
 from training.violations import listed
 
 PLOTS: Final = "plots"
@@ -42,6 +43,8 @@ class Evaluation:
     groups: tuple[Group, ...]
     importances: pd.DataFrame
     validations: tuple[CrossValidation, ...]
+    cut: Cut | None = None
+    """Where the holdout begins, if the split is by time."""
     warnings: tuple[str, ...] = ()
     """What looks odd in the data, in sentences; see :mod:`training.sanity`."""
 
@@ -150,6 +153,22 @@ def _headline(data: Dataset, facts: Facts, evaluation: Evaluation, results: list
     )
 
 
+def _how(config: TrainConfig, cut: Cut | None) -> str:
+    """How the held-out rows were chosen."""
+    if cut is None:
+        return f"stratified and grouped by customer, seed {config.seed}"
+    return (
+        f"the rows from {cut.day} on, by `{config.contract.as_of}`: a split by time. Of the {cut.customers:,} "
+        f"customers in them, {cut.returning:,} also have earlier rows, which are in the training part"
+    )
+
+
+def _folds(evaluation: Evaluation) -> str:
+    count = len(evaluation.validations[0].auc)
+    forward = ", each fold on later days than it trained on," if evaluation.cut else ""
+    return f"{count}-fold cross-validation{forward}"
+
+
 def _legal(contract: Contract) -> str:
     names = listed([f"`{name}`" for name in contract.slices] or ["All features"])
     return f"{names} are inputs. Check that using what is about a person is legal where you operate."
@@ -201,15 +220,15 @@ any decision about a person's rights. Scores hold for customers like those below
 ## Data
 
 {len(data.customers):,} customers; sha256 `{data.sha256}`; contract `{data.contract.name}`.
-{len(evaluation.churned):,} of them were held out ({evaluation.churned.mean():.1%} of these churned), stratified and
-grouped by customer, seed {config.seed}. Best score any model can reach: {ceiling}.
+{len(evaluation.churned):,} of them were held out ({evaluation.churned.mean():.1%} of these churned),
+{_how(config, evaluation.cut)}. Best score any model can reach: {ceiling}.
 Code revision: {facts.git_revision or "unknown"}.
 
 {_warnings(evaluation.warnings)}## Figures on the holdout
 
 {table(("metric", "value", "95 % interval (bootstrap)"), _metric_rows(evaluation))}
 
-AUC in {config.cv_folds}-fold cross-validation on the training part: {validations}.
+AUC in {_folds(evaluation)} on the training part: {validations}.
 
 ## Groups
 

@@ -38,7 +38,7 @@ def run(config: TrainConfig, on_stage: OnStage) -> TrainResult:
     """Train as ``config`` says and register the version; see :func:`training.train.train`."""
     progress = Progress(on_stage)
     progress.enter("load", config.source)
-    data = load(config.source, config.contract, reading=config.reading)
+    data = load(config.source, config.contract, reading=config.reading, dated=config.split == "time")
     progress.enter("validate", f"{len(data.customers):,} rows")
     churned = validate(data)
     client = connect(config.tracking_uri)
@@ -90,6 +90,7 @@ def _evaluate(run: Run, current: compare.Production | None) -> report.Evaluation
         groups=tuple(groups),
         importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
         validations=fitted.validations,
+        cut=fitted.cut,
         warnings=(
             *run.data.notes,
             *sanity.warnings(run.data.contract, fitted.customers),

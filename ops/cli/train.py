@@ -31,6 +31,13 @@ class ModelChoice(StrEnum):
     GRADIENT_BOOSTING = "gradient_boosting"
 
 
+class SplitChoice(StrEnum):
+    """Ways to hold out rows for the test."""
+
+    RANDOM = "random"
+    TIME = "time"
+
+
 Data = Annotated[
     str | None,
     typer.Option(
@@ -50,6 +57,10 @@ def train(
     model: Annotated[
         ModelChoice, typer.Option(help="'auto' takes the one with the better AUC in cross-validation.")
     ] = ModelChoice.LOGISTIC_REGRESSION,
+    split: Annotated[
+        SplitChoice,
+        typer.Option(help="'time' holds out the most recent days, by the column as_of of the contract."),
+    ] = SplitChoice.RANDOM,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the folds and the bootstrap.")] = SEED,
     offer_cost: Annotated[
         float | None, typer.Option(help="Cost of an offer, in the currency of the bills. Default: the contract's.")
@@ -99,6 +110,7 @@ def train(
             contract=described or telco(),
             reading=options,
             model=model.value,
+            split=split.value,
             seed=seed,
             **cost,
             tracking_uri=url,
