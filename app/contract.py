@@ -104,6 +104,43 @@ class Cost(Part):
     retained_share: Annotated[float, Field(gt=0, le=1)] = RETAINED_SHARE
 
 
+class Fairness(Judged):
+    """Limits of how differently a model may treat the groups of customers; `training.fairness_gate` judges by them.
+
+    The words are those of Fairlearn's metrics. A limit that is absent is not judged.
+    """
+
+    slices: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+        description="The slices whose groups are compared; each is one of the contract's slices."
+    )
+    demographic_parity_ratio_min: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="Smallest share of offers in one group, divided by that in another; 0.8 is the four-fifths rule.",
+    )
+    equal_opportunity_difference_max: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Largest difference of true positive rates, the shares of churners who get an offer."
+    )
+    equalized_odds_difference_max: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Largest difference of true positive rates or of false positive rates."
+    )
+    undecided: Literal["pass", "refuse"] = Field(
+        default="pass", description="Whether a version passes, with a warning, if there is too little data to tell."
+    )
+
+    def _misfits(self) -> Iterator[str]:
+        limits = (
+            self.demographic_parity_ratio_min,
+            self.equal_opportunity_difference_max,
+            self.equalized_odds_difference_max,
+        )
+        if all(limit is None for limit in limits):
+            yield (
+                "it has no limit: add demographic_parity_ratio_min, equal_opportunity_difference_max or "
+                "equalized_odds_difference_max"
+            )
+        yield from (f"slices names {name!r} twice" for name in repeated(self.slices))
+
+
 class Contract(Judged):
     """One kind of customer."""
 
@@ -118,6 +155,9 @@ class Contract(Judged):
         default=None, description="The number that is lost each month if the customer leaves."
     )
     slices: tuple[Name, ...] = Field(default=(), description="Features by which a model is evaluated in parts.")
+    fairness: Fairness | None = Field(
+        default=None, description="How differently a model may treat the groups of customers; without it, no gate."
+    )
     cost: Cost = Cost()
     reading: Reading = Reading()
     ignored: tuple[Text, ...] = Field(default=(), description="Columns of a file that are known and not used.")
@@ -179,6 +219,8 @@ class Contract(Judged):
         if self.money_at_risk is not None and self.money_at_risk not in numbers:
             yield f"money_at_risk: {self.money_at_risk!r} is no feature that is a number"
         yield from (f"slices: {name!r} is no feature" for name in self.slices if name not in self.by_name)
+        compared = self.fairness.slices if self.fairness else ()
+        yield from (f"fairness: {name!r} is not one of the slices" for name in compared if name not in self.slices)
         for feature in self.features:
             if isinstance(feature.blank, Formula):
                 yield from self._formula_misfits(feature, feature.blank.parsed)

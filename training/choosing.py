@@ -12,7 +12,7 @@ from app.contract import Contract
 from training import estimators, own_estimator, pipeline, search
 from training.config import CANDIDATES, MODEL_TYPES, TrainConfig
 from training.estimators import Estimator
-from training.pipeline import CrossValidation, Labels
+from training.pipeline import CrossValidation, Folds, Labels
 from training.rehearsal import rehearse
 from training.search import Trial
 
@@ -27,7 +27,8 @@ class TrainingPart:
     contract: Contract
     customers: pd.DataFrame
     churned: Labels
-    groups: pd.Series[str]
+    folds: Folds
+    """Row numbers of these customers to fit on and to score, of each fold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +53,15 @@ def choose(config: TrainConfig, part: TrainingPart, enter: Callable[[str, str], 
     if config.estimator is not None:
         enter("rehearse", f"{config.estimator}: fit, export and save it on a few customers")
         rehearse(config.estimator, candidates[0], part.contract, part.customers, part.churned, seed=config.seed)
-    folds = list(
-        pipeline.folds(part.groups, part.churned, count=config.cv_folds, rows_max=config.cv_rows_max, seed=config.seed)
-    )
 
     def judge(estimator: Estimator) -> CrossValidation:
-        return pipeline.cross_validate(estimator, part.contract, part.customers, part.churned, folds, seed=config.seed)
+        return pipeline.cross_validate(
+            estimator, part.contract, part.customers, part.churned, part.folds, seed=config.seed
+        )
 
     if config.search:
         return _searched(config, candidates, judge, enter)
-    enter("choose", f"{config.cv_folds}-fold cross-validation, model {config.estimator or config.model}")
+    enter("choose", f"{len(part.folds)}-fold cross-validation, model {config.estimator or config.model}")
     return _best([(judge(estimator), estimator) for estimator in candidates])
 
 

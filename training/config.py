@@ -18,6 +18,8 @@ CANDIDATES: tuple[BuiltIn, ...] = ("logistic_regression", "gradient_boosting")
 ModelType = Literal[BuiltIn, "custom"]
 """``custom`` is a classifier of one's own; :class:`app.bundle.Manifest` has the same list."""
 
+SplitKind = Literal["random", "time"]
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -85,6 +87,7 @@ class GateLimits(_Frozen):
         calibration_chance_max: on a small holdout chance raises that limit, but never above this.
         auc_loss_max: largest loss against the version in production, on the same rows.
         brier_loss_max: likewise.
+        fairness_size_min: fewest customers that a rate of a group is a share of; with fewer it is not judged.
         regression_standard_errors: standard errors allowed beyond that loss: equal models differ by chance too.
     """
 
@@ -105,6 +108,7 @@ class GateLimits(_Frozen):
     calibration_chance_max: Share = 0.18
     auc_loss_max: Annotated[float, Field(ge=0)] = 0.005
     brier_loss_max: Annotated[float, Field(ge=0)] = 0.005
+    fairness_size_min: Annotated[int, Field(ge=2)] = 30
     regression_standard_errors: Annotated[float, Field(ge=0)] = 3.0
 
 
@@ -124,7 +128,10 @@ class TrainConfig(_Frozen):
         model: ``auto`` takes the candidate with the best cross-validated AUC.
         estimator: ``package.module:function`` of a classifier of one's own, instead of ``model``.
         search: number of trials of hyper-parameters for each candidate; 0 takes the defaults.
-        test_share: share of the customers held out from fitting, and used for every reported figure.
+        split: which rows are held out. ``random``: those of some customers. ``time``: those of the most recent days, by
+            the contract's ``as_of``; the folds then go forward in time too.
+        test_share: share of the customers held out from fitting, and used for every reported figure; of the rows, if
+            the split is by time.
         cv_folds: folds of the cross-validated AUC, on at most ``cv_rows_max`` training rows.
         calibration_folds: folds of the out-of-fold scores that the calibration is fitted on.
         bootstrap_count: resamples of the holdout for the 95 % intervals.
@@ -139,6 +146,7 @@ class TrainConfig(_Frozen):
     estimator: str | None = None
     search: Annotated[int, Field(ge=0, le=1000)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
+    split: SplitKind = "random"
     test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
     cv_folds: Annotated[int, Field(ge=2, le=20)] = 5
     cv_rows_max: Annotated[int, Field(ge=1000)] = 50_000
@@ -156,5 +164,14 @@ class TrainConfig(_Frozen):
             raise ValueError(
                 f"search={self.search} with estimator {self.estimator}: only the ranges of built-in models are known; "
                 "leave one of the two out, or search in the function that makes the classifier"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _days_are_known(self) -> Self:
+        if self.split == "time" and self.contract.as_of is None:
+            raise ValueError(
+                f"split time: the contract {self.contract.name!r} does not say on which day a row was known; name the "
+                "column there with as_of, or split at random"
             )
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
@@ -35,6 +35,8 @@ def _model(path: Path) -> type[BaseModel]:
         case ("features", _):
             return Feature
     annotation = Contract.model_fields[str(path[0])].annotation
+    # A part that may be absent is a union with None.
+    annotation = next((kind for kind in get_args(annotation) if kind is not type(None)), annotation)
     assert isinstance(annotation, type), path  # noqa: S101 - only a part with keys of its own has unknown ones
     return annotation
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from app.contract import Contract, Features, Reading
 from app.feature import Feature
 from app.schemas import telco
+from training.days import DayColumn, Days
 from training.filling import assumed, numbers_of
 from training.identities import repeated, with_unique_missing
 from training.sources import fetched, read_truth, source_sha256
@@ -38,6 +39,7 @@ class Dataset:
         source: as given to :func:`load`.
         sha256: of the file's bytes.
         truth: what is known about generated data, or ``None``.
+        days: of each row, when it was known (``datetime64[D]``), or ``None`` when loaded without.
         notes: sentences about what was read differently from how it is written, and what looks odd.
     """
 
@@ -48,11 +50,17 @@ class Dataset:
     source: str
     sha256: str
     truth: Truth | None
+    days: Days | None = None
     notes: tuple[str, ...] = ()
 
 
 def load(
-    source: str, contract: Contract | None = None, *, labelled: bool = True, reading: Reading | None = None
+    source: str,
+    contract: Contract | None = None,
+    *,
+    labelled: bool = True,
+    reading: Reading | None = None,
+    dated: bool = False,
 ) -> Dataset:
     """Load and check customers.
 
@@ -64,15 +72,17 @@ def load(
         contract: what the customers look like; by default those of :func:`app.schemas.telco`.
         labelled: whether the label is required; if not, it is ignored.
         reading: how the file is written, where that is not to be found out or differs from the contract.
+        dated: whether the column of the contract's ``as_of`` is required and read; if not, it is ignored.
 
     Raises:
         DataError: the file cannot be read, or has violations; all of them are in the message.
     """
     contract = contract or telco()
     findings = Findings(contract)
+    column = DayColumn(contract.as_of or "", findings) if dated else None
     try:
         with fetched(source) as path:
-            batches = list(checked_batches(path, contract, findings, labelled=labelled, reading=reading))
+            batches = list(checked_batches(path, contract, findings, labelled=labelled, reading=reading, days=column))
             sha256 = source_sha256(path)
             truth = read_truth(path, sha256, source)
     except DataError as error:
@@ -83,9 +93,10 @@ def load(
         findings.add_column(
             contract.label.name, f"every row is {churned[0]}", "customers who churned and customers who stayed"
         )
+    days = column.days() if column is not None else None
     findings.raise_if_any(source)
     customers, ids = _frame(contract, batches), _ids(contract, batches)
-    if ids is not None and (note := repeated(ids, customers)):
+    if ids is not None and (note := repeated(ids, customers, together=not dated)):
         findings.changes.add_sentence(note)
     return Dataset(
         contract=contract,
@@ -95,6 +106,7 @@ def load(
         source=source,
         sha256=sha256,
         truth=truth,
+        days=days,
         notes=findings.notes,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from app.contract import NUMBER_BINS, Contract, Scores
 from training.auc import Clusters
 from training.config import CostModel
-from training.pipeline import Labels
+from training.pipeline import Indices, Labels
 
 BINS: Final = 10
 LIFT_SHARE: Final = 0.10
@@ -167,7 +168,6 @@ class Slice:
     rows: int
     churn_rate: float
     mean_score: float
-    offer_share: float
     calibration_error: float
     auc: float | None
 
@@ -182,26 +182,29 @@ def _groups(values: pd.Series) -> pd.Series:
     return quarters.cat.rename_categories(names)
 
 
-def evaluate_slices(
-    contract: Contract, customers: pd.DataFrame, churned: Labels, scores: Scores, threshold: float
-) -> list[Slice]:
-    """Compute the figures of every value that occurs of the contract's slices, of a long range by quarters."""
-    slices = []
+def groups_of(contract: Contract, customers: pd.DataFrame) -> Iterator[tuple[str, str, Indices]]:
+    """Each group of the contract's slices: the feature, its value (of a long range: the quarter), and the rows."""
     for feature in contract.slices:
-        for value, positions in customers.groupby(_groups(customers[feature]), observed=True).indices.items():
-            y, p = churned[positions], scores[positions]
-            slices.append(
-                Slice(
-                    feature=feature,
-                    value=f"{value:g}" if isinstance(value, float) else str(value),
-                    rows=len(y),
-                    churn_rate=float(y.mean()),
-                    mean_score=float(p.mean()),
-                    offer_share=float((p >= threshold).mean()),
-                    calibration_error=calibration_error(y, p),
-                    auc=Ranked(y, p).metrics()["auc"] if 0 < y.sum() < len(y) else None,
-                )
+        for value, rows in customers.groupby(_groups(customers[feature]), observed=True).indices.items():
+            yield feature, f"{value:g}" if isinstance(value, float) else str(value), np.asarray(rows)
+
+
+def evaluate_slices(contract: Contract, customers: pd.DataFrame, churned: Labels, scores: Scores) -> list[Slice]:
+    """Compute the figures of every group of the contract's slices; :mod:`training.fairness` has the decisions."""
+    slices = []
+    for feature, value, rows in groups_of(contract, customers):
+        y, p = churned[rows], scores[rows]
+        slices.append(
+            Slice(
+                feature=feature,
+                value=value,
+                rows=len(y),
+                churn_rate=float(y.mean()),
+                mean_score=float(p.mean()),
+                calibration_error=calibration_error(y, p),
+                auc=Ranked(y, p).metrics()["auc"] if 0 < y.sum() < len(y) else None,
             )
+        )
     return slices
 
 

@@ -9,15 +9,16 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from app.contract import Features, Scores
-from training import duplicates, pipeline
+from training import duplicates, pipeline, time_split
 from training.auc import Clusters
 from training.choosing import TrainingPart, choose
 from training.config import ModelType, TrainConfig
 from training.data import DataError, Dataset, Violation, encode_frame, filled_medians
 from training.duplicates import Content
 from training.filling import AllBlankError, medians_of
-from training.pipeline import CrossValidation, Labels, Split
+from training.pipeline import CrossValidation, Folds, Indices, Labels, Split
 from training.search import Trial
+from training.time_split import Cut
 
 CUSTOMERS_MIN = 50
 """Fewest customers of each class: with fewer, a fold or the holdout may have none, and every figure is noise."""
@@ -44,6 +45,8 @@ class Fitted:
     groups: pd.Series[str]
     validations: tuple[CrossValidation, ...]
     trials: tuple[Trial, ...] = ()
+    cut: Cut | None = None
+    """Where the holdout begins, if the split is by time."""
 
     @property
     def clusters(self) -> Clusters:
@@ -74,19 +77,23 @@ def validate(data: Dataset) -> Labels:
 
 def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[str, str], None]) -> Fitted:
     """Split, choose, fit and score; ``enter`` is called with the name of each stage and a line about it."""
-    enter("split", f"{config.test_share:.0%} of the customers held out, seed {config.seed}")
+    by_time = config.split == "time"
+    what = "rows held out, the most recent days" if by_time else "customers held out"
+    enter("split", f"{config.test_share:.0%} of the {what}, seed {config.seed}")
     contract = data.contract
     # Blanks that count as a median are NaN here: only the split says which rows it is taken from.
     content = duplicates.content(encode_frame(contract, data.customers, {}))
     groups = duplicates.groups(data.ids, content)
-    parts = pipeline.split(groups, churned, test_share=config.test_share, seed=config.seed)
+    parts = (
+        time_split.split(config, data, churned, groups)
+        if by_time
+        else pipeline.split(groups, churned, test_share=config.test_share, seed=config.seed)
+    )
     medians = _medians(data, parts)
     customers = filled_medians(data.customers, medians)
+    folds, calibration = _folds(config, data, churned, groups, parts.train)
     part = TrainingPart(
-        contract=contract,
-        customers=customers.iloc[parts.train],
-        churned=churned[parts.train],
-        groups=groups.iloc[parts.train],
+        contract=contract, customers=customers.iloc[parts.train], churned=churned[parts.train], folds=folds
     )
     choice = choose(config, part, enter)
     best = choice.validations[0]
@@ -97,7 +104,7 @@ def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[st
         part.customers,
         part.churned,
         seed=config.seed,
-        calibration_folds=config.calibration_folds,
+        calibration_folds=calibration,
     )
     enter("score", f"all {len(churned):,} rows by the native model")
     return Fitted(
@@ -113,7 +120,20 @@ def fit(config: TrainConfig, data: Dataset, churned: Labels, enter: Callable[[st
         groups=groups,
         validations=choice.validations,
         trials=choice.trials,
+        cut=time_split.cut(data, groups, parts) if by_time else None,
     )
+
+
+def _folds(
+    config: TrainConfig, data: Dataset, churned: Labels, groups: pd.Series[str], train: Indices
+) -> tuple[Folds, int | Folds]:
+    """The folds of the cross-validation and those of the calibration, over the training rows."""
+    if config.split == "time":
+        folds = time_split.forward_folds(config, data, churned, groups, train)
+        return folds, time_split.calibration_folds(config, data, churned, train)
+    count, rows_max = config.cv_folds, config.cv_rows_max
+    random = pipeline.folds(groups.iloc[train], churned[train], count=count, rows_max=rows_max, seed=config.seed)
+    return list(random), config.calibration_folds
 
 
 def _medians(data: Dataset, parts: Split) -> dict[str, float]:

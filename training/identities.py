@@ -103,7 +103,7 @@ def with_unique_missing(ids: pd.Series[str], missing: Mask) -> pd.Series[str]:
     return pd.Series(filled, name=ids.name, dtype=object)
 
 
-def repeated(ids: pd.Series[str], customers: pd.DataFrame) -> str | None:
+def repeated(ids: pd.Series[str], customers: pd.DataFrame, *, together: bool = True) -> str | None:
     """Describe ids that occur in several rows in a sentence; ``None`` if there are none.
 
     The rows of one customer are from different months: they differ in tenure and perhaps in services, but not in
@@ -113,6 +113,7 @@ def repeated(ids: pd.Series[str], customers: pd.DataFrame) -> str | None:
     Args:
         ids: the id of each row; a missing one is unique.
         customers: the features of the same rows.
+        together: whether the rows of a customer stay in one part of the data, as they do unless it is split by time.
     """
     several = ids.duplicated(keep=False).to_numpy()
     if not several.any():
@@ -123,8 +124,8 @@ def repeated(ids: pd.Series[str], customers: pd.DataFrame) -> str | None:
     contradicted = keys.isin(different)
     if not different:
         return (
-            f"{len(rows):,} rows share {counted(keys.nunique(), 'id', 'ids')}: rows of one id count as one customer "
-            "and stay together in one part of the data."
+            f"{len(rows):,} rows share {counted(keys.nunique(), 'id', 'ids')}: rows of one id count as one customer"
+            + (" and stay together in one part of the data." if together else ", whose earlier rows may be trained on.")
         )
     return (
         f"{int(contradicted.sum()):,} rows share {counted(len(different), 'id', 'ids')} but describe different "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from app.bundle import GateResult
 from app.contract import Scores
-from training import duplicates, evaluate, gates, leaks
+from training import duplicates, evaluate, fairness, fairness_gate, gates, leaks, time_split
 from training.auc import auc
 from training.config import TrainConfig
 from training.data import Dataset
 from training.fitting import Fitted
+from training.pipeline import Split
 
 
 def judge(config: TrainConfig, data: Dataset, fitted: Fitted, exported: Scores) -> list[GateResult]:
@@ -24,7 +25,9 @@ def judge(config: TrainConfig, data: Dataset, fitted: Fitted, exported: Scores) 
     return [
         gates.parity(fitted.scores, exported, limits),
         gates.skill(churned, scores, clusters, fitted.validations[0], train=fitted.churned[train], limits=limits),
-        duplicates.gate(fitted.content, fitted.churned, fitted.split, with_ids=data.ids is not None, limits=limits),
+        duplicates.gate(
+            fitted.content, fitted.churned, _compared(data, fitted), with_ids=data.ids is not None, limits=limits
+        ),
         leaks.gate(
             auc(churned, scores, clusters),
             leaks.single_features(data.contract, fitted.features, fitted.churned, fitted.split, clusters),
@@ -39,4 +42,17 @@ def judge(config: TrainConfig, data: Dataset, fitted: Fitted, exported: Scores) 
             len(scores),
             limits,
         ),
+        *fairness_gate.gate(
+            data.contract,
+            fairness.evaluate_groups(
+                data.contract, fitted.customers.iloc[test], churned, scores, config.cost.threshold, clusters
+            ),
+            limits,
+        ),
     ]
+
+
+def _compared(data: Dataset, fitted: Fitted) -> Split:
+    """The rows that are searched for copies: an earlier row of the same customer, as a split by time has, is none."""
+    by_time = fitted.cut is not None and data.ids is not None
+    return time_split.strangers(fitted.groups, fitted.split) if by_time else fitted.split

@@ -33,6 +33,7 @@ from training.report import CARD, PLOTS
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
 _BOOSTING: Final = ("lightgbm", "xgboost")
 _EXAMPLE_ROWS: Final = 3
+_METRICS_MAX: Final = 1000
 
 
 @contextmanager
@@ -63,6 +64,7 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
         | {"contract": run.config.contract.name, "contract_sha256": run.config.contract.sha256}
         | {f"hyperparameter.{name}": value for name, value in evaluation.validations[0].params.items()}
         | {"source": without_credentials(run.config.source), "cost.threshold": facts.threshold}
+        | ({"held_out_from": run.fitted.cut.day.isoformat()} if run.fitted.cut else {})
     )
     card = folder / CARD
     mlflow.set_tags(
@@ -94,7 +96,10 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
         )
     # After the model: MLflow asks for the history of each metric that the run has when a model is logged.
     metrics = evaluation.grouped_metrics() | {"data_warnings": float(len(evaluation.warnings))}
-    mlflow.log_metrics(metrics, model_id=info.model_id)
+    # A contract may have many groups, and the server takes 1,000 figures at a time.
+    figures = list(metrics.items())
+    for start in range(0, len(figures), _METRICS_MAX):
+        mlflow.log_metrics(dict(figures[start : start + _METRICS_MAX]), model_id=info.model_id)
     for name in (ARTIFACT_FOLDER, EVALUATION_FOLDER):
         run.client.log_model_artifacts(info.model_id, str(folder / name), name)
     # skops never writes the same file twice, so the digest is taken from the file that MLflow stores.

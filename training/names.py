@@ -40,8 +40,15 @@ _TELLS_NOTHING: Final = frozenset({"No", "Yes"})
 class Names:
     """The names that the columns of a file may have by a contract, compiled once."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, *, dated: bool = False) -> None:
+        """Compile them.
+
+        Args:
+            contract: whose columns they are.
+            dated: whether ``as_of`` is read; if not, it is ignored.
+        """
         self.contract = contract
+        days = {contract.as_of} if contract.as_of is not None else set()
         self.few_values: Final = frozenset(
             {f.name for f in contract.features if f.is_category or f.type == "boolean"} | {contract.label.name}
         )
@@ -52,9 +59,9 @@ class Names:
             {*LABELS, *(text.lower() for text in (*contract.label.churned, *contract.label.stayed))}
         )
         """Accepted texts of the label in lower case."""
-        self._columns = (*contract.names, contract.key.name, contract.label.name)
+        self._columns = (*contract.names, contract.key.name, contract.label.name, *(days if dated else ()))
         self._theirs = {alias: name for name, aliases in contract.aliases.items() for alias in aliases}
-        self._unused = frozenset({*contract.ignored} | ({contract.as_of} if contract.as_of else set()))
+        self._unused = frozenset({*contract.ignored} | (set() if dated else days))
         self._leaks = frozenset(map(fold, contract.leaks))
         self._spelt = _spelt([*((name, name) for name in (*self._columns, *self._unused)), *self._theirs.items()])
         self._folded = (

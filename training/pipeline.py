@@ -8,7 +8,7 @@ regression stays exactly linear in the logit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ from training.estimators import Encoding, Estimator, Params
 
 Labels = npt.NDArray[np.int8]
 Indices = npt.NDArray[np.int64]
+Folds = list[tuple[Indices, Indices]]
+"""Rows to fit on and rows to score, of each fold."""
 
 ENCODE: Final = "encode"
 CLASSIFY: Final = "classify"
@@ -140,7 +142,7 @@ def encoding_of(model: Pipeline) -> Encoding:
 
 
 def build(
-    model: BuiltIn | Estimator, contract: Contract, *, seed: int, calibration_folds: int | None = None
+    model: BuiltIn | Estimator, contract: Contract, *, seed: int, calibration_folds: int | Folds | None = None
 ) -> Pipeline:
     """The unfitted model: raw features in, calibrated probabilities out; the classifier's own without folds.
 
@@ -163,10 +165,23 @@ def fit(
     churned: Labels,
     *,
     seed: int,
-    calibration_folds: int,
+    calibration_folds: int | Folds,
 ) -> Pipeline:
-    """Fit and calibrate on ``customers``; see :func:`build`."""
-    return build(model, contract, seed=seed, calibration_folds=calibration_folds).fit(customers, churned)
+    """Fit and calibrate on ``customers``; see :func:`build`.
+
+    Args:
+        model: a classifier, or the name of a built-in one with its defaults.
+        contract: names the features.
+        customers: every blank filled.
+        churned: 0 or 1 of each row.
+        seed: of the classifier.
+        calibration_folds: how many random folds, or the folds themselves, in each of which a row is scored once.
+    """
+    fitted = build(model, contract, seed=seed, calibration_folds=calibration_folds).fit(customers, churned)
+    if not isinstance(calibration_folds, int):
+        # The model is stored with its settings: their number, and not a million row numbers.
+        fitted[CLASSIFY].set_params(cv=len(calibration_folds))
+    return fitted
 
 
 def predict(model: Pipeline, customers: pd.DataFrame) -> Scores:
@@ -201,7 +216,7 @@ def cross_validate(
     contract: Contract,
     customers: pd.DataFrame,
     churned: Labels,
-    parts: Sequence[tuple[Indices, Indices]],
+    parts: Folds,
     *,
     seed: int,
 ) -> CrossValidation:

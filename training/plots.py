@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 from app.contract import Scores
 from training.config import CostModel
 from training.evaluate import BINS, Metric, offer_value
+from training.fairness import FALSE_NEGATIVE, FALSE_POSITIVE, SELECTION, Group
 from training.pipeline import Labels
 
 mpl.use("Agg")  # training has no display
@@ -23,7 +25,13 @@ from matplotlib.figure import Figure
 _DPI: Final = 110
 _POINTS_MAX: Final = 2_000
 _LIFT_FROM: Final = 0.01
-_CHURN, _GREY = "#b3261e", "#8a8a8a"
+_CHURN, _GREY, _LIFT = "#b3261e", "#8a8a8a", "#1f5fa8"
+_GROUPS_MAX: Final = 60
+_RATES: Final = {
+    SELECTION: "offers (share)",
+    FALSE_POSITIVE: "false positive rate",
+    FALSE_NEGATIVE: "false negative rate",
+}
 
 
 def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
@@ -91,7 +99,7 @@ def gain(churned: Labels, scores: Scores) -> Figure:
     axes.plot([0, 1], [0, 1], "--", color=_GREY, label="by chance")
     lift = axes.twinx()
     shown = share >= _LIFT_FROM  # below, the ratio of two small numbers only shows noise
-    lift.plot(share[shown], gain[shown] / share[shown], ":", color="#1f5fa8", label="lift (right axis)")
+    lift.plot(share[shown], gain[shown] / share[shown], ":", color=_LIFT, label="lift (right axis)")
     lift.set_ylabel("lift (multiple of the overall churn rate)")
     lift.set_ylim(bottom=0)
     lines = [*axes.get_lines(), *lift.get_lines()]
@@ -128,6 +136,28 @@ def importance(importances: pd.DataFrame) -> Figure:
     shown = importances.iloc[::-1]
     axes.barh(list(shown.index), shown["mean"], xerr=shown["deviation"], color=_CHURN, capsize=2)
     axes.tick_params(axis="y", labelsize=8)
+    return figure
+
+
+def fairness(groups: Sequence[Group]) -> Figure:
+    """The rates of the groups with their intervals, features in turn in two colours; at most the 60 largest groups."""
+    shown = sorted(groups, key=lambda group: -group.rows)[:_GROUPS_MAX]
+    shown = [group for group in groups if group in shown][::-1]
+    figure = Figure(figsize=(10, 1.6 + 0.24 * len(shown)), dpi=_DPI, layout="constrained")
+    features = list(dict.fromkeys(group.feature for group in groups))
+    for axes, (name, words) in zip(figure.subplots(1, len(_RATES), sharey=True), _RATES.items(), strict=True):
+        for place, group in enumerate(shown):
+            rate = group.rates.get(name)
+            if rate is None:
+                continue
+            low, high = rate.interval()
+            colour = (_CHURN, _LIFT)[features.index(group.feature) % 2]
+            ends = [[rate.value - low], [high - rate.value]]
+            axes.errorbar([rate.value], [place], xerr=ends, fmt="o", color=colour, capsize=2, markersize=4)
+        axes.set(xlim=(-0.02, 1.02), xlabel=words)
+        axes.grid(alpha=0.25)
+        axes.set_yticks(range(len(shown)), [f"{g.feature} = {g.value}" for g in shown], fontsize=7)
+    figure.suptitle("Rates of the groups at the threshold, holdout; bars: 95 % intervals")
     return figure
 
 

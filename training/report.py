@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,15 +13,17 @@ import pandas as pd
 from app.bundle import GateResult
 from app.contract import Contract, Scores
 from app.feature import Constant, Formula
-from training import plots
+from training import fairness_report, plots
 from training.config import CostModel, TrainConfig
 from training.data import Dataset
 from training.evaluate import METRICS, Metric, Slice, offer_value
 from training.export import Facts
+from training.fairness import Group
 from training.gates import verdict
 from training.markdown import table
 from training.mlflow_dataset import file_name
 from training.pipeline import CrossValidation, Labels
+from training.time_split import Cut
 from training.violations import listed
 
 PLOTS: Final = "plots"
@@ -39,8 +40,11 @@ class Evaluation:
     scores: Scores
     metrics: dict[str, Metric]
     slices: list[Slice]
+    groups: tuple[Group, ...]
     importances: pd.DataFrame
     validations: tuple[CrossValidation, ...]
+    cut: Cut | None = None
+    """Where the holdout begins, if the split is by time."""
     warnings: tuple[str, ...] = ()
     """What looks odd in the data, in sentences; see :mod:`training.sanity`."""
 
@@ -68,7 +72,7 @@ class Evaluation:
         """By ``slice_<figure>/<feature>.<value>``."""
         flat: dict[str, float] = {}
         for part in self.slices:
-            name = f"{part.feature}.{re.sub(r'[^a-z0-9]+', '_', part.value.lower())}"
+            name = fairness_report.metric_name(part.feature, part.value)
             flat |= {
                 f"slice_rows/{name}": float(part.rows),
                 f"slice_churn_rate/{name}": part.churn_rate,
@@ -77,7 +81,7 @@ class Evaluation:
             }
             if part.auc is not None:
                 flat[f"slice_auc/{name}"] = part.auc
-        return flat
+        return flat | fairness_report.metrics(self.groups)
 
 
 def draw(folder: Path, evaluation: Evaluation, cost: CostModel) -> None:
@@ -93,7 +97,8 @@ def draw(folder: Path, evaluation: Evaluation, cost: CostModel) -> None:
             "confusion": plots.confusion(y, p, cost.threshold),
             "offer_value": plots.value_by_threshold(y, p, cost),
             "permutation_importance": plots.importance(evaluation.importances),
-        },
+        }
+        | ({"fairness": plots.fairness(evaluation.groups)} if evaluation.groups else {}),
     )
 
 
@@ -113,7 +118,6 @@ def _slice_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
             f"{s.mean_score:.3f}",
             "-" if s.auc is None else f"{s.auc:.3f}",
             f"{s.calibration_error:.3f}",
-            f"{s.offer_share:.1%}",
         )
         for s in evaluation.slices
     ]
@@ -147,6 +151,22 @@ def _headline(data: Dataset, facts: Facts, evaluation: Evaluation, results: list
         f"{facts.model_type} trained {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {file_name(data.source)}, "
         f"{len(data.customers):,} rows."
     )
+
+
+def _how(config: TrainConfig, cut: Cut | None) -> str:
+    """How the held-out rows were chosen."""
+    if cut is None:
+        return f"stratified and grouped by customer, seed {config.seed}"
+    return (
+        f"the rows from {cut.day} on, by `{config.contract.as_of}`: a split by time. Of the {cut.customers:,} "
+        f"customers in them, {cut.returning:,} also have earlier rows, which are in the training part"
+    )
+
+
+def _folds(evaluation: Evaluation) -> str:
+    count = len(evaluation.validations[0].auc)
+    forward = ", each fold on later days than it trained on," if evaluation.cut else ""
+    return f"{count}-fold cross-validation{forward}"
 
 
 def _legal(contract: Contract) -> str:
@@ -198,7 +218,7 @@ def write_card(
     validations = "; ".join(f"{v.model_type} {v.mean:.4f} ± {v.deviation:.4f}" for v in evaluation.validations)
     ceiling = f"AUC {data.truth.ceiling.auc:.4f} (generated data)" if data.truth else "not known (real data)"
     gate_rows = [(r.name, "passed" if r.passed else "**refused**", r.detail) for r in results]
-    slice_head = ("group", "rows", "churn rate", "mean score", "AUC", "calibration error", "offers")
+    slice_head = ("group", "rows", "churn rate", "mean score", "AUC", "calibration error")
     path.write_text(
         f"""# Model card: {config.model_name}, {facts.model_type.replace("_", " ")}
 
@@ -210,15 +230,15 @@ any decision about a person's rights. Scores hold for customers like those below
 ## Data
 
 {len(data.customers):,} customers; sha256 `{data.sha256}`; contract `{data.contract.name}`.
-{len(evaluation.churned):,} of them were held out ({evaluation.churned.mean():.1%} of these churned), stratified and
-grouped by customer, seed {config.seed}. Best score any model can reach: {ceiling}.
+{len(evaluation.churned):,} of them were held out ({evaluation.churned.mean():.1%} of these churned),
+{_how(config, evaluation.cut)}. Best score any model can reach: {ceiling}.
 Code revision: {facts.git_revision or "unknown"}.
 {_origin(config, evaluation)}
 {_warnings(evaluation.warnings)}## Figures on the holdout
 
 {table(("metric", "value", "95 % interval (bootstrap)"), _metric_rows(evaluation))}
 
-AUC in {config.cv_folds}-fold cross-validation on the training part: {validations}.
+AUC in {_folds(evaluation)} on the training part: {validations}.
 
 ## Groups
 
@@ -226,7 +246,7 @@ AUC in {config.cv_folds}-fold cross-validation on the training part: {validation
 
 {_legal(data.contract)}
 
-## Threshold
+{fairness_report.section(data.contract, evaluation.groups, config.gates)}## Threshold
 
 {_cost_text(evaluation, config.cost)}
 

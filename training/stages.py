@@ -15,6 +15,8 @@ from training import (
     duplicates,
     evaluate,
     export,
+    fairness,
+    fairness_gate,
     gates,
     ledger,
     mlflow_run,
@@ -37,7 +39,7 @@ def run(config: TrainConfig, on_stage: OnStage) -> TrainResult:
     """Train as ``config`` says and register the version; see :func:`training.train.train`."""
     progress = Progress(on_stage)
     progress.enter("load", config.source)
-    data = load(config.source, config.contract, reading=config.reading)
+    data = load(config.source, config.contract, reading=config.reading, dated=config.split == "time")
     progress.enter("validate", f"{len(data.customers):,} rows")
     churned = validate(data)
     client = connect(config.tracking_uri)
@@ -77,6 +79,9 @@ def _publish(run: Run, progress: Progress) -> TrainResult:
 def _evaluate(run: Run, current: compare.Production | None) -> report.Evaluation:
     config, fitted = run.config, run.fitted
     holdout, churned, scores = run.holdout, run.holdout_labels, run.holdout_scores
+    groups = fairness.evaluate_groups(
+        run.data.contract, holdout, churned, scores, config.cost.threshold, fitted.clusters
+    )
     other_population = current.differences(fitted.features, fitted.scores) if current else []
     return report.Evaluation(
         churned=churned,
@@ -84,13 +89,16 @@ def _evaluate(run: Run, current: compare.Production | None) -> report.Evaluation
         metrics=evaluate.evaluate(
             churned, scores, bootstrap_count=config.bootstrap_count, seed=config.seed, clusters=fitted.clusters
         ),
-        slices=evaluate.evaluate_slices(run.data.contract, holdout, churned, scores, config.cost.threshold),
+        slices=evaluate.evaluate_slices(run.data.contract, holdout, churned, scores),
+        groups=tuple(groups),
         importances=evaluate.importances(fitted.model, holdout, churned, config.seed),
         validations=fitted.validations,
+        cut=fitted.cut,
         warnings=(
             *run.data.notes,
             *sanity.warnings(run.data.contract, fitted.customers),
             *duplicates.warnings(fitted.content),
+            *fairness_gate.warnings(run.data.contract, groups, config.gates),
             *other_population,
         ),
     )

@@ -14,6 +14,8 @@ import pyarrow as pa
 from app.contract import Contract, Features, Reading
 from app.feature import Feature
 from training import causes, identities, values
+from training.days import EXPECTED, DayColumn
+from training.days import can_hold as can_hold_days
 from training.filling import assumed
 from training.hints import category_causes, number_causes
 from training.names import Names
@@ -55,10 +57,11 @@ class CheckedBatch:
 class _Check:
     """Checks the batches of one file."""
 
-    def __init__(self, contract: Contract, findings: Findings, *, labelled: bool) -> None:
+    def __init__(self, contract: Contract, findings: Findings, *, labelled: bool, days: DayColumn | None) -> None:
         self._contract = contract
         self._findings = findings
         self._labelled = labelled
+        self._days = days
         missing = contract.reading.missing
         self._values = [(feature, values.Values(feature, missing, findings)) for feature in contract.features]
         self._ids = identities.IdCheck(contract.key, findings)
@@ -69,6 +72,8 @@ class _Check:
         required = {feature.name: feature.expected for feature in contract.features}
         if self._labelled:
             required[contract.label.name] = values.label_expected(contract.label)
+        if self._days is not None:
+            required[self._days.name] = EXPECTED
         expected = required | {contract.key.name: identities.expected(contract.key)}
         kinds = {field.name: field.type for field in fields}
         readable: dict[str, str] = {}
@@ -103,6 +108,8 @@ class _Check:
         key, label = contract.key.name, contract.label
         ids = self._ids.check(batch[key], rows) if key in batch else None
         churned = values.labels(label, batch.get(label.name), rows, findings) if self._labelled else None
+        if self._days is not None and self._days.name in batch:
+            self._days.add(batch[self._days.name], rows)
         if len(read) < len(contract.features):
             return None
         return CheckedBatch(
@@ -123,6 +130,7 @@ def checked_batches(
     labelled: bool,
     batch_rows: int = 65_536,
     reading: Reading | None = None,
+    days: DayColumn | None = None,
 ) -> Iterator[CheckedBatch]:
     """Read a table in batches and check every value of every row.
 
@@ -136,13 +144,14 @@ def checked_batches(
         labelled: whether the label is required and checked; if not, it is ignored.
         batch_rows: rows per batch of a Parquet file (a CSV file comes in blocks of bytes).
         reading: how the file is written, where that is not to be found out or differs from the contract.
+        days: receives the column ``as_of``, which is required then; if None, it is ignored.
 
     Raises:
         DataError: the file is not a readable table at all.
     """
-    names = Names(contract)
+    names = Names(contract, dated=days is not None)
     with open_table(path, findings, names, reading) as table:
-        check = _Check(contract, findings, labelled=labelled)
+        check = _Check(contract, findings, labelled=labelled, days=days)
         columns = check.columns(names, table.fields)
         rows_seen = 0
         for rows, batch in table.batches(columns, batch_rows) if columns else ():
@@ -163,6 +172,8 @@ def _can_hold(contract: Contract, name: str, kind: pa.DataType) -> bool:
     number = bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
     if name == contract.key.name:
         return number
+    if name == contract.as_of:
+        return can_hold_days(kind)
     feature = contract.by_name.get(name)
     boolean = bool(pa.types.is_boolean(kind))
     if feature is None or feature.type == "boolean":

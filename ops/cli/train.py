@@ -34,6 +34,13 @@ class ModelChoice(StrEnum):
     LIGHTGBM = "lightgbm"
 
 
+class SplitChoice(StrEnum):
+    """Ways to hold out rows for the test."""
+
+    RANDOM = "random"
+    TIME = "time"
+
+
 Data = Annotated[
     str | None,
     typer.Option(
@@ -69,6 +76,10 @@ Search = Annotated[
         help="Try N sets of hyper-parameters for each candidate by cross-validation, and take the best.",
     ),
 ]
+Split = Annotated[
+    SplitChoice,
+    typer.Option(help="'time' holds out the most recent days, by the column as_of of the contract."),
+]
 Seed = Annotated[
     int, typer.Option(min=0, help="Seed of the split, the folds, the bootstrap, the search and the classifier.")
 ]
@@ -89,6 +100,7 @@ def train(
     model: Model = None,
     estimator: OwnEstimator = None,
     search: Search = 0,
+    split: Split = SplitChoice.RANDOM,
     seed: Seed = SEED,
     offer_cost: OfferCost = None,
     customer_value: CustomerValue = None,
@@ -135,6 +147,7 @@ def train(
             model=(model or ModelChoice.LOGISTIC_REGRESSION).value,
             estimator=estimator,
             search=search,
+            split=split.value,
             seed=seed,
             **cost,
             tracking_uri=url,

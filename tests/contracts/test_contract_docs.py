@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from support.commands import churn
 from support.paths import ROOT
 
-from app.contract import Contract, Cost, Key, Label, Reading
+from app.contract import Contract, Cost, Fairness, Key, Label, Reading
 from app.customers import customer_model
 from app.feature import Feature
 from training.contract_file import parse
@@ -53,6 +53,7 @@ def table(heading: str) -> list[list[str]]:
         ("## The key", Key),
         ("## The label", Label),
         ("## A feature", Feature),
+        ("## Fairness", Fairness),
         ("## The cost", Cost),
         ("## Reading", Reading),
     ],

@@ -49,6 +49,16 @@ def _feature(draw: st.DrawFn, name: str) -> dict[str, Any]:
     return feature
 
 
+def _fairness(slices: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    """Limits for some of the slices: a ratio, and perhaps a difference."""
+    compared = st.lists(st.sampled_from(slices), min_size=1, unique=True).map(tuple)
+    ratio, difference = st.floats(0.01, 1), st.floats(0.01, 0.99)
+    return st.fixed_dictionaries(
+        {"slices": compared, "demographic_parity_ratio_min": ratio},
+        optional={"equalized_odds_difference_max": difference, "undecided": st.sampled_from(("pass", "refuse"))},
+    )
+
+
 @st.composite
 def contracts(draw: st.DrawFn) -> Contract:
     """A small contract with every type of feature and every kind of blank."""
@@ -61,14 +71,17 @@ def contracts(draw: st.DrawFn) -> Contract:
         )
         bounds = {"minimum": -1.0, "maximum": 1.0}
         features.append({"name": "computed", "type": "number", "blank": {"expression": formula}} | bounds)
-    return Contract.model_validate(
-        {
-            "contract": 1,
-            "name": "random",
-            "features": tuple(features),
-            "example": {f["name"]: draw(value(f)) for f in features},
-        }
-    )
+    slices = draw(st.lists(st.sampled_from([f["name"] for f in features]), max_size=2, unique=True).map(tuple))
+    document: dict[str, Any] = {
+        "contract": 1,
+        "name": "random",
+        "features": tuple(features),
+        "slices": slices,
+        "example": {f["name"]: draw(value(f)) for f in features},
+    }
+    if draw(st.booleans()) and slices:
+        document["fairness"] = draw(_fairness(slices))
+    return Contract.model_validate(document)
 
 
 def rows(contract: Contract, *, min_size: int = 1, max_size: int = 20) -> st.SearchStrategy[list[dict[str, Any]]]:

@@ -115,9 +115,7 @@ def test_the_explanation_fits_the_features(it: Trained, bundle: Path) -> None:
 
 def test_the_slices_are_those_of_the_contract(it: Trained) -> None:
     fitted, test = it.fitted, it.fitted.split.test
-    slices = evaluate.evaluate_slices(
-        BANK, fitted.customers.iloc[test], fitted.churned[test], fitted.scores[test], it.config.cost.threshold
-    )
+    slices = evaluate.evaluate_slices(BANK, fitted.customers.iloc[test], fitted.churned[test], fitted.scores[test])
     ages = [part for part in slices if part.feature == "age"]
     assert [part.value for part in slices[:5]] == ["France", "Germany", "Spain", "0", "1"]
     assert len(ages) == 4, "a long range is cut into quarters"
@@ -132,6 +130,7 @@ def test_the_card_speaks_of_the_contract(it: Trained, tmp_path: Path) -> None:
         scores=fitted.scores[test],
         metrics=evaluate.evaluate(fitted.churned[test], fitted.scores[test], bootstrap_count=100, seed=1),
         slices=[],
+        groups=(),
         importances=evaluate.importances(fitted.model, fitted.customers.iloc[test], fitted.churned[test], 1),
         validations=fitted.validations,
         warnings=tuple(sanity.warnings(BANK, fitted.customers)),

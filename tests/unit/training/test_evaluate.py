@@ -104,7 +104,7 @@ def test_slices_show_a_group_where_the_model_is_wrong() -> None:
     )
     wrong = (customers["contract"] == "Two year").to_numpy()
     shifted = np.where(wrong, (scores + 0.3).clip(max=0.99), scores)
-    slices = {(s.feature, s.value): s for s in evaluate.evaluate_slices(SLICED, customers, churned, shifted, 0.5)}
+    slices = {(s.feature, s.value): s for s in evaluate.evaluate_slices(SLICED, customers, churned, shifted)}
     assert set(slices) == {
         ("senior_citizen", "0"),
         ("senior_citizen", "1"),

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from app.bundle import GateResult
 from app.schemas import telco
-from training import evaluate, report
+from training import evaluate, fairness, report
 from training.config import CostModel, TrainConfig
 from training.data import load
 from training.export import Facts
@@ -35,7 +35,8 @@ def evaluation() -> report.Evaluation:
         churned=churned,
         scores=scores,
         metrics=evaluate.evaluate(churned, scores, bootstrap_count=100, seed=1),
-        slices=evaluate.evaluate_slices(SLICED, customers, churned, scores, 0.25),
+        slices=evaluate.evaluate_slices(SLICED, customers, churned, scores),
+        groups=tuple(fairness.evaluate_groups(SLICED, customers, churned, scores, 0.25, np.arange(800))),
         importances=pd.DataFrame({"mean": [0.1, 0.02], "deviation": [0.01, 0.01]}, ["contract", "gender"]),
         validations=(CrossValidation(model_type="logistic_regression", auc=(0.83, 0.85)),),
     )
@@ -60,6 +61,10 @@ def test_the_headline_figures_come_first_and_the_others_are_in_groups(evaluation
     assert names[: len(headline)] == headline
     groups = {name.partition("/")[0] for name in names[len(headline) :]}
     assert groups == {
+        "slice_selection_rate",
+        "slice_false_positive_rate",
+        "slice_false_negative_rate",
+        "slice_precision",
         "uncertainty",
         "slice_auc",
         "slice_calibration_error",
@@ -76,6 +81,7 @@ def test_every_plot_is_drawn(tmp_path: Path, evaluation: report.Evaluation) -> N
     assert set(images) == {
         "calibration",
         "confusion",
+        "fairness",
         "gain_lift",
         "offer_value",
         "permutation_importance",
@@ -83,7 +89,8 @@ def test_every_plot_is_drawn(tmp_path: Path, evaluation: report.Evaluation) -> N
         "roc",
     }
     for name, image in images.items():
-        assert image.shape[:2] == (528, 704), name
+        # The groups' rates need more width, and more height the more groups there are.
+        assert image.shape[:2] == ((334, 1100) if name == "fairness" else (528, 704)), name
         assert image[..., :3].std() > 0.05, f"{name} is blank"
 
 
@@ -114,6 +121,11 @@ def test_the_card_states_figures_groups_threshold_and_refusals(tmp_path: Path, e
     assert "\n\n![roc](plots/roc.png)\n\n" in text
     assert "| contract = Two year |" in text
     assert "**0.2500**" in text
+    group = next(g for g in evaluation.groups if g.value == "Two year")
+    low, high = group.rates["selection_rate"].interval()
+    offers = f"{group.rates['selection_rate'].value:.1%} ({low:.1%} to {high:.1%})"
+    assert f"| contract = Two year | {group.rows} | {offers} |" in text.partition("## Fairness")[2]
+    assert "no gate judges these figures" in text
     assert "| leak | **refused** | AUC 0.99 above 0.86 |" in text
     assert data.sha256 in text
     assert "AUC 0.8" in text
