@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -122,7 +121,6 @@ def train(
 
     Example: churn train --data customers.parquet --contract contract.yaml --model auto --search 20 --promote
     """
-    from training.contract_option import chosen
     from training.threads import limit_threads
 
     limit_threads()
@@ -130,19 +128,17 @@ def train(
     from ops.local.home import Home
 
     home = Home.from_environment()
-    amounts = {"offer_cost": offer_cost, "customer_value": customer_value, "retained_share": retained_share}
-    described = chosen(contract)
-    cost = _cost(described, amounts)
+    described = _described(contract)
+    cost = _cost(described, offer_cost=offer_cost, customer_value=customer_value, retained_share=retained_share)
     _check_data(data, home)
     _check_model(model, estimator, search, seed)
-    from app.schemas import telco
     from training.config import TrainConfig
 
     options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
     with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
         config = TrainConfig(
             source=data or str(home.customers),
-            contract=described or telco(),
+            contract=described,
             reading=options,
             model=(model or ModelChoice.LOGISTIC_REGRESSION).value,
             estimator=estimator,
@@ -157,7 +153,15 @@ def train(
         _train(config, Output(as_json=as_json), promote=promote)
 
 
-def _cost(contract: Contract | None, amounts: Mapping[str, float | None]) -> dict[str, CostModel]:
+def _described(path: Path | None) -> Contract:
+    """The contract in a file; without one, that of the public Telco customers."""
+    from app.schemas import telco
+    from training.contract_option import chosen
+
+    return chosen(path) or telco()
+
+
+def _cost(contract: Contract, **amounts: float | None) -> dict[str, CostModel]:
     """The cost model as an argument of the configuration: the contract's with these amounts, or none without any.
 
     It is checked before the paths of data; that of a contract alone is checked with the contract.
@@ -165,10 +169,9 @@ def _cost(contract: Contract | None, amounts: Mapping[str, float | None]) -> dic
     amended = {name: amount for name, amount in amounts.items() if amount is not None}
     if not amended:
         return {}
-    from app.schemas import telco
     from training.config import CostModel
 
-    return {"cost": CostModel(**(contract or telco()).cost.model_dump() | amended)}
+    return {"cost": CostModel(**contract.cost.model_dump() | amended)}
 
 
 def _check_data(data: str | None, home: Home) -> None:
