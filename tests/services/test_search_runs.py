@@ -48,15 +48,15 @@ def test_the_best_hyper_parameters_are_in_result_run_and_card(
     searched: tuple[TrainResult, list[tuple[str, str]]], mlflow_server: str, tmp_path: Path
 ) -> None:
     result, _ = searched
-    found = result.cross_validation[0].params
-    assert found.keys() == KINDS["logistic_regression"].space.keys()
+    params = result.cross_validation[0].params
+    assert params.keys() == KINDS["logistic_regression"].space.keys()
     run = MlflowClient(mlflow_server).get_run(result.run_id)
-    assert float(run.data.params["hyperparameter.C"]) == found["C"]
+    assert float(run.data.params["hyperparameter.C"]) == params["C"]
     assert run.data.params["search"] == "3"
     card = download_artifacts(
         run_id=result.run_id, artifact_path="model_card.md", dst_path=str(tmp_path), tracking_uri=mlflow_server
     )
-    words = f"Hyper-parameters, the best of 3 trials on the training part: `C` {found['C']:.6g}."
+    words = f"Hyper-parameters, the best of 3 trials on the training part: `C` {params['C']:.6g}."
     assert words in Path(card).read_text(encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ from app.bundle import Manifest, sha256
 from training import native, pipeline
 from training.boosting import EstimatorError
 from training.config import CANDIDATES, MODEL_TYPES, BuiltIn, ModelType
-from training.estimators import KINDS, built_in
+from training.estimators import KINDS, Params, built_in
 
 BANK = small_bank()
 CUSTOMERS = small_bank_customers(1500, 5).dropna()
@@ -25,8 +25,8 @@ LABELS = CUSTOMERS["left"].to_numpy(dtype=np.int8)
 FRAME = CUSTOMERS[list(BANK.names)]
 
 
-def fit(name: BuiltIn, seed: int = 3, **params: float) -> Pipeline:
-    return pipeline.fit(built_in(name, params), BANK, FRAME, LABELS, seed=seed, calibration_folds=2)
+def fit(name: BuiltIn, params: Params | None = None) -> Pipeline:
+    return pipeline.fit(built_in(name, params), BANK, FRAME, LABELS, seed=3, calibration_folds=2)
 
 
 @lru_cache
@@ -59,11 +59,13 @@ def test_the_same_seed_gives_the_same_scores(name: BuiltIn) -> None:
 @pytest.mark.parametrize("name", MODEL_TYPES)
 def test_each_hyper_parameter_counts(name: BuiltIn) -> None:
     """One that the classifier ignored would be searched for nothing."""
-    few = {parameter: 20 for parameter in KINDS[name].space if parameter in {"max_iter", "n_estimators"}}
-    before = pipeline.predict(fit(name, **few), FRAME)
+    few: dict[str, int | float] = {
+        parameter: 20 for parameter in KINDS[name].space if parameter in {"max_iter", "n_estimators"}
+    }
+    before = pipeline.predict(fit(name, few), FRAME)
     for parameter, part in KINDS[name].space.items():
         changed = 30 if parameter in few else part.low
-        assert not np.array_equal(pipeline.predict(fit(name, **few | {parameter: changed}), FRAME), before), parameter
+        assert not np.array_equal(pipeline.predict(fit(name, few | {parameter: changed}), FRAME), before), parameter
 
 
 @pytest.mark.parametrize("name", MODEL_TYPES)
