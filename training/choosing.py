@@ -79,7 +79,7 @@ def _searched(
     enter: Callable[[str, str], None],
 ) -> Choice:
     trials: list[Trial] = []
-    judged: list[tuple[CrossValidation, Estimator]] = []
+    winners: list[tuple[CrossValidation, Estimator]] = []
     for name in MODEL_TYPES:
         if name not in {candidate.model_type for candidate in candidates}:
             continue
@@ -87,9 +87,9 @@ def _searched(
             name, judge, trials=config.search, seed=config.seed, report=lambda line: enter(SEARCH, line)
         )
         best = search.best(tried)
-        judged.append((best, estimators.built_in(name, best.params)))
+        winners.append((best, estimators.built_in(name, best.params)))
         trials += tried
-    return _best(judged, tuple(trials))
+    return _best(winners, tuple(trials))
 
 
 def _best(judged: list[tuple[CrossValidation, Estimator]], trials: tuple[Trial, ...] = ()) -> Choice:

@@ -78,7 +78,7 @@ KINDS: Final[Mapping[BuiltIn, Kind]] = {
         encoding="one_hot",
         make=_logistic_regression,
         defaults={"C": 1.0},
-        space={"C": Range(low=0.001, high=1000.0, log=True)},
+        space={"C": Range(low=0.001, high=100.0, log=True)},
     ),
     "gradient_boosting": Kind(
         encoding="ordinal",

@@ -11,6 +11,8 @@ import onnx.helper
 import onnx.numpy_helper
 from onnx.utils import Extractor
 from skl2onnx import convert_sklearn
+from skl2onnx._supported_operators import sklearn_operator_name_map
+from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
@@ -52,13 +54,12 @@ def to_onnx(model: Pipeline, contract: Contract) -> bytes:
     # In float32 the terms of a very large bill, some hundreds of logits each, would leave an error of 1e-5.
     received = FloatTensorType(shape) if as_they_are else DoubleTensorType(shape)
     steps = [(ENCODE, _coded_encoder(coded[ENCODE], contract, as_they_are=as_they_are)), *_steps(CLASSIFY, classifier)]
-    options = {"zipmap": False} | ({"raw_scores": True} if hasattr(classifier, DECISION) else {})
     tree_converters.register()
     graph = convert_sklearn(
         Pipeline(steps),
         name="churn",
         initial_types=[(INPUT_NAME, received)],
-        options={id(steps[-1][1]): options},
+        options={id(steps[-1][1]): _options(steps[-1][1])},
         target_opset=_OPSET,
     )
     # Nobody reads the label: the decision depends on our own threshold.
@@ -76,6 +77,18 @@ def _steps(name: str, classifier: Any) -> list[tuple[str, Any]]:
         return [(name, classifier)]
     used = [(part, step) for part, step in classifier.steps if step is not None and step != "passthrough"]
     return [inner for part, step in used for inner in _steps(f"{name}_{part}", step)]
+
+
+def _options(classifier: Any) -> dict[str, bool]:
+    """What its converter has to give: a matrix, of the scores that the calibration was fitted to."""
+    name = sklearn_operator_name_map.get(type(classifier))
+    allowed = get_converter(name).get_allowed_options() or {} if name else {}
+    options = {"zipmap": False, "raw_scores": True}
+    if not hasattr(classifier, DECISION):
+        del options["raw_scores"]
+    elif name and "raw_scores" not in allowed:
+        raise ValueError("its converter does not give its decision_function, which the calibration reads")
+    return {option: value for option, value in options.items() if option in allowed}
 
 
 def _calibrate(graph: onnx.GraphProto, slope: float, offset: float, computed: int) -> None:

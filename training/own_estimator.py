@@ -12,6 +12,7 @@ from typing import Any, Final, get_args
 
 from sklearn.ensemble import (
     AdaBoostClassifier,
+    BaggingClassifier,
     ExtraTreesClassifier,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -23,8 +24,8 @@ from training.boosting import EstimatorError, unconvertible, words
 from training.estimators import Encoding, Estimator
 
 _PATH: Final = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
+_OF_TREES_BY_DEFAULT: Final = (AdaBoostClassifier, BaggingClassifier)
 _TREES: Final = (
-    AdaBoostClassifier,
     DecisionTreeClassifier,
     ExtraTreeClassifier,
     ExtraTreesClassifier,
@@ -118,8 +119,9 @@ def _seeded(classifier: Any, seed: int) -> Any:
 
 
 def _usual_encoding(classifier: Any) -> Encoding:
-    library = type(classifier).__module__.partition(".")[0]
-    return "ordinal" if isinstance(classifier, _TREES) or library in _TREE_LIBRARIES else "one_hot"
+    member = classifier.estimator if isinstance(classifier, _OF_TREES_BY_DEFAULT) else classifier
+    library = type(member).__module__.partition(".")[0]
+    return "ordinal" if member is None or isinstance(member, _TREES) or library in _TREE_LIBRARIES else "one_hot"
 
 
 def _type(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Final
 
 import numpy as np
@@ -37,7 +38,9 @@ def rehearse(
     rows = np.sort(np.concatenate([np.flatnonzero(churned == c)[:_ROWS_OF_A_CLASS] for c in (0, 1)]))
     few = customers.iloc[rows]
     try:
-        model = pipeline.fit(estimator, contract, few, churned[rows], seed=seed, calibration_folds=_FOLDS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on so few rows it may not converge; the real fit says so again
+            model = pipeline.fit(estimator, contract, few, churned[rows], seed=seed, calibration_folds=_FOLDS)
     except Exception as error:  # whatever the classifier does
         raise EstimatorError(f"{path} cannot be fitted to {len(rows)} customers: {words(error)}") from error
     classifier = pipeline.classifier_parts(model)[0]

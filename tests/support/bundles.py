@@ -155,12 +155,20 @@ class Trained:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
 
 
-def fit_contract(contract: Contract, source: Path, *, model: BuiltIn = "logistic_regression", seed: int = 0) -> Trained:
-    """Train the model ``bank`` on a file of customers of any contract."""
+def fit_contract(
+    contract: Contract,
+    source: Path,
+    *,
+    model: BuiltIn = "logistic_regression",
+    estimator: str | None = None,
+    seed: int = 0,
+) -> Trained:
+    """Train the model ``bank`` on a file of customers of any contract; ``estimator`` as of ``churn train``."""
     config = TrainConfig(
         source=str(source),
         contract=contract,
         model=model,
+        estimator=estimator,
         cv_folds=2,
         calibration_folds=2,
         tracking_uri="http://127.0.0.1:1",
@@ -171,7 +179,7 @@ def fit_contract(contract: Contract, source: Path, *, model: BuiltIn = "logistic
         contract=contract,
         medians=fitted.medians,
         model_name="bank",
-        model_type=model,
+        model_type=fitted.model_type,
         run_id=f"{seed:032x}",
         git_revision=None,
         dataset_sha256=data.sha256,

@@ -102,6 +102,29 @@ def test_the_last_step_is_remembered_for_an_error() -> None:
     assert progress.doing() == "fit (the model)"
 
 
+def test_a_stage_that_is_entered_again_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with Output().stages() as begin:
+        begin("search", "trial 1 of 2")
+        begin("search", "trial 2 of 2")
+        begin("fit", "the model")
+    assert [line.rpartition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "search    trial 2 of 2", "fit       the model",
+    ]  # fmt: skip
+    assert progress.doing() == "fit (the model)"
+
+
+def test_a_long_stage_prints_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    with Output().stages() as begin:
+        begin("search", "trial 1 of 2")
+        begin("search", "trial 2 of 2")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "search    trial 2 of 2 ..."
+    assert lines[1].startswith("search    trial 2 of 2: ")
+
+
 def test_waiting_with_json_leaves_standard_output_alone(capsys: pytest.CaptureFixture[str]) -> None:
     with Output(as_json=True).waiting("Asking"):
         pass

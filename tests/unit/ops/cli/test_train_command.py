@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,7 @@ def test_options_reach_the_training(
 ) -> None:
     options = {
         "--model": "auto",
+        "--search": "12",
         "--seed": "3",
         "--offer-cost": "10",
         "--customer-value": "900",
@@ -84,7 +86,7 @@ def test_options_reach_the_training(
     words = [word for option in options.items() for word in option]
     churn(monkeypatch, "train", "--data", str(tmp_path / "x.csv"), "--tracking-uri", STARTED, *words)
     (config,) = configs
-    assert (config.model, config.seed) == ("auto", 3)
+    assert (config.model, config.search, config.seed) == ("auto", 12, 3)
     assert config.cost == CostModel(offer_cost=10, customer_value=900, retained_share=0.5)
 
 
@@ -112,3 +114,39 @@ def test_a_contract_that_cannot_be_read_is_wrong_input(
 
 def test_the_choices_of_a_model_are_those_of_the_training() -> None:
     assert {choice.value for choice in ModelChoice} == {"auto", *get_args(BuiltIn)}
+
+
+def test_a_classifier_of_ones_own_reaches_the_training(
+    monkeypatch: pytest.MonkeyPatch, configs: list[TrainConfig], tmp_path: Path
+) -> None:
+    estimator = "sklearn.ensemble:RandomForestClassifier"
+    churn(monkeypatch, "train", "--data", str(tmp_path / "x.csv"), "--estimator", estimator)
+    assert [config.estimator for config in configs] == [estimator]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--estimator", "absent_module:forest"], "there is no module 'absent_module', neither in "),
+        (["--estimator", "sklearn.cluster:KMeans"], "has neither predict_proba nor decision_function"),
+        (["--estimator", "a:b", "--search", "5"], "--search 5 and --estimator a:b: only the ranges of built-in models"),
+        (["--estimator", "a:b", "--model", "auto"], "--model auto and --estimator a:b: leave one of the two out"),
+        (["--model", "xgboost"], "xgboost cannot be imported"),
+        (["--model", "lightgbm"], "lightgbm cannot be imported"),
+    ],
+)
+def test_a_classifier_that_cannot_be_used_is_wrong_input_before_a_server_starts(
+    monkeypatch: pytest.MonkeyPatch,
+    configs: list[TrainConfig],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setattr(mlflow_server, "tracking_server", None)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for library in ("xgboost", "lightgbm"):
+        monkeypatch.setitem(sys.modules, library, None)
+    assert churn(monkeypatch, "train", "--data", str(tmp_path / "x.csv"), *words) == ExitCode.BAD_INPUT
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert configs == []
