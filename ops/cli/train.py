@@ -48,19 +48,22 @@ ContractFile = Annotated[
     Path | None,
     typer.Option(help="What the customers look like, a YAML file. Default: those of the public Telco data."),
 ]
+Model = Annotated[ModelChoice, typer.Option(help="'auto' takes the one with the better AUC in cross-validation.")]
+Split = Annotated[
+    SplitChoice, typer.Option(help="'time' holds out the most recent days, by the column as_of of the contract.")
+]
+RetainedShare = Annotated[
+    float | None,
+    typer.Option(help="Share of the leaving customers who stay because of an offer. Default: the contract's."),
+]
 
 
 def train(
     *,
     data: Data = None,
     contract: ContractFile = None,
-    model: Annotated[
-        ModelChoice, typer.Option(help="'auto' takes the one with the better AUC in cross-validation.")
-    ] = ModelChoice.LOGISTIC_REGRESSION,
-    split: Annotated[
-        SplitChoice,
-        typer.Option(help="'time' holds out the most recent days, by the column as_of of the contract."),
-    ] = SplitChoice.RANDOM,
+    model: Model = ModelChoice.LOGISTIC_REGRESSION,
+    split: Split = SplitChoice.RANDOM,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the folds and the bootstrap.")] = SEED,
     offer_cost: Annotated[
         float | None, typer.Option(help="Cost of an offer, in the currency of the bills. Default: the contract's.")
@@ -68,10 +71,7 @@ def train(
     customer_value: Annotated[
         float | None, typer.Option(help="Value of a customer who stays. Default: the contract's.")
     ] = None,
-    retained_share: Annotated[
-        float | None,
-        typer.Option(help="Share of the leaving customers who stay because of an offer. Default: the contract's."),
-    ] = None,
+    retained_share: RetainedShare = None,
     promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
