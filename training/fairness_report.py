@@ -12,6 +12,7 @@ from training.fairness import MEASURES, RATES, Group, comparisons, of_slice, too
 from training.markdown import table
 from training.proportions import Proportion
 
+HEADING: Final = "Fairness"
 _LEGEND: Final = """\
 Shares at the threshold, with 95 % intervals (Wilson; rows of one customer count together). Selection rate: the share
 of all customers who get an offer. False positive rate: of those who stayed, the share with an offer. False negative
@@ -48,7 +49,7 @@ def section(contract: Contract, groups: Sequence[Group], limits: GateLimits) -> 
     ]
     return "\n\n".join(
         [
-            "## Fairness",
+            f"## {HEADING}",
             _LEGEND,
             table(("group", "rows", *map(_words, RATES)), rows),
             _APART,

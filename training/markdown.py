@@ -29,6 +29,15 @@ def for_mlflow(text: str) -> str:
     return "\n\n".join(_with_gaps(b) if b.startswith("|") else _unwrapped(b) for b in blocks) + "\n"
 
 
+def replaced_section(text: str, heading: str, instead: str) -> str:
+    """The text with another body of the section under a heading, up to the next heading of the same level."""
+    before, mark, rest = text.partition(f"\n## {heading}\n")
+    if not mark:
+        return text
+    _, following, after = rest.partition("\n## ")
+    return f"{before}{mark}\n{instead}\n{following}{after}"
+
+
 def _with_gaps(block: str) -> str:
     head, rule, *rows = block.split("\n")
     return "\n".join([_gap(head), rule, *map(_gap, rows)])

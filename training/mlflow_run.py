@@ -16,13 +16,15 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
 from app.bundle import ARTIFACT_FOLDER, digest
+from training import fairness_report
 from training.candidate import CandidateVersion, LoggedModel, Run
 from training.config import ModelType, TrainConfig
 from training.data import Dataset
 from training.gates import to_tags, verdict
-from training.markdown import for_mlflow
+from training.markdown import for_mlflow, replaced_section
 from training.mlflow_dataset import run_name, training_input, without_credentials
 from training.mlflow_experiment import prepare
 from training.mlflow_store import EVALUATION_FOLDER, plain_errors
@@ -121,8 +123,14 @@ def log_seconds(seconds: dict[str, float]) -> None:
 
 
 def _as_note_of(run_id: str, card: str) -> str:
-    """Adapt the model card to the run's page: MLflow serves the plots as artifacts of the run."""
-    return for_mlflow(card.replace(f"]({PLOTS}/", f"](get-artifact?run_uuid={run_id}&path={PLOTS}/"))
+    """Adapt the model card to the run's page: MLflow serves the plots as artifacts of the run, and cuts a long text."""
+    card = card.replace(f"]({PLOTS}/", f"](get-artifact?run_uuid={run_id}&path={PLOTS}/")
+    note = for_mlflow(card)
+    if len(note) <= MAX_TAG_VAL_LENGTH:
+        return note
+    # The longest section, and the only one whose figures are elsewhere on the page too.
+    where = f"The rates of each group are in `{CARD}` among the artifacts, and among the metrics."
+    return for_mlflow(replaced_section(card, fairness_report.HEADING, where))
 
 
 def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:

@@ -13,10 +13,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from support.commands import churn
-from support.contracts import small_bank, small_bank_customers
+from support.contracts import small_bank, small_bank_customers, small_bank_snapshots
 from support.telco import FEATURE_NAMES
 from support.training_runs import GATES, aliases, config, stage_of
 
+from app.contract import Contract
 from app.schemas import telco
 from training import addresses, mlflow_store, native, pipeline, registry
 from training.data import DataError, encode_frame
@@ -69,12 +70,16 @@ def test_a_run_keeps_figures_plots_card_and_origin(
     assert run.info.status == "FINISHED"
     assert {"auc", "uncertainty/auc_low", "lift_at_10", "cv_auc", "training_seconds/fit"} <= set(run.data.metrics)
     assert {"slice_auc/gender.female", "slice_churn_rate/contract.two_year"} <= set(run.data.metrics)
+    rate = "slice_false_negative_rate/gender.female"
+    assert run.data.metrics[f"{rate}_low"] < run.data.metrics[rate] < run.data.metrics[f"{rate}_high"]
+    assert run.data.params["split"] == "random"
+    assert "held_out_from" not in run.data.params
     assert run.data.params["model"] == "auto"
     assert run.data.params["cost.offer_cost"] == "40.0"
     assert len(run.data.tags["dataset_sha256"]) == 64
     assert "git_revision" in run.data.tags
     names = {f.path for f in client.list_artifacts(trained[0].run_id, "plots")}
-    assert len(names) == 7
+    assert len(names) == 8
     card = download_artifacts(
         run_id=trained[0].run_id, artifact_path="model_card.md", dst_path=str(tmp_path), tracking_uri=mlflow_server
     )
@@ -96,6 +101,8 @@ def test_a_run_says_on_its_page_what_was_trained_on_what(
     note = run.data.tags["mlflow.note.content"]
     assert note.startswith(f"# Model card: run, {result.model_type.replace('_', ' ')}\n\nAUC ")
     (address,) = re.findall(r"!\[roc\]\((.+?)\)", note)
+    assert "in `model_card.md` among the artifacts" in note, "MLflow would cut the whole card"
+    assert "\n\n## Limits\n\n" in note
     answer = httpx.get(f"{mlflow_server}/{address}", trust_env=False)
     assert answer.content.startswith(b"\x89PNG")
 
@@ -248,3 +255,29 @@ def test_another_business_is_trained_promoted_and_scored(mlflow_server: str, tmp
     model = mlflow_store.fetch_model(client, version)
     assert model.manifest.customers == small_bank()
     assert model.manifest.medians.keys() == {"balance"}
+
+
+def test_a_split_by_time_and_the_limits_of_fairness_reach_the_version(mlflow_server: str, tmp_path: Path) -> None:
+    """The bank's Germans churn more often, so they get more offers than the contract allows."""
+    name, source = "bank-by-time", tmp_path / "bank.csv"
+    small_bank_snapshots(6000, 8).to_csv(source, index=False)
+    limits = {"slices": ("geography",), "demographic_parity_ratio_min": 0.8}
+    contract = Contract.model_validate(small_bank().model_dump() | {"fairness": limits})
+    result = train(config(source, mlflow_server, name, contract=contract, split="time"))
+    assert [gate.name for gate in result.gates] == [*GATES[:-1], "fairness", "regression"]
+    assert [gate.name for gate in result.gates if not gate.passed] == ["fairness"]
+    assert not result.staged
+    run = MlflowClient(mlflow_server).get_run(result.run_id)
+    assert (run.data.params["split"], run.data.params["held_out_from"]) == ("time", "2026-07-01")
+    assert run.data.tags["gate.fairness"].startswith("refused: geography: demographic parity ratio 0.")
+    offers = {
+        name: run.data.metrics[f"slice_selection_rate/geography.{name}"] for name in ("france", "germany", "spain")
+    }
+    assert max(offers, key=lambda name: offers[name]) == "germany"
+    client = mlflow_store.connect(mlflow_server)
+    version = mlflow_store.get_version(client, name, result.version)
+    with pytest.raises(RegistryError, match="fairness"):
+        registry.promote(mlflow_server, name, result.version)
+    manifest = mlflow_store.fetch_model(client, version, verdict_required=False).manifest
+    assert manifest.customers == contract
+    assert [gate.name for gate in manifest.refusals] == ["fairness"]

@@ -187,6 +187,18 @@ def small_bank_customers(count: int, seed: int) -> pd.DataFrame:
     return frame
 
 
+def small_bank_snapshots(customers: int, months: int, seed: int = 1) -> pd.DataFrame:
+    """Customers of :func:`small_bank` with a row for each month until they leave, as monthly snapshots have them."""
+    rng = np.random.default_rng(seed)
+    frame, parts = small_bank_customers(customers, seed), []
+    for month in range(months):
+        risk = 0.04 + 0.12 * (frame["age"] > 50) + 0.12 * (frame["geography"] == "Germany")
+        frame["left"] = (rng.random(len(frame)) < risk).astype(int)
+        parts.append(frame.assign(day=f"2026-{month + 1:02d}-01"))
+        frame = frame[frame["left"] == 0].copy()
+    return pd.concat(parts, ignore_index=True)
+
+
 def with_feature(contract: Contract, name: str, **changes: Any) -> Contract:
     """The contract with changes to one feature."""
     features = tuple(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from training.markdown import cell, for_mlflow, table
+from training.markdown import cell, for_mlflow, replaced_section, table
 
 
 def test_a_table_has_a_line_for_each_row() -> None:
@@ -18,3 +18,10 @@ def test_for_mlflow_a_paragraph_is_one_line_and_columns_have_a_gap() -> None:
         "# Title\n\nOne paragraph of two lines.\n\n"
         "| a&emsp; | b |\n| :--- | :--- |\n" + r"| 1&emsp; | 2 \| 3 |" + "\n| 4&emsp; | 5 |\n"
     )
+
+
+def test_a_section_is_replaced_up_to_the_next_heading() -> None:
+    text = "# A\n\n## B\n\nlong\n\n### C\n\nlonger\n\n## D\n\nend\n"
+    assert replaced_section(text, "B", "short") == "# A\n\n## B\n\nshort\n\n## D\n\nend\n"
+    assert replaced_section(text, "D", "short") == text.replace("end", "short")
+    assert replaced_section(text, "E", "short") == text

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 from sklearn.calibration import CalibratedClassifierCV
-from support.contracts import small_bank, small_bank_customers
+from support.contracts import small_bank, small_bank_snapshots
 
 from app.contract import Contract
 from training import report, time_split
@@ -29,18 +29,6 @@ from training.pipeline import CLASSIFY
 BANK = small_bank()
 
 
-def panel(customers: int, months: int, seed: int = 1) -> pd.DataFrame:
-    """A row for each customer and month until the customer leaves, as a company's monthly snapshots have them."""
-    rng = np.random.default_rng(seed)
-    frame, parts = small_bank_customers(customers, seed), []
-    for month in range(months):
-        risk = 0.04 + 0.12 * (frame["age"] > 50) + 0.12 * (frame["geography"] == "Germany")
-        frame["left"] = (rng.random(len(frame)) < risk).astype(int)
-        parts.append(frame.assign(day=f"2026-{month + 1:02d}-01"))
-        frame = frame[frame["left"] == 0].copy()
-    return pd.concat(parts, ignore_index=True)
-
-
 def config(**changes: object) -> TrainConfig:
     fields = {"source": "a.csv", "contract": BANK, "split": "time", "tracking_uri": "http://127.0.0.1:1"}
     return TrainConfig.model_validate(fields | changes)
@@ -49,7 +37,7 @@ def config(**changes: object) -> TrainConfig:
 @lru_cache
 def data() -> Dataset:
     with TemporaryDirectory() as folder:
-        panel(900, 9).sample(frac=1, random_state=4).to_csv(Path(folder) / "a.csv", index=False)
+        small_bank_snapshots(900, 9).sample(frac=1, random_state=4).to_csv(Path(folder) / "a.csv", index=False)
         return load(str(Path(folder) / "a.csv"), BANK, dated=True)
 
 
@@ -130,7 +118,7 @@ def test_the_same_file_gives_the_same_split_and_scores() -> None:
 
 def test_a_time_split_tells_what_a_random_one_hides(tmp_path: Path) -> None:
     """The risk turns around in the last months: a random split mixes them into training, time does not."""
-    frame = panel(1500, 8)
+    frame = small_bank_snapshots(1500, 8)
     late = frame["day"] >= "2026-07-01"
     frame.loc[late, "left"] = (np.random.default_rng(2).random(late.sum()) < 0.1 + 0.3 * (frame["age"][late] < 45)) * 1
     frame.to_csv(tmp_path / "a.csv", index=False)
@@ -154,7 +142,7 @@ def test_an_earlier_row_of_the_same_customer_is_no_copy(tmp_path: Path) -> None:
     assert not whole.passed
     assert gate(it.content, alike.churned, others, with_ids=True, limits=limits).passed
     # Copies under other ids are still seen.
-    frame = panel(900, 9)
+    frame = small_bank_snapshots(900, 9)
     stayed = frame[(frame["day"] == "2026-09-01") & (frame["left"] == 0)]
     copies = stayed.assign(email="x" + stayed["email"], day="2026-01-01")
     pd.concat([frame, copies]).to_csv(tmp_path / "a.csv", index=False)
@@ -238,7 +226,7 @@ def two_classes_late(frame: pd.DataFrame) -> pd.DataFrame:
 def test_what_cannot_be_split_is_refused_with_the_days(
     tmp_path: Path, months: int, change: Callable[[pd.DataFrame], pd.DataFrame] | None, message: str
 ) -> None:
-    frame = panel(900, months)
+    frame = small_bank_snapshots(900, months)
     (change(frame) if change else frame).to_csv(tmp_path / "a.csv", index=False)
     it = load(str(tmp_path / "a.csv"), BANK, dated=True)
     with pytest.raises(DataError) as error:

@@ -11,10 +11,10 @@ from typing import get_args
 import pytest
 from support.commands import churn
 
-from ops.cli.train import ModelChoice
+from ops.cli.train import ModelChoice, SplitChoice
 from ops.errors import ExitCode
 from ops.local import mlflow_server
-from training.config import BuiltIn, CostModel, TrainConfig
+from training.config import BuiltIn, CostModel, SplitKind, TrainConfig
 from training.contract_file import read
 
 STARTED = "http://127.0.0.1:5000"
@@ -110,6 +110,22 @@ def test_a_contract_that_cannot_be_read_is_wrong_input(
     options = ("--data", str(tmp_path / "x.csv"), "--contract", str(tmp_path / "c.yaml"))
     assert churn(monkeypatch, "train", *options) == ExitCode.BAD_INPUT
     assert configs == []
+
+
+def test_a_split_by_time_needs_a_contract_with_days(
+    monkeypatch: pytest.MonkeyPatch, configs: list[TrainConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--data", str(tmp_path / "x.csv"), "--tracking-uri", STARTED, "--split", "time")
+    assert churn(monkeypatch, "train", *options) == ExitCode.BAD_INPUT
+    assert "name the column there with as_of, or split at random" in " ".join(capsys.readouterr().err.split())
+    file = tmp_path / "mine.yaml"
+    file.write_text(Path("contracts/bank.yaml").read_text(encoding="utf-8") + "\nas_of: day\n", encoding="utf-8")
+    churn(monkeypatch, "train", *options, "--contract", str(file))
+    assert [config.split for config in configs] == ["time"]
+
+
+def test_the_choices_of_a_split_are_those_of_the_training() -> None:
+    assert {choice.value for choice in SplitChoice} == {*get_args(SplitKind)}
 
 
 def test_the_choices_of_a_model_are_those_of_the_training() -> None:
