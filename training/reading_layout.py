@@ -209,6 +209,8 @@ def _chosen(source: str, candidates: Sequence[_Candidate], known: Known, sep: st
     several = [c for c in several if c.delimiter == sep] or several
     exact = [c for c in several if not c.row_names] or several
     best = [c for c in exact if c.known == max(e.known for e in exact)]
+    # Decimal commas make the rows alike by commas too, below a header that has none and would then be a title.
+    best = [c for c in best if c.header == min(b.header for b in best)]
     if len(best) > 1:
         raise _two_delimiters(source, best)
     if best:

@@ -260,3 +260,43 @@ def test_bounds_hold_the_numbers_with_a_margin_and_stay_on_their_side_of_zero(nu
     assert low >= 0 if smallest >= 0 else low <= smallest - 0.49 * (largest - smallest) or high == 0
     assert high <= 0 if largest <= 0 else True
     assert math.isfinite(high - low)
+
+
+@pytest.mark.parametrize("mark", [".", ","])
+def test_thousands_that_could_be_decimals_are_named_and_an_option_decides(tmp_path: Path, mark: str) -> None:
+    """As German programs write 1854 beside 777: nothing but the mark tells that the first is the larger one."""
+    table = shop()
+    spend = np.random.default_rng(2).integers(1, 9000, ROWS)
+    table["Grouped"] = [f"{int(amount):,}".replace(",", mark) for amount in spend]
+    table["Monthly Spend"] = table["Age"]
+    proposed = proposal(table.assign(Balance=1), tmp_path)
+    assert "Grouped" in proposed.contract.ignored
+    assert "# Grouped: numbers like 1,234, which is 1234 or 1.234: say which with --decimal" in proposed.yaml
+    other = {".": ",", ",": "."}[mark]
+    decided = proposal(table.assign(Balance=1), tmp_path, reading=Reading.model_validate({"decimal": other})).contract
+    assert decided.by_name["grouped"].type == "integer"
+    assert decided.by_name["grouped"].highest > 9000
+    data = load(str(tmp_path / "2024-shop customers.csv"), decided)
+    assert data.customers["grouped"].tolist() == spend.tolist()
+    decimals = proposal(table.assign(Balance=1), tmp_path, reading=Reading.model_validate({"decimal": mark})).contract
+    assert decimals.by_name["grouped"].type == "number"
+    assert decimals.by_name["grouped"].highest < 2000
+
+
+def test_a_column_of_numbers_of_a_parquet_file_has_one_reading(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(2).integers(1, 9, ROWS) + 0.125
+    contract = proposal(shop().assign(Grouped=numbers), tmp_path, "a.parquet").contract
+    assert contract.by_name["grouped"].type == "number"
+
+
+def test_german_excel_files_have_their_header_for_a_delimiter(tmp_path: Path) -> None:
+    """Two decimal commas in each row: by commas, the rows are alike too, and the header would be a title."""
+    table = shop().drop(columns=["Grouped", "Note"])
+    for name in ("Monthly Spend", "Balance"):
+        table[name] = table[name].map(lambda amount: f"{amount:.2f}".replace(".", ","))
+    table["Final Invoice"] = "a"
+    table.to_csv(tmp_path / "a.csv", sep=";", index=False)
+    contract = infer(str(tmp_path / "a.csv")).contract
+    assert {"monthly_spend", "balance", "plan_name"} <= set(contract.names)
+    assert contract.reading.decimal == ","
+    assert load(str(tmp_path / "a.csv"), contract).customers["balance"].min() < 0
