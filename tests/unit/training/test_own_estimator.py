@@ -16,7 +16,7 @@ from app.bundle import MODEL
 from app.explain import Linear, Occlusion
 from app.model import Origin
 from app.model import load as load_model
-from training import export
+from training import export, pipeline
 from training.boosting import EstimatorError
 from training.choosing import TrainingPart, choose
 from training.config import TrainConfig
@@ -211,12 +211,9 @@ def test_what_cannot_be_served_fails_before_the_long_fit(name: str, words: str) 
     seen: list[str] = []
     customers = small_bank_customers(1500, 5).dropna().reset_index(drop=True)
     customers["geography"] = pd.Categorical(customers["geography"], BANK.by_name["geography"].categories)
-    part = TrainingPart(
-        contract=BANK,
-        customers=customers[list(BANK.names)],
-        churned=customers["left"].to_numpy(dtype=np.int8),
-        groups=customers["email"],
-    )
+    churned = customers["left"].to_numpy(dtype=np.int8)
+    folds = list(pipeline.folds(customers["email"], churned, count=2, rows_max=1500, seed=1))
+    part = TrainingPart(contract=BANK, customers=customers[list(BANK.names)], churned=churned, folds=folds)
     config = TrainConfig(source="x.csv", contract=BANK, estimator=f"mine:{name}", tracking_uri="http://127.0.0.1:1")
     with pytest.raises(EstimatorError, match=words) as caught:
         choose(config, part, lambda stage, _: seen.append(stage))
