@@ -158,7 +158,7 @@ class Manifest(Frozen):
     medians: dict[str, float] = Field(default_factory=dict)
     """Median of the training rows of each feature whose blanks count as one."""
     model_name: str
-    model_type: Literal["logistic_regression", "gradient_boosting"]
+    model_type: Literal["logistic_regression", "gradient_boosting", "foreign"]
     created_at: datetime
     run_id: str
     git_revision: str | None

@@ -33,6 +33,7 @@ class RefusedError(OpsError):
 _WRONG_INPUT: Final = (
     ("training.contract_file", "ContractError"),
     ("training.files", "PathError"),
+    ("training.foreign_error", "ForeignModelError"),
     ("training.violations", "DataError"),
     ("pydantic", "ValidationError"),
 )

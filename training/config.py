@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,7 +12,8 @@ from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 from app.names import MODEL_NAME
 from app.schemas import telco
 
-ModelType = Literal["logistic_regression", "gradient_boosting"]
+ModelType = Literal["logistic_regression", "gradient_boosting", "foreign"]
+"""``foreign`` is a model that was trained elsewhere."""
 MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -110,17 +112,13 @@ def _cost(validated: dict[str, Any]) -> CostModel:
     return CostModel.of(contract.cost)
 
 
-class TrainConfig(_Frozen):
-    """One training run.
+class RunConfig(_Frozen):
+    """What every run needs that ends in a registered version.
 
     Attributes:
-        source: CSV or Parquet file with the contract's features and label; a local path or ``s3://``.
+        source: file with the contract's features and label; a local path or ``s3://``.
         contract: what the customers look like.
         reading: how the file is written, where that is not to be found out or differs from the contract.
-        model: ``auto`` takes the candidate with the best cross-validated AUC.
-        test_share: share of the customers held out from fitting, and used for every reported figure.
-        cv_folds: folds of the cross-validated AUC, on at most ``cv_rows_max`` training rows.
-        calibration_folds: folds of the out-of-fold scores that the calibration is fitted on.
         bootstrap_count: resamples of the holdout for the 95 % intervals.
         cost: by default the contract's.
         tracking_uri: of the MLflow server.
@@ -129,15 +127,45 @@ class TrainConfig(_Frozen):
     source: Annotated[str, Field(min_length=1)]
     contract: Contract = Field(default_factory=telco)
     reading: Reading | None = None
-    model: Literal["auto", "logistic_regression", "gradient_boosting"] = "logistic_regression"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
-    test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
-    cv_folds: Annotated[int, Field(ge=2, le=20)] = 5
-    cv_rows_max: Annotated[int, Field(ge=1000)] = 50_000
-    calibration_folds: Annotated[int, Field(ge=2, le=10)] = 3
     bootstrap_count: Annotated[int, Field(ge=100, le=10_000)] = 300
     cost: CostModel = Field(default_factory=_cost)
     gates: GateLimits = GateLimits()
     tracking_uri: Annotated[str, Field(min_length=1)]
     model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = MODEL_NAME
     experiment: Annotated[str, Field(min_length=1)] = MODEL_NAME
+
+
+class TrainConfig(RunConfig):
+    """One training run.
+
+    Attributes:
+        model: ``auto`` takes the candidate with the best cross-validated AUC.
+        test_share: share of the customers held out from fitting, and used for every reported figure.
+        cv_folds: folds of the cross-validated AUC, on at most ``cv_rows_max`` training rows.
+        calibration_folds: folds of the out-of-fold scores that the calibration is fitted on.
+    """
+
+    model: Literal["auto", "logistic_regression", "gradient_boosting"] = "logistic_regression"
+    test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
+    cv_folds: Annotated[int, Field(ge=2, le=20)] = 5
+    cv_rows_max: Annotated[int, Field(ge=1000)] = 50_000
+    calibration_folds: Annotated[int, Field(ge=2, le=10)] = 3
+
+
+class RegisterConfig(RunConfig):
+    """The registration of a model that was trained elsewhere; ``source`` has customers that it was not trained with.
+
+    Attributes:
+        model_file: ``.onnx``, or ``.skops`` of a scikit-learn pipeline.
+        golden: customers with the scores that the model gave them where it was trained; an ONNX file needs them.
+        train_source: the customers that it was trained with, as far as they are known.
+        trusted_types: names of types that a ``.skops`` file may hold besides those that are always trusted.
+        note: where the model comes from, for the model card.
+    """
+
+    model_file: Path
+    golden: Path | None = None
+    train_source: Annotated[str, Field(min_length=1)] | None = None
+    trusted_types: tuple[str, ...] = ()
+    note: Annotated[str, Field(max_length=500)] = ""

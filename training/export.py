@@ -127,6 +127,11 @@ def explainer(contract: Contract, model: Pipeline, features: Features) -> Linear
     """
     if isinstance(classifier_parts(model)[0], LogisticRegression):
         return _linear(contract, model, features)
+    return occlusion(contract, features)
+
+
+def occlusion(contract: Contract, features: Features) -> Occlusion:
+    """The explainer of any model: it compares with the typical one of these coded customers."""
     typical = [
         float(
             np.bincount(column.astype(int)).argmax()
@@ -210,13 +215,26 @@ def write_files(
         holdout: raw features of the held-out customers, blanks filled.
         holdout_scores: the native model's scores of these customers.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     contract = facts.contract
-    (folder / MODEL).write_bytes(to_onnx(model, contract))
-    write_json(folder / GOLDEN, golden(facts, model, holdout, holdout_scores))
-    write_json(folder / REFERENCE, reference(contract, everyone, holdout_scores))
-    write_json(folder / EXPLAIN, Explain(explainer=explainer(contract, model, train)))
-    return (folder / MODEL).read_bytes()
+    return write_parts(
+        folder,
+        to_onnx(model, contract),
+        golden(facts, model, holdout, holdout_scores),
+        reference(contract, everyone, holdout_scores),
+        explainer(contract, model, train),
+    )
+
+
+def write_parts(
+    folder: Path, graph: bytes, rows: Golden, distributions: Reference, explains: Linear | Occlusion
+) -> bytes:
+    """Write these files of a bundle into ``folder``; returns the graph."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL).write_bytes(graph)
+    write_json(folder / GOLDEN, rows)
+    write_json(folder / REFERENCE, distributions)
+    write_json(folder / EXPLAIN, Explain(explainer=explains))
+    return graph
 
 
 def write_manifest(folder: Path, facts: Facts, results: list[GateResult]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
+from sklearn.base import ClassifierMixin
 from sklearn.pipeline import Pipeline
 
 from app.contract import Contract, Features, Scores
@@ -14,6 +15,7 @@ from training.auc import Clusters
 from training.config import MODEL_TYPES, ModelType, TrainConfig
 from training.data import DataError, Dataset, Violation, encode_frame, filled_medians
 from training.duplicates import Content
+from training.elsewhere import Elsewhere
 from training.filling import AllBlankError, medians_of
 from training.pipeline import CrossValidation, Labels, Split
 
@@ -27,10 +29,11 @@ class Fitted:
 
     ``customers`` are those of the file with every blank filled, ``medians`` what filled those that count as a median of
     the training rows. ``groups`` keeps rows on one side of the split (:func:`training.duplicates.groups`),
-    ``validations`` the cross-validations of the candidates, the best first.
+    ``validations`` the cross-validations of the candidates, the best first. A model that was trained elsewhere has
+    ``elsewhere`` and no validations, and no training part unless its rows are known.
     """
 
-    model: Pipeline
+    model: Pipeline | ClassifierMixin
     model_type: ModelType
     customers: pd.DataFrame
     medians: dict[str, float]
@@ -41,11 +44,16 @@ class Fitted:
     content: Content
     groups: pd.Series[str]
     validations: tuple[CrossValidation, ...]
+    elsewhere: Elsewhere | None = None
 
     @property
     def clusters(self) -> Clusters:
         """Which held-out rows belong to one customer; see :func:`training.auc.auc`."""
-        return pd.factorize(self.groups.iloc[self.split.test])[0].astype("int64")
+        return self.clusters_of(self.split)
+
+    def clusters_of(self, split: Split) -> Clusters:
+        """The same for the held-out rows of another split of these customers."""
+        return pd.factorize(self.groups.iloc[split.test])[0].astype("int64")
 
 
 def validate(data: Dataset) -> Labels:

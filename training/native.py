@@ -33,7 +33,8 @@ TRUSTED_TYPES: Final[dict[ModelType, list[str]]] = {
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     ],
 }
-"""The only types that a native model may hold besides skops' own defaults."""
+"""The only types that a native model may hold besides skops' own defaults. One from elsewhere has those that a person
+named, so it is not here."""
 
 
 class NativeModelError(Exception):
@@ -48,8 +49,10 @@ def load_native(path: Path, model_type: ModelType, digest: str) -> Pipeline:
         digest: sha256 of the file, from the version's tag :data:`DIGEST_TAG`.
 
     Raises:
-        NativeModelError: it is not the registered file.
+        NativeModelError: it is not the registered file, or it was trained elsewhere.
     """
+    if model_type not in TRUSTED_TYPES:
+        raise NativeModelError(f"{path.name}: trained elsewhere, and its types were trusted for its registration alone")
     data = path.read_bytes()
     if sha256(data) != digest:
         raise NativeModelError(f"{path.name}: its sha256 is not the registered one ({DIGEST_TAG})")

@@ -21,7 +21,7 @@ from app.contract import Contract
 from training.pipeline import CATEGORY_BRANCH, CLASSIFY, ENCODE, NUMBER_BRANCH, SCALE, branches, classifier_parts
 
 _BOOSTING: Final = "SklearnHistGradientBoostingClassifier"
-_OPSET: Final = {"": 18, "ai.onnx.ml": 3}
+OPSET: Final = {"": 18, "ai.onnx.ml": 3}
 """Supported by every ONNX Runtime since 1.14, and by the server that scores."""
 
 
@@ -51,7 +51,7 @@ def to_onnx(model: Pipeline, contract: Contract) -> bytes:
         name="churn",
         initial_types=[(INPUT_NAME, received)],
         options={id(coded[CLASSIFY]): {"zipmap": False}},
-        target_opset=_OPSET,
+        target_opset=OPSET,
         custom_conversion_functions={HistGradientBoostingClassifier: _convert_boosting},
         custom_shape_calculators={HistGradientBoostingClassifier: get_shape_calculator(_BOOSTING)},
     )

@@ -15,7 +15,7 @@ from app.bundle import GateResult
 from app.contract import Contract, Scores
 from app.feature import Constant, Formula
 from training import plots
-from training.config import CostModel, TrainConfig
+from training.config import CostModel, RegisterConfig, RunConfig, TrainConfig
 from training.data import Dataset
 from training.evaluate import METRICS, Metric, Slice, offer_value
 from training.export import Facts
@@ -33,7 +33,10 @@ CARD: Final = "model_card.md"
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A model's figures on its holdout; ``validations`` are the cross-validations of the candidates, best first."""
+    """A model's figures on its holdout; ``validations`` are the cross-validations of the candidates, best first.
+
+    A model that was trained elsewhere has none.
+    """
 
     churned: Labels
     scores: Scores
@@ -52,6 +55,8 @@ class Evaluation:
         flat: dict[str, float] = {}
         for name, metric in self.metrics.items():
             flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+        if not self.validations:
+            return flat
         best = self.validations[0]
         return flat | {"cv_auc": best.mean, "cv_auc_deviation": best.deviation}
 
@@ -61,7 +66,7 @@ class Evaluation:
         The headline figures have no group and come first; ``uncertainty/`` has the ends of their intervals.
         """
         flat = self.flat_metrics()
-        headline = {name: flat.pop(name) for name in (*self.metrics, "cv_auc")}
+        headline = {name: flat.pop(name) for name in (*self.metrics, "cv_auc") if name in flat}
         return headline | {f"uncertainty/{name}": value for name, value in flat.items()} | self.slice_metrics()
 
     def slice_metrics(self) -> dict[str, float]:
@@ -144,9 +149,41 @@ def _headline(data: Dataset, facts: Facts, evaluation: Evaluation, results: list
     auc = evaluation.metrics["auc"]
     return (
         f"AUC {auc.value:.4f}, gates {verdict(results)}. 95 % interval of the AUC {auc.low:.4f} to {auc.high:.4f}; "
-        f"{facts.model_type} trained {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {file_name(data.source)}, "
+        f"{facts.model_type} {_verb(facts)} {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {file_name(data.source)}, "
         f"{len(data.customers):,} rows."
     )
+
+
+def _verb(facts: Facts) -> str:
+    return "model, trained elsewhere, judged" if facts.model_type == "foreign" else "trained"
+
+
+def _origin(config: RunConfig, evaluation: Evaluation) -> str:
+    """Which customers the figures are about, and where the model comes from, in lines."""
+    churn = f"({evaluation.churned.mean():.1%} of these churned)"
+    if not isinstance(config, RegisterConfig):
+        return (
+            f"{len(evaluation.churned):,} of them were held out {churn}, stratified and\n"
+            f"grouped by customer, seed {config.seed}."
+        )
+    note = config.note or "Nothing else is known about where it comes from."
+    known = (
+        f"The rows that it was trained with come from `{file_name(config.train_source)}`."
+        if config.train_source
+        else "The rows that it was trained with are not known here."
+    )
+    return (
+        f"The model, `{config.model_file.name}`, was trained elsewhere: {note}\n"
+        f"All of these customers {churn} count as held out: whoever registered it says that it\n"
+        f"was trained without them. {known}"
+    )
+
+
+def _validation_text(config: RunConfig, evaluation: Evaluation) -> str:
+    if not isinstance(config, TrainConfig):
+        return "There is no cross-validation: the model was trained elsewhere."
+    validations = "; ".join(f"{v.model_type} {v.mean:.4f} ± {v.deviation:.4f}" for v in evaluation.validations)
+    return f"AUC in {config.cv_folds}-fold cross-validation on the training part: {validations}."
 
 
 def _legal(contract: Contract) -> str:
@@ -177,7 +214,7 @@ def _plots_text(folder: Path) -> str:
 
 def write_card(
     path: Path,
-    config: TrainConfig,
+    config: RunConfig,
     data: Dataset,
     *,
     facts: Facts,
@@ -185,7 +222,6 @@ def write_card(
     results: list[GateResult],
 ) -> None:
     """Write the model card (Mitchell et al., 2019) in Markdown, with the plots of the folder ``plots`` beside it."""
-    validations = "; ".join(f"{v.model_type} {v.mean:.4f} ± {v.deviation:.4f}" for v in evaluation.validations)
     ceiling = f"AUC {data.truth.ceiling.auc:.4f} (generated data)" if data.truth else "not known (real data)"
     gate_rows = [(r.name, "passed" if r.passed else "**refused**", r.detail) for r in results]
     slice_head = ("group", "rows", "churn rate", "mean score", "AUC", "calibration error", "offers")
@@ -200,15 +236,14 @@ any decision about a person's rights. Scores hold for customers like those below
 ## Data
 
 {len(data.customers):,} customers; sha256 `{data.sha256}`; contract `{data.contract.name}`.
-{len(evaluation.churned):,} of them were held out ({evaluation.churned.mean():.1%} of these churned), stratified and
-grouped by customer, seed {config.seed}. Best score any model can reach: {ceiling}.
+{_origin(config, evaluation)} Best score any model can reach: {ceiling}.
 Code revision: {facts.git_revision or "unknown"}.
 
 {_warnings(evaluation.warnings)}## Figures on the holdout
 
 {table(("metric", "value", "95 % interval (bootstrap)"), _metric_rows(evaluation))}
 
-AUC in {config.cv_folds}-fold cross-validation on the training part: {validations}.
+{_validation_text(config, evaluation)}
 
 ## Groups
 

@@ -10,7 +10,19 @@ import numpy as np
 from app import model as serving
 from app.bundle import ARTIFACT_FOLDER, GateResult
 from app.contract import Features, Scores
-from training import compare, duplicates, evaluate, export, gates, ledger, mlflow_run, registration, report, sanity
+from training import (
+    compare,
+    duplicates,
+    evaluate,
+    export,
+    foreign,
+    gates,
+    ledger,
+    mlflow_run,
+    registration,
+    report,
+    sanity,
+)
 from training.auc import auc
 from training.candidate import CandidateVersion, Run
 from training.config import TrainConfig
@@ -30,10 +42,10 @@ def run(config: TrainConfig, on_stage: OnStage) -> TrainResult:
     churned = validate(data)
     client = connect(config.tracking_uri)
     fitted = fit(config, data, churned, progress.enter)
-    return _publish(Run(config=config, client=client, data=data, fitted=fitted), progress)
+    return publish(Run(config=config, client=client, data=data, fitted=fitted), progress)
 
 
-def _publish(run: Run, progress: Progress) -> TrainResult:
+def publish(run: Run, progress: Progress) -> TrainResult:
     """Evaluate, export, check the gates, report, register and stage."""
     config, fitted = run.config, run.fitted
     progress.enter("evaluate", f"{len(fitted.split.test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
@@ -127,6 +139,8 @@ def _candidate(
 def _write_files(bundle: Path, run: Run, facts: export.Facts) -> bytes:
     """Write the bundle without its manifest, and return the graph."""
     fitted = run.fitted
+    if fitted.elsewhere is not None:
+        return foreign.write_files(bundle, run, facts)
     return export.write_files(
         bundle,
         fitted.model,

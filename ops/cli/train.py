@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -19,8 +19,8 @@ from ops.errors import RefusedError
 if TYPE_CHECKING:
     from app.contract import Contract
     from ops.local.home import Home
-    from training.config import CostModel, TrainConfig
-    from training.result import TrainResult
+    from training.config import CostModel, RunConfig
+    from training.result import OnStage, TrainResult
 
 
 class ModelChoice(StrEnum):
@@ -103,7 +103,13 @@ def train(
             **cost,
             tracking_uri=url,
         )
-        _train(config, Output(as_json=as_json), promote=promote)
+
+        def run(begin: OnStage) -> TrainResult:
+            from training.train import train as trained
+
+            return trained(config, on_stage=begin)
+
+        carry_out("churn train", config, run, Output(as_json=as_json), promote=promote)
 
 
 def _cost(contract: Contract | None, amounts: Mapping[str, float | None]) -> dict[str, CostModel]:
@@ -130,13 +136,23 @@ def _check_data(data: str | None, home: Home) -> None:
     check_source(data or str(home.customers))
 
 
-def _train(config: TrainConfig, output: Output, *, promote: bool) -> None:
-    """Train and show the result; a refused version is an error, which still shows it."""
-    from training.train import train as run
+def carry_out(
+    command: str, config: RunConfig, run: Callable[[OnStage], TrainResult], output: Output, *, promote: bool
+) -> None:
+    """Make a version by ``run`` and show it; a refused version is an error, which still shows it.
 
+    Args:
+        command: its name, for the history.
+        config: where the version is registered, under which name.
+        run: called with a function that announces its stages.
+        promote: whether the version also goes into production.
+
+    Raises:
+        RefusedError: a gate refused it.
+    """
     with output.stages() as begin:
         begin("import", "the libraries")
-        result = run(config, on_stage=begin)
+        result = run(begin)
     with output.result_even_if_it_fails(_as_json(result), lambda: _show_training(result, output)):
         if not result.staged:
             refusals = "; ".join(f"gate {gate.name}: {gate.detail}" for gate in result.gates if not gate.passed)
@@ -145,7 +161,7 @@ def _train(config: TrainConfig, output: Output, *, promote: bool) -> None:
             from training import registry
 
             move = registry.promote(
-                config.tracking_uri, config.model_name, result.version, reason="promoted by churn train"
+                config.tracking_uri, config.model_name, result.version, reason=f"promoted by {command}"
             )
             output.say(f"Version {move.to_version} is now '{move.alias}'", "green")
 
