@@ -17,19 +17,23 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx.compose import add_prefix
 from onnx.utils import Extractor
 
-from app.bundle import INPUT_NAME, MAX_FILE_BYTES, OUTPUT_NAME
-from app.contract import Contract, Features
+from app.bundle import GOLDEN_TOLERANCE, INPUT_NAME, MAX_FILE_BYTES, OUTPUT_NAME
+from app.contract import Contract, Features, Scores
 from app.model import new_session
+from training import foreign_probe
+from training.export import onnx_scores
 from training.foreign_error import ForeignModelError
 
 _PREFIX: Final = "elsewhere/"
 """Before every name of the graph, so that none of them is one of serving's own."""
 _DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+_RANDOM: Final = frozenset({"Bernoulli", "Multinomial"})
 _OPSET: Final = 18
 """Of the operators that are added to a graph that has none of the main domain."""
 _OPSET_MIN: Final = 9
 _FLOATS: Final = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64"}
 _PROBE_ROWS: Final = 3
+_ALONE_ROWS: Final = 5
 _REASON_LENGTH: Final = 300
 
 
@@ -106,8 +110,9 @@ def finish(path: Path, served: onnx.ModelProto, output: str, features: Features)
     Raises:
         ForeignModelError: ONNX Runtime cannot run it, or the output has another shape.
     """
+    foreign_probe.probe(path, served.SerializeToString(), output, features)
     probe = np.ascontiguousarray(np.resize(features, (_PROBE_ROWS, features.shape[1])))
-    got = _run(path, served, output, probe)
+    got = np.asarray(new_session(served.SerializeToString()).run([output], {INPUT_NAME: probe})[0])
     if got.dtype not in {np.dtype(np.float32), np.dtype(np.float64)}:
         raise ForeignModelError(path, f"gives {got.dtype}, not probabilities", "export the output of predict_proba")
     if got.shape not in {(_PROBE_ROWS, 2), (_PROBE_ROWS, 1), (_PROBE_ROWS,)}:
@@ -137,6 +142,27 @@ def finish(path: Path, served: onnx.ModelProto, output: str, features: Features)
         onnx.helper.make_tensor_value_info(OUTPUT_NAME, onnx.TensorProto.FLOAT, ["rows", 2]),
     )
     del served.graph.value_info[:]
+
+
+def check_alone(path: Path, graph: bytes, features: Features, scores: Scores) -> None:
+    """Check that the score of a customer does not depend on who is scored in the same call.
+
+    Args:
+        path: of the file, for messages.
+        graph: in the form that serving runs.
+        features: coded customers, shape (rows, features).
+        scores: of all of them in one call.
+
+    Raises:
+        ForeignModelError: it does.
+    """
+    for row in range(min(_ALONE_ROWS, len(features))):
+        alone = float(onnx_scores(graph, np.repeat(features[row : row + 1], 2, axis=0))[0])
+        if abs(alone - scores[row]) > GOLDEN_TOLERANCE:
+            raise ForeignModelError(
+                path, f"scores row {row + 1} {scores[row]:.6f} among others and {alone:.6f} alone",
+                "export it so that no operator works across customers",
+            )  # fmt: skip
 
 
 def check_scores(path: Path, probabilities: np.ndarray, rows: str) -> None:
@@ -183,6 +209,11 @@ def _check_operators(path: Path, graph: onnx.ModelProto) -> None:
             raise ForeignModelError(
                 path, f"uses the operator {node.domain}.{node.op_type}, which is not in the ONNX standard",
                 "export it with standard operators",
+            )  # fmt: skip
+        if node.op_type.startswith("Random") or node.op_type in _RANDOM:
+            raise ForeignModelError(
+                path, f"uses the operator {node.op_type}, so that a customer has another score each time",
+                "export it for prediction",
             )  # fmt: skip
         if any(a.HasField("g") or a.graphs for a in node.attribute):
             raise ForeignModelError(
@@ -272,11 +303,3 @@ def _use_opset(path: Path, served: onnx.ModelProto) -> None:
             return
     served.opset_import.append(onnx.helper.make_opsetid("", _OPSET))
     served.ir_version = max(served.ir_version, 8)
-
-
-def _run(path: Path, served: onnx.ModelProto, output: str, features: Features) -> np.ndarray:
-    try:
-        return np.asarray(new_session(served.SerializeToString()).run([output], {INPUT_NAME: features})[0])
-    except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
-        reason = " ".join(str(error).split())[:_REASON_LENGTH]
-        raise ForeignModelError(path, f"ONNX Runtime cannot run it ({reason})", "export it for opset 18") from error

@@ -30,7 +30,7 @@ from training.export import onnx_scores
 from training.foreign_error import ForeignModelError
 from training.foreign_graph import bounded_bytes, finish
 from training.native import TRUSTED_TYPES
-from training.onnx_graph import OPSET, to_onnx
+from training.onnx_graph import OPSET, converters, to_onnx
 from training.pipeline import CLASSIFY, ENCODE
 
 _UNPACKED_BYTES_MAX: Final = 1024**3
@@ -157,7 +157,12 @@ def _converted(path: Path, model: Pipeline, contract: Contract, features: Featur
         for name in columns
     ]
     raw = convert_sklearn(
-        model, name="churn", initial_types=types, options={id(model): {"zipmap": False}}, target_opset=OPSET
+        model,
+        name="churn",
+        initial_types=types,
+        options={id(model): {"zipmap": False}},
+        target_opset=OPSET,
+        **converters(),
     )
     output = next(value.name for value in raw.graph.output if "prob" in value.name.lower())
     pruned = Extractor(raw).extract_model([value.name for value in raw.graph.input], [output])

@@ -137,6 +137,7 @@ def _scored(
         )
         native = model
     foreign_graph.check_scores(path, scores, "the customers")
+    foreign_graph.check_alone(path, graph, customers.features, onnx_scores(graph, customers.features))
     if golden is not None:
         _check_golden(config, graph, golden, customers)
     return Fitted(
@@ -161,7 +162,8 @@ def _native_scores(config: RegisterConfig, model: Pipeline, customers: pd.DataFr
     except Exception as error:  # the pipeline's own steps may raise anything
         raise ForeignModelError(
             config.model_file, f"cannot score customers of contract {config.contract.name!r} ({error})",
-            "fit it on columns as the contract has them: categories as texts, booleans as 0 and 1",
+            "fit it on all columns of the contract in their order, categories as texts and booleans as 0 and 1, or "
+            "let it pick its columns by name (ColumnTransformer)",
         ) from error  # fmt: skip
 
 

@@ -52,8 +52,7 @@ def to_onnx(model: Pipeline, contract: Contract) -> bytes:
         initial_types=[(INPUT_NAME, received)],
         options={id(coded[CLASSIFY]): {"zipmap": False}},
         target_opset=OPSET,
-        custom_conversion_functions={HistGradientBoostingClassifier: _convert_boosting},
-        custom_shape_calculators={HistGradientBoostingClassifier: get_shape_calculator(_BOOSTING)},
+        **converters(),
     )
     # Nobody reads the label: the decision depends on our own threshold.
     served = Extractor(graph).extract_model([INPUT_NAME], [OUTPUT_NAME])
@@ -131,6 +130,14 @@ class _IntegerFlags:
     def add_node(self, *args: Any, nodes_missing_value_tracks_true: list[Any], **attributes: Any) -> None:
         flags = [int(flag) for flag in nodes_missing_value_tracks_true]
         self._container.add_node(*args, nodes_missing_value_tracks_true=flags, **attributes)
+
+
+def converters() -> dict[str, Any]:
+    """Arguments for ``convert_sklearn`` by which it converts boosted trees."""
+    return {
+        "custom_conversion_functions": {HistGradientBoostingClassifier: _convert_boosting},
+        "custom_shape_calculators": {HistGradientBoostingClassifier: get_shape_calculator(_BOOSTING)},
+    }
 
 
 def _convert_boosting(scope: Any, operator: Any, container: Any) -> None:

@@ -112,7 +112,10 @@ def linear(it: Elsewhere) -> Pipeline:
 def linear_graph(it: Elsewhere, model: Pipeline, **options: Any) -> onnx.ModelProto:
     """Its graph as skl2onnx writes it: a label, and probabilities in a ZipMap unless an option says otherwise."""
     shape = [None, len(it.contract.features)]
-    return to_onnx(model, initial_types=[("x", FloatTensorType(shape))], options={id(model): options}, target_opset=18)
+    graph: onnx.ModelProto = to_onnx(
+        model, initial_types=[("x", FloatTensorType(shape))], options={id(model): options}, target_opset=18
+    )
+    return graph
 
 
 def trees(it: Elsewhere) -> LGBMClassifier:
@@ -124,7 +127,13 @@ def trees(it: Elsewhere) -> LGBMClassifier:
 def trees_graph(it: Elsewhere, model: LGBMClassifier) -> onnx.ModelProto:
     """Their graph as onnxmltools writes it."""
     shape = [None, len(it.contract.features)]
-    return convert_lightgbm(model, initial_types=[("input", LightGbmFloats(shape))], target_opset=15)
+    graph: onnx.ModelProto = convert_lightgbm(model, initial_types=[("input", LightGbmFloats(shape))], target_opset=15)
+    return graph
+
+
+def churn(model: Any, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Probabilities of churn by the model itself."""
+    return np.asarray(model.predict_proba(features), dtype=np.float64)[:, 1]
 
 
 def raw_pipeline(it: Elsewhere) -> Pipeline:
