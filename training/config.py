@@ -12,8 +12,9 @@ from app.defaults import CUSTOMER_VALUE, OFFER_COST, RETAINED_SHARE, SEED
 from app.names import MODEL_NAME
 from app.schemas import telco
 
-ModelType = Literal["logistic_regression", "gradient_boosting", "foreign"]
-"""``foreign`` is a model that was trained elsewhere."""
+ModelType = Literal["logistic_regression", "gradient_boosting"]
+VersionType = Literal[ModelType, "foreign"]
+"""The model of a version; ``foreign`` is one that was trained elsewhere."""
 MODEL_TYPES: tuple[ModelType, ...] = ("logistic_regression", "gradient_boosting")
 
 Share = Annotated[float, Field(gt=0, lt=1)]

@@ -39,7 +39,7 @@ from app.contract import NUMBER_BINS, Contract, Features, Scores
 from app.explain import Explain, Linear, Occlusion
 from app.feature import Constant, Feature
 from app.model import new_session
-from training.config import ModelType
+from training.config import VersionType
 from training.filling import assumed, numbers_of
 from training.onnx_graph import to_onnx
 from training.pipeline import CATEGORY_BRANCH, ENCODE, NUMBER_BRANCH, SCALE, branches, classifier_parts, predict
@@ -188,7 +188,7 @@ class Facts:
     contract: Contract
     medians: dict[str, float]
     model_name: str
-    model_type: ModelType
+    model_type: VersionType
     run_id: str
     git_revision: str | None
     dataset_sha256: str

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from app.contract import Contract, Features, Scores
 from training import duplicates, pipeline
 from training.auc import Clusters
-from training.config import MODEL_TYPES, ModelType, TrainConfig
+from training.config import MODEL_TYPES, TrainConfig, VersionType
 from training.data import DataError, Dataset, Violation, encode_frame, filled_medians
 from training.duplicates import Content
 from training.elsewhere import Elsewhere
@@ -34,7 +34,7 @@ class Fitted:
     """
 
     model: Pipeline | ClassifierMixin
-    model_type: ModelType
+    model_type: VersionType
     customers: pd.DataFrame
     medians: dict[str, float]
     scores: Scores

@@ -28,8 +28,9 @@ from app.bundle import INPUT_NAME
 from app.contract import Contract, Features, Scores
 from training.export import onnx_scores
 from training.foreign_error import ForeignModelError
-from training.foreign_graph import bounded_bytes, finish
-from training.native import TRUSTED_TYPES
+from training.foreign_graph import bounded_bytes
+from training.foreign_serving import finish
+from training.native import EVERY_TRUSTED_TYPE
 from training.onnx_graph import OPSET, converters, to_onnx
 from training.pipeline import CLASSIFY, ENCODE
 
@@ -38,7 +39,6 @@ _LABELS_OPSET: Final = 2
 _PREFIX: Final = "elsewhere/"
 _REASON_LENGTH: Final = 300
 _EXPORT: Final = "export it to ONNX over the coded features (docs/registering.md), and register that"
-_TRUSTED: Final = frozenset[str]().union(*TRUSTED_TYPES.values())
 
 
 def read_pipeline(path: Path, contract: Contract, trusted: Sequence[str]) -> Pipeline:
@@ -55,7 +55,7 @@ def read_pipeline(path: Path, contract: Contract, trusted: Sequence[str]) -> Pip
     data = bounded_bytes(path)
     _check_types(path, data, trusted)
     with _plain_errors(path):
-        model = skops.io.loads(data, trusted=sorted(_TRUSTED | set(trusted)))
+        model = skops.io.loads(data, trusted=sorted(EVERY_TRUSTED_TYPE | set(trusted)))
     _check_kind(path, model, contract)
     return model
 
@@ -82,7 +82,7 @@ def _check_types(path: Path, data: bytes, trusted: Sequence[str]) -> None:
     if size > _UNPACKED_BYTES_MAX:
         limit = f"{_UNPACKED_BYTES_MAX // 1024**2:,} MiB"
         raise ForeignModelError(path, f"unpacks to {size // 1024**2:,} MiB", f"a model may take up to {limit}")
-    if unknown := [name for name in unknown if name not in _TRUSTED and name not in trusted]:
+    if unknown := [name for name in unknown if name not in EVERY_TRUSTED_TYPE and name not in trusted]:
         options = " ".join(f"--trust {name}" for name in unknown)
         raise ForeignModelError(
             path, f"holds types that are not trusted: {', '.join(unknown)}",

@@ -11,7 +11,16 @@ from sklearn.pipeline import Pipeline
 
 from app.bundle import Golden, sha256
 from app.contract import Features, Scores
-from training import duplicates, fitting, foreign_golden, foreign_graph, foreign_pipeline, pipeline, stages
+from training import (
+    duplicates,
+    fitting,
+    foreign_golden,
+    foreign_graph,
+    foreign_pipeline,
+    foreign_serving,
+    pipeline,
+    stages,
+)
 from training.candidate import Run
 from training.config import RegisterConfig
 from training.data import Dataset, encode_frame, filled_medians, load
@@ -126,7 +135,7 @@ def _scored(
     """Score all rows, and give the model the form that serving runs."""
     path, contract = config.model_file, config.contract
     if isinstance(model, onnx.ModelProto):
-        graph = foreign_graph.as_served(path, model, customers.features)
+        graph = foreign_serving.as_served(path, model, customers.features)
         scores = onnx_scores(graph, customers.features)
         native: Pipeline | GraphModel = GraphModel(graph, contract, customers.medians)
     else:
@@ -136,8 +145,8 @@ def _scored(
             path, model, contract, features=customers.features, scores=scores, limit=limit
         )
         native = model
-    foreign_graph.check_scores(path, scores, "the customers")
-    foreign_graph.check_alone(path, graph, customers.features, onnx_scores(graph, customers.features))
+    foreign_serving.check_scores(path, scores, "the customers")
+    foreign_serving.check_alone(path, graph, customers.features, onnx_scores(graph, customers.features))
     if golden is not None:
         _check_golden(config, graph, golden, customers)
     return Fitted(

@@ -12,7 +12,7 @@ from mlflow.entities import DatasetInput, InputTag
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from training.config import ModelType
+from training.config import VersionType
 from training.data import Dataset
 from training.files import S3, is_s3
 
@@ -35,7 +35,7 @@ def file_name(source: str) -> str:
     return PurePath(without_credentials(source)).name[:_NAME_MAX]
 
 
-def run_name(model_type: ModelType, data: Dataset) -> str:
+def run_name(model_type: VersionType, data: Dataset) -> str:
     """Name of a run after model and data, such as ``logistic_regression · customers.csv · 10,000 rows``."""
     return f"{model_type} · {file_name(data.source)} · {len(data.customers):,} rows"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import mlflow
+import numpy as np
 import onnx
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -21,7 +22,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from app.bundle import ARTIFACT_FOLDER, digest
 from training.candidate import CandidateVersion, LoggedModel, Run
-from training.config import ModelType, RegisterConfig, RunConfig
+from training.config import RegisterConfig, RunConfig, VersionType
 from training.data import Dataset
 from training.gates import to_tags, verdict
 from training.graph_model import GraphModel
@@ -29,14 +30,14 @@ from training.markdown import for_mlflow
 from training.mlflow_dataset import run_name, training_input, without_credentials
 from training.mlflow_experiment import prepare
 from training.mlflow_store import EVALUATION_FOLDER, plain_errors
-from training.native import FILE, TRUSTED_TYPES
+from training.native import EVERY_TRUSTED_TYPE, FILE, TRUSTED_TYPES
 from training.report import CARD, PLOTS
 
 _EXAMPLE_ROWS: Final = 3
 
 
 @contextmanager
-def started(config: RunConfig, data: Dataset, model_type: ModelType) -> Iterator[str]:
+def started(config: RunConfig, data: Dataset, model_type: VersionType) -> Iterator[str]:
     """Start an MLflow run of a model of ``model_type`` on ``data``; it ends as failed if the block raises.
 
     Yields the run's id.
@@ -94,7 +95,7 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
     return LoggedModel(model_id=str(info.model_id), native_sha256=digest(Path(stored)).sha256)
 
 
-def _log_pipeline(run: Run, name: ModelType) -> ModelInfo:
+def _log_pipeline(run: Run, name: VersionType) -> ModelInfo:
     """Log the scikit-learn pipeline."""
     # Plain strings: the schema of the input is names and numbers, not pandas' categories.
     example = run.holdout.head(_EXAMPLE_ROWS)
@@ -113,25 +114,26 @@ def _log_pipeline(run: Run, name: ModelType) -> ModelInfo:
     return info
 
 
-def _log_graph(run: Run, name: ModelType) -> ModelInfo:
+def _log_graph(run: Run, name: VersionType) -> ModelInfo:
     """Log a graph that has no native model, in the form that serving runs."""
     example = run.holdout_features[:_EXAMPLE_ROWS]
+    answer = run.fitted.model.predict_proba(run.holdout.head(_EXAMPLE_ROWS)).astype(np.float32)
     info: ModelInfo = mlflow.onnx.log_model(
         onnx.load_model_from_string(run.fitted.model.graph),
         name=name,
-        signature=infer_signature(example, run.fitted.model.predict_proba(run.holdout.head(_EXAMPLE_ROWS))),
+        signature=infer_signature(example, answer),
         pip_requirements=_requirements("mlflow", "numpy", "onnx", "onnxruntime"),
         save_as_external_data=False,
     )
     return info
 
 
-def _trusted_types(config: RunConfig, model_type: ModelType) -> list[str]:
+def _trusted_types(config: RunConfig, model_type: VersionType) -> list[str]:
     """The types that the file may hold; of a pipeline from elsewhere, those that a person trusts."""
     if isinstance(config, RegisterConfig):
-        return sorted(
-            {*TRUSTED_TYPES["logistic_regression"], *TRUSTED_TYPES["gradient_boosting"], *config.trusted_types}
-        )
+        return sorted({*EVERY_TRUSTED_TYPE, *config.trusted_types})
+    if model_type == "foreign":
+        raise ValueError("trained elsewhere, but not registered as such")
     return TRUSTED_TYPES[model_type]
 
 

@@ -13,7 +13,7 @@ import skops.io
 from sklearn.pipeline import Pipeline
 
 from app.bundle import sha256
-from training.config import ModelType
+from training.config import ModelType, VersionType
 
 FILE: Final = "model.skops"
 DIGEST_TAG: Final = "native_sha256"
@@ -37,11 +37,15 @@ TRUSTED_TYPES: Final[dict[ModelType, list[str]]] = {
 named, so it is not here."""
 
 
+EVERY_TRUSTED_TYPE: Final = frozenset[str]().union(*TRUSTED_TYPES.values())
+"""Those that a pipeline from elsewhere may hold without anybody's word."""
+
+
 class NativeModelError(Exception):
     """A native model that must not be loaded."""
 
 
-def load_native(path: Path, model_type: ModelType, digest: str) -> Pipeline:
+def load_native(path: Path, model_type: VersionType, digest: str) -> Pipeline:
     """Load a native model.
 
     Args:
@@ -51,7 +55,7 @@ def load_native(path: Path, model_type: ModelType, digest: str) -> Pipeline:
     Raises:
         NativeModelError: it is not the registered file, or it was trained elsewhere.
     """
-    if model_type not in TRUSTED_TYPES:
+    if model_type == "foreign":
         raise NativeModelError(f"{path.name}: trained elsewhere, and its types were trusted for its registration alone")
     data = path.read_bytes()
     if sha256(data) != digest:

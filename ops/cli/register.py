@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,52 +12,60 @@ import typer
 from app.defaults import SEED
 from app.names import MODEL_NAME
 from ops.cli.options import Decimal, Delimiter, Encoding, Json, Sheet, Thousands, TrackingUri, reading
-from ops.cli.train import ContractFile, carry_out
+from ops.cli.train import ContractFile, Promote, carry_out
 from ops.console import Output
 
 if TYPE_CHECKING:
+    from training.config import RegisterConfig
     from training.result import OnStage, TrainResult
 
 
+ModelFile = Annotated[
+    Path,
+    typer.Argument(
+        help="ONNX over the coded features (.onnx), or a scikit-learn pipeline over the raw ones, as skops saves it "
+        "(.skops)."
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="Labelled customers that the model was NOT trained with: every figure and gate is about them. CSV, Excel "
+        "or Parquet: path, folder, pattern or s3://bucket/key."
+    ),
+]
+Golden = Annotated[
+    Path | None,
+    typer.Option(
+        help="20 to 1,000 customers with the scores that the model gave them where it was trained, JSON or CSV with a "
+        "column 'score'. An .onnx file needs them."
+    ),
+]
+TrainData = Annotated[
+    str | None,
+    typer.Option(
+        help="The customers that it was trained with, if they are known: for the medians that fill blanks, and to look "
+        "for copies among --data."
+    ),
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TYPE", help="A type that a .skops file may hold; repeatable. The error names them."),
+]
+
+
 def register(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            help="ONNX over the coded features (.onnx), or a scikit-learn pipeline over the raw ones, saved by skops "
-            "(.skops)."
-        ),
-    ],
+    model: ModelFile,
     *,
-    data: Annotated[
-        str,
-        typer.Option(
-            help="Labelled customers that the model was NOT trained with: every figure and gate is about them. CSV, "
-            "Excel or Parquet: path, folder, pattern or s3://bucket/key."
-        ),
-    ],
+    data: Data,
     contract: ContractFile = None,
-    golden: Annotated[
-        Path | None,
-        typer.Option(
-            help="20 to 1,000 customers with the scores that the model gave them where it was trained, JSON or CSV "
-            "with a column 'score'. An .onnx file needs them."
-        ),
-    ] = None,
-    train_data: Annotated[
-        str | None,
-        typer.Option(
-            help="The customers that it was trained with, if they are known: for the medians that fill blanks, and to "
-            "look for copies among --data."
-        ),
-    ] = None,
+    golden: Golden = None,
+    train_data: TrainData = None,
     note: Annotated[str, typer.Option(help="Who trained it, where and how: for the model card.")] = "",
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TYPE", help="A type that a .skops file may hold; repeatable. The error names them."),
-    ] = None,
+    trust: Trust = None,
     model_name: Annotated[str, typer.Option(help="Registered model that gets the new version.")] = MODEL_NAME,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = SEED,
-    promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
+    promote: Promote = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
@@ -100,10 +109,10 @@ def register(
             seed=seed,
             tracking_uri=url,
         )
+        carry_out("churn register", config, partial(_registered, config), Output(as_json=as_json), promote=promote)
 
-        def run(begin: OnStage) -> TrainResult:
-            from training.register import register as registered
 
-            return registered(config, on_stage=begin)
+def _registered(config: RegisterConfig, begin: OnStage) -> TrainResult:
+    from training.register import register as run
 
-        carry_out("churn register", config, run, Output(as_json=as_json), promote=promote)
+    return run(config, on_stage=begin)

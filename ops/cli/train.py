@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ from ops.errors import RefusedError
 if TYPE_CHECKING:
     from app.contract import Contract
     from ops.local.home import Home
-    from training.config import CostModel, RunConfig
+    from training.config import CostModel, RunConfig, TrainConfig
     from training.result import OnStage, TrainResult
 
 
@@ -41,6 +42,11 @@ ContractFile = Annotated[
     Path | None,
     typer.Option(help="What the customers look like, a YAML file. Default: those of the public Telco data."),
 ]
+RetainedShare = Annotated[
+    float | None,
+    typer.Option(help="Share of the leaving customers who stay because of an offer. Default: the contract's."),
+]
+Promote = Annotated[bool, typer.Option("--promote", help="Also put the version into production.")]
 
 
 def train(
@@ -57,11 +63,8 @@ def train(
     customer_value: Annotated[
         float | None, typer.Option(help="Value of a customer who stays. Default: the contract's.")
     ] = None,
-    retained_share: Annotated[
-        float | None,
-        typer.Option(help="Share of the leaving customers who stay because of an offer. Default: the contract's."),
-    ] = None,
-    promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
+    retained_share: RetainedShare = None,
+    promote: Promote = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
@@ -103,13 +106,13 @@ def train(
             **cost,
             tracking_uri=url,
         )
+        carry_out("churn train", config, partial(_trained, config), Output(as_json=as_json), promote=promote)
 
-        def run(begin: OnStage) -> TrainResult:
-            from training.train import train as trained
 
-            return trained(config, on_stage=begin)
+def _trained(config: TrainConfig, begin: OnStage) -> TrainResult:
+    from training.train import train as run
 
-        carry_out("churn train", config, run, Output(as_json=as_json), promote=promote)
+    return run(config, on_stage=begin)
 
 
 def _cost(contract: Contract | None, amounts: Mapping[str, float | None]) -> dict[str, CostModel]:
