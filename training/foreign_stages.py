@@ -50,7 +50,7 @@ def run(config: RegisterConfig, on_stage: OnStage) -> TrainResult:
     progress.enter("score", f"all rows by {config.model_file.name}")
     fitted = _scored(config, model, golden, _customers(data, churned, train))
     if train is not None:
-        data = dataclasses.replace(data, notes=(*data.notes, *train.notes))
+        data = dataclasses.replace(data, notes=(*data.notes, *train.notes, *_in_both(train, data)))
     return stages.publish(Run(config=config, client=client, data=data, fitted=fitted), progress)
 
 
@@ -65,6 +65,8 @@ def _model(config: RegisterConfig) -> tuple[Pipeline | onnx.ModelProto, Golden |
                 )
             return foreign_pipeline.read_pipeline(path, contract, config.trusted_types), None
         case ".onnx":
+            if config.trusted_types:
+                raise ForeignModelError(path, "has no types that could be trusted", "leave out --trust")
             graph = foreign_graph.read_graph(path, contract)
             if config.golden is None:
                 raise ForeignModelError(
@@ -87,6 +89,20 @@ def _check_medians(config: RegisterConfig) -> None:
             f"reads {', '.join(names)}, whose blanks count as the median of the training rows, which are not known",
             "name these rows with --train-data, or write the value into the contract: blank: {constant: VALUE}",
         )
+
+
+def _in_both(train: Dataset, data: Dataset) -> list[str]:
+    """A sentence about customers whose id is in both files; they may be there on different days."""
+    if train.ids is None or data.ids is None:
+        return []
+    count = int(data.ids.isin(set(train.ids)).sum())
+    if not count:
+        return []
+    sentence = (
+        f"{count:,} of {len(data.ids):,} rows are about customers whom the model was trained with, by their ids: "
+        "figures about them are too good unless the rows are of a later time"
+    )
+    return [sentence]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

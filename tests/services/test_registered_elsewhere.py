@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from mlflow.artifacts import download_artifacts
 from support import foreign_models as models
 from support.commands import churn
 from support.foreign_models import Elsewhere
+from support.paths import ROOT
 from support.training_runs import GATES, aliases, stage_of
 
 from app.bundle import Golden
@@ -192,3 +197,28 @@ def test_a_model_without_skill_is_registered_but_refused(
     assert result["staged"] is False
     assert "is registered but refused, no alias moved: gate skill" in result["error"]["message"]
     assert aliases(mlflow_server, "noise") == {}
+
+
+def documented(language: str) -> str:
+    """The first block of a language in the document."""
+    text = (ROOT / "docs" / "registering.md").read_text(encoding="utf-8")
+    block = re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert block
+    return block[1]
+
+
+def test_the_document_s_program_and_its_first_command_work(bank: Elsewhere, mlflow_server: str) -> None:
+    subprocess.run([sys.executable, "-c", documented("python")], cwd=bank.folder, check=True, timeout=120)
+    words = shlex.split(documented("sh").splitlines()[0].replace("contracts/bank.yaml", str(models.BANK)))
+    assert words[0] == ".venv/bin/churn"
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.cli", *words[1:], "--model-name", "documented", "--json"],
+        cwd=bank.folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(bank.folder), "MLFLOW_TRACKING_URI": mlflow_server},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["staged"] is True
