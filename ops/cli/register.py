@@ -90,8 +90,10 @@ def register(
     from ops.local.home import Home
     from training.config import RegisterConfig
     from training.files import check_source
+    from training.foreign_error import check_present
 
     described = chosen(contract) or telco()
+    check_present(model, golden)
     for source in filter(None, (data, train_data)):
         check_source(source)
     options = reading(encoding=encoding, delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet)
