@@ -8,11 +8,12 @@ probabilities, is taken off.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import onnx
-from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.message import DecodeError
 
 from app.bundle import MAX_FILE_BYTES
 from app.contract import Contract
@@ -44,15 +45,27 @@ def read_graph(path: Path, contract: Contract) -> onnx.ModelProto:
         raise ForeignModelError(path, f"is no ONNX file, or a damaged one ({error})", "export it again") from error
     if not graph.graph.node:
         raise ForeignModelError(path, "has no operators, so it is no ONNX file, or a damaged one", "export it again")
-    _check_operators(path, graph)
-    _check_weights(path, graph)
-    try:
+    with valid(path):
+        _check_operators(path, graph)
+        _check_weights(path, graph)
         onnx.checker.check_model(graph)
-    except (onnx.checker.ValidationError, EncodeError, ValueError) as error:
+        _check_input(path, graph, contract)
+    return graph
+
+
+@contextmanager
+def valid(path: Path) -> Iterator[None]:
+    """Turn what else is raised by work on a graph into an error about its file.
+
+    A damaged one has texts that are no texts, or names of nothing, on which other libraries fail in many ways.
+    """
+    try:
+        yield
+    except ForeignModelError:
+        raise
+    except Exception as error:
         reason = " ".join(str(error).split())[:_REASON_LENGTH]
         raise ForeignModelError(path, f"is no valid ONNX graph ({reason})", "export it again") from error
-    _check_input(path, graph, contract)
-    return graph
 
 
 def bounded_bytes(path: Path) -> bytes:

@@ -57,7 +57,8 @@ def probe(path: Path, graph: bytes, output: str, features: Features) -> None:
         reason = f"crashes ONNX Runtime on {rows:,} customers (signal {-done.returncode})"
         raise ForeignModelError(path, reason, "export it again with standard operators")
     if done.returncode:
-        reason = " ".join(done.stderr.split())[-_REASON_LENGTH:]
+        reason = " ".join(done.stderr.split())
+        reason = reason[-_REASON_LENGTH:] if reason.startswith("Traceback") else reason[:_REASON_LENGTH]
         raise ForeignModelError(path, f"cannot be run by ONNX Runtime ({reason})", "export it again, for opset 18")
 
 

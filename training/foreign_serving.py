@@ -20,6 +20,7 @@ from app.model import new_session
 from training import foreign_probe
 from training.export import onnx_scores
 from training.foreign_error import ForeignModelError
+from training.foreign_graph import valid
 
 _PREFIX: Final = "elsewhere/"
 """Before every name of the graph, so that none of them is one of serving's own."""
@@ -45,12 +46,13 @@ def as_served(path: Path, graph: onnx.ModelProto, features: Features) -> bytes:
     Raises:
         ForeignModelError: it has no output of probabilities, or ONNX Runtime cannot run it.
     """
-    output, weights = _probabilities(path, graph), {weight.name for weight in graph.graph.initializer}
-    (source,) = (value.name for value in graph.graph.input if value.name not in weights)
-    pruned = Extractor(_exposed(graph, output)).extract_model([source], [output])
-    served = add_prefix(pruned, _PREFIX)
-    _rename(served.graph, _PREFIX + source, INPUT_NAME)
-    served.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "rows"
+    with valid(path):
+        output, weights = _probabilities(path, graph), {weight.name for weight in graph.graph.initializer}
+        (source,) = (value.name for value in graph.graph.input if value.name not in weights)
+        pruned = Extractor(_exposed(graph, output)).extract_model([source], [output])
+        served = add_prefix(pruned, _PREFIX)
+        _rename(served.graph, _PREFIX + source, INPUT_NAME)
+        served.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "rows"
     finish(path, served, _PREFIX + output, features)
     return bytes(served.SerializeToString())
 

@@ -45,6 +45,30 @@ def test_a_file_that_was_cut_off_is_refused_wherever_it_was_cut(bank: models.Els
             foreign_graph.read_graph(path, BANK)
 
 
+def test_a_file_with_changed_bytes_is_refused_in_words_or_harmless(
+    bank: models.Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Checked(Exception):  # noqa: N818 - no error: it got as far as the process of its own
+        pass
+
+    def probe(*_: object) -> None:
+        raise Checked
+
+    monkeypatch.setattr(foreign_probe, "probe", probe)
+    whole = models.trees_graph(bank, models.trees(bank)).SerializeToString()
+    generator = np.random.default_rng(6)
+    path, ends = tmp_path / "model.onnx", {ForeignModelError: 0, Checked: 0}
+    for _ in range(400):
+        data = bytearray(whole)
+        for at in generator.integers(0, len(data), generator.integers(1, 4)):
+            data[at] = generator.integers(0, 256)
+        path.write_bytes(data)
+        with pytest.raises((ForeignModelError, Checked)) as caught:
+            foreign_serving.as_served(path, foreign_graph.read_graph(path, BANK), ROWS)
+        ends[caught.type] += 1
+    assert min(ends.values()) > 20
+
+
 def test_a_missing_or_large_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ForeignModelError, match="cannot be read"):
         foreign_graph.read_graph(tmp_path / "model.onnx", BANK)
