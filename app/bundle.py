@@ -158,8 +158,9 @@ class Manifest(Frozen):
     medians: dict[str, float] = Field(default_factory=dict)
     """Median of the training rows of each feature whose blanks count as one."""
     model_name: str
-    model_type: Literal["logistic_regression", "gradient_boosting", "xgboost", "lightgbm", "custom"]
-    """Kind of the classifier; ``custom`` is one of the trainer's own. Serving runs the graph and does not ask."""
+    model_type: Literal["logistic_regression", "gradient_boosting", "xgboost", "lightgbm", "custom", "foreign"]
+    """Kind of the classifier; ``custom`` is one of the trainer's own, and a ``foreign`` model was trained elsewhere.
+    Serving runs the graph and does not ask."""
     created_at: datetime
     run_id: str
     git_revision: str | None

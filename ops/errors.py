@@ -34,6 +34,7 @@ _WRONG_INPUT: Final = (
     ("training.boosting", "EstimatorError"),
     ("training.contract_file", "ContractError"),
     ("training.files", "PathError"),
+    ("training.foreign_error", "ForeignModelError"),
     ("training.violations", "DataError"),
     ("pydantic", "ValidationError"),
 )

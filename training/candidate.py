@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from app.bundle import GateResult
 from app.contract import Features, Scores
-from training.config import TrainConfig
+from training.config import RunConfig
 from training.data import Dataset
 from training.export import Facts
 from training.fitting import Fitted
@@ -22,7 +22,7 @@ from training.report import Evaluation
 class Run:
     """A training run once its model is fitted: configuration, registry, data and model."""
 
-    config: TrainConfig
+    config: RunConfig
     client: MlflowClient
     data: Dataset
     fitted: Fitted
@@ -60,7 +60,7 @@ class CandidateVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedModel:
-    """A model that MLflow keeps: its id there, and the sha256 of its native file."""
+    """A model that MLflow keeps: its id there, and the sha256 of its native file; None for a graph without one."""
 
     model_id: str
-    native_sha256: str
+    native_sha256: str | None

@@ -92,7 +92,7 @@ def production(client: MlflowClient, version: AnyVersion | None, contract: Contr
 
 def _loaded(client: MlflowClient, version: ModelVersion, contract: Contract) -> Production:
     if version.tags.get(MANIFEST_TAG) is None:
-        return Production(version=version, doubt="was not made by `churn train`")
+        return Production(version=version, doubt="was not made by `churn train` or `churn register`")
     if version.tags.get(SCHEMA_TAG, str(SCHEMA_VERSION)) != str(SCHEMA_VERSION):
         return Production(version=version, doubt="was made for another customer schema")
     try:

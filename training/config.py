@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -18,6 +19,8 @@ CANDIDATES: tuple[BuiltIn, ...] = ("logistic_regression", "gradient_boosting")
 ModelType = Literal[BuiltIn, "custom"]
 """``custom`` is a classifier of one's own; :class:`app.bundle.Manifest` has the same list."""
 
+VersionType = Literal[ModelType, "foreign"]
+"""The model of a version; ``foreign`` is one that was trained elsewhere."""
 SplitKind = Literal["random", "time"]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -118,13 +121,34 @@ def _cost(validated: dict[str, Any]) -> CostModel:
     return CostModel.of(contract.cost)
 
 
-class TrainConfig(_Frozen):
+class RunConfig(_Frozen):
+    """What every run needs that ends in a registered version.
+
+    Attributes:
+        source: file with the contract's features and label; a local path or ``s3://``.
+        contract: what the customers look like.
+        reading: how the file is written, where that is not to be found out or differs from the contract.
+        bootstrap_count: resamples of the holdout for the 95 % intervals.
+        cost: by default the contract's.
+        tracking_uri: of the MLflow server.
+    """
+
+    source: Annotated[str, Field(min_length=1)]
+    contract: Contract = Field(default_factory=telco)
+    reading: Reading | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
+    bootstrap_count: Annotated[int, Field(ge=100, le=10_000)] = 300
+    cost: CostModel = Field(default_factory=_cost)
+    gates: GateLimits = GateLimits()
+    tracking_uri: Annotated[str, Field(min_length=1)]
+    model_name: Annotated[str, AfterValidator(check_model)] = MODEL_NAME
+    experiment: Annotated[str, Field(min_length=1)] = MODEL_NAME
+
+
+class TrainConfig(RunConfig):
     """One training run.
 
     Attributes:
-        source: CSV or Parquet file with the contract's features and label; a local path or ``s3://``.
-        contract: what the customers look like.
-        reading: how the file is written, where that is not to be found out or differs from the contract.
         model: ``auto`` takes the candidate with the best cross-validated AUC.
         estimator: ``package.module:function`` of a classifier of one's own, instead of ``model``.
         search: number of trials of hyper-parameters for each candidate; 0 takes the defaults.
@@ -134,29 +158,16 @@ class TrainConfig(_Frozen):
             the split is by time.
         cv_folds: folds of the cross-validated AUC, on at most ``cv_rows_max`` training rows.
         calibration_folds: folds of the out-of-fold scores that the calibration is fitted on.
-        bootstrap_count: resamples of the holdout for the 95 % intervals.
-        cost: by default the contract's.
-        tracking_uri: of the MLflow server.
     """
 
-    source: Annotated[str, Field(min_length=1)]
-    contract: Contract = Field(default_factory=telco)
-    reading: Reading | None = None
     model: Literal["auto", BuiltIn] = "logistic_regression"
     estimator: str | None = None
     search: Annotated[int, Field(ge=0, le=1000)] = 0
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
     split: SplitKind = "random"
     test_share: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
     cv_folds: Annotated[int, Field(ge=2, le=20)] = 5
     cv_rows_max: Annotated[int, Field(ge=1000)] = 50_000
     calibration_folds: Annotated[int, Field(ge=2, le=10)] = 3
-    bootstrap_count: Annotated[int, Field(ge=100, le=10_000)] = 300
-    cost: CostModel = Field(default_factory=_cost)
-    gates: GateLimits = GateLimits()
-    tracking_uri: Annotated[str, Field(min_length=1)]
-    model_name: Annotated[str, AfterValidator(check_model)] = MODEL_NAME
-    experiment: Annotated[str, Field(min_length=1)] = MODEL_NAME
 
     @model_validator(mode="after")
     def _searchable(self) -> Self:
@@ -175,3 +186,21 @@ class TrainConfig(_Frozen):
                 "column there with as_of, or split at random"
             )
         return self
+
+
+class RegisterConfig(RunConfig):
+    """The registration of a model that was trained elsewhere; ``source`` has customers that it was not trained with.
+
+    Attributes:
+        model_file: ``.onnx``, or ``.skops`` of a scikit-learn pipeline.
+        golden: customers with the scores that the model gave them where it was trained; an ONNX file needs them.
+        train_source: the customers that it was trained with, as far as they are known.
+        trusted_types: names of types that a ``.skops`` file may hold besides those that are always trusted.
+        note: where the model comes from, for the model card.
+    """
+
+    model_file: Path
+    golden: Path | None = None
+    train_source: Annotated[str, Field(min_length=1)] | None = None
+    trusted_types: tuple[str, ...] = ()
+    note: Annotated[str, Field(max_length=500)] = ""

@@ -39,7 +39,7 @@ from app.contract import NUMBER_BINS, Contract, Features, Scores
 from app.explain import Explain, Linear, Occlusion
 from app.feature import Constant, Feature
 from app.model import new_session
-from training.config import ModelType
+from training.config import VersionType
 from training.filling import assumed, numbers_of
 from training.onnx_graph import to_onnx
 from training.pipeline import (
@@ -136,6 +136,11 @@ def explainer(contract: Contract, model: Pipeline, features: Features) -> Linear
     """
     if isinstance(classifier_parts(model)[0], LogisticRegression) and encoding_of(model) == "one_hot":
         return _linear(contract, model, features)
+    return occlusion(contract, features)
+
+
+def occlusion(contract: Contract, features: Features) -> Occlusion:
+    """The explainer of any model: it compares with the typical one of these coded customers."""
     typical = [
         float(
             np.bincount(column.astype(int)).argmax()
@@ -192,7 +197,7 @@ class Facts:
     contract: Contract
     medians: dict[str, float]
     model_name: str
-    model_type: ModelType
+    model_type: VersionType
     run_id: str
     git_revision: str | None
     dataset_sha256: str
@@ -219,13 +224,26 @@ def write_files(
         holdout: raw features of the held-out customers, blanks filled.
         holdout_scores: the native model's scores of these customers.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     contract = facts.contract
-    (folder / MODEL).write_bytes(to_onnx(model, contract))
-    write_json(folder / GOLDEN, golden(facts, model, holdout, holdout_scores))
-    write_json(folder / REFERENCE, reference(contract, everyone, holdout_scores))
-    write_json(folder / EXPLAIN, Explain(explainer=explainer(contract, model, train)))
-    return (folder / MODEL).read_bytes()
+    return write_parts(
+        folder,
+        to_onnx(model, contract),
+        golden(facts, model, holdout, holdout_scores),
+        reference(contract, everyone, holdout_scores),
+        explainer(contract, model, train),
+    )
+
+
+def write_parts(
+    folder: Path, graph: bytes, rows: Golden, distributions: Reference, explains: Linear | Occlusion
+) -> bytes:
+    """Write these files of a bundle into ``folder``; returns the graph."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL).write_bytes(graph)
+    write_json(folder / GOLDEN, rows)
+    write_json(folder / REFERENCE, distributions)
+    write_json(folder / EXPLAIN, Explain(explainer=explains))
+    return graph
 
 
 def write_manifest(folder: Path, facts: Facts, results: list[GateResult]) -> str:

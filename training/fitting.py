@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
+from sklearn.base import ClassifierMixin
 from sklearn.pipeline import Pipeline
 
 from app.contract import Features, Scores
 from training import duplicates, pipeline, time_split
 from training.auc import Clusters
 from training.choosing import TrainingPart, choose
-from training.config import ModelType, TrainConfig
+from training.config import TrainConfig, VersionType
 from training.data import DataError, Dataset, Violation, encode_frame, filled_medians
 from training.duplicates import Content
+from training.elsewhere import Elsewhere
 from training.filling import AllBlankError, medians_of
 from training.pipeline import CrossValidation, Folds, Indices, Labels, Split
 from training.search import Trial
@@ -30,11 +32,12 @@ class Fitted:
 
     ``customers`` are those of the file with every blank filled, ``medians`` what filled those that count as a median of
     the training rows. ``groups`` keeps rows on one side of the split (:func:`training.duplicates.groups`),
-    ``validations`` the cross-validations of the candidates, the best first; ``trials`` are those of a search.
+    ``validations`` the cross-validations of the candidates, the best first; ``trials`` are those of a search. A model
+    that was trained elsewhere has ``elsewhere`` and no validations, and no training part unless its rows are known.
     """
 
-    model: Pipeline
-    model_type: ModelType
+    model: Pipeline | ClassifierMixin
+    model_type: VersionType
     customers: pd.DataFrame
     medians: dict[str, float]
     scores: Scores
@@ -47,11 +50,16 @@ class Fitted:
     trials: tuple[Trial, ...] = ()
     cut: Cut | None = None
     """Where the holdout begins, if the split is by time."""
+    elsewhere: Elsewhere | None = None
 
     @property
     def clusters(self) -> Clusters:
         """Which held-out rows belong to one customer; see :func:`training.auc.auc`."""
-        return pd.factorize(self.groups.iloc[self.split.test])[0].astype("int64")
+        return self.clusters_of(self.split)
+
+    def clusters_of(self, split: Split) -> Clusters:
+        """The same for the held-out rows of another split of these customers."""
+        return pd.factorize(self.groups.iloc[split.test])[0].astype("int64")
 
 
 def validate(data: Dataset) -> Labels:

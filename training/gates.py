@@ -37,16 +37,25 @@ def refusals(results: list[GateResult]) -> list[GateResult]:
     return [result for result in results if not result.passed]
 
 
-def parity(native: Scores, exported: Scores, limits: GateLimits) -> GateResult:
-    """The exported graph gives the native model's score on every row, to the float32 it computes in."""
+def parity(
+    native: Scores, exported: Scores, limits: GateLimits, *, origin: str = "native", rows: str = "rows"
+) -> GateResult:
+    """The exported graph gives the native model's score on every row, to the float32 it computes in.
+
+    Args:
+        native: the scores that are right, shape (rows,).
+        exported: those of the graph.
+        origin: where the right scores come from, in a word or two.
+        rows: what was scored, in words.
+    """
     difference = np.abs(native - exported)
     worst = int(np.argmax(np.nan_to_num(difference, nan=np.inf)))
     value = float(difference[worst])
     limit = limits.parity_difference_max
     passed = bool(np.all(difference <= limit))  # a NaN score compares false, so it is refused
     detail = (
-        f"largest difference between ONNX and native {value:.2e} on {len(native):,} rows (row {worst}: "
-        f"{exported[worst]:.8f}, native {native[worst]:.8f}); limit {limit:.0e}"
+        f"largest difference between ONNX and {origin} {value:.2e} on {len(native):,} {rows} (row {worst}: "
+        f"{exported[worst]:.8f}, {origin} {native[worst]:.8f}); limit {limit:.0e}"
     )
     return GateResult(
         name="parity", passed=passed, detail=detail, value=value if np.isfinite(value) else None, limit=limit
@@ -57,7 +66,7 @@ def skill(
     churned: Labels,
     scores: Scores,
     clusters: Clusters,
-    validation: CrossValidation,
+    validation: CrossValidation | None,
     *,
     train: Labels,
     limits: GateLimits,
@@ -70,8 +79,8 @@ def skill(
         churned: of the holdout, shape (rows,).
         scores: likewise.
         clusters: likewise, see :func:`training.auc.auc`.
-        validation: of the same kind of model on the training part.
-        train: labels of the training part.
+        validation: of the same kind of model on the training part; None for a model that was trained elsewhere.
+        train: labels of the training part; none if it is not known.
     """
     churners = int(churned.sum())
     smaller = min(churners, len(churned) - churners)
@@ -86,31 +95,44 @@ def skill(
         f"{estimate.error:.4f}); {bound:g} is needed, 0.5 is no skill"
     )
     reasons = _no_skill(estimate, validation, train=train, holdout=churned, limits=limits)
-    reasons += _worse_than_base_rate(churned, scores, rate=float(train.mean()))
+    if validation is None:
+        detail += "; no cross-validation: it was trained elsewhere"
+    # Without a training part the rate is the holdout's own, which is harder to beat.
+    reasons += _worse_than_base_rate(churned, scores, rate=float((train if len(train) else churned).mean()))
     return GateResult(name="skill", passed=not reasons, detail="; ".join([detail, *reasons]), value=low, limit=bound)
 
 
 def _no_skill(
-    estimate: Estimate, validation: CrossValidation, *, train: Labels, holdout: Labels, limits: GateLimits
+    estimate: Estimate, validation: CrossValidation | None, *, train: Labels, holdout: Labels, limits: GateLimits
 ) -> list[str]:
     """List what speaks against skill in the AUC on the holdout and in cross-validation."""
     reasons = []
     bound = 0.5 + limits.skill_margin
-    if estimate.value <= bound or validation.mean <= bound:
-        reasons.append(f"no skill: cross-validated AUC {validation.mean:.4f}")
+    if min(estimate.value, validation.mean if validation else 1.0) <= bound:
+        reasons.append("no skill" + (f": cross-validated AUC {validation.mean:.4f}" if validation else ""))
     elif estimate.low(limits.skill_standard_errors) <= bound:
         reasons.append(_not_enough(estimate, train=train, holdout=holdout, limits=limits))
+    if validation is not None:
+        reasons += _contradiction(estimate, validation, train=train, holdout=holdout, limits=limits)
+    return reasons
+
+
+def _contradiction(
+    estimate: Estimate, validation: CrossValidation, *, train: Labels, holdout: Labels, limits: GateLimits
+) -> list[str]:
+    """Say by how much holdout and cross-validation differ, if that is more than chance."""
     difference = estimate.value - validation.mean
     churners = int(holdout.sum())
     error = max(estimate.error, standard_error(validation.mean, churners, len(holdout) - churners))
     # Cross-validation uses all training rows, so its own error is smaller by the root of the ratio of rows.
     allowed = limits.contradiction_standard_errors * error * (1 + len(holdout) / len(train)) ** 0.5
-    if abs(difference) > allowed:
-        reasons.append(
-            f"cross-validation ({validation.mean:.4f}) and holdout contradict each other: they differ by "
-            f"{abs(difference):.4f}, chance allows {allowed:.4f}"
-        )
-    return reasons
+    if abs(difference) <= allowed:
+        return []
+    contradiction = (
+        f"cross-validation ({validation.mean:.4f}) and holdout contradict each other: they differ by "
+        f"{abs(difference):.4f}, chance allows {allowed:.4f}"
+    )
+    return [contradiction]
 
 
 def _not_enough(estimate: Estimate, *, train: Labels, holdout: Labels, limits: GateLimits) -> str:

@@ -12,7 +12,7 @@ from mlflow.entities import DatasetInput, InputTag
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from training.config import ModelType
+from training.config import VersionType
 from training.data import Dataset
 from training.files import S3, is_s3
 
@@ -35,13 +35,17 @@ def file_name(source: str) -> str:
     return PurePath(without_credentials(source)).name[:_NAME_MAX]
 
 
-def run_name(model_type: ModelType, data: Dataset) -> str:
+def run_name(model_type: VersionType, data: Dataset) -> str:
     """Name of a run after model and data, such as ``logistic_regression · customers.csv · 10,000 rows``."""
     return f"{model_type} · {file_name(data.source)} · {len(data.customers):,} rows"
 
 
-def training_input(data: Dataset) -> DatasetInput:
-    """The file as the input of a run, built from known facts, since MLflow's own function reads every value."""
+def training_input(data: Dataset, context: str = "training") -> DatasetInput:
+    """The file as the input of a run, built from known facts, since MLflow's own function reads every value.
+
+    Args:
+        context: what it was used for, in a word.
+    """
     source = without_credentials(data.source)
     contract = data.contract
     columns = [ColSpec(DataType.string if f.is_category else DataType.double, f.name) for f in contract.features]
@@ -54,4 +58,4 @@ def training_input(data: Dataset) -> DatasetInput:
         schema=json.dumps({"mlflow_colspec": schema.to_dict()}),
         profile=json.dumps({"num_rows": len(data.customers), "num_elements": data.customers.size}),
     )
-    return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
+    return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])

@@ -12,24 +12,28 @@ from pathlib import Path
 from typing import Final
 
 import mlflow
+import numpy as np
+import onnx
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.models import infer_signature
+from mlflow.models.model import ModelInfo
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+from sklearn.pipeline import Pipeline
 
 from app.bundle import ARTIFACT_FOLDER, digest
 from training import fairness_report
 from training.candidate import CandidateVersion, LoggedModel, Run
-from training.config import ModelType, TrainConfig
+from training.config import RegisterConfig, RunConfig, VersionType
 from training.data import Dataset
 from training.gates import to_tags, verdict
+from training.graph_model import GraphModel
 from training.markdown import for_mlflow, replaced_section
 from training.mlflow_dataset import run_name, training_input, without_credentials
 from training.mlflow_experiment import prepare
 from training.mlflow_store import EVALUATION_FOLDER, plain_errors
-from training.native import FILE, TRUSTED_TYPES
-from training.pipeline import classifier_parts
+from training.native import EVERY_TRUSTED_TYPE, FILE, TRUSTED_TYPES
 from training.report import CARD, PLOTS
 
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
@@ -39,7 +43,7 @@ _METRICS_MAX: Final = 1000
 
 
 @contextmanager
-def started(config: TrainConfig, data: Dataset, model_type: ModelType) -> Iterator[str]:
+def started(config: RunConfig, data: Dataset, model_type: VersionType) -> Iterator[str]:
     """Start an MLflow run of a model of ``model_type`` on ``data``; it ends as failed if the block raises.
 
     Yields the run's id.
@@ -53,13 +57,15 @@ def started(config: TrainConfig, data: Dataset, model_type: ModelType) -> Iterat
         client = MlflowClient()
         prepare(client, mlflow.set_experiment(config.experiment))
         with mlflow.start_run(run_name=run_name(model_type, data)) as active:
-            client.log_inputs(active.info.run_id, [training_input(data)])
+            client.log_inputs(
+                active.info.run_id, [training_input(data, "evaluation" if model_type == "foreign" else "training")]
+            )
             yield str(active.info.run_id)
 
 
 def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
     """Log everything about a candidate to the running MLflow run; the bundle and the holdout go to its logged model."""
-    facts, evaluation, folder, model = candidate.facts, candidate.evaluation, candidate.folder, run.fitted.model
+    facts, evaluation, folder = candidate.facts, candidate.evaluation, candidate.folder
     mlflow.log_params(
         {"model_type": facts.model_type}
         | _flat(run.config.model_dump(mode="json", exclude={"tracking_uri", "contract"}))
@@ -80,22 +86,11 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
     )
     mlflow.log_artifacts(str(folder / PLOTS), PLOTS)
     mlflow.log_artifact(str(card))
-    # Plain strings: the schema of the input is names and numbers, not pandas' categories.
-    example = run.holdout.head(_EXAMPLE_ROWS)
-    example = example.astype(dict.fromkeys(example.select_dtypes("category"), "object"))
     with warnings.catch_warnings():
         # Only MLflow's own code runs here; it warns about its own type hints and its use of pandas.
         warnings.simplefilter("ignore")
-        info = mlflow.sklearn.log_model(
-            model,
-            name=facts.model_type,
-            serialization_format="skops",
-            skops_trusted_types=TRUSTED_TYPES[facts.model_type],
-            signature=infer_signature(example, model.predict_proba(example)),
-            input_example=example,
-            pyfunc_predict_fn="predict_proba",
-            pip_requirements=_requirements(classifier_parts(model)[0]),
-        )
+        native = not isinstance(run.fitted.model, GraphModel)
+        info = _log_pipeline(run, facts.model_type) if native else _log_graph(run, facts.model_type)
     # After the model: MLflow asks for the history of each metric that the run has when a model is logged.
     metrics = evaluation.grouped_metrics() | {"data_warnings": float(len(evaluation.warnings))}
     # A contract may have many groups, and the server takes 1,000 figures at a time.
@@ -104,17 +99,66 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
         mlflow.log_metrics(dict(figures[start : start + _METRICS_MAX]), model_id=info.model_id)
     for name in (ARTIFACT_FOLDER, EVALUATION_FOLDER):
         run.client.log_model_artifacts(info.model_id, str(folder / name), name)
+    if not native:
+        return LoggedModel(model_id=str(info.model_id), native_sha256=None)
     # skops never writes the same file twice, so the digest is taken from the file that MLflow stores.
-    native = download_artifacts(f"{info.artifact_path}/{FILE}", dst_path=str(folder / "native"))
-    return LoggedModel(model_id=str(info.model_id), native_sha256=digest(Path(native)).sha256)
+    stored = download_artifacts(f"{info.artifact_path}/{FILE}", dst_path=str(folder / "native"))
+    return LoggedModel(model_id=str(info.model_id), native_sha256=digest(Path(stored)).sha256)
 
 
-def _requirements(classifier: object) -> list[str]:
-    """What a program needs that loads the native model: the library of its classifier may be an extra."""
-    roots = {kind.__module__.partition(".")[0] for kind in type(classifier).__mro__} & set(_BOOSTING)
+def _log_pipeline(run: Run, name: VersionType) -> ModelInfo:
+    """Log the scikit-learn pipeline."""
+    # Plain strings: the schema of the input is names and numbers, not pandas' categories.
+    example = run.holdout.head(_EXAMPLE_ROWS)
+    example = example.astype(dict.fromkeys(example.select_dtypes("category"), "object"))
+    model = run.fitted.model
+    info: ModelInfo = mlflow.sklearn.log_model(
+        model,
+        name=name,
+        serialization_format="skops",
+        skops_trusted_types=_trusted_types(run.config, name),
+        signature=infer_signature(example, model.predict_proba(example)),
+        input_example=example,
+        pyfunc_predict_fn="predict_proba",
+        pip_requirements=_requirements(*_REQUIREMENTS, *_libraries(model)),
+    )
+    return info
+
+
+def _log_graph(run: Run, name: VersionType) -> ModelInfo:
+    """Log a graph that has no native model, in the form that serving runs."""
+    example = run.holdout_features[:_EXAMPLE_ROWS]
+    answer = run.fitted.model.predict_proba(run.holdout.head(_EXAMPLE_ROWS)).astype(np.float32)
+    info: ModelInfo = mlflow.onnx.log_model(
+        onnx.load_model_from_string(run.fitted.model.graph),
+        name=name,
+        signature=infer_signature(example, answer),
+        pip_requirements=_requirements("mlflow", "numpy", "onnx", "onnxruntime"),
+        save_as_external_data=False,
+    )
+    return info
+
+
+def _trusted_types(config: RunConfig, model_type: VersionType) -> list[str]:
+    """The types that the file may hold; of a pipeline from elsewhere, those that a person trusts."""
+    if isinstance(config, RegisterConfig):
+        return sorted({*EVERY_TRUSTED_TYPE, *config.trusted_types})
+    if model_type == "foreign":
+        raise ValueError("trained elsewhere, but not registered as such")
+    return TRUSTED_TYPES[model_type]
+
+
+def _requirements(*packages: str) -> list[str]:
+    """These packages in the versions that are installed."""
+    return [f"{name}=={importlib.metadata.version(name)}" for name in packages]
+
+
+def _libraries(model: Pipeline) -> list[str]:
+    """What a program needs beside that to load the native model: the library of a classifier may be an extra."""
+    kinds = {kind for part in model.get_params().values() for kind in type(part).__mro__}
+    roots = {kind.__module__.partition(".")[0] for kind in kinds} & set(_BOOSTING)
     packages = importlib.metadata.packages_distributions() if roots else {}
-    names = (*_REQUIREMENTS, *(packages[root][0] for root in sorted(roots)))
-    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+    return [packages[root][0] for root in sorted(roots)]
 
 
 def log_seconds(seconds: dict[str, float]) -> None:

@@ -194,7 +194,8 @@ def fetch_model(client: MlflowClient, version: ModelVersion, *, verdict_required
     manifest_sha256 = version.tags.get(MANIFEST_TAG)
     if manifest_sha256 is None:
         raise RegistryError(
-            f"version {version.version} has no tag {MANIFEST_TAG}: only `churn train` makes such versions"
+            f"version {version.version} has no tag {MANIFEST_TAG}: only `churn train` and `churn register` make such "
+            "versions"
         )
     origin = serving.Origin(version=str(version.version), source=f"models:/{version.name}/{version.version}")
     with tempfile.TemporaryDirectory() as folder:
@@ -224,7 +225,8 @@ def store_override(client: MlflowClient, version: ModelVersion, override: Overri
     source = version.source or ""
     if not source.startswith(_LOGGED_MODEL):
         raise RegistryError(
-            f"version {version.version} is at {source!r}: only `churn train` makes versions to override"
+            f"version {version.version} is at {source!r}: only `churn train` and `churn register` make versions to "
+            "override"
         )
     with tempfile.TemporaryDirectory() as folder, plain_errors(f"cannot override version {version.version}"):
         path = Path(folder) / OVERRIDE

@@ -13,7 +13,7 @@ import skops.io
 from sklearn.pipeline import Pipeline
 
 from app.bundle import sha256
-from training.config import ModelType
+from training.config import ModelType, VersionType
 
 FILE: Final = "model.skops"
 DIGEST_TAG: Final = "native_sha256"
@@ -46,14 +46,19 @@ TRUSTED_TYPES: Final[dict[ModelType, list[str]]] = {
         "sklearn.utils._bunch.Bunch",
     ],
 }
-"""The only types that a native model may hold besides skops' own defaults."""
+"""The only types that a native model may hold besides skops' own defaults. One from elsewhere has those that a person
+named, so it is not here."""
+
+
+EVERY_TRUSTED_TYPE: Final = frozenset[str]().union(*TRUSTED_TYPES.values())
+"""Those that a pipeline from elsewhere may hold without anybody's word."""
 
 
 class NativeModelError(Exception):
     """A native model that must not be loaded."""
 
 
-def load_native(path: Path, model_type: ModelType, digest: str) -> Pipeline:
+def load_native(path: Path, model_type: VersionType, digest: str) -> Pipeline:
     """Load a native model.
 
     Args:
@@ -61,8 +66,10 @@ def load_native(path: Path, model_type: ModelType, digest: str) -> Pipeline:
         digest: sha256 of the file, from the version's tag :data:`DIGEST_TAG`.
 
     Raises:
-        NativeModelError: it is not the registered file.
+        NativeModelError: it is not the registered file, or it was trained elsewhere.
     """
+    if model_type == "foreign":
+        raise NativeModelError(f"{path.name}: trained elsewhere, and its types were trusted for its registration alone")
     data = path.read_bytes()
     if sha256(data) != digest:
         raise NativeModelError(f"{path.name}: its sha256 is not the registered one ({DIGEST_TAG})")

@@ -32,7 +32,7 @@ from training.pipeline import (
     encoding_of,
 )
 
-_OPSET: Final = {"": 18, "ai.onnx.ml": 3}
+OPSET: Final = {"": 18, "ai.onnx.ml": 3}
 """Supported by every ONNX Runtime since 1.14, and by the server that scores."""
 
 
@@ -60,7 +60,7 @@ def to_onnx(model: Pipeline, contract: Contract) -> bytes:
         name="churn",
         initial_types=[(INPUT_NAME, received)],
         options={id(steps[-1][1]): _options(steps[-1][1])},
-        target_opset=_OPSET,
+        target_opset=OPSET,
     )
     # Nobody reads the label: the decision depends on our own threshold.
     served = Extractor(graph).extract_model([INPUT_NAME], [OUTPUT_NAME])

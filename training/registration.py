@@ -40,7 +40,6 @@ def register(client: MlflowClient, candidate: CandidateVersion, logged: LoggedMo
     facts = candidate.facts
     tags = {
         MANIFEST_TAG: candidate.manifest_sha256,
-        DIGEST_TAG: logged.native_sha256,
         CONTRACT_TAG: facts.contract.name,
         CONTRACT_SHA256_TAG: facts.contract.sha256,
         "model_type": facts.model_type,
@@ -48,6 +47,8 @@ def register(client: MlflowClient, candidate: CandidateVersion, logged: LoggedMo
         STAGE_TAG: STAGE_NONE,
         GATE_TAG: gates.verdict(candidate.results),
     }
+    if logged.native_sha256 is not None:
+        tags[DIGEST_TAG] = logged.native_sha256
     return create_version(client, facts.model_name, model_id=logged.model_id, run_id=facts.run_id, tags=tags)
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 from app.bundle import GateResult
 from app.contract import Contract, Scores
 from app.feature import Constant, Formula
-from training import fairness_report, plots
-from training.config import CostModel, TrainConfig
+from training import card_origin, fairness_report, plots
+from training.config import CostModel, RunConfig
 from training.data import Dataset
 from training.evaluate import METRICS, Metric, Slice, offer_value
 from training.export import Facts
@@ -34,7 +34,10 @@ CARD: Final = "model_card.md"
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A model's figures on its holdout; ``validations`` are the cross-validations of the candidates, best first."""
+    """A model's figures on its holdout; ``validations`` are the cross-validations of the candidates, best first.
+
+    A model that was trained elsewhere has none.
+    """
 
     churned: Labels
     scores: Scores
@@ -56,6 +59,8 @@ class Evaluation:
         flat: dict[str, float] = {}
         for name, metric in self.metrics.items():
             flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+        if not self.validations:
+            return flat
         best = self.validations[0]
         return flat | {"cv_auc": best.mean, "cv_auc_deviation": best.deviation}
 
@@ -65,7 +70,7 @@ class Evaluation:
         The headline figures have no group and come first; ``uncertainty/`` has the ends of their intervals.
         """
         flat = self.flat_metrics()
-        headline = {name: flat.pop(name) for name in (*self.metrics, "cv_auc")}
+        headline = {name: flat.pop(name) for name in (*self.metrics, "cv_auc") if name in flat}
         return headline | {f"uncertainty/{name}": value for name, value in flat.items()} | self.slice_metrics()
 
     def slice_metrics(self) -> dict[str, float]:
@@ -148,25 +153,13 @@ def _headline(data: Dataset, facts: Facts, evaluation: Evaluation, results: list
     auc = evaluation.metrics["auc"]
     return (
         f"AUC {auc.value:.4f}, gates {verdict(results)}. 95 % interval of the AUC {auc.low:.4f} to {auc.high:.4f}; "
-        f"{facts.model_type} trained {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {file_name(data.source)}, "
+        f"{facts.model_type} {_verb(facts)} {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {file_name(data.source)}, "
         f"{len(data.customers):,} rows."
     )
 
 
-def _how(config: TrainConfig, cut: Cut | None) -> str:
-    """How the held-out rows were chosen."""
-    if cut is None:
-        return f"stratified and grouped by customer, seed {config.seed}"
-    return (
-        f"the rows from {cut.day} on, by `{config.contract.as_of}`: a split by time. Of the {cut.customers:,} "
-        f"customers in them, {cut.returning:,} also have earlier rows, which are in the training part"
-    )
-
-
-def _folds(evaluation: Evaluation) -> str:
-    count = len(evaluation.validations[0].auc)
-    forward = ", each fold on later days than it trained on," if evaluation.cut else ""
-    return f"{count}-fold cross-validation{forward}"
+def _verb(facts: Facts) -> str:
+    return "model, trained elsewhere, judged" if facts.model_type == "foreign" else "trained"
 
 
 def _legal(contract: Contract) -> str:
@@ -189,16 +182,6 @@ def _blanks(facts: Facts) -> str:
     return "".join(sentences)
 
 
-def _origin(config: TrainConfig, evaluation: Evaluation) -> str:
-    """A line about a classifier of one's own or about a search; empty for the defaults of a built-in one."""
-    if config.estimator is not None:
-        return f"The classifier is that of `{config.estimator}`.\n"
-    if not config.search:
-        return ""
-    params = ", ".join(f"`{name}` {value:.6g}" for name, value in evaluation.validations[0].params.items())
-    return f"Hyper-parameters, the best of {config.search} trials on the training part: {params}.\n"
-
-
 def _plots_text(folder: Path) -> str:
     """A section with the plots in the folder, one below the other; empty if there are none."""
     images = [f"![{path.stem.replace('_', ' ')}]({PLOTS}/{path.name})" for path in sorted(folder.glob("*.png"))]
@@ -207,7 +190,7 @@ def _plots_text(folder: Path) -> str:
 
 def write_card(
     path: Path,
-    config: TrainConfig,
+    config: RunConfig,
     data: Dataset,
     *,
     facts: Facts,
@@ -215,7 +198,6 @@ def write_card(
     results: list[GateResult],
 ) -> None:
     """Write the model card (Mitchell et al., 2019) in Markdown, with the plots of the folder ``plots`` beside it."""
-    validations = "; ".join(f"{v.model_type} {v.mean:.4f} ± {v.deviation:.4f}" for v in evaluation.validations)
     ceiling = f"AUC {data.truth.ceiling.auc:.4f} (generated data)" if data.truth else "not known (real data)"
     gate_rows = [(r.name, "passed" if r.passed else "**refused**", r.detail) for r in results]
     slice_head = ("group", "rows", "churn rate", "mean score", "AUC", "calibration error")
@@ -230,15 +212,14 @@ any decision about a person's rights. Scores hold for customers like those below
 ## Data
 
 {len(data.customers):,} customers; sha256 `{data.sha256}`; contract `{data.contract.name}`.
-{len(evaluation.churned):,} of them were held out ({evaluation.churned.mean():.1%} of these churned),
-{_how(config, evaluation.cut)}. Best score any model can reach: {ceiling}.
+{card_origin.origin(config, evaluation.churned, evaluation.cut)} Best score any model can reach: {ceiling}.
 Code revision: {facts.git_revision or "unknown"}.
-{_origin(config, evaluation)}
+{card_origin.classifier(config, evaluation.validations)}
 {_warnings(evaluation.warnings)}## Figures on the holdout
 
 {table(("metric", "value", "95 % interval (bootstrap)"), _metric_rows(evaluation))}
 
-AUC in {_folds(evaluation)} on the training part: {validations}.
+{card_origin.validation(evaluation.validations, evaluation.cut)}
 
 ## Groups
 

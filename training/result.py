@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.bundle import GateResult
-from training.config import ModelType
+from training.config import VersionType
 from training.evaluate import Metric
 from training.pipeline import CrossValidation
 
@@ -25,7 +25,7 @@ class TrainResult:
 
     version: str
     run_id: str
-    model_type: ModelType
+    model_type: VersionType
     rows: int
     metrics: dict[str, Metric]
     cross_validation: tuple[CrossValidation, ...]

@@ -17,6 +17,7 @@ from training import (
     export,
     fairness,
     fairness_gate,
+    foreign,
     gates,
     ledger,
     mlflow_run,
@@ -44,10 +45,10 @@ def run(config: TrainConfig, on_stage: OnStage) -> TrainResult:
     churned = validate(data)
     client = connect(config.tracking_uri)
     fitted = fit(config, data, churned, progress.enter)
-    return _publish(Run(config=config, client=client, data=data, fitted=fitted), progress)
+    return publish(Run(config=config, client=client, data=data, fitted=fitted), progress)
 
 
-def _publish(run: Run, progress: Progress) -> TrainResult:
+def publish(run: Run, progress: Progress) -> TrainResult:
     """Evaluate, export, check the gates, report, register and stage."""
     config, fitted = run.config, run.fitted
     progress.enter("evaluate", f"{len(fitted.split.test):,} held-out rows, {config.bootstrap_count} bootstrap samples")
@@ -149,6 +150,8 @@ def _candidate(
 def _write_files(bundle: Path, run: Run, facts: export.Facts) -> bytes:
     """Write the bundle without its manifest, and return the graph."""
     fitted = run.fitted
+    if fitted.elsewhere is not None:
+        return foreign.write_files(bundle, run, facts)
     return export.write_files(
         bundle,
         fitted.model,

@@ -24,16 +24,25 @@ _CHOICES: Final = {"zipmap": [True, False, "columns"], "nocl": [True, False], "r
 _convert_hist: Final = get_converter(_HIST)
 
 
-def register() -> None:
-    """Tell the exporter about these converters; those of a library that is not loaded have nothing to convert."""
+def register(*, round_down_thresholds: bool = True) -> None:
+    """Tell the exporter about these converters; those of a library that is not loaded have nothing to convert.
+
+    Args:
+        round_down_thresholds: right for a model that reads float32. One that was fitted on float64 has thresholds that
+            its values may equal, and both are rounded to the nearest float32 then.
+    """
     options = {**_CHOICES, "output_class_labels": [False, True]}
     update_registered_converter(
-        HistGradientBoostingClassifier, _HIST, get_shape_calculator(_HIST), _hist, options=options
+        HistGradientBoostingClassifier,
+        _HIST,
+        get_shape_calculator(_HIST),
+        _hist if round_down_thresholds else _nearest_hist,
+        options=options,
     )
     if "xgboost" in sys.modules:
         _register_xgboost()
     if "lightgbm" in sys.modules:
-        _register_lightgbm()
+        _register_lightgbm(round_down_thresholds=round_down_thresholds)
 
 
 def _register_xgboost() -> None:
@@ -50,14 +59,15 @@ def _register_xgboost() -> None:
         _register(kind, convert)
 
 
-def _register_lightgbm() -> None:
+def _register_lightgbm(*, round_down_thresholds: bool) -> None:
     from lightgbm import LGBMClassifier  # noqa: PLC0415  # an extra
     from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm  # noqa: PLC0415
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
         fitted = operator.raw_operator
         exact = copy.copy(fitted)
-        exact._Booster = _rounded_booster(fitted.booster_)  # noqa: SLF001  # there is no public way to set one
+        if round_down_thresholds:
+            exact._Booster = _rounded_booster(fitted.booster_)  # noqa: SLF001  # there is no public way to set one
         convert_lightgbm(scope, _Replaced(operator, exact), _as_asked(container, fitted))
 
     _register(LGBMClassifier, convert)
@@ -145,4 +155,8 @@ def _hist(scope: Any, operator: Any, container: Any) -> None:
     """Convert scikit-learn's boosting; the classifier belongs to the exporter's copy of the model, and is changed."""
     for (tree,) in operator.raw_operator._predictors:  # noqa: SLF001  # there is no public access to the fitted trees
         tree.nodes["num_threshold"] = round_down(tree.nodes["num_threshold"])
+    _nearest_hist(scope, operator, container)
+
+
+def _nearest_hist(scope: Any, operator: Any, container: Any) -> None:
     _convert_hist(scope, operator, _IntegerFlags(container))

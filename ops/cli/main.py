@@ -27,6 +27,7 @@ from ops.cli import failures
 from ops.cli import images as images_commands
 from ops.cli import rds as rds_commands
 from ops.cli import receivers as receivers_command
+from ops.cli import register as register_command
 from ops.cli import render as render_commands
 from ops.cli import restore as restore_commands
 from ops.cli import score as score_command
@@ -170,6 +171,7 @@ for command in (
     up,
     demo,
     train_command.train,
+    register_command.register,
     alias_commands.promote,
     alias_commands.rollback,
     alias_commands.history,

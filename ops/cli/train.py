@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -19,8 +21,8 @@ from ops.errors import OpsError, RefusedError
 if TYPE_CHECKING:
     from app.contract import Contract
     from ops.local.home import Home
-    from training.config import BuiltIn, CostModel, TrainConfig
-    from training.result import TrainResult
+    from training.config import BuiltIn, CostModel, RunConfig, TrainConfig
+    from training.result import OnStage, TrainResult
 
 
 class ModelChoice(StrEnum):
@@ -90,6 +92,7 @@ RetainedShare = Annotated[
     float | None,
     typer.Option(help="Share of the leaving customers who stay because of an offer. Default: the contract's."),
 ]
+Promote = Annotated[bool, typer.Option("--promote", help="Also put the version into production.")]
 
 
 def train(
@@ -105,7 +108,7 @@ def train(
     customer_value: CustomerValue = None,
     retained_share: RetainedShare = None,
     model_name: ModelName = MODEL_NAME,
-    promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
+    promote: Promote = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
@@ -121,6 +124,7 @@ def train(
 
     Example: churn train --data customers.parquet --contract contract.yaml --model auto --search 20 --promote
     """
+    from training.contract_option import chosen
     from training.threads import limit_threads
 
     limit_threads()
@@ -128,7 +132,7 @@ def train(
     from ops.local.home import Home
 
     home = Home.from_environment()
-    described = _described(contract)
+    described = chosen(contract)
     cost = _cost(described, offer_cost=offer_cost, customer_value=customer_value, retained_share=retained_share)
     _check_data(data, home)
     _check_model(model, estimator, search, seed)
@@ -138,7 +142,7 @@ def train(
     with mlflow_server.tracking_server(home, "churn train", tracking_uri) as url:
         config = TrainConfig(
             source=data or str(home.customers),
-            contract=described,
+            contract=_or_telco(described),
             reading=options,
             model=(model or ModelChoice.LOGISTIC_REGRESSION).value,
             estimator=estimator,
@@ -150,18 +154,23 @@ def train(
             model_name=model_name,
             experiment=model_name,
         )
-        _train(config, Output(as_json=as_json), promote=promote)
+        carry_out("churn train", config, partial(_trained, config), Output(as_json=as_json), promote=promote)
 
 
-def _described(path: Path | None) -> Contract:
-    """The contract in a file; without one, that of the public Telco customers."""
+def _trained(config: TrainConfig, begin: OnStage) -> TrainResult:
+    from training.train import train as run
+
+    return run(config, on_stage=begin)
+
+
+def _or_telco(contract: Contract | None) -> Contract:
+    """The contract of the option; without one, that of the public Telco customers."""
     from app.schemas import telco
-    from training.contract_option import chosen
 
-    return chosen(path) or telco()
+    return contract or telco()
 
 
-def _cost(contract: Contract, **amounts: float | None) -> dict[str, CostModel]:
+def _cost(contract: Contract | None, **amounts: float | None) -> dict[str, CostModel]:
     """The cost model as an argument of the configuration: the contract's with these amounts, or none without any.
 
     It is checked before the paths of data; that of a contract alone is checked with the contract.
@@ -171,7 +180,7 @@ def _cost(contract: Contract, **amounts: float | None) -> dict[str, CostModel]:
         return {}
     from training.config import CostModel
 
-    return {"cost": CostModel(**contract.cost.model_dump() | amended)}
+    return {"cost": CostModel(**_or_telco(contract).cost.model_dump() | amended)}
 
 
 def _check_data(data: str | None, home: Home) -> None:
@@ -203,13 +212,23 @@ def _check_model(model: ModelChoice | None, estimator: str | None, search: int, 
         KINDS[cast("BuiltIn", model.value)].make(seed, {})
 
 
-def _train(config: TrainConfig, output: Output, *, promote: bool) -> None:
-    """Train and show the result; a refused version is an error, which still shows it."""
-    from training.train import train as run
+def carry_out(
+    command: str, config: RunConfig, run: Callable[[OnStage], TrainResult], output: Output, *, promote: bool
+) -> None:
+    """Make a version by ``run`` and show it; a refused version is an error, which still shows it.
 
+    Args:
+        command: its name, for the history.
+        config: where the version is registered, under which name.
+        run: called with a function that announces its stages.
+        promote: whether the version also goes into production.
+
+    Raises:
+        RefusedError: a gate refused it.
+    """
     with output.stages() as begin:
         begin("import", "the libraries")
-        result = run(config, on_stage=begin)
+        result = run(begin)
     with output.result_even_if_it_fails(_as_json(result), lambda: _show_training(result, output)):
         if not result.staged:
             refusals = "; ".join(f"gate {gate.name}: {gate.detail}" for gate in result.gates if not gate.passed)
@@ -218,7 +237,7 @@ def _train(config: TrainConfig, output: Output, *, promote: bool) -> None:
             from training import registry
 
             move = registry.promote(
-                config.tracking_uri, config.model_name, result.version, reason="promoted by churn train"
+                config.tracking_uri, config.model_name, result.version, reason=f"promoted by {command}"
             )
             output.say(f"Version {move.to_version} is now '{move.alias}'", "green")
 

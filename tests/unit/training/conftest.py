@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.foreign_models import Elsewhere, customers
 
 from training.generate import write
 from training.truth import GeneratorConfig
@@ -23,3 +24,9 @@ def customers_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def table(customers_csv: Path) -> pd.DataFrame:
     """The same customers as text, for tests to change; row i of the file is index i - 1."""
     return pd.read_csv(customers_csv, dtype=str, keep_default_na=False)
+
+
+@pytest.fixture(scope="session")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
+    """Customers of the bank whose models are trained elsewhere."""
+    return customers(tmp_path_factory.mktemp("elsewhere"))

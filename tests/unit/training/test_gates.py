@@ -183,3 +183,25 @@ def test_verdicts_survive_as_tags() -> None:
     ]
     assert gates.verdict(results) == "refused"
     assert gates.to_tags(results) == {"gate.leak": "refused: AUC 0.99: above", "gate.parity": "passed: equal"}
+
+
+def test_skill_of_a_model_from_elsewhere_needs_no_cross_validation_and_says_so() -> None:
+    churned, scores = _labels()
+    nobody = np.array([], dtype=np.int8)
+
+    def skill(scores: Scores) -> GateResult:
+        return gates.skill(churned, scores, np.arange(len(churned)), None, train=nobody, limits=LIMITS)
+
+    honest = skill(scores)
+    assert honest.passed
+    assert honest.detail.endswith("no cross-validation: it was trained elsewhere")
+    noise = skill(np.random.default_rng(1).permutation(scores))
+    assert not noise.passed
+    assert "no skill; " in noise.detail
+    assert "not better than" in skill(np.sqrt(np.sqrt(scores))).detail
+
+
+def test_parity_says_where_the_right_scores_come_from() -> None:
+    scores = np.array([0.1, 0.2])
+    result = gates.parity(scores, scores, LIMITS, origin="golden", rows="golden rows")
+    assert "between ONNX and golden 0.00e+00 on 2 golden rows" in result.detail
