@@ -58,10 +58,10 @@ def publish(run: Run, progress: Progress) -> TrainResult:
         facts = _facts(run, evaluation, run_id)
         candidate = _candidate(run, facts, evaluation, current, folder=Path(scratch), progress=progress)
         progress.enter("register", f"MLflow at {config.tracking_uri}")
+        mlflow_trials.log(run.client, run_id, fitted.trials)
         version = _register(run, candidate)
         progress.leave()
         mlflow_run.log_seconds(progress.seconds)
-        mlflow_trials.log(run.client, run_id, fitted.trials)
     return TrainResult(
         version=version,
         run_id=run_id,

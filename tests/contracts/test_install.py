@@ -68,6 +68,10 @@ def test_uv_of_the_machine_is_taken_first(checkout: Path) -> None:
     assert installed(checkout, ".venv/.runtime", on_path=True) == [("uv", "requirements/training.lock"), ("uv", ".")]
 
 
+def test_boosted_trees_are_an_extra_of_their_own(checkout: Path) -> None:
+    assert installed(checkout, "boosting", on_path=True) == [("uv", "requirements/boosting.lock"), ("uv", ".")]
+
+
 def test_without_uv_pip_installs(checkout: Path) -> None:
     assert installed(checkout, ".venv/.runtime") == [("pip", "requirements/training.lock"), ("pip", ".")]
 
