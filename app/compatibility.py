@@ -24,7 +24,7 @@ _INSIDE: Final = {
     "as_of": "as_of",
     "money_at_risk": "money_at_risk",
     "slices": "slices",
-    "fairness": "fairness",
+    "fairness": "rule of fairness",
     "cost": "cost",
     "reading": "reading of files",
     "ignored": "ignored columns",

@@ -263,12 +263,23 @@ def _pairs(contract: Contract) -> list[tuple[str, str]]:
         ("As of", contract.as_of or ""),
         ("Money at risk", contract.money_at_risk or ""),
         ("Slices", ", ".join(contract.slices)),
+        ("Fairness", _limits(contract)),
         ("Cost", f"an offer {cost.offer_cost:g}, a customer {cost.customer_value:g}, retained {cost.retained_share:g}"),
         ("Ignored", ", ".join(contract.ignored)),
         ("Leaks", ", ".join(contract.leaks)),
         ("Digest", contract.sha256),
     ]
     return [(name, value) for name, value in pairs if value]
+
+
+def _limits(contract: Contract) -> str:
+    """The limits of fairness, with the slices that they are for; empty without any."""
+    fairness = contract.fairness
+    if fairness is None:
+        return ""
+    limits = fairness.model_dump(exclude={"slices", "undecided"}, exclude_none=True)
+    shown = ", ".join(f"{name} {value:g}" for name, value in limits.items())
+    return f"{', '.join(fairness.slices)}: {shown}; undecided: {fairness.undecided}"
 
 
 def _deliver(text: str, out: Path | None, *, overwrite: bool, quiet: bool = False) -> None:

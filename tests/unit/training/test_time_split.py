@@ -75,6 +75,7 @@ def test_it_says_where_the_cut_is_and_how_many_customers_return() -> None:
     assert ids is not None
     assert str(cut.day) == str(days_of(parts.test).min())
     assert cut.customers == ids.iloc[parts.test].nunique()
+    assert "rows of one id count as one customer, whose earlier rows may be trained on." in data().notes[0]
     assert cut.returning == len({*ids.iloc[parts.test]} & {*ids.iloc[parts.train]}) > 100
 
 
@@ -184,6 +185,17 @@ def _random_card(folder: Path, evaluation: report.Evaluation, facts: Facts) -> s
     path = folder / "random.md"
     report.write_card(path, at_random, data(), facts=facts, evaluation=replace(evaluation, cut=None), results=[])
     return path.read_text("utf-8")
+
+
+def test_without_ids_rows_of_equal_content_count_as_one_customer(tmp_path: Path) -> None:
+    """Nothing tells a customer's earlier row from another customer's copy, so such a file may be refused."""
+    small_bank_snapshots(900, 9).drop(columns="email").to_csv(tmp_path / "a.csv", index=False)
+    anonymous = load(str(tmp_path / "a.csv"), BANK, dated=True)
+    it = fit(config(), anonymous, validate(anonymous), lambda *_: None)
+    assert it.cut is not None
+    assert it.cut.returning == it.cut.customers > 100
+    verdicts = {r.name: r.detail for r in judge(config(), anonymous, it, it.scores)}
+    assert "100.0% of the held-out rows have a twin in the training part" in verdicts["duplicates"]
 
 
 def test_a_contract_without_as_of_cannot_be_split_by_time() -> None:

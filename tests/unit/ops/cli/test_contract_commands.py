@@ -69,6 +69,22 @@ def test_options_of_telco_are_not_for_other_customers(monkeypatch: Patch, capsys
     assert not (tmp_path / "a.csv").exists()
 
 
+def test_show_has_the_limits_of_fairness_and_editors_know_the_key(
+    monkeypatch: Patch, capsys: Capture, tmp_path: Path
+) -> None:
+    limits = "{slices: [country], demographic_parity_ratio_min: 0.8, equal_opportunity_difference_max: 0.1}"
+    file = tmp_path / "fair.yaml"
+    file.write_text(f"{Path(BANK).read_text('utf-8')}\nfairness: {limits}\n", encoding="utf-8")
+    text = " ".join(out(monkeypatch, capsys, "show", str(file)).split())
+    assert "Fairness country: demographic_parity_ratio_min 0.8, equal_opportunity_difference_max 0.1;" in text
+    assert "Fairness" not in out(monkeypatch, capsys, "show", BANK)
+    assert out(monkeypatch, capsys, "diff", BANK, str(file)) == "compatible\n  is fine: another rule of fairness\n"
+    document = contract_yaml.parse(file.read_text("utf-8")).value
+    validator = jsonschema_rs.validator_for(json.loads(SCHEMA.read_bytes()))
+    assert validator.is_valid(document)
+    assert not validator.is_valid(document | {"fairness": document["fairness"] | {"undecided": "ask"}})
+
+
 def test_diff_says_why_and_exits_by_it(monkeypatch: Patch, capsys: Capture, tmp_path: Path) -> None:
     assert out(monkeypatch, capsys, "diff", BANK, BANK) == "same\n"
     wider = tmp_path / "wider.yaml"
