@@ -86,6 +86,10 @@ def score(
                 on_progress=progress,
             )  # fmt: skip
     output.result(asdict(summary) | {"scored_at": summary.scored_at.isoformat()}, lambda: output.say(_words(summary)))
+    _warn(summary)
+
+
+def _warn(summary: ScoreSummary) -> None:
     if summary.notes:
         warn("\n".join(summary.notes))
     if summary.differences:

@@ -42,6 +42,13 @@ ContractFile = Annotated[
     Path | None,
     typer.Option(help="What the customers look like, a YAML file. Default: those of the public Telco data."),
 ]
+OfferCost = Annotated[
+    float | None, typer.Option(help="Cost of an offer, in the currency of the bills. Default: the contract's.")
+]
+RetainedShare = Annotated[
+    float | None,
+    typer.Option(help="Share of the leaving customers who stay because of an offer. Default: the contract's."),
+]
 
 
 def train(
@@ -52,16 +59,11 @@ def train(
         ModelChoice, typer.Option(help="'auto' takes the one with the better AUC in cross-validation.")
     ] = ModelChoice.LOGISTIC_REGRESSION,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the folds and the bootstrap.")] = SEED,
-    offer_cost: Annotated[
-        float | None, typer.Option(help="Cost of an offer, in the currency of the bills. Default: the contract's.")
-    ] = None,
+    offer_cost: OfferCost = None,
     customer_value: Annotated[
         float | None, typer.Option(help="Value of a customer who stays. Default: the contract's.")
     ] = None,
-    retained_share: Annotated[
-        float | None,
-        typer.Option(help="Share of the leaving customers who stay because of an offer. Default: the contract's."),
-    ] = None,
+    retained_share: RetainedShare = None,
     model_name: ModelName = MODEL_NAME,
     promote: Annotated[bool, typer.Option("--promote", help="Also put the version into production.")] = False,
     encoding: Encoding = None,
