@@ -73,7 +73,7 @@ def registered(work: Path, core: int) -> Iterator[Served]:
 
 def _wait(url: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while mlflow_server.has_production(url) is None:
+    while mlflow_server.has_production(url, MODEL_NAME) is None:
         if time.monotonic() > deadline:
             raise BenchError(f"MLflow does not answer at {url}")
         time.sleep(0.1)

@@ -14,6 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from app import __version__
+from app.names import MODEL_NAME
 from ops.cli import aliases as alias_commands
 from ops.cli import aws as aws_commands
 from ops.cli import backup as backup_commands
@@ -33,7 +34,7 @@ from ops.cli import restore as restore_commands
 from ops.cli import score as score_command
 from ops.cli import serve as serve_command
 from ops.cli import train as train_command
-from ops.cli.options import HELP_STYLE, Json
+from ops.cli.options import HELP_STYLE, Json, Models, model_names
 from ops.console import Output, print_error, print_json
 from ops.local.defaults import API_PORT, MLFLOW_PORT, SAMPLE_ROWS
 
@@ -101,18 +102,27 @@ def up(
     mlflow_port: MlflowPort = MLFLOW_PORT,
     rows: Rows = SAMPLE_ROWS,
     contract: ContractFile = None,
+    models: Models = MODEL_NAME,
 ) -> None:
     """Train, register and serve on this machine, until Ctrl-C.
 
     The first start makes sample data, trains, registers the model in MLflow and promotes it. Later starts serve the
-    model in production. Logs are in .churn/logs.
+    model in production. Logs are in .churn/logs. Of several models, only the first is trained here; `churn train
+    --model-name NAME --promote` adds another, which the API then serves at /v1/models/NAME/predict.
 
     Example: churn up --contract contracts/bank.yaml --port 8080
     """
     from ops.local import up as local
     from ops.local.embedded import UpOptions
 
-    options = UpOptions(port=port, mlflow_port=mlflow_port, rows=rows, contract_file=contract, started=STARTED)
+    options = UpOptions(
+        port=port,
+        mlflow_port=mlflow_port,
+        rows=rows,
+        contract_file=contract,
+        models=model_names(models),
+        started=STARTED,
+    )
     local.up(options, Output())
 
 

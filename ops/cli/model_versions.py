@@ -114,10 +114,8 @@ async def _resolved(registry: Registry, model_name: str, which: str) -> Register
 
 
 async def _model_names(registry: Registry) -> list[str]:
-    found = (await registry.get_json(f"{_API}/registered-models/search", {"max_results": "1000"})).get(
-        "registered_models", []
-    )
-    return sorted(str(model["name"]) for model in found)
+    answer = await registry.get_json(f"{_API}/registered-models/search", {"max_results": "1000"})
+    return sorted(str(model["name"]) for model in answer.get("registered_models", []))
 
 
 async def _present(registry: Registry, model_name: str) -> tuple[list[str], dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from app.names import check_model
+from app.names import check_model, check_models
 
 if TYPE_CHECKING:
     from app.contract import Reading
@@ -48,6 +48,20 @@ def model_name(text: str) -> str:
         raise typer.BadParameter(str(error)) from None
 
 
+def model_names(text: str) -> tuple[str, ...]:
+    """Split an option that lists the models of one API, separated by commas.
+
+    Raises:
+        BadParameter: it does not list different names of models.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    try:
+        check_models(names)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--models") from None
+    return names
+
+
 def delimiter(text: str) -> str:
     """Check that an option is a delimiter; a tab may be written as a word.
 
@@ -76,6 +90,10 @@ TrackingUri = Annotated[
         envvar="MLFLOW_TRACKING_URI",
         help="Address of MLflow. Default: the server of a running 'churn up', or one started for this command.",
     ),
+]
+Models = Annotated[
+    str,
+    typer.Option(envvar="MODELS", metavar="NAMES", help="Models to serve, separated by commas; the default one first."),
 ]
 ModelName = Annotated[
     str,

@@ -11,7 +11,7 @@ import typer
 
 from app.defaults import SEED
 from app.names import MODEL_NAME
-from ops.cli.options import Decimal, Delimiter, Encoding, Json, Sheet, Thousands, TrackingUri, reading
+from ops.cli.options import Decimal, Delimiter, Encoding, Json, ModelName, Sheet, Thousands, TrackingUri, reading
 from ops.cli.train import ContractFile, Promote, carry_out
 from ops.console import Output
 
@@ -63,7 +63,7 @@ def register(
     train_data: TrainData = None,
     note: Annotated[str, typer.Option(help="Who trained it, where and how: for the model card.")] = "",
     trust: Trust = None,
-    model_name: Annotated[str, typer.Option(help="Registered model that gets the new version.")] = MODEL_NAME,
+    model_name: ModelName = MODEL_NAME,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = SEED,
     promote: Promote = False,
     encoding: Encoding = None,
@@ -108,6 +108,7 @@ def register(
             trusted_types=tuple(trust or ()),
             note=note,
             model_name=model_name,
+            experiment=model_name,
             seed=seed,
             tracking_uri=url,
         )

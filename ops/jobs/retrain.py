@@ -154,20 +154,17 @@ def customers(options: Options, contract: Contract | None) -> Iterator[str]:
     if options.rows is None:
         yield str(options.data)
         return
+    from training import contract_rows, generate  # noqa: PLC0415  # after the thread counts are set
+
     with tempfile.TemporaryDirectory() as folder:
         print(f"generate  {options.rows:,} customers, seed {options.data_seed}", flush=True)
         path = Path(folder) / "customers.parquet"
-        _generate(contract, options.rows, options.data_seed, path)
+        if contract is None:
+            generate.write(generate.GeneratorConfig(rows=options.rows, seed=options.data_seed), path)
+        else:
+            rows = contract_rows.RowsConfig(rows=options.rows, seed=options.data_seed)
+            contract_rows.write(contract, rows, str(path))
         yield str(path)
-
-
-def _generate(contract: Contract | None, rows: int, seed: int, path: Path) -> None:
-    from training import contract_rows, generate  # noqa: PLC0415  # after the thread counts are set
-
-    if contract is None:
-        generate.write(generate.GeneratorConfig(rows=rows, seed=seed), path)
-    else:
-        contract_rows.write(contract, contract_rows.RowsConfig(rows=rows, seed=seed), str(path))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,8 @@ class UpOptions:
     """Options of a start.
 
     ``rows`` and ``seed`` describe the sample data, which is made only if there is none yet. Its customers are those of
-    the contract in ``contract_file``, or Telco's without one. Seconds are counted from ``started``, a value of
+    the contract in ``contract_file``, or Telco's without one. The API serves ``models``; the first is the default one,
+    which is trained if it has no version in production. Seconds are counted from ``started``, a value of
     ``time.monotonic()``.
     """
 
@@ -50,6 +51,7 @@ class UpOptions:
     rows: int = SAMPLE_ROWS
     seed: int = SAMPLE_SEED
     contract_file: Path | None = None
+    models: tuple[str, ...] = (MODEL_NAME,)
     started: float
 
 
@@ -65,6 +67,7 @@ class Platform:
         self._contract = chosen(options.contract_file)
         self._sample = home.customers if self._contract is None else home.sample(self._contract)
         self._in_production: bool | None = None
+        self.model_name = options.models[0]
         self._is_new = not home.mlflow_database.exists()
         self.key = home.demo_key()
         self._port = self._free_port("the API", options.port)
@@ -90,7 +93,7 @@ class Platform:
             "PORT": str(self._port),
             "MODEL_SOURCE": "mlflow",
             "MLFLOW_TRACKING_URI": self.mlflow_url,
-            "MODELS": MODEL_NAME,
+            "MODELS": ",".join(self._options.models),
             "MODEL_ALIAS": PRODUCTION,
             "MODEL_CACHE_DIR": str(self._home.model_cache),
             "MODEL_POLL_SECONDS": str(POLL_SECONDS),
@@ -145,7 +148,7 @@ class Platform:
         return self._is_ready() or (self._in_production is None and self._ask_mlflow() is False)
 
     def _ask_mlflow(self) -> bool | None:
-        self._in_production = mlflow_server.has_production(self.mlflow_url)
+        self._in_production = mlflow_server.has_production(self.mlflow_url, self.model_name)
         if self.mlflow_answers:
             self._announce()
         return self._in_production
@@ -183,8 +186,8 @@ class Platform:
     def _train(self) -> None:
         self._make_data()
         self._churn(
-            "train", "--data", str(self._sample), "--promote", "--tracking-uri", self.mlflow_url,
-            *self._contract_option(),
+            "train", "--data", str(self._sample), "--model-name", self.model_name, "--promote",
+            "--tracking-uri", self.mlflow_url, *self._contract_option(),
         )  # fmt: skip
 
     def _contract_option(self) -> tuple[str, ...]:

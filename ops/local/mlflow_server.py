@@ -52,8 +52,8 @@ def start(processes: ProcessGroup, home: Home, port: int) -> None:
     processes.start("mlflow", command(home, port), environment())
 
 
-def has_production(url: str) -> bool | None:
-    """Whether a version of the model has the alias ``production``; None if no server answers.
+def has_production(url: str, model_name: str) -> bool | None:
+    """Whether a version of a model has the alias ``production``; None if no server answers.
 
     Raises:
         OpsError: the server's answer says neither.
@@ -61,7 +61,7 @@ def has_production(url: str) -> bool | None:
     try:
         answer = httpx.get(
             f"{url}/api/2.0/mlflow/registered-models/alias",
-            params={"name": MODEL_NAME, "alias": PRODUCTION},
+            params={"name": model_name, "alias": PRODUCTION},
             timeout=5,
             trust_env=False,
             verify=NO_TLS,
@@ -76,15 +76,15 @@ def has_production(url: str) -> bool | None:
     raise TemporaryError(f"{url} answered {answer.status_code} when asked which version is in production")
 
 
-def training_page(url: str) -> str:
-    """Return the address of the runs in MLflow's view of model training; the front page shows language models instead.
+def training_page(url: str, model_name: str) -> str:
+    """Return the address of a model's runs in MLflow's view of training; the front page shows language models instead.
 
     If the server does not name the experiment, its own address is returned.
     """
     try:
         answer = httpx.get(
             f"{url}/api/2.0/mlflow/experiments/get-by-name",
-            params={"experiment_name": MODEL_NAME},
+            params={"experiment_name": model_name},
             timeout=5,
             trust_env=False,
             verify=NO_TLS,
@@ -116,7 +116,7 @@ def tracking_server(home: Home, command_name: str, uri: str | None) -> Iterator[
         url = f"http://{LOOPBACK}:{port}"
         with waiting("Starting MLflow for this command"):
             start(processes, home, port)
-            if not processes.wait(lambda: has_production(url) is not None, timeout_seconds=START_SECONDS):
+            if not processes.wait(lambda: has_production(url, MODEL_NAME) is not None, timeout_seconds=START_SECONDS):
                 raise TemporaryError(f"MLflow did not answer at {url} within {START_SECONDS} s; see {home.logs}")
         yield url
 

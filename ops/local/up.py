@@ -94,7 +94,7 @@ def _announce(platform: Platform, prediction: dict[str, Any], monitoring: dict[s
             ("Metrics", f"{platform.api_url}/metrics"),
             (
                 "MLflow",
-                mlflow_server.training_page(platform.mlflow_url)
+                mlflow_server.training_page(platform.mlflow_url, platform.model_name)
                 if platform.mlflow_answers
                 else f"{platform.mlflow_url} (still starting)",
             ),

@@ -130,6 +130,18 @@ def test_a_second_migration_changes_nothing(migrated: Postgres, capsys: pytest.C
 
 
 @SELDOM
+def test_each_model_that_is_named_exists_and_training_may_manage_it(migrated: Postgres) -> None:
+    def models(sql: str) -> list[str]:
+        return migrated.psql(sql=sql, database="mlflow").split()
+
+    managed = "SELECT resource_pattern FROM role_permissions WHERE permission = 'MANAGE' ORDER BY 1"
+    assert models(managed) == ["churn"]
+    assert run_migration(migrated, "--model", "churn", "--model", "bank") == 0
+    assert models("SELECT name FROM registered_models ORDER BY 1") == ["bank", "churn"]
+    assert models(managed) == ["bank", "churn"]
+
+
+@SELDOM
 def test_a_changed_password_is_taken_over(migrated: Postgres, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PASSWORDS, "training", "before-that-password")

@@ -61,6 +61,23 @@ def test_a_refused_version_in_production_fails_the_drill(refused: Path, tmp_path
         prove([version], tmp_path)
 
 
+def test_every_model_is_proven_and_the_one_that_is_not_whole_is_named(passed: Path, tmp_path: Path) -> None:
+    """Two models may have versions of the same number; each is loaded from its own place."""
+    usual = _version(_restore(passed, tmp_path), "production")
+    place = "2/models/m-2/artifacts"
+    other = shutil.copytree(passed, tmp_path / place / ARTIFACT_FOLDER)
+    bank = _version(other, "production").model_copy(update={"model": "bank", "location": f"mlflow-artifacts:/{place}"})
+    assert [(proof.model, proof.version, proof.loaded) for proof in prove([usual, bank], tmp_path)] == [
+        ("churn", 1, True),
+        ("bank", 1, True),
+    ]
+    (other / MODEL).unlink()
+    with pytest.raises(OpsError) as failed:
+        prove([usual, bank], tmp_path)
+    assert str(failed.value).startswith("model bank version 1: ")
+    assert "churn" not in str(failed.value)
+
+
 def test_a_version_without_a_verdict_in_production_fails_the_drill(passed: Path, tmp_path: Path) -> None:
     served = _restore(passed, tmp_path)
     edit_json(served / MANIFEST, lambda manifest: manifest.pop("gates"))
