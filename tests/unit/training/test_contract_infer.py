@@ -271,7 +271,7 @@ def test_thousands_that_could_be_decimals_are_named_and_an_option_decides(tmp_pa
     table["Monthly Spend"] = table["Age"]
     proposed = proposal(table.assign(Balance=1), tmp_path)
     assert "Grouped" in proposed.contract.ignored
-    assert "# Grouped: numbers like 1,234, which is 1234 or 1.234: say which with --decimal" in proposed.yaml
+    assert "# Grouped: numbers like 1,234, which is 1234 or 1.234: --decimal says which" in proposed.yaml
     other = {".": ",", ",": "."}[mark]
     decided = proposal(table.assign(Balance=1), tmp_path, reading=Reading.model_validate({"decimal": other})).contract
     assert decided.by_name["grouped"].type == "integer"
