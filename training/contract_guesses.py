@@ -37,7 +37,7 @@ _INDEX: Final = re.compile(r"|Unnamed: \d+|__index_level_\d+__|(row|line)_?(numb
 _NO_FEATURE: Final[Mapping[str, str]] = {
     "empty": "always blank",
     "date": "a date; as_of can name it if it is the day on which a row was known",
-    "ambiguous": "numbers like 1,234, which is 1234 or 1.234: say which with --decimal , or --decimal .",
+    "ambiguous": "numbers like 1,234, which is 1234 or 1.234: --decimal says which",
 }
 _TEXT: Final = TypeAdapter[str](Text)
 _LARGEST: Final = 2**52

@@ -77,10 +77,16 @@ def test_parts_appear_in_s3_all_at_once_and_the_marker_last(
         pd.read_parquet(tmp_path / name).drop(columns="scored_at") for name in ("got.parquet", "local.parquet")
     )
     pd.testing.assert_frame_equal(got, local)
-    # A prefix is a source too.
-    s3.upload_file(str(source / "a.csv"), "data", "in/a.csv")
-    assert score(model, "s3://data/in/", "s3://data/again/", part_format="csv").rows == ROWS
-    assert keys(s3)[:2] == ["again/_SUCCESS", "again/a.csv"]
+
+
+def test_a_prefix_is_scored_into_another_with_its_progress(s3: Any, model: ModelFolder, source: Path) -> None:
+    for name in ("a.csv", "b.csv.gz"):
+        s3.upload_file(str(source / name), "data", f"in/{name}")
+    seen: list[tuple[int, float]] = []
+    score(model, "s3://data/in/", "s3://data/out/", part_format="csv", on_progress=lambda *step: seen.append(step))
+    assert keys(s3)[2:] == ["out/_SUCCESS", "out/a.csv", "out/b.csv"]
+    assert [rows for rows, _ in seen] == [ROWS, 2 * ROWS]
+    assert 0 < seen[0][1] < seen[1][1] == 1
 
 
 def test_a_large_part_goes_to_s3_in_pieces(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
