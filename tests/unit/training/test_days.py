@@ -162,8 +162,9 @@ def test_a_missing_column_and_one_of_another_type_are_refused(tmp_path: Path) ->
 
 def test_a_column_in_another_case_is_recognised(tmp_path: Path) -> None:
     bank("2026-01-31").rename(columns={"day": "Day"}).to_csv(tmp_path / "a.csv", index=False)
-    with pytest.raises(DataError, match="'Day': unknown column; expected the name day; rename the column to day"):
-        loaded(tmp_path / "a.csv")
+    days = loaded(tmp_path / "a.csv").days
+    assert days is not None
+    assert {str(day) for day in days} == {"2026-01-31"}
 
 
 def test_generated_customers_have_days_that_can_be_split(tmp_path: Path) -> None:

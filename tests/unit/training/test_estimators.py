@@ -16,7 +16,7 @@ from support.contracts import small_bank, small_bank_customers
 from app.bundle import Manifest, sha256
 from training import native, pipeline
 from training.boosting import EstimatorError
-from training.config import CANDIDATES, MODEL_TYPES, BuiltIn, ModelType
+from training.config import CANDIDATES, MODEL_TYPES, BuiltIn, ModelType, VersionType
 from training.estimators import KINDS, Params, built_in
 
 BANK = small_bank()
@@ -35,7 +35,7 @@ def fitted(name: BuiltIn) -> Pipeline:
 
 
 def test_training_serving_and_native_files_know_the_same_types() -> None:
-    assert get_args(Manifest.model_fields["model_type"].annotation) == get_args(ModelType)
+    assert get_args(Manifest.model_fields["model_type"].annotation) == get_args(VersionType)
     assert set(native.TRUSTED_TYPES) == set(get_args(ModelType))
     assert tuple(KINDS) == MODEL_TYPES
     assert set(CANDIDATES) < set(MODEL_TYPES)

@@ -31,11 +31,11 @@ class Processes:
         return 0
 
 
-Made = Callable[..., tuple[Platform, Processes]]
+Build = Callable[..., tuple[Platform, Processes]]
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     monkeypatch.setenv("CHURN_HOME", str(tmp_path))
     home = Home.from_environment()
 
@@ -50,14 +50,14 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 @pytest.mark.parametrize(
     ("options", "models"), [({}, "churn"), ({"models": ("bank", "churn")}, "bank,churn")], ids=["one", "two"]
 )
-def test_the_api_serves_the_models_of_the_options(made: Made, options: dict[str, Any], models: str) -> None:
-    platform, processes = made(**options)
+def test_the_api_serves_the_models_of_the_options(build: Build, options: dict[str, Any], models: str) -> None:
+    platform, processes = build(**options)
     platform._start_api()
     assert processes.environment["MODELS"] == models
 
 
-def test_the_first_model_is_asked_for_and_trained(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    platform, processes = made(models=("bank", "churn"))
+def test_the_first_model_is_asked_for_and_trained(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, processes = build(models=("bank", "churn"))
     asked = []
 
     def has_production(_url: str, name: str) -> bool:
