@@ -188,8 +188,8 @@ def test_the_stored_holdout_has_no_ids(trained: tuple[TrainResult, list[str]], m
 
 def churn_train(monkeypatch: pytest.MonkeyPatch, model_name: str, data: Path, server: str) -> int:
     """Run ``churn train`` for a registered model of its own; returns the exit code."""
-    monkeypatch.setattr("app.names.MODEL_NAME", model_name)
-    return churn(monkeypatch, "train", "--data", str(data), "--tracking-uri", server)
+    options = ("--data", str(data), "--tracking-uri", server, "--model-name", model_name)
+    return churn(monkeypatch, "train", *options)
 
 
 def test_bad_data_trains_nothing_and_exits_2_with_every_violation(
