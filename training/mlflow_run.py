@@ -70,7 +70,7 @@ def log(run: Run, candidate: CandidateVersion) -> LoggedModel:
         {"model_type": facts.model_type}
         | _flat(run.config.model_dump(mode="json", exclude={"tracking_uri", "contract"}))
         | {"contract": run.config.contract.name, "contract_sha256": run.config.contract.sha256}
-        | {f"hyperparameter.{name}": value for name, value in evaluation.validations[0].params.items()}
+        | {f"hyperparameter.{k}": v for best in evaluation.validations[:1] for k, v in best.params.items()}
         | {"source": without_credentials(run.config.source), "cost.threshold": facts.threshold}
         | ({"held_out_from": run.fitted.cut.day.isoformat()} if run.fitted.cut else {})
     )

@@ -235,7 +235,7 @@ def test_predictions_outlive_mlflow(bundles: list[Path], tmp_path: Path) -> None
                 assert damaged.ready()["status"] == "starting"
                 refusal = damaged.client.post("/v1/predict", json=CUSTOMER)
                 assert (refusal.status_code, refusal.json()["code"]) == (503, "no-model")
-                assert "the local copy of the model is refused: model.onnx" in damaged.output
+                assert "the local copy of model churn is refused: model.onnx" in damaged.output
 
                 mlflow.start()
                 registered.point(second)
