@@ -209,7 +209,7 @@ def documented(language: str) -> str:
 
 def test_the_document_s_program_and_its_first_command_work(bank: Elsewhere, mlflow_server: str) -> None:
     subprocess.run([sys.executable, "-c", documented("python")], cwd=bank.folder, check=True, timeout=120)
-    words = shlex.split(documented("sh").splitlines()[0].replace("contracts/bank.yaml", str(models.BANK)))
+    words = shlex.split(documented("sh").splitlines()[0].replace("contracts/bank.yaml", shlex.quote(str(models.BANK))))
     assert words[0] == ".venv/bin/churn"
     done = subprocess.run(
         [sys.executable, "-m", "ops.cli", *words[1:], "--model-name", "documented", "--json"],

@@ -121,7 +121,7 @@ def test_the_format_of_a_file_is_its_extension(
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from ops.cli import main
 from training.score import _Tally
 
@@ -134,6 +134,8 @@ def slow(self, batch, answers):
     return scored
 
 _Tally.add = slow
+# As on a terminal, also where the tests themselves were started in the background, which ignores the signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv[1:] = ["score", "parts", sys.argv[1], "--model", "model"]
 main.main()
 """
